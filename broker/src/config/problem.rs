@@ -1,0 +1,56 @@
+//! What is wrong with a configuration: collected, so that all of it is said at once.
+
+/// One thing that is wrong, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// Dotted path inside the document, such as `verify.secret` or `targets[1].input`; empty for the whole of it.
+    pub path: String,
+    /// What is wrong and what would do.
+    pub message: String,
+}
+
+/// A list to add problems to while validating; a scope of it prefixes paths.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Problems(Vec<Problem>);
+
+impl Problems {
+    /// Adds a problem at `path`.
+    pub fn add(&mut self, path: impl Into<String>, message: impl std::fmt::Display) {
+        self.0.push(Problem { path: path.into(), message: message.to_string() });
+    }
+
+    /// Adds all of `others`, each path put under `prefix`.
+    pub fn add_all(&mut self, prefix: &str, others: Self) {
+        for problem in others.0 {
+            let path = match (prefix.is_empty(), problem.path.is_empty()) {
+                (true, _) => problem.path,
+                (false, true) => prefix.to_owned(),
+                (false, false) => format!("{prefix}.{}", problem.path),
+            };
+            self.0.push(Problem { path, message: problem.message });
+        }
+    }
+
+    /// Takes the value of a step, or notes what went wrong with it at `path`.
+    pub fn take<T, E: std::fmt::Display>(&mut self, path: &str, result: Result<T, E>) -> Option<T> {
+        result.map_err(|error| self.add(path, error)).ok()
+    }
+
+    /// Whether nothing is wrong.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The problems in the order they were found.
+    pub fn iter(&self) -> impl Iterator<Item = &Problem> {
+        self.0.iter()
+    }
+}
+
+impl IntoIterator for Problems {
+    type Item = Problem;
+    type IntoIter = std::vec::IntoIter<Problem>;
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}

@@ -1,0 +1,5 @@
+//! The broker: what `emote` is made of. `main` only picks a subcommand.
+
+pub mod config;
+pub mod core;
+pub mod targets;

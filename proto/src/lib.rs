@@ -1,0 +1,20 @@
+//! What travels: the event, its ids, subjects, and the names of streams, consumers, headers and buckets.
+//!
+//! Pure types and their wire forms. This crate does no I/O, reads no clock and draws no randomness: time and random
+//! bytes are arguments. Both the agent and the broker stand on it, and neither knows the other.
+
+mod event;
+mod id;
+mod names;
+mod node;
+mod subject;
+mod time;
+mod token;
+
+pub use event::{Cause, Device, Draft, Event, EventError, Receipt, Trust, User};
+pub use id::EventId;
+pub use names::{bucket, consumer, header, limits, service, stream, subjects};
+pub use node::{NodeError, NodeKey};
+pub use subject::{Filter, Subject, SubjectError};
+pub use time::Time;
+pub use token::{Name, Token, TokenError};

@@ -1,0 +1,108 @@
+//! The names of everything Emote keeps in NATS, and the sizes it keeps to. Nothing else spells them out.
+
+/// JetStream streams.
+pub mod stream {
+    /// Everything that happened; the only input of the core.
+    pub const EVENTS: &str = "EVENTS";
+    /// Jobs for targets, held jobs, and the core's checkpoint.
+    pub const DELIVERIES: &str = "DELIVERIES";
+    /// Jobs that were given up, with the reason.
+    pub const DEAD: &str = "DEAD";
+}
+
+/// Subjects outside `events.…`.
+pub mod subjects {
+    use crate::Name;
+
+    /// Subjects that EVENTS takes.
+    pub const EVENTS: &str = "events.>";
+    /// Subjects that DELIVERIES takes.
+    pub const DELIVERIES: [&str; 3] = ["deliver.>", "held.>", "checkpoint.>"];
+    /// Subjects that DEAD takes.
+    pub const DEAD: &str = "dead.>";
+
+    /// A job of `rule` for `target`.
+    pub fn deliver(target: &Name, rule: &Name) -> String {
+        format!("deliver.{target}.{rule}")
+    }
+
+    /// All jobs for `target`.
+    pub fn deliver_all(target: &Name) -> String {
+        format!("deliver.{target}.*")
+    }
+
+    /// A job of `rule` for `target` that was given up.
+    pub fn dead(target: &Name, rule: &Name) -> String {
+        format!("dead.{target}.{rule}")
+    }
+
+    /// Where the core of `partition` keeps its position.
+    pub fn checkpoint(partition: u32) -> String {
+        format!("checkpoint.{partition}")
+    }
+}
+
+/// Durable consumers.
+pub mod consumer {
+    use crate::Name;
+
+    /// The core of a partition on EVENTS; shows its lag. Its position is the checkpoint's.
+    pub fn core(partition: u32) -> String {
+        format!("core-{partition}")
+    }
+
+    /// The workers of a target on DELIVERIES.
+    pub fn target(target: &Name) -> String {
+        format!("target-{target}")
+    }
+}
+
+/// Key-value buckets.
+pub mod bucket {
+    /// Rule sets by hash, and which is current.
+    pub const CONFIG: &str = "emote-config";
+}
+
+/// NATS service subjects that `emote` answers; requests and replies are JSON.
+pub mod service {
+    /// A page of nodes.
+    pub const NODES: &str = "emote.api.nodes";
+    /// One node by serial number or UDID.
+    pub const NODE: &str = "emote.api.node";
+}
+
+/// Message headers. The `Nats-` ones are the server's (ADR-50 for batches, ADR-43 for TTL).
+pub mod header {
+    /// Dedupes within the stream's window; the event's id.
+    pub const MSG_ID: &str = "Nats-Msg-Id";
+    /// Expected last sequence of the subject.
+    pub const EXPECTED_LAST_SUBJECT_SEQUENCE: &str = "Nats-Expected-Last-Subject-Sequence";
+    /// The subject (wildcards allowed) that the expectation is about.
+    pub const EXPECTED_LAST_SUBJECT_SEQUENCE_SUBJECT: &str = "Nats-Expected-Last-Subject-Sequence-Subject";
+    /// Id of an atomic batch.
+    pub const BATCH_ID: &str = "Nats-Batch-Id";
+    /// Place in the batch, from 1.
+    pub const BATCH_SEQUENCE: &str = "Nats-Batch-Sequence";
+    /// `1` on the last message of the batch.
+    pub const BATCH_COMMIT: &str = "Nats-Batch-Commit";
+    /// `sub`: this message replaces all earlier ones of its subject.
+    pub const ROLLUP: &str = "Nats-Rollup";
+    /// Lifetime of the message; `never` outlives the stream's max age.
+    pub const TTL: &str = "Nats-TTL";
+    /// The job a message of DELIVERIES or DEAD carries.
+    pub const JOB: &str = "Emote-Job";
+    /// The agent's spool sequence of an event, for people who look.
+    pub const SPOOL_SEQUENCE: &str = "Emote-Spool-Sequence";
+}
+
+/// Sizes.
+pub mod limits {
+    /// Largest event in bytes of JSON. NATS servers take 1 MiB by default; jobs carry an event and a node beside it.
+    pub const MAX_EVENT: usize = 256 * 1024;
+    /// Most messages the server takes in one atomic batch.
+    pub const MAX_BATCH: usize = 1000;
+    /// A chain of effects longer than this stops.
+    pub const MAX_DEPTH: u32 = 8;
+    /// nats-server's `api.level` that brought atomic batch publish (2.12).
+    pub const MIN_API_LEVEL: u64 = 3;
+}

@@ -1,0 +1,88 @@
+//! Points in time as they stand on the wire: RFC 3339, UTC, milliseconds.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// A point in time, kept to the millisecond. Written `2026-11-23T06:41:00.123Z`; read from any RFC 3339 offset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Time(Timestamp);
+
+impl Time {
+    /// From milliseconds since 1970-01-01 UTC; `None` outside the years -9999..=9999.
+    pub fn from_millis(millis: i64) -> Option<Self> {
+        Timestamp::from_millisecond(millis).ok().map(Self)
+    }
+
+    /// Milliseconds since 1970-01-01 UTC.
+    pub fn as_millis(self) -> i64 {
+        self.0.as_millisecond()
+    }
+
+    /// Milliseconds from `earlier` to this point; negative when this point lies before it.
+    pub fn millis_since(self, earlier: Self) -> i64 {
+        self.as_millis() - earlier.as_millis()
+    }
+}
+
+impl From<Timestamp> for Time {
+    /// Cuts to the millisecond below.
+    fn from(at: Timestamp) -> Self {
+        let millis = at.as_nanosecond().div_euclid(1_000_000);
+        i64::try_from(millis).ok().and_then(Self::from_millis).unwrap_or(Self(at))
+    }
+}
+
+impl std::str::FromStr for Time {
+    type Err = jiff::Error;
+    fn from_str(text: &str) -> Result<Self, jiff::Error> {
+        Ok(Self::from(text.parse::<Timestamp>()?))
+    }
+}
+
+impl TryFrom<String> for Time {
+    type Error = jiff::Error;
+    fn try_from(text: String) -> Result<Self, jiff::Error> {
+        text.parse()
+    }
+}
+
+impl From<Time> for String {
+    fn from(time: Time) -> String {
+        time.to_string()
+    }
+}
+
+impl std::fmt::Display for Time {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:.3}", self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn any_offset_is_read_and_utc_is_written() {
+        for (text, written) in [
+            ("2026-11-23T06:41:00Z", "2026-11-23T06:41:00.000Z"),
+            ("2026-11-23T08:41:00.123456789+02:00", "2026-11-23T06:41:00.123Z"),
+            ("1969-12-31T23:59:59.9999Z", "1969-12-31T23:59:59.999Z"),
+        ] {
+            assert_eq!(text.parse::<Time>().unwrap().to_string(), written);
+        }
+        assert!("yesterday".parse::<Time>().is_err());
+        assert!("2026-11-23T06:41:00".parse::<Time>().is_err(), "an offset is required");
+    }
+
+    proptest! {
+        #[test]
+        fn writing_and_reading_are_inverse(millis in -62_000_000_000_000_i64..250_000_000_000_000) {
+            let time = Time::from_millis(millis).unwrap();
+            prop_assert_eq!(time.to_string().parse::<Time>().unwrap(), time);
+            prop_assert_eq!(time.as_millis(), millis);
+        }
+    }
+}
