@@ -44,7 +44,7 @@ pub enum SecretError {
     #[error("the secret file {0} is empty")]
     EmptyFile(PathBuf),
     /// Others on this machine may read it.
-    #[error("the secret file {0} can be read by others: run `chmod 600 {0}`", .0.display())]
+    #[error("the secret file {0} can be read by others: take that right away with chmod 600")]
     Open(PathBuf),
 }
 
