@@ -111,12 +111,22 @@ pub struct Cause {
     pub root: EventId,
     /// Effects since the root; the first is 1.
     pub depth: u32,
-    /// The rules from the root to here, oldest first, `rule` included.
+    /// The rules from the root to here with the node each acted on, oldest first, this one included.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub chain: Vec<String>,
+    pub chain: Vec<Link>,
     /// The job that was done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<String>,
+}
+
+/// One step of a chain of effects.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Link {
+    /// The rule that acted.
+    pub rule: String,
+    /// On which node; absent for none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
 }
 
 /// An event as a source writes it: only scope and action are required.
@@ -386,6 +396,13 @@ impl Event {
     /// The event's user id, if it names one.
     pub fn user_id(&self) -> Option<&str> {
         self.user.as_ref()?.id.as_deref()
+    }
+
+    /// The subject it is published under.
+    pub fn subject(&self) -> Result<Subject, EventError> {
+        let key = self.serial().or(self.udid()).or(self.user_id());
+        let node = key.map(NodeKey::new).transpose().map_err(|error| field_error("device.uuid", &error))?;
+        Ok(Subject { source: self.source.clone(), node, scope: self.scope.clone(), action: self.action.clone() })
     }
 
     /// `info` at `path`.

@@ -1,6 +1,6 @@
 //! A job: one rule's order to one target about one event. What DELIVERIES carries.
 
-use emote_proto::{Cause, Event, EventId, Name};
+use emote_proto::{Cause, Event, EventId, Link, Name};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -67,7 +67,7 @@ impl Job {
     pub fn cause(&self) -> Cause {
         let before = self.event.cause.as_ref();
         let mut chain = before.map(|cause| cause.chain.clone()).unwrap_or_default();
-        chain.push(self.rule.to_string());
+        chain.push(Link { rule: self.rule.to_string(), node: self.node_key() });
         Cause {
             event: self.event.id,
             rule: self.rule.to_string(),
@@ -77,6 +77,13 @@ impl Job {
             chain,
             job: Some(self.id.to_string()),
         }
+    }
+
+    /// The node that the job acts on: its serial number or UDID, else the user, else nothing.
+    pub fn node_key(&self) -> Option<String> {
+        let from_record = self.node.as_ref().and_then(|node| ["serial", "udid"].iter().find_map(|key| node.get(key)?.as_str()));
+        let from_event = || self.event.serial().or_else(|| self.event.udid()).or_else(|| self.event.user_id());
+        from_record.or_else(from_event).map(str::to_owned)
     }
 
     /// What jq programs of rules and targets see: `{event, node, rule, target, job}`.

@@ -1,0 +1,56 @@
+//! What an event says about its node, as claims of the event's source.
+
+use emote_proto::{Event, Time};
+use serde_json::{Value, json};
+
+use super::Node;
+
+/// The agent's source name. A Mac speaks for itself: it may not write its own asset record, name its owner or say which
+/// UDID is whose.
+pub(crate) const AGENT: &str = "agent";
+
+/// Adds what `event` says to the record of its node. `at` is the event's time, or when it was received if its source's
+/// clock runs ahead.
+pub(crate) fn record(node: &mut Node, event: &Event, at: Time) {
+    let source = event.source.as_str();
+    let from_agent = source == AGENT;
+    let from_broker = source == "broker";
+    if !from_broker {
+        let seen = node.last_seen.entry(source.to_owned()).or_insert(at);
+        *seen = (*seen).max(at);
+    }
+    if let Some(device) = &event.device {
+        let fields = [
+            ("name", &device.name),
+            ("model", &device.model),
+            ("os_version", &device.os_version),
+            ("udid", &device.udid),
+            ("hardware_uuid", &device.hardware_uuid),
+        ];
+        for (field, value) in fields {
+            if let (Some(value), false) = (value, from_broker) {
+                node.claim(source, field, json!(value), at);
+            }
+        }
+    }
+    match (event.scope.as_str(), event.action.as_str()) {
+        ("device", "enroll") if !from_broker => node.claim(source, "enrolled", json!(true), at),
+        ("device", "unenroll") if !from_broker => node.claim(source, "enrolled", json!(false), at),
+        ("asset", "updated") if !from_agent => {
+            if let Some(Value::Object(fields)) = event.info_at(&["set"]) {
+                for (field, value) in fields {
+                    let value = if field == "owner" { lower(value) } else { value.clone() };
+                    node.set_asset(field, value, at);
+                }
+            }
+        }
+        _ => {}
+    }
+    if let (Some(user), false) = (event.user_id(), from_broker) {
+        node.claim(source, if from_agent { "console_user" } else { "owner" }, json!(user), at);
+    }
+}
+
+fn lower(value: &Value) -> Value {
+    value.as_str().map_or_else(|| value.clone(), |text| json!(text.to_lowercase()))
+}

@@ -1,0 +1,195 @@
+//! A node's record: what each source claims about it and since when. Claims are never merged away; [`Node::view`]
+//! shows them together.
+
+use std::collections::BTreeMap;
+
+use emote_proto::Time;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+/// One field as one source sees it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Claim {
+    /// The value.
+    pub value: Value,
+    /// Since when the source says so.
+    pub since: Time,
+}
+
+/// A Mac as the log tells of it. Keyed by serial number, or by UDID as long as only that is known.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Node {
+    /// Serial number or UDID.
+    pub key: String,
+    /// Serial number, once known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serial: Option<String>,
+    /// The UDID that the MDM last used for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub udid: Option<String>,
+    /// Claims by source, then field.
+    #[serde(default)]
+    pub sources: BTreeMap<String, BTreeMap<String, Claim>>,
+    /// The asset record, set by `asset.updated` events.
+    #[serde(default)]
+    pub asset: BTreeMap<String, Claim>,
+    /// When each source last said anything.
+    #[serde(default)]
+    pub last_seen: BTreeMap<String, Time>,
+    /// When the first event of it was received.
+    pub first_seen: Time,
+}
+
+/// Most fields a source may claim, or the asset record may hold; more are refused, so that a record stays small.
+pub(crate) const MAX_FIELDS: usize = 64;
+
+impl Node {
+    /// A node just heard of.
+    pub fn new(key: impl Into<String>, first_seen: Time) -> Self {
+        Self {
+            key: key.into(),
+            serial: None,
+            udid: None,
+            sources: BTreeMap::new(),
+            asset: BTreeMap::new(),
+            last_seen: BTreeMap::new(),
+            first_seen,
+        }
+    }
+
+    /// Notes that `source` claims `field` to be `value` since `at`. Older news than what the source said last is not
+    /// taken; the same value keeps its date.
+    pub fn claim(&mut self, source: &str, field: &str, value: Value, at: Time) {
+        put(self.sources.entry(source.to_owned()).or_default(), field, value, at);
+    }
+
+    /// Sets a field of the asset record; null clears it.
+    pub fn set_asset(&mut self, field: &str, value: Value, at: Time) {
+        put(&mut self.asset, field, value, at);
+    }
+
+    /// Whose Mac it is: the asset record's word, else the newest claim of any source.
+    pub fn owner(&self) -> Option<&str> {
+        let of_asset = self.asset.get("owner").and_then(|claim| claim.value.as_str());
+        of_asset.or_else(|| self.newest("owner").and_then(Value::as_str))
+    }
+
+    /// The newest claim of any source on `field`.
+    pub fn newest(&self, field: &str) -> Option<&Value> {
+        let claims = self.sources.values().filter_map(|claims| claims.get(field)).filter(|claim| !claim.value.is_null());
+        claims.max_by_key(|claim| claim.since).map(|claim| &claim.value)
+    }
+
+    /// Takes over what was learned of the same Mac under its UDID.
+    pub fn absorb(&mut self, other: Self) {
+        for (source, claims) in other.sources {
+            for (field, claim) in claims {
+                self.claim(&source, &field, claim.value, claim.since);
+            }
+        }
+        for (field, claim) in other.asset {
+            self.set_asset(&field, claim.value, claim.since);
+        }
+        for (source, at) in other.last_seen {
+            let seen = self.last_seen.entry(source).or_insert(at);
+            *seen = (*seen).max(at);
+        }
+        self.first_seen = self.first_seen.min(other.first_seen);
+        self.udid = self.udid.take().or(other.udid);
+    }
+
+    /// The record as rules, targets and `emote node -o json` see it.
+    pub fn view(&self) -> Value {
+        let asset: Map<String, Value> =
+            self.asset.iter().filter(|(_, claim)| !claim.value.is_null()).map(|(field, claim)| (field.clone(), claim.value.clone())).collect();
+        let name = asset.get("name").or_else(|| self.newest("name"));
+        json!({
+            "serial": self.serial,
+            "udid": self.udid,
+            "owner": self.owner(),
+            "name": name,
+            "model": self.newest("model"),
+            "os_version": self.newest("os_version"),
+            "asset": asset,
+            "sources": self.sources,
+            "last_seen": self.last_seen,
+            "first_seen": self.first_seen,
+        })
+    }
+}
+
+fn put(fields: &mut BTreeMap<String, Claim>, field: &str, value: Value, at: Time) {
+    let room = fields.len() < MAX_FIELDS;
+    match fields.get_mut(field) {
+        Some(claim) if claim.since > at => {}
+        Some(claim) => {
+            if claim.value != value {
+                *claim = Claim { value, since: at };
+            }
+        }
+        None if room && !value.is_null() => {
+            fields.insert(field.to_owned(), Claim { value, since: at });
+        }
+        None => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(millis: i64) -> Time {
+        Time::from_millis(millis).unwrap()
+    }
+
+    #[test]
+    fn each_source_keeps_its_own_claims() {
+        let mut node = Node::new("C02", at(0));
+        node.claim("jamf", "name", json!("ada-mbp"), at(1));
+        node.claim("agent", "name", json!("MacBook"), at(2));
+        assert_eq!(node.sources["jamf"]["name"].value, "ada-mbp");
+        assert_eq!(node.view()["name"], "MacBook", "the newest is shown");
+        node.set_asset("name", json!("ADA-01"), at(0));
+        assert_eq!(node.view()["name"], "ADA-01", "unless the asset record has one");
+    }
+
+    #[test]
+    fn old_news_changes_nothing_and_repetition_keeps_the_date() {
+        let mut node = Node::new("C02", at(0));
+        node.claim("okta", "owner", json!("ada"), at(5));
+        node.claim("okta", "owner", json!("bob"), at(4));
+        node.claim("okta", "owner", json!("ada"), at(9));
+        assert_eq!(node.sources["okta"]["owner"], Claim { value: json!("ada"), since: at(5) });
+    }
+
+    #[test]
+    fn the_asset_records_owner_outweighs_every_claim() {
+        let mut node = Node::new("C02", at(0));
+        node.claim("jamf", "owner", json!("ada"), at(9));
+        node.set_asset("owner", json!("bob"), at(1));
+        assert_eq!(node.owner(), Some("bob"));
+        node.set_asset("owner", Value::Null, at(2));
+        assert_eq!(node.owner(), Some("ada"));
+    }
+
+    #[test]
+    fn what_was_learned_under_the_udid_is_kept() {
+        let mut by_udid = Node::new("U1", at(1));
+        by_udid.udid = Some("U1".into());
+        by_udid.claim("nanomdm", "enrolled", json!(true), at(3));
+        let mut node = Node::new("C02", at(2));
+        node.claim("nanomdm", "name", json!("x"), at(2));
+        node.absorb(by_udid);
+        assert_eq!(node.sources["nanomdm"].len(), 2);
+        assert_eq!((node.udid.as_deref(), node.first_seen), (Some("U1"), at(1)));
+    }
+
+    #[test]
+    fn a_record_stays_bounded() {
+        let mut node = Node::new("C02", at(0));
+        for n in 0..1000 {
+            node.set_asset(&format!("f{n}"), json!(n), at(1));
+        }
+        assert_eq!(node.asset.len(), MAX_FIELDS);
+    }
+}

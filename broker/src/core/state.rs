@@ -1,0 +1,183 @@
+//! What the fold remembers, behind a trait: [`Records`] is what is stored, [`Overlay`] the changes of a run on top of
+//! it, [`Changes`] what a store then writes in one transaction together with the log position.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use emote_proto::{EventId, Time};
+
+use super::Node;
+
+/// An event that comes again within this time is the same event; what vendors retry for longer is not known.
+pub const DEDUPE_WINDOW_MILLIS: i64 = 48 * 3600 * 1000;
+
+/// The store could not be read. The fold stops at this entry and is begun again from the last position.
+#[derive(Debug, thiserror::Error)]
+#[error("the store cannot be read: {0}")]
+pub struct StateError(pub String);
+
+/// Stored records, as of one log position.
+pub trait Records {
+    /// The node of this serial number or UDID key.
+    fn node(&self, key: &str) -> Result<Option<Node>, StateError>;
+    /// The serial number behind a UDID.
+    fn serial_of(&self, udid: &str) -> Result<Option<String>, StateError>;
+    /// Keys of the nodes that `user` owns, in order.
+    fn devices_of(&self, user: &str) -> Result<BTreeSet<String>, StateError>;
+    /// When an event of this id was received, if that is still known.
+    fn seen(&self, id: &EventId) -> Result<Option<Time>, StateError>;
+}
+
+/// What a run of entries changed; `None` removes.
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct Changes {
+    /// Nodes by key.
+    pub nodes: BTreeMap<String, Option<Node>>,
+    /// Serial number by UDID.
+    pub aliases: BTreeMap<String, String>,
+    /// (user, node key) → owns it.
+    pub owners: BTreeMap<(String, String), bool>,
+    /// Event ids and when they were received.
+    pub seen: BTreeMap<EventId, Time>,
+}
+
+impl Changes {
+    /// Whether there is nothing to write.
+    pub fn is_empty(&self) -> bool {
+        self.nodes.is_empty() && self.aliases.is_empty() && self.owners.is_empty() && self.seen.is_empty()
+    }
+}
+
+/// Records with the changes of the current run on top.
+pub struct Overlay<'a> {
+    base: &'a dyn Records,
+    changes: Changes,
+}
+
+impl<'a> Overlay<'a> {
+    /// No changes yet.
+    pub fn new(base: &'a dyn Records) -> Self {
+        Self { base, changes: Changes::default() }
+    }
+
+    /// What the run changed.
+    pub fn into_changes(self) -> Changes {
+        self.changes
+    }
+
+    /// See [`Records::node`].
+    pub fn node(&self, key: &str) -> Result<Option<Node>, StateError> {
+        match self.changes.nodes.get(key) {
+            Some(node) => Ok(node.clone()),
+            None => self.base.node(key),
+        }
+    }
+
+    /// Writes a node and keeps the owner index true to it.
+    pub fn put_node(&mut self, node: Node) -> Result<(), StateError> {
+        let before = self.node(&node.key)?.and_then(|node| node.owner().map(str::to_owned));
+        let after = node.owner().map(str::to_owned);
+        if before != after {
+            if let Some(user) = before {
+                self.changes.owners.insert((user, node.key.clone()), false);
+            }
+            if let Some(user) = after {
+                self.changes.owners.insert((user, node.key.clone()), true);
+            }
+        }
+        self.changes.nodes.insert(node.key.clone(), Some(node));
+        Ok(())
+    }
+
+    /// Removes a node, and what it owned up to with it.
+    pub fn take_node(&mut self, key: &str) -> Result<Option<Node>, StateError> {
+        let node = self.node(key)?;
+        if let Some(node) = &node {
+            if let Some(user) = node.owner() {
+                self.changes.owners.insert((user.to_owned(), key.to_owned()), false);
+            }
+            self.changes.nodes.insert(key.to_owned(), None);
+        }
+        Ok(node)
+    }
+
+    /// See [`Records::serial_of`].
+    pub fn serial_of(&self, udid: &str) -> Result<Option<String>, StateError> {
+        match self.changes.aliases.get(udid) {
+            Some(serial) => Ok(Some(serial.clone())),
+            None => self.base.serial_of(udid),
+        }
+    }
+
+    /// Notes that `udid` is `serial`.
+    pub fn put_alias(&mut self, udid: &str, serial: &str) {
+        self.changes.aliases.insert(udid.to_owned(), serial.to_owned());
+    }
+
+    /// See [`Records::devices_of`].
+    pub fn devices_of(&self, user: &str) -> Result<BTreeSet<String>, StateError> {
+        let mut devices = self.base.devices_of(user)?;
+        for ((owner, key), owns) in &self.changes.owners {
+            if owner == user {
+                if *owns { devices.insert(key.clone()) } else { devices.remove(key) };
+            }
+        }
+        Ok(devices)
+    }
+
+    /// Whether an event of this id was received within the dedupe window before `received`; if not, it is now.
+    pub fn seen_before(&mut self, id: EventId, received: Time) -> Result<bool, StateError> {
+        let first = match self.changes.seen.get(&id) {
+            Some(first) => Some(*first),
+            None => self.base.seen(&id)?,
+        };
+        let seen = first.is_some_and(|first| received.millis_since(first) <= DEDUPE_WINDOW_MILLIS);
+        if !seen {
+            self.changes.seen.insert(id, received);
+        }
+        Ok(seen)
+    }
+}
+
+/// Records in memory: for tests and for folding a log without a store.
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct Memory {
+    nodes: BTreeMap<String, Node>,
+    aliases: BTreeMap<String, String>,
+    owners: BTreeSet<(String, String)>,
+    seen: BTreeMap<EventId, Time>,
+}
+
+impl Memory {
+    /// Takes the changes of a run.
+    pub fn apply(&mut self, changes: Changes) {
+        for (key, node) in changes.nodes {
+            match node {
+                Some(node) => self.nodes.insert(key, node),
+                None => self.nodes.remove(&key),
+            };
+        }
+        self.aliases.extend(changes.aliases);
+        for (pair, owns) in changes.owners {
+            if owns { self.owners.insert(pair) } else { self.owners.remove(&pair) };
+        }
+        self.seen.extend(changes.seen);
+    }
+}
+
+impl Records for Memory {
+    fn node(&self, key: &str) -> Result<Option<Node>, StateError> {
+        Ok(self.nodes.get(key).cloned())
+    }
+
+    fn serial_of(&self, udid: &str) -> Result<Option<String>, StateError> {
+        Ok(self.aliases.get(udid).cloned())
+    }
+
+    fn devices_of(&self, user: &str) -> Result<BTreeSet<String>, StateError> {
+        Ok(self.owners.iter().filter(|(owner, _)| owner == user).map(|(_, key)| key.clone()).collect())
+    }
+
+    fn seen(&self, id: &EventId) -> Result<Option<Time>, StateError> {
+        Ok(self.seen.get(id).copied())
+    }
+}

@@ -1,0 +1,438 @@
+//! The core's records on disk: one redb file, a cache of the log that can be rebuilt from it.
+//!
+//! # The file
+//! | table | key | value |
+//! |---|---|---|
+//! | `meta` | `"format"`, `"stream"`, `"position"` | JSON: 1; identity of EVENTS (its creation time); sequence of the last entry folded |
+//! | `nodes` | serial number, or UDID where only that is known | JSON [`Node`] |
+//! | `aliases` | UDID | serial number |
+//! | `owners` | (user id, node key) | nothing |
+//! | `seen` | event id, 16 bytes | ms since 1970, when it was received |
+//! | `seen_by_time` | (ms since 1970, event id) | nothing |
+//!
+//! Changes and the position they bring it to are one transaction. Most commits are left to the next durable one, at
+//! most a second later: what a crash takes back is folded again from the log. Never written to but by [`Store::commit`].
+
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use emote_proto::{EventId, Time};
+use redb::{Database, Durability, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition};
+
+use crate::core::{Changes, DEDUPE_WINDOW_MILLIS, Node, Records, StateError};
+
+const META: TableDefinition<'_, &str, &str> = TableDefinition::new("meta");
+const NODES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("nodes");
+const ALIASES: TableDefinition<'_, &str, &str> = TableDefinition::new("aliases");
+const OWNERS: TableDefinition<'_, (&str, &str), ()> = TableDefinition::new("owners");
+const SEEN: TableDefinition<'_, &[u8; 16], i64> = TableDefinition::new("seen");
+const SEEN_BY_TIME: TableDefinition<'_, (i64, &[u8; 16]), ()> = TableDefinition::new("seen_by_time");
+
+const FORMAT: &str = "1";
+const DURABLE_EVERY: Duration = Duration::from_secs(1);
+/// Expired ids removed per commit at most, so that a commit stays short.
+const PRUNE_AT_ONCE: usize = 2_000;
+
+/// Why the store cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Another process has it open.
+    #[error("{0} is in use: another emote runs on this data folder")]
+    InUse(PathBuf),
+    /// It cannot be opened, and it could not be set aside either.
+    #[error("{path}: {error}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What happened.
+        error: std::io::Error,
+    },
+    /// Reading or writing failed.
+    #[error("the store: {0}")]
+    Redb(#[from] Box<redb::Error>),
+    /// A record is not what was written.
+    #[error("the store's record {0} is damaged: stop emote, remove the store file and start again; it is rebuilt from the log")]
+    Damaged(String),
+}
+
+macro_rules! from_redb {
+    ($($error:ident),*) => {$(
+        impl From<redb::$error> for StoreError {
+            fn from(error: redb::$error) -> Self {
+                Self::Redb(Box::new(error.into()))
+            }
+        }
+    )*};
+}
+from_redb!(TransactionError, TableError, StorageError, CommitError, DatabaseError, SetDurabilityError);
+
+/// How a store came to be opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Opened {
+    /// It was there, or there was none before.
+    Sound,
+    /// The file could not be read; it was renamed to this, and a new one begun.
+    SetAside(PathBuf),
+}
+
+/// The open store.
+pub struct Store {
+    database: Database,
+    last_durable: Mutex<Instant>,
+    position: AtomicU64,
+}
+
+impl Store {
+    /// Opens or creates the file; one that is damaged is set aside under another name, to be rebuilt.
+    pub fn open(path: &Path) -> Result<(Self, Opened), StoreError> {
+        let (database, opened) = match Database::create(path) {
+            Ok(database) => (database, Opened::Sound),
+            Err(redb::DatabaseError::DatabaseAlreadyOpen) => return Err(StoreError::InUse(path.to_owned())),
+            Err(redb::DatabaseError::Storage(redb::StorageError::Io(error)))
+                if error.kind() != std::io::ErrorKind::InvalidData && error.kind() != std::io::ErrorKind::UnexpectedEof =>
+            {
+                return Err(StoreError::Io { path: path.to_owned(), error });
+            }
+            Err(_) => {
+                let aside = path.with_extension("damaged");
+                std::fs::rename(path, &aside).map_err(|error| StoreError::Io { path: path.to_owned(), error })?;
+                (Database::create(path)?, Opened::SetAside(aside))
+            }
+        };
+        private(path)?;
+        let store = Self { database, last_durable: Mutex::new(Instant::now()), position: AtomicU64::new(0) };
+        store.prepare()?;
+        Ok((store, opened))
+    }
+
+    fn prepare(&self) -> Result<(), StoreError> {
+        let write = self.database.begin_write()?;
+        {
+            let mut meta = write.open_table(META)?;
+            if meta.get("format")?.is_none() {
+                meta.insert("format", FORMAT)?;
+            }
+            write.open_table(NODES)?;
+            write.open_table(ALIASES)?;
+            write.open_table(OWNERS)?;
+            write.open_table(SEEN)?;
+            write.open_table(SEEN_BY_TIME)?;
+            let position = meta.get("position")?.and_then(|text| text.value().parse().ok()).unwrap_or(0);
+            self.position.store(position, Ordering::Release);
+        }
+        write.commit()?;
+        Ok(())
+    }
+
+    /// Sequence of the last entry folded into it; 0 for none.
+    pub fn position(&self) -> u64 {
+        self.position.load(Ordering::Acquire)
+    }
+
+    /// Makes sure that the store belongs to the stream of this identity; it is emptied when it was another's.
+    /// Says whether it was emptied.
+    pub fn belong_to(&self, stream: &str) -> Result<bool, StoreError> {
+        let read = self.database.begin_read()?;
+        let own = read.open_table(META)?.get("stream")?.map(|text| text.value().to_owned());
+        if own.as_deref() == Some(stream) {
+            return Ok(false);
+        }
+        self.clear()?;
+        let write = self.database.begin_write()?;
+        write.open_table(META)?.insert("stream", stream)?;
+        write.commit()?;
+        Ok(own.is_some())
+    }
+
+    /// Forgets everything, to be rebuilt from the log.
+    pub fn clear(&self) -> Result<(), StoreError> {
+        let write = self.database.begin_write()?;
+        write.open_table(META)?.remove("position")?;
+        write.open_table(NODES)?.retain(|_, _| false)?;
+        write.open_table(ALIASES)?.retain(|_, _| false)?;
+        write.open_table(OWNERS)?.retain(|_, ()| false)?;
+        write.open_table(SEEN)?.retain(|_, _| false)?;
+        write.open_table(SEEN_BY_TIME)?.retain(|_, ()| false)?;
+        write.commit()?;
+        self.position.store(0, Ordering::Release);
+        Ok(())
+    }
+
+    /// Writes the changes of a run and the position it leads to, in one transaction. `now` is the received time of the
+    /// run's last entry; ids that left the dedupe window before it are dropped.
+    pub fn commit(&self, changes: &Changes, position: u64, now: Time) -> Result<(), StoreError> {
+        let mut write = self.database.begin_write()?;
+        let durable = self.durable_is_due();
+        write.set_durability(if durable { Durability::Immediate } else { Durability::None })?;
+        {
+            let mut nodes = write.open_table(NODES)?;
+            for (key, node) in &changes.nodes {
+                match node {
+                    Some(node) => nodes.insert(key.as_str(), encode(node).as_slice())?,
+                    None => nodes.remove(key.as_str())?,
+                };
+            }
+            let mut aliases = write.open_table(ALIASES)?;
+            for (udid, serial) in &changes.aliases {
+                aliases.insert(udid.as_str(), serial.as_str())?;
+            }
+            let mut owners = write.open_table(OWNERS)?;
+            for ((user, key), owns) in &changes.owners {
+                let pair = (user.as_str(), key.as_str());
+                if *owns { owners.insert(pair, ())? } else { owners.remove(pair)? };
+            }
+            let mut seen = write.open_table(SEEN)?;
+            let mut seen_by_time = write.open_table(SEEN_BY_TIME)?;
+            for (id, received) in &changes.seen {
+                seen.insert(id.as_bytes(), received.as_millis())?;
+                seen_by_time.insert((received.as_millis(), id.as_bytes()), ())?;
+            }
+            let expired = now.as_millis() - DEDUPE_WINDOW_MILLIS - 1;
+            for entry in seen_by_time.extract_from_if(..(expired, &[0; 16]), |_, ()| true)?.take(PRUNE_AT_ONCE) {
+                let key = entry?.0;
+                let (received, id) = key.value();
+                let current = seen.get(id)?.map(|at| at.value());
+                if current == Some(received) {
+                    seen.remove(id)?;
+                }
+            }
+            write.open_table(META)?.insert("position", position.to_string().as_str())?;
+        }
+        write.commit()?;
+        self.position.store(position, Ordering::Release);
+        Ok(())
+    }
+
+    /// Makes everything committed so far durable.
+    pub fn flush(&self) -> Result<(), StoreError> {
+        self.database.begin_write()?.commit()?;
+        Ok(())
+    }
+
+    /// The records as of now; later commits do not show in it.
+    pub fn snapshot(&self) -> Result<Snapshot, StoreError> {
+        Ok(Snapshot { read: self.database.begin_read()? })
+    }
+
+    fn durable_is_due(&self) -> bool {
+        let mut last = self.last_durable.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let due = last.elapsed() >= DURABLE_EVERY;
+        if due {
+            *last = Instant::now();
+        }
+        due
+    }
+}
+
+/// Records as of one position.
+pub struct Snapshot {
+    read: ReadTransaction,
+}
+
+impl Snapshot {
+    /// Up to `limit` nodes whose key comes after `after`, in order of their keys.
+    pub fn nodes(&self, after: &str, limit: usize) -> Result<Vec<Node>, StoreError> {
+        let nodes = self.read.open_table(NODES)?;
+        let mut page = Vec::new();
+        for entry in nodes.range::<&str>((std::ops::Bound::Excluded(after), std::ops::Bound::Unbounded))?.take(limit) {
+            let (key, value) = entry?;
+            page.push(decode(key.value(), value.value())?);
+        }
+        Ok(page)
+    }
+
+    fn get_node(&self, key: &str) -> Result<Option<Node>, StoreError> {
+        let nodes = self.read.open_table(NODES)?;
+        nodes.get(key)?.map(|value| decode(key, value.value())).transpose()
+    }
+
+    fn get_serial(&self, udid: &str) -> Result<Option<String>, StoreError> {
+        Ok(self.read.open_table(ALIASES)?.get(udid)?.map(|serial| serial.value().to_owned()))
+    }
+
+    fn get_devices(&self, user: &str) -> Result<BTreeSet<String>, StoreError> {
+        let owners = self.read.open_table(OWNERS)?;
+        let mut devices = BTreeSet::new();
+        for entry in owners.range((user, "")..)? {
+            let (key, _) = entry?;
+            let (owner, device) = key.value();
+            if owner != user {
+                break;
+            }
+            devices.insert(device.to_owned());
+        }
+        Ok(devices)
+    }
+
+    fn get_seen(&self, id: &EventId) -> Result<Option<Time>, StoreError> {
+        let millis = self.read.open_table(SEEN)?.get(id.as_bytes())?.map(|at| at.value());
+        Ok(millis.and_then(Time::from_millis))
+    }
+}
+
+fn state_error(error: StoreError) -> StateError {
+    StateError(error.to_string())
+}
+
+impl Records for Snapshot {
+    fn node(&self, key: &str) -> Result<Option<Node>, StateError> {
+        self.get_node(key).map_err(state_error)
+    }
+
+    fn serial_of(&self, udid: &str) -> Result<Option<String>, StateError> {
+        self.get_serial(udid).map_err(state_error)
+    }
+
+    fn devices_of(&self, user: &str) -> Result<BTreeSet<String>, StateError> {
+        self.get_devices(user).map_err(state_error)
+    }
+
+    fn seen(&self, id: &EventId) -> Result<Option<Time>, StateError> {
+        self.get_seen(id).map_err(state_error)
+    }
+}
+
+fn encode(node: &Node) -> Vec<u8> {
+    // Strings, maps with string keys and JSON values: nothing here can fail to serialise.
+    serde_json::to_vec(node).unwrap_or_default()
+}
+
+fn decode(key: &str, json: &[u8]) -> Result<Node, StoreError> {
+    serde_json::from_slice(json).map_err(|_| StoreError::Damaged(key.to_owned()))
+}
+
+fn private(path: &Path) -> Result<(), StoreError> {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))
+        .map_err(|error| StoreError::Io { path: path.to_owned(), error })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::{Memory, Overlay};
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    fn at(millis: i64) -> Time {
+        Time::from_millis(millis).unwrap()
+    }
+
+    fn id(n: u8) -> EventId {
+        EventId::derived(&[&n.to_string()])
+    }
+
+    /// One random step of a run, played on any records through the overlay.
+    #[derive(Debug, Clone)]
+    enum Step {
+        Owner(u8, u8),
+        Take(u8),
+        Alias(u8, u8),
+        Seen(u8),
+    }
+
+    fn any_step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            (0..5u8, 0..4u8).prop_map(|(node, user)| Step::Owner(node, user)),
+            (0..5u8).prop_map(Step::Take),
+            (0..5u8, 0..5u8).prop_map(|(udid, serial)| Step::Alias(udid, serial)),
+            (0..9u8).prop_map(Step::Seen),
+        ]
+    }
+
+    fn play(records: &dyn Records, steps: &[Step], now: Time) -> (Changes, Vec<bool>) {
+        let mut overlay = Overlay::new(records);
+        let mut seen = Vec::new();
+        for step in steps {
+            match step {
+                Step::Owner(node, user) => {
+                    let key = format!("N{node}");
+                    let mut node = overlay.node(&key).unwrap().unwrap_or_else(|| Node::new(key, now));
+                    node.set_asset("owner", json!(format!("u{user}")), now);
+                    overlay.put_node(node).unwrap();
+                }
+                Step::Take(node) => {
+                    overlay.take_node(&format!("N{node}")).unwrap();
+                }
+                Step::Alias(udid, serial) => overlay.put_alias(&format!("U{udid}"), &format!("N{serial}")),
+                Step::Seen(n) => seen.push(overlay.seen_before(id(*n), now).unwrap()),
+            }
+        }
+        (overlay.into_changes(), seen)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+        #[test]
+        fn disk_and_memory_remember_the_same(runs in proptest::collection::vec(proptest::collection::vec(any_step(), 0..12), 1..8)) {
+            let folder = tempfile::tempdir().unwrap();
+            let (store, _) = Store::open(&folder.path().join("s.redb")).unwrap();
+            let mut memory = Memory::default();
+            for (n, steps) in runs.iter().enumerate() {
+                let now = at(i64::try_from(n).unwrap() * DEDUPE_WINDOW_MILLIS / 2);
+                let (from_memory, seen_memory) = play(&memory, steps, now);
+                let (from_disk, seen_disk) = play(&store.snapshot().unwrap(), steps, now);
+                prop_assert_eq!(&from_memory, &from_disk);
+                prop_assert_eq!(seen_memory, seen_disk);
+                store.commit(&from_disk, n as u64 + 1, now).unwrap();
+                memory.apply(from_memory);
+                let snapshot = store.snapshot().unwrap();
+                for user in 0..4 {
+                    let user = format!("u{user}");
+                    prop_assert_eq!(memory.devices_of(&user).unwrap(), snapshot.devices_of(&user).unwrap());
+                }
+            }
+            prop_assert_eq!(store.position(), runs.len() as u64);
+        }
+    }
+
+    #[test]
+    fn a_reopened_store_goes_on_where_it_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("s.redb");
+        {
+            let (store, opened) = Store::open(&path).unwrap();
+            assert_eq!(opened, Opened::Sound);
+            assert!(!store.belong_to("a").unwrap());
+            assert!(matches!(Store::open(&path), Err(StoreError::InUse(_))));
+            let mut changes = Changes::default();
+            changes.nodes.insert("C02".into(), Some(Node::new("C02", at(1))));
+            store.commit(&changes, 7, at(1)).unwrap();
+            store.flush().unwrap();
+        }
+        let (store, _) = Store::open(&path).unwrap();
+        assert_eq!(store.position(), 7);
+        assert!(!store.belong_to("a").unwrap());
+        assert_eq!(store.snapshot().unwrap().nodes("", 10).unwrap().len(), 1);
+        assert!(store.belong_to("b").unwrap(), "another stream's store is emptied");
+        assert_eq!((store.position(), store.snapshot().unwrap().nodes("", 10).unwrap().len()), (0, 0));
+    }
+
+    #[test]
+    fn a_damaged_file_is_set_aside() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("s.redb");
+        std::fs::write(&path, b"this is no database, whatever it once was").unwrap();
+        let (store, opened) = Store::open(&path).unwrap();
+        assert_eq!(opened, Opened::SetAside(folder.path().join("s.damaged")));
+        assert_eq!(store.position(), 0);
+    }
+
+    #[test]
+    fn ids_are_dropped_once_they_leave_the_window() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, _) = Store::open(&folder.path().join("s.redb")).unwrap();
+        let changes = Changes { seen: [(id(1), at(0))].into(), ..Changes::default() };
+        store.commit(&changes, 1, at(0)).unwrap();
+        assert_eq!(store.snapshot().unwrap().seen(&id(1)).unwrap(), Some(at(0)));
+        store.commit(&Changes::default(), 2, at(DEDUPE_WINDOW_MILLIS + 2)).unwrap();
+        assert_eq!(store.snapshot().unwrap().seen(&id(1)).unwrap(), None);
+    }
+}
