@@ -1,5 +1,6 @@
 //! The broker: what `emote` is made of. `main` only picks a subcommand.
 
+pub mod bus;
 pub mod config;
 pub mod core;
 pub mod store;

@@ -1,0 +1,228 @@
+//! EVENTS: publishing into it and reading it in order.
+
+use std::{future::Future, time::Duration};
+
+use async_nats::{
+    HeaderMap,
+    datetime::DateTime,
+    jetstream::{
+        self, AckKind,
+        consumer::{AckPolicy, DeliverPolicy, pull},
+    },
+};
+use bytes::Bytes;
+use emote_proto::{EventId, Subject, Time, consumer, header, stream};
+use futures_util::{FutureExt, StreamExt, future::try_join_all};
+
+use super::{Bus, BusError};
+use crate::core::Entry;
+
+/// Runs are cut at this many entries, or when their bodies come to this many bytes.
+const RUN_ENTRIES: usize = 500;
+const RUN_BYTES: usize = 4 * 1024 * 1024;
+const EXPIRES: Duration = Duration::from_secs(10);
+const HEARTBEAT: Duration = Duration::from_secs(3);
+
+/// An entry of EVENTS, owned.
+#[derive(Debug, Clone)]
+pub struct EventMessage {
+    /// Its sequence in the stream.
+    pub sequence: u64,
+    /// When the stream stored it.
+    pub received: Time,
+    /// Its subject.
+    pub subject: String,
+    /// Its `Nats-Msg-Id`.
+    pub message_id: Option<String>,
+    /// Its body.
+    pub payload: Bytes,
+    /// Entries behind it at the time of reading.
+    pub pending: u64,
+}
+
+impl EventMessage {
+    /// The entry as the core takes it.
+    pub fn entry(&self) -> Entry<'_> {
+        Entry {
+            sequence: self.sequence,
+            received: self.received,
+            subject: &self.subject,
+            message_id: self.message_id.as_deref(),
+            payload: &self.payload,
+        }
+    }
+}
+
+/// Reading stopped: begin again from the last position.
+#[derive(Debug, thiserror::Error)]
+#[error("reading EVENTS: {0}")]
+pub struct ReadError(String);
+
+impl Bus {
+    /// Publishes events and waits until the stream has stored each. An event whose id the stream already has is stored.
+    pub async fn publish_events(&self, events: Vec<(Subject, EventId, Vec<u8>)>) -> Result<(), BusError> {
+        let no_answer = |reason: String| BusError::NoAnswer { doing: "storing events", reason };
+        if !self.is_connected() {
+            return Err(no_answer("not connected".to_owned()));
+        }
+        let mut acks = Vec::with_capacity(events.len());
+        for (subject, id, payload) in events {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::MSG_ID, id.to_string().as_str());
+            let sent = self.js.publish_with_headers(subject.to_string(), headers, payload.into());
+            acks.push(sent.await.map_err(|error| no_answer(error.to_string()))?.into_future());
+        }
+        try_join_all(acks).await.map_err(|error| {
+            use jetstream::context::PublishErrorKind as Kind;
+            match error.kind() {
+                Kind::TimedOut | Kind::BrokenPipe | Kind::StreamNotFound => no_answer(error.to_string()),
+                _ => BusError::Refused { doing: "storing events", reason: error.to_string() },
+            }
+        })?;
+        Ok(())
+    }
+
+    /// Reads EVENTS from behind `position`, for the core of `partition`. The durable consumer is made anew: where to
+    /// read from is the checkpoint's business, the consumer shows the lag.
+    pub async fn read_events(&self, partition: u32, position: u64) -> Result<Reader, ReadError> {
+        let read = |error: &dyn std::fmt::Display| ReadError(error.to_string());
+        let name = consumer::core(partition);
+        let events = self.js.get_stream_no_info(stream::EVENTS).await.map_err(|error| read(&error))?;
+        if let Err(error) = events.delete_consumer(&name).await {
+            tracing::debug!(%error, "no consumer to replace");
+        }
+        let config = pull::Config {
+            durable_name: Some(name),
+            description: Some("Emote: the core; its position is the checkpoint's".to_owned()),
+            deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: position + 1 },
+            ack_policy: AckPolicy::All,
+            ack_wait: Duration::from_secs(1800),
+            max_ack_pending: 20_000,
+            ..pull::Config::default()
+        };
+        let consumer = events.create_consumer(config).await.map_err(|error| read(&error))?;
+        let builder = consumer.stream().max_messages_per_batch(1_000).expires(EXPIRES).heartbeat(HEARTBEAT);
+        let messages = builder.messages().await.map_err(|error| read(&error))?;
+        Ok(Reader { messages, last: None })
+    }
+
+    /// Reads EVENTS for a person: `filters` (none for all), from `start`, and on as events come.
+    pub async fn tail(&self, filters: Vec<String>, start: TailStart) -> Result<Tail, ReadError> {
+        let read = |error: &dyn std::fmt::Display| ReadError(error.to_string());
+        let mut events = self.js.get_stream(stream::EVENTS).await.map_err(|error| read(&error))?;
+        let info = events.info().await.map_err(|error| read(&error))?;
+        let last_sequence = info.state.last_sequence;
+        let deliver_policy = match start {
+            TailStart::First => DeliverPolicy::All,
+            TailStart::New => DeliverPolicy::New,
+            TailStart::Sequence(start_sequence) => DeliverPolicy::ByStartSequence { start_sequence: start_sequence.max(1) },
+            TailStart::Time(time) => DeliverPolicy::ByStartTime { start_time: date(time) },
+        };
+        let config = pull::OrderedConfig { filter_subjects: filters, deliver_policy, ..pull::OrderedConfig::default() };
+        let consumer = events.create_consumer(config).await.map_err(|error| read(&error))?;
+        let pending = consumer.cached_info().num_pending;
+        let messages = consumer.messages().await.map_err(|error| read(&error))?;
+        Ok(Tail { messages, pending, last_sequence })
+    }
+
+    /// When EVENTS holds its first entry of, and how many it holds.
+    pub async fn events_state(&self) -> Result<(u64, u64), ReadError> {
+        let mut events = self.js.get_stream(stream::EVENTS).await.map_err(|error| ReadError(error.to_string()))?;
+        let info = events.info().await.map_err(|error| ReadError(error.to_string()))?;
+        Ok((info.state.first_sequence, info.state.last_sequence))
+    }
+}
+
+/// Where a tail begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TailStart {
+    /// With the oldest entry kept.
+    First,
+    /// With what comes from now on.
+    New,
+    /// With this stream sequence.
+    Sequence(u64),
+    /// With what was received at this time or later.
+    Time(Time),
+}
+
+/// The core's reader: runs of entries in stream order.
+pub struct Reader {
+    messages: pull::Stream,
+    last: Option<jetstream::Message>,
+}
+
+impl Reader {
+    /// Waits for an entry, then takes what is there with it. Cancel safe between calls only.
+    pub async fn next_run(&mut self) -> Result<Vec<EventMessage>, ReadError> {
+        let mut run = Vec::new();
+        let mut bytes = 0;
+        while run.len() < RUN_ENTRIES && bytes < RUN_BYTES {
+            let next = self.messages.next();
+            let next = if run.is_empty() { next.await } else { next.now_or_never().unwrap_or(None) };
+            let message = match next {
+                Some(Ok(message)) => message,
+                Some(Err(error)) if run.is_empty() => return Err(ReadError(error.to_string())),
+                None if run.is_empty() => return Err(ReadError("the reader ended".to_owned())),
+                // What was read is good; the trouble, if any, shows at the next call.
+                Some(Err(_)) | None => break,
+            };
+            let owned = owned(&message)?;
+            bytes += owned.payload.len();
+            run.push(owned);
+            self.last = Some(message);
+        }
+        Ok(run)
+    }
+
+    /// Tells the consumer that everything read so far is folded; only the lag it shows depends on it.
+    pub async fn acknowledge(&mut self) {
+        if let Some(message) = self.last.take()
+            && let Err(error) = message.ack_with(AckKind::Ack).await
+        {
+            tracing::debug!(%error, "acknowledging to the core's consumer");
+        }
+    }
+}
+
+/// A person's reader.
+pub struct Tail {
+    messages: pull::Ordered,
+    /// Entries that match and are there already.
+    pub pending: u64,
+    /// The stream's last sequence when reading began.
+    pub last_sequence: u64,
+}
+
+impl Tail {
+    /// The next entry.
+    pub fn next(&mut self) -> impl Future<Output = Result<EventMessage, ReadError>> + '_ {
+        self.messages.next().map(|next| match next {
+            Some(Ok(message)) => owned(&message),
+            Some(Err(error)) => Err(ReadError(error.to_string())),
+            None => Err(ReadError("the reader ended".to_owned())),
+        })
+    }
+}
+
+fn owned(message: &jetstream::Message) -> Result<EventMessage, ReadError> {
+    let info = message.info().map_err(|error| ReadError(error.to_string()))?;
+    let headers = message.headers.as_ref();
+    Ok(EventMessage {
+        sequence: info.stream_sequence,
+        received: time(info.published.unix_timestamp_nanos()),
+        subject: message.subject.to_string(),
+        message_id: headers.and_then(|headers| headers.get(header::MSG_ID)).map(|id| id.as_str().to_owned()),
+        payload: message.payload.clone(),
+        pending: info.pending,
+    })
+}
+
+pub(super) fn time(nanos: i128) -> Time {
+    jiff::Timestamp::from_nanosecond(nanos).unwrap_or_default().into()
+}
+
+pub(super) fn date(time: Time) -> DateTime {
+    let nanos = i128::from(time.as_millis()) * 1_000_000;
+    DateTime::from_unix_timestamp_nanos(nanos).unwrap_or(DateTime::UNIX_EPOCH)
+}

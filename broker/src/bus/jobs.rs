@@ -1,0 +1,200 @@
+//! DELIVERIES and DEAD: the checkpoint, jobs for workers, and jobs given up.
+
+use std::time::Duration;
+
+use async_nats::{
+    HeaderMap,
+    jetstream::{
+        self, AckKind,
+        consumer::{AckPolicy, DeliverPolicy, pull},
+        stream::LastRawMessageErrorKind,
+    },
+};
+use bytes::Bytes;
+use emote_proto::{Name, Time, consumer, header, stream, subjects};
+use futures_util::StreamExt;
+use serde::{Deserialize, Serialize};
+
+use super::{Bus, BusError, Outgoing, events::time};
+use crate::core::Job;
+
+const EXPIRES: Duration = Duration::from_secs(10);
+const HEARTBEAT: Duration = Duration::from_secs(3);
+/// Added to a target's time-out before the server gives its job to another worker.
+const ACK_MARGIN: Duration = Duration::from_secs(30);
+
+/// How far the core of a partition is, as its last message on `checkpoint.<partition>` says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Checkpoint {
+    /// Identity of the EVENTS stream that the sequence is of.
+    pub stream: String,
+    /// Every entry up to this one is folded and all its jobs are stored.
+    pub sequence: u64,
+    /// Jobs of the next entry that are stored too.
+    pub jobs: usize,
+}
+
+impl Checkpoint {
+    /// The last message of a batch: replaces the checkpoint whose stream sequence is `expected` (0: there is none).
+    pub fn message(&self, partition: u32, expected: u64) -> Outgoing {
+        Outgoing {
+            subject: subjects::checkpoint(partition),
+            headers: vec![
+                (header::EXPECTED_LAST_SUBJECT_SEQUENCE, expected.to_string()),
+                (header::ROLLUP, "sub".to_owned()),
+                (header::TTL, "never".to_owned()),
+            ],
+            // Three plain fields: this cannot fail.
+            payload: serde_json::to_vec(self).unwrap_or_default().into(),
+        }
+    }
+}
+
+/// A job as a message of DELIVERIES.
+pub fn job_message(job: &Job) -> Outgoing {
+    Outgoing {
+        subject: subjects::deliver(&job.target, &job.rule),
+        headers: vec![(header::JOB, job.id.to_string())],
+        // A job is made of strings and JSON values: this cannot fail.
+        payload: serde_json::to_vec(job).unwrap_or_default().into(),
+    }
+}
+
+impl Bus {
+    /// The checkpoint of `partition` and its stream sequence.
+    pub async fn checkpoint(&self, partition: u32) -> Result<Option<(Checkpoint, u64)>, BusError> {
+        let no_answer = |reason: String| BusError::NoAnswer { doing: "reading the checkpoint", reason };
+        let deliveries = self.js.get_stream_no_info(stream::DELIVERIES).await.map_err(|error| no_answer(error.to_string()))?;
+        // Asked of the stream's leader, not of a replica that may lag behind.
+        match deliveries.get_last_raw_message_by_subject(&subjects::checkpoint(partition)).await {
+            Ok(message) => {
+                let checkpoint = serde_json::from_slice(&message.payload).map_err(|error| BusError::Refused {
+                    doing: "reading the checkpoint",
+                    reason: format!("{} holds something else: {error}", subjects::checkpoint(partition)),
+                })?;
+                Ok(Some((checkpoint, message.sequence)))
+            }
+            Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
+            Err(error) => Err(no_answer(error.to_string())),
+        }
+    }
+
+    /// The jobs of `target`, to be worked on by up to `concurrency` at once, each within `timeout`.
+    pub async fn jobs(&self, target: &Name, concurrency: usize, timeout: Duration) -> Result<Jobs, BusError> {
+        let no_answer = |reason: String| BusError::NoAnswer { doing: "opening a target's consumer", reason };
+        let deliveries = self.js.get_stream_no_info(stream::DELIVERIES).await.map_err(|error| no_answer(error.to_string()))?;
+        let config = pull::Config {
+            durable_name: Some(consumer::target(target)),
+            description: Some(format!("Emote: jobs for the target {target}")),
+            filter_subject: subjects::deliver_all(target),
+            deliver_policy: DeliverPolicy::All,
+            ack_policy: AckPolicy::Explicit,
+            ack_wait: timeout + ACK_MARGIN,
+            max_deliver: -1,
+            // Jobs waiting for a retry count as pending too; they must not keep the others from their turn.
+            max_ack_pending: 10_000,
+            ..pull::Config::default()
+        };
+        let consumer = deliveries.create_consumer(config).await.map_err(|error| no_answer(error.to_string()))?;
+        let builder = consumer.stream().max_messages_per_batch(concurrency.max(1)).expires(EXPIRES).heartbeat(HEARTBEAT);
+        let messages = builder.messages().await.map_err(|error| no_answer(error.to_string()))?;
+        Ok(Jobs { messages })
+    }
+
+    /// Stores a job that was given up. Storing it again is storing it once, within the stream's duplicate window.
+    pub async fn bury(&self, target: &Name, rule: &Name, id: &str, letter: Vec<u8>) -> Result<(), BusError> {
+        let no_answer = |reason: String| BusError::NoAnswer { doing: "storing a dead letter", reason };
+        let mut headers = HeaderMap::new();
+        headers.insert(header::MSG_ID, id);
+        headers.insert(header::JOB, id);
+        let sent = self.js.publish_with_headers(subjects::dead(target, rule), headers, letter.into());
+        sent.await.map_err(|error| no_answer(error.to_string()))?.await.map_err(|error| no_answer(error.to_string()))?;
+        Ok(())
+    }
+
+    /// Jobs in DELIVERIES received at or after `since`, oldest first, for `emote trace`.
+    pub async fn jobs_since(&self, since: Time) -> Result<Vec<Job>, BusError> {
+        let no_answer = |reason: String| BusError::NoAnswer { doing: "reading jobs", reason };
+        let deliveries = self.js.get_stream_no_info(stream::DELIVERIES).await.map_err(|error| no_answer(error.to_string()))?;
+        let config = pull::OrderedConfig {
+            filter_subject: "deliver.>".to_owned(),
+            deliver_policy: DeliverPolicy::ByStartTime { start_time: super::events::date(since) },
+            ..pull::OrderedConfig::default()
+        };
+        let consumer = deliveries.create_consumer(config).await.map_err(|error| no_answer(error.to_string()))?;
+        let mut left = consumer.cached_info().num_pending;
+        let mut jobs = Vec::new();
+        if left == 0 {
+            return Ok(jobs);
+        }
+        let mut messages = consumer.messages().await.map_err(|error| no_answer(error.to_string()))?;
+        while let Some(message) = messages.next().await {
+            let message = message.map_err(|error| no_answer(error.to_string()))?;
+            if let Ok(job) = serde_json::from_slice(&message.payload) {
+                jobs.push(job);
+            }
+            left = left.saturating_sub(1);
+            if left == 0 {
+                break;
+            }
+        }
+        Ok(jobs)
+    }
+}
+
+/// A target's jobs as they come.
+pub struct Jobs {
+    messages: pull::Stream,
+}
+
+impl Jobs {
+    /// The next job; an error means that the consumer must be opened again.
+    pub async fn next(&mut self) -> Result<JobMessage, BusError> {
+        let no_answer = |reason: String| BusError::NoAnswer { doing: "reading jobs", reason };
+        match self.messages.next().await {
+            Some(Ok(message)) => JobMessage::new(message),
+            Some(Err(error)) => Err(no_answer(error.to_string())),
+            None => Err(no_answer("the reader ended".to_owned())),
+        }
+    }
+}
+
+/// A job being worked on.
+pub struct JobMessage {
+    message: jetstream::Message,
+    /// How often it has been given to a worker, this time included.
+    pub attempt: u64,
+    /// When the job was stored.
+    pub stored: Time,
+}
+
+impl JobMessage {
+    fn new(message: jetstream::Message) -> Result<Self, BusError> {
+        let (attempt, stored) = {
+            let info = message.info().map_err(|error| BusError::Refused { doing: "reading jobs", reason: error.to_string() })?;
+            (u64::try_from(info.delivered).unwrap_or(1), time(info.published.unix_timestamp_nanos()))
+        };
+        Ok(Self { message, attempt, stored })
+    }
+
+    /// The job's JSON.
+    pub fn payload(&self) -> &Bytes {
+        &self.message.payload
+    }
+
+    /// The subject it came under, `deliver.<target>.<rule>`.
+    pub fn subject(&self) -> &str {
+        &self.message.subject
+    }
+
+    /// The job is ended; waits until the server knows.
+    pub async fn done(&self) -> Result<(), BusError> {
+        self.message.double_ack().await.map_err(|error| BusError::NoAnswer { doing: "ending a job", reason: error.to_string() })
+    }
+
+    /// Give it to a worker again after `delay`.
+    pub async fn again_after(&self, delay: Duration) -> Result<(), BusError> {
+        let kind = AckKind::Nak(Some(delay));
+        self.message.ack_with(kind).await.map_err(|error| BusError::NoAnswer { doing: "putting a job back", reason: error.to_string() })
+    }
+}

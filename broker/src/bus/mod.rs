@@ -1,0 +1,228 @@
+//! JetStream: the only place that names async-nats. Streams, atomic batches, reading EVENTS, jobs for workers.
+//! Nothing here decides anything; what to do about an error is for the caller, and every error says enough for that.
+
+mod batch;
+mod events;
+mod jobs;
+mod service;
+mod setup;
+
+use std::{path::PathBuf, time::Duration};
+
+use async_nats::{
+    Client, ConnectOptions,
+    jetstream::{self, Context},
+};
+
+pub use batch::{BatchAck, BatchError, Outgoing};
+pub use events::{EventMessage, ReadError, Reader, Tail, TailStart};
+pub use jobs::{Checkpoint, JobMessage, Jobs, job_message};
+pub use service::{Asked, Questions};
+pub use setup::{StreamSettings, Streams};
+
+use crate::config::Secret;
+
+/// How long a request to JetStream may take.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Where NATS is and who we are there.
+#[derive(Debug, Clone)]
+pub struct BusSettings {
+    /// `nats://`, `tls://`, `ws://` or `wss://` addresses, one or more of the same cluster.
+    pub servers: Vec<String>,
+    /// Name of this connection as `nats server report connections` shows it.
+    pub name: String,
+    /// A credentials file (JWT and seed).
+    pub credentials: Option<PathBuf>,
+    /// User and password.
+    pub user: Option<(String, Secret)>,
+    /// The CA that signed the servers' certificates, PEM.
+    pub ca: Option<PathBuf>,
+    /// Allow plain text to servers that are not on this machine.
+    pub insecure: bool,
+}
+
+impl BusSettings {
+    /// A server on this machine, without credentials.
+    pub fn local(server: impl Into<String>, name: impl Into<String>) -> Self {
+        let (servers, name) = (vec![server.into()], name.into());
+        Self { servers, name, credentials: None, user: None, ca: None, insecure: false }
+    }
+}
+
+/// Why the bus did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum BusError {
+    /// No server answered.
+    #[error("NATS at {servers} cannot be reached: {reason}")]
+    Unreachable {
+        /// The addresses tried.
+        servers: String,
+        /// What happened.
+        reason: String,
+    },
+    /// The settings cannot work.
+    #[error("{0}")]
+    Settings(String),
+    /// The server is there but lacks what Emote needs.
+    #[error("{0}")]
+    Unfit(String),
+    /// JetStream did not answer in time, or the connection is away; the outcome is unknown.
+    #[error("{doing}: no answer from JetStream ({reason})")]
+    NoAnswer {
+        /// What was tried.
+        doing: &'static str,
+        /// What happened.
+        reason: String,
+    },
+    /// JetStream said no.
+    #[error("{doing}: JetStream refused it: {reason}")]
+    Refused {
+        /// What was tried.
+        doing: &'static str,
+        /// Its words.
+        reason: String,
+    },
+}
+
+/// A connection to NATS with JetStream. Cheap to clone; all clones share the connection.
+#[derive(Clone)]
+pub struct Bus {
+    client: Client,
+    js: Context,
+}
+
+impl Bus {
+    /// Connects once; an unreachable server is an error.
+    pub async fn connect(settings: &BusSettings) -> Result<Self, BusError> {
+        let options = options(settings)?;
+        let unreachable = |reason: String| BusError::Unreachable { servers: settings.servers.join(", "), reason };
+        let servers: Vec<async_nats::ServerAddr> = settings
+            .servers
+            .iter()
+            .map(|server| server.parse().map_err(|error| BusError::Settings(format!("nats server {server:?}: {error}"))))
+            .collect::<Result<_, _>>()?;
+        let client = options.connect(servers).await.map_err(|error| unreachable(error.to_string()))?;
+        let js = jetstream::context::ContextBuilder::new().timeout(REQUEST_TIMEOUT).ack_timeout(REQUEST_TIMEOUT);
+        let js = js.build(client.clone());
+        Ok(Self { client, js })
+    }
+
+    /// Whether the connection stands at this moment.
+    pub fn is_connected(&self) -> bool {
+        self.client.connection_state() == async_nats::connection::State::Connected
+    }
+
+    /// Sends what is buffered and closes.
+    pub async fn close(&self) {
+        if let Err(error) = self.client.drain().await {
+            tracing::debug!(%error, "closing the connection to NATS");
+        }
+    }
+
+    /// The server's version, as it says.
+    pub fn server_version(&self) -> String {
+        self.client.server_info().version
+    }
+}
+
+fn options(settings: &BusSettings) -> Result<ConnectOptions, BusError> {
+    let plain_and_far = settings.servers.iter().find(|server| !is_secure(server) && !is_loopback(server));
+    let mut options = ConnectOptions::new()
+        .name(&settings.name)
+        .ping_interval(Duration::from_secs(25))
+        .connection_timeout(Duration::from_secs(5))
+        .request_timeout(Some(REQUEST_TIMEOUT))
+        .reconnect_delay_callback(reconnect_delay)
+        .event_callback(log_event);
+    if let Some(server) = plain_and_far {
+        if settings.insecure {
+            tracing::warn!(%server, "insecure: true: events and credentials go over the network in the clear");
+        } else {
+            options = options.require_tls(true);
+        }
+    }
+    if let Some(path) = &settings.credentials {
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| BusError::Settings(format!("the credentials file {}: {error}", path.display())))?;
+        options = options
+            .credentials(&text)
+            .map_err(|error| BusError::Settings(format!("the credentials file {}: {error}", path.display())))?;
+    }
+    if let Some((user, password)) = &settings.user {
+        options = options.user_and_password(user.clone(), password.expose().to_owned());
+    }
+    if let Some(path) = &settings.ca {
+        options = options.add_root_certificates(path.clone());
+    }
+    Ok(options)
+}
+
+/// 50 ms doubling to 2 min, each with up to half of itself at random, so that a fleet does not come back at once.
+fn reconnect_delay(attempts: usize) -> Duration {
+    let doublings = u32::try_from(attempts.min(12)).unwrap_or(12);
+    let base = Duration::from_millis(50).saturating_mul(1 << doublings).min(Duration::from_secs(120));
+    let mut byte = [0_u8; 1];
+    let jitter = if getrandom::fill(&mut byte).is_ok() { f64::from(byte[0]) / 512.0 } else { 0.25 };
+    base.mul_f64(0.5 + jitter)
+}
+
+async fn log_event(event: async_nats::Event) {
+    use async_nats::Event;
+    match event {
+        Event::Connected => tracing::info!("connected to NATS"),
+        Event::Disconnected => tracing::warn!("the connection to NATS is lost; reconnecting"),
+        Event::SlowConsumer(id) => tracing::warn!(subscription = id, "NATS: messages dropped, a reader is too slow"),
+        Event::ServerError(error) => tracing::warn!(%error, "NATS"),
+        Event::ClientError(error) => tracing::warn!(%error, "NATS client"),
+        other => tracing::debug!(event = %other, "NATS"),
+    }
+}
+
+fn is_secure(server: &str) -> bool {
+    server.starts_with("tls://") || server.starts_with("wss://")
+}
+
+fn is_loopback(server: &str) -> bool {
+    let rest = server.split_once("://").map_or(server, |(_, rest)| rest);
+    let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
+    host.starts_with("127.") || host.starts_with("localhost") || host.starts_with("[::1]")
+}
+
+/// Eleven random bytes' worth of a name, for batches and inboxes.
+fn random_name() -> String {
+    let mut bytes = [0_u8; 11];
+    if getrandom::fill(&mut bytes).is_err() {
+        // Without randomness the clock still tells two names of one process apart.
+        bytes[..8].copy_from_slice(&jiff::Timestamp::now().as_nanosecond().to_le_bytes()[..8]);
+    }
+    data_encoding::HEXLOWER.encode(&bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_text_is_for_this_machine_only() {
+        for (server, loopback) in [
+            ("nats://127.0.0.1:4222", true),
+            ("localhost:4222", true),
+            ("nats://u:p@[::1]:4222", true),
+            ("nats://nats.example.com", false),
+            ("nats://127.example.com@10.0.0.1", false),
+        ] {
+            assert_eq!(is_loopback(server), loopback, "{server}");
+        }
+        assert!(is_secure("tls://nats.example.com"));
+    }
+
+    #[test]
+    fn reconnecting_slows_down_and_is_spread() {
+        assert!(reconnect_delay(0) <= Duration::from_millis(50));
+        for attempts in [12, 1000] {
+            let delay = reconnect_delay(attempts);
+            assert!(delay >= Duration::from_secs(60) && delay <= Duration::from_secs(120), "{delay:?}");
+        }
+    }
+}

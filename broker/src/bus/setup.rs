@@ -1,0 +1,107 @@
+//! The streams: created where missing, brought up to date where they differ, never emptied.
+
+use std::time::Duration;
+
+use async_nats::jetstream::{
+    kv,
+    stream::{Config, DiscardPolicy, RetentionPolicy, StorageType},
+};
+use emote_proto::{bucket, limits, stream, subjects};
+
+use super::{Bus, BusError};
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// How the streams are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamSettings {
+    /// Copies of each stream: 1 alone, 3 in a cluster.
+    pub replicas: usize,
+    /// How long events are kept.
+    pub events_max_age: Duration,
+    /// How long jobs are kept, done or not.
+    pub deliveries_max_age: Duration,
+    /// How long dead letters are kept.
+    pub dead_max_age: Duration,
+}
+
+impl Default for StreamSettings {
+    fn default() -> Self {
+        Self { replicas: 1, events_max_age: DAY * 30, deliveries_max_age: DAY * 7, dead_max_age: DAY * 30 }
+    }
+}
+
+/// What was found or made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Streams {
+    /// When EVENTS was created: tells a stream from one that was deleted and made again.
+    pub events_identity: String,
+}
+
+impl Bus {
+    /// Refuses a server without what Emote needs. Older servers take the headers of an atomic batch and ignore them,
+    /// so this must be asked before anything is written.
+    pub async fn check_level(&self) -> Result<(), BusError> {
+        let account = self.js.query_account().await.map_err(|error| {
+            BusError::Unfit(format!("JetStream does not answer on this server ({error}): start nats-server with -js"))
+        })?;
+        let level = account.requests.level as u64;
+        if level >= limits::MIN_API_LEVEL {
+            return Ok(());
+        }
+        Err(BusError::Unfit(format!(
+            "nats-server {} (JetStream API level {level}) is too old: Emote needs 2.12 or newer (level {})",
+            self.server_version(),
+            limits::MIN_API_LEVEL
+        )))
+    }
+
+    /// Creates or updates the streams and the configuration bucket.
+    pub async fn ensure_streams(&self, settings: &StreamSettings) -> Result<Streams, BusError> {
+        let base = Config {
+            retention: RetentionPolicy::Limits,
+            discard: DiscardPolicy::Old,
+            storage: StorageType::File,
+            num_replicas: settings.replicas,
+            allow_atomic_publish: true,
+            allow_direct: true,
+            ..Config::default()
+        };
+        let events = Config {
+            name: stream::EVENTS.to_owned(),
+            description: Some("Emote: everything that happened".to_owned()),
+            subjects: vec![subjects::EVENTS.to_owned()],
+            max_age: settings.events_max_age,
+            duplicate_window: Duration::from_secs(120),
+            ..base.clone()
+        };
+        let deliveries = Config {
+            name: stream::DELIVERIES.to_owned(),
+            description: Some("Emote: jobs for targets, and how far the core is".to_owned()),
+            subjects: subjects::DELIVERIES.map(str::to_owned).to_vec(),
+            max_age: settings.deliveries_max_age,
+            allow_rollup: true,
+            allow_message_ttl: true,
+            ..base.clone()
+        };
+        let dead = Config {
+            name: stream::DEAD.to_owned(),
+            description: Some("Emote: jobs given up, with the reason".to_owned()),
+            subjects: vec![subjects::DEAD.to_owned()],
+            max_age: settings.dead_max_age,
+            ..base
+        };
+        let refused = |reason: String| BusError::Refused { doing: "creating the streams", reason };
+        let mut identity = String::new();
+        for config in [events, deliveries, dead] {
+            let name = config.name.clone();
+            let info = self.js.create_or_update_stream(config).await.map_err(|error| refused(format!("{name}: {error}")))?;
+            if name == stream::EVENTS {
+                identity = info.created.unix_timestamp_nanos().to_string();
+            }
+        }
+        let config = kv::Config { bucket: bucket::CONFIG.to_owned(), history: 64, num_replicas: settings.replicas, ..kv::Config::default() };
+        self.js.create_or_update_key_value(config).await.map_err(|error| refused(format!("{}: {error}", bucket::CONFIG)))?;
+        Ok(Streams { events_identity: identity })
+    }
+}
