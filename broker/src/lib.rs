@@ -3,5 +3,6 @@
 pub mod bus;
 pub mod config;
 pub mod core;
+pub mod engine;
 pub mod store;
 pub mod targets;
