@@ -3,6 +3,8 @@
 pub mod bus;
 pub mod config;
 pub mod core;
+pub mod deliver;
 pub mod engine;
+pub mod jq;
 pub mod store;
 pub mod targets;

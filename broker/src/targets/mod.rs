@@ -7,6 +7,9 @@ use serde_json::Value;
 
 use crate::core::Job;
 
+mod settings;
+pub use settings::{Backoff, DeliverySettings, Retry};
+
 /// How one attempt at a job ended: what to do now.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outcome {

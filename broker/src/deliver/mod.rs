@@ -1,0 +1,223 @@
+//! Jobs to targets: one durable consumer a target, workers that try, retry, give up and report.
+//!
+//! A job ends with three steps in this order: the effect, its result event stored, the job acknowledged. A crash between
+//! two of them repeats the job under the same id; the result event has the id of the job's end, so it is stored once,
+//! and a repeated job whose result is already in the log is not done again.
+
+mod input;
+mod result;
+mod schedule;
+
+use std::{sync::Arc, time::Duration};
+
+use emote_proto::{Event, Name, Time};
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    bus::{Bus, BusError, JobMessage},
+    core::{Job, Records},
+    store::Store,
+    targets::{DeliverySettings, Outcome, Target},
+};
+
+pub use input::{Inputs, check_program};
+use schedule::Next;
+
+const PAUSE: Duration = Duration::from_millis(500);
+const PAUSE_MAX: Duration = Duration::from_secs(5);
+/// On shutdown, attempts under way may take this long to end.
+const FINISH_WITHIN: Duration = Duration::from_secs(3);
+
+/// What a worker does with a job.
+#[derive(Clone)]
+pub enum Work {
+    /// Has a target act.
+    Target(Arc<dyn Target>),
+    /// Publishes the job's event itself: what the core has to say.
+    Emit,
+}
+
+/// Everything a target's workers share.
+pub struct Delivery {
+    /// Where jobs come from and results go.
+    pub bus: Bus,
+    /// Tells which results are in the log already.
+    pub store: Arc<Store>,
+    /// The target's name.
+    pub target: Name,
+    /// What to do.
+    pub work: Work,
+    /// How often, how long, how many at once.
+    pub settings: DeliverySettings,
+    /// Compiled input transforms.
+    pub inputs: Arc<Inputs>,
+}
+
+impl Delivery {
+    /// Works on the target's jobs until told to stop. Trouble with NATS is said and waited out.
+    pub async fn run(self, shutdown: CancellationToken) {
+        let this = Arc::new(self);
+        let mut attempts = JoinSet::new();
+        let mut pause = PAUSE;
+        while !shutdown.is_cancelled() {
+            match this.work_through(&mut attempts, &shutdown).await {
+                Ok(()) => break,
+                Err(error) => tracing::warn!(target_name = %this.target, %error, "jobs cannot be read; trying again"),
+            }
+            tokio::select! {
+                () = tokio::time::sleep(pause) => pause = (pause * 2).min(PAUSE_MAX),
+                () = shutdown.cancelled() => {}
+            }
+        }
+        let finish = async { while attempts.join_next().await.is_some() {} };
+        if tokio::time::timeout(FINISH_WITHIN, finish).await.is_err() {
+            tracing::info!(target_name = %this.target, "attempts under way are left; their jobs come again");
+        }
+    }
+
+    async fn work_through(self: &Arc<Self>, attempts: &mut JoinSet<()>, shutdown: &CancellationToken) -> Result<(), BusError> {
+        let concurrency = self.settings.concurrency.max(1);
+        let mut jobs = self.bus.jobs(&self.target, concurrency, self.settings.timeout).await?;
+        loop {
+            while attempts.len() >= concurrency {
+                tokio::select! {
+                    () = shutdown.cancelled() => return Ok(()),
+                    _ = attempts.join_next() => {}
+                }
+            }
+            let message = tokio::select! {
+                () = shutdown.cancelled() => return Ok(()),
+                message = jobs.next() => message?,
+            };
+            while attempts.try_join_next().is_some() {}
+            let (this, shutdown) = (Arc::clone(self), shutdown.clone());
+            attempts.spawn(async move { this.attempt(&message, &shutdown).await });
+        }
+    }
+
+    async fn attempt(&self, message: &JobMessage, shutdown: &CancellationToken) {
+        let ended = match serde_json::from_slice::<Job>(message.payload()) {
+            Ok(job) => self.end(&job, message, shutdown).await,
+            Err(error) => self.refuse(message, &error.to_string()).await,
+        };
+        if let Err(error) = ended {
+            tracing::warn!(target_name = %self.target, %error, "a job's end could not be told; it comes again");
+        }
+    }
+
+    /// One attempt at a job, and what follows from it.
+    async fn end(&self, job: &Job, message: &JobMessage, shutdown: &CancellationToken) -> Result<(), BusError> {
+        if message.attempt > 1 && self.is_reported(job) {
+            return message.done().await;
+        }
+        let input = match &self.work {
+            Work::Emit => return self.emit(&job.event, message, shutdown).await,
+            Work::Target(_) => self.inputs.render(job),
+        };
+        let outcome = match (&self.work, &input) {
+            (Work::Target(target), Ok(Some(input))) => self.try_once(target.as_ref(), job, input).await,
+            (_, Ok(None)) => return self.report(job, result::skipped(job), message, shutdown).await,
+            (_, Err(reason)) => Outcome::Never { reason: reason.clone() },
+            (Work::Emit, _) => return Ok(()),
+        };
+        let input = input.ok().flatten();
+        let now = Time::from(jiff::Timestamp::now());
+        let age = Duration::from_millis(u64::try_from(now.millis_since(message.stored)).unwrap_or(0));
+        match outcome {
+            Outcome::Done(report) => {
+                self.report(job, result::done(job, &report, message.attempt, now), message, shutdown).await
+            }
+            Outcome::Retry { after, reason } => match schedule::next(&self.settings.retry, message.attempt, age, after, jitter()) {
+                Next::After(delay) => {
+                    tracing::info!(target_name = %self.target, job = %job.id, attempt = message.attempt, ?delay, reason, "will try again");
+                    message.again_after(delay).await
+                }
+                Next::GiveUp(limit) => self.bury(job, input, &format!("{reason} ({limit})"), message, now, shutdown).await,
+            },
+            Outcome::Never { reason } => self.bury(job, input, &reason, message, now, shutdown).await,
+        }
+    }
+
+    async fn try_once(&self, target: &dyn Target, job: &Job, input: &Value) -> Outcome {
+        let limit = self.settings.timeout;
+        match tokio::time::timeout(limit, target.deliver(job, input)).await {
+            Ok(outcome) => outcome,
+            Err(_) => Outcome::Retry { after: None, reason: format!("no answer within {limit:?}") },
+        }
+    }
+
+    /// Gives a job up: dead letter first, then the event that tells, then the acknowledgement.
+    async fn bury(&self, job: &Job, input: Option<Value>, reason: &str, message: &JobMessage, now: Time, shutdown: &CancellationToken) -> Result<(), BusError> {
+        tracing::warn!(target_name = %self.target, job = %job.id, attempts = message.attempt, reason, "a job is given up");
+        let letter = json!({"job": job, "input": input, "attempts": message.attempt, "reason": reason, "stored": message.stored, "at": now});
+        let letter = serde_json::to_vec(&letter).unwrap_or_default();
+        self.insist("storing a dead letter", shutdown, || self.bus.bury(&job.target, &job.rule, job.id.as_str(), letter.clone())).await?;
+        self.report(job, result::dead(job, reason, message.attempt, now), message, shutdown).await
+    }
+
+    /// A message that is no job: somebody wrote into `deliver.…` by hand.
+    async fn refuse(&self, message: &JobMessage, reason: &str) -> Result<(), BusError> {
+        tracing::warn!(target_name = %self.target, subject = message.subject(), reason, "not a job");
+        let rule = message.subject().rsplit('.').next().and_then(|rule| Name::new(rule).ok());
+        let rule = rule.unwrap_or_else(|| self.target.clone());
+        let id = format!("{}/{}", message.subject(), message.stored);
+        let letter = json!({"reason": format!("not a job: {reason}"), "body": String::from_utf8_lossy(message.payload())});
+        self.bus.bury(&self.target, &rule, &id, serde_json::to_vec(&letter).unwrap_or_default()).await?;
+        message.done().await
+    }
+
+    async fn report(&self, job: &Job, event: Event, message: &JobMessage, shutdown: &CancellationToken) -> Result<(), BusError> {
+        tracing::debug!(target_name = %self.target, job = %job.id, scope = %event.scope, action = %event.action, "job ended");
+        self.emit(&event, message, shutdown).await
+    }
+
+    async fn emit(&self, event: &Event, message: &JobMessage, shutdown: &CancellationToken) -> Result<(), BusError> {
+        let subject = match event.subject() {
+            Ok(subject) => subject,
+            // A node key that no subject can hold: the event is still told, about no node.
+            Err(_) => emote_proto::Subject { source: event.source.clone(), node: None, scope: event.scope.clone(), action: event.action.clone() },
+        };
+        let body = event.to_json();
+        self.insist("storing a result", shutdown, || self.bus.publish_events(vec![(subject.clone(), event.id, body.clone())])).await?;
+        message.done().await
+    }
+
+    /// Repeats what must not be given up while NATS is away.
+    async fn insist<F>(&self, doing: &'static str, shutdown: &CancellationToken, mut step: impl FnMut() -> F) -> Result<(), BusError>
+    where
+        F: Future<Output = Result<(), BusError>>,
+    {
+        let mut pause = PAUSE;
+        loop {
+            match step().await {
+                Err(error @ BusError::NoAnswer { .. }) if !shutdown.is_cancelled() => {
+                    tracing::info!(target_name = %self.target, %error, "{doing}: trying again");
+                }
+                ended => return ended,
+            }
+            tokio::select! {
+                () = tokio::time::sleep(pause) => pause = (pause * 2).min(PAUSE_MAX),
+                () = shutdown.cancelled() => {}
+            }
+        }
+    }
+
+    fn is_reported(&self, job: &Job) -> bool {
+        let id = if matches!(self.work, Work::Emit) { job.event.id } else { job.id.result_id() };
+        let seen = self.store.snapshot().map_err(|error| error.to_string());
+        let seen = seen.and_then(|records| records.seen(&id).map_err(|error| error.to_string()));
+        seen.unwrap_or_else(|error| {
+            tracing::warn!(error, "looking for a result");
+            None
+        })
+        .is_some()
+    }
+}
+
+/// A number from 0 to 1.
+fn jitter() -> f64 {
+    let mut bytes = [0_u8; 2];
+    if getrandom::fill(&mut bytes).is_ok() { f64::from(u16::from_le_bytes(bytes)) / f64::from(u16::MAX) } else { 0.5 }
+}
