@@ -1,2 +1,21 @@
-//! The broker binary.
-fn main() {}
+//! `emote`: the broker and the admin's command line.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use emote::cli::{Cli, run};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: starting the runtime: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let exit = runtime.block_on(run(cli));
+    // A blocked read of standard input must not keep the program from ending.
+    runtime.shutdown_background();
+    exit.into()
+}

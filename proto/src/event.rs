@@ -33,7 +33,9 @@ pub enum EventError {
         problem: String,
     },
     /// The body says another thing than the subject it was published under.
-    #[error("{field:?} is {body:?}, but the subject says {subject:?}: publish under the subject of what the event says")]
+    #[error(
+        "{field:?} is {body:?}, but the subject says {subject:?}: publish under the subject of what the event says"
+    )]
     Conflict {
         /// Dotted path in the body.
         field: &'static str,
@@ -590,7 +592,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const MINIMAL: &str = r#"{"scope":"device","action":"enroll","device":{"uuid":"C02XL0GTJGH5"},"communicate":true,"log":true}"#;
+    const MINIMAL: &str =
+        r#"{"scope":"device","action":"enroll","device":{"uuid":"C02XL0GTJGH5"},"communicate":true,"log":true}"#;
 
     fn receive(subject: &str, body: &str) -> Result<Event, EventError> {
         let subject: Subject = subject.parse().unwrap();
@@ -614,11 +617,18 @@ mod tests {
     fn the_node_comes_from_the_subject_where_the_body_leaves_it_out() {
         let device = receive("events.manual.C02.disk.low", r#"{"scope":"disk","action":"low"}"#).unwrap();
         assert_eq!((device.serial(), device.user_id()), (Some("C02"), None));
-        let user = receive("events.okta.Ada@x%2Eio.user.deactivated", r#"{"scope":"user","action":"deactivated"}"#).unwrap();
+        let user =
+            receive("events.okta.Ada@x%2Eio.user.deactivated", r#"{"scope":"user","action":"deactivated"}"#).unwrap();
         assert_eq!((user.serial(), user.user_id()), (None, Some("ada@x.io")));
-        let udid = receive("events.nanomdm.U1.device.checkin", r#"{"scope":"device","action":"checkin","device":{"udid":"U1"}}"#).unwrap();
+        let udid = receive(
+            "events.nanomdm.U1.device.checkin",
+            r#"{"scope":"device","action":"checkin","device":{"udid":"U1"}}"#,
+        )
+        .unwrap();
         assert_eq!((udid.serial(), udid.udid()), (None, Some("U1")), "a UDID is no serial number");
-        let login = receive("events.agent.C02.session.login", r#"{"scope":"session","action":"login","user":{"id":"ADA"}}"#).unwrap();
+        let login =
+            receive("events.agent.C02.session.login", r#"{"scope":"session","action":"login","user":{"id":"ADA"}}"#)
+                .unwrap();
         assert_eq!((login.serial(), login.user_id()), (Some("C02"), Some("ada")));
         let none = receive("events.broker.-.broker.started", r#"{"scope":"broker","action":"started"}"#).unwrap();
         assert_eq!((none.device, none.user), (None, None));

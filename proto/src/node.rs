@@ -22,7 +22,9 @@ pub enum NodeError {
     #[error("the node key {0:?} holds a control character")]
     Control(String),
     /// A subject token whose percent encoding is not the one this crate writes.
-    #[error("{0:?} is not how a node key is written in a subject: percent-encode space . * > % and what is not ASCII, in upper-case hex, and nothing else")]
+    #[error(
+        "{0:?} is not how a node key is written in a subject: percent-encode space . * > % and what is not ASCII, in upper-case hex, and nothing else"
+    )]
     NotCanonical(String),
 }
 

@@ -101,7 +101,12 @@ mod tests {
     use proptest::prelude::*;
 
     fn any_subject() -> impl Strategy<Value = Subject> {
-        ("[a-z0-9][a-z0-9_-]{0,20}", proptest::option::of("[^\\x00-\\x1f\\x7f-\\u{9f}]{1,30}"), "[a-z0-9][a-z0-9_]{0,20}", "[a-z0-9][a-z0-9_]{0,20}")
+        (
+            "[a-z0-9][a-z0-9_-]{0,20}",
+            proptest::option::of("[^\\x00-\\x1f\\x7f-\\u{9f}]{1,30}"),
+            "[a-z0-9][a-z0-9_]{0,20}",
+            "[a-z0-9][a-z0-9_]{0,20}",
+        )
             .prop_map(|(source, node, scope, action)| Subject {
                 source: Name::new(source).unwrap(),
                 node: node.map(|key| NodeKey::new(key).unwrap()),

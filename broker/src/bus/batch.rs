@@ -124,7 +124,8 @@ mod tests {
     #[test]
     fn answers_are_told_apart() {
         assert_eq!(answer(br#"{"stream":"S","seq":7,"batch":"b","count":3}"#), Ok(BatchAck { sequence: 7 }));
-        let wrong = br#"{"error":{"code":400,"err_code":10071,"description":"wrong last sequence: 42"},"stream":"S","seq":0}"#;
+        let wrong =
+            br#"{"error":{"code":400,"err_code":10071,"description":"wrong last sequence: 42"},"stream":"S","seq":0}"#;
         assert_eq!(answer(wrong), Err(BatchError::WrongLastSequence { last: 42 }));
         let refused = answer(br#"{"error":{"code":400,"err_code":10176,"description":"batch incomplete"}}"#);
         assert_eq!(refused, Err(BatchError::Refused { code: 10176, text: "batch incomplete".to_owned() }));

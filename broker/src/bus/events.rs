@@ -1,6 +1,6 @@
 //! EVENTS: publishing into it and reading it in order.
 
-use std::{future::Future, time::Duration};
+use std::time::Duration;
 
 use async_nats::{
     HeaderMap,
@@ -115,7 +115,9 @@ impl Bus {
         let deliver_policy = match start {
             TailStart::First => DeliverPolicy::All,
             TailStart::New => DeliverPolicy::New,
-            TailStart::Sequence(start_sequence) => DeliverPolicy::ByStartSequence { start_sequence: start_sequence.max(1) },
+            TailStart::Sequence(start_sequence) => {
+                DeliverPolicy::ByStartSequence { start_sequence: start_sequence.max(1) }
+            }
             TailStart::Time(time) => DeliverPolicy::ByStartTime { start_time: date(time) },
         };
         let config = pull::OrderedConfig { filter_subjects: filters, deliver_policy, ..pull::OrderedConfig::default() };
@@ -196,12 +198,12 @@ pub struct Tail {
 
 impl Tail {
     /// The next entry.
-    pub fn next(&mut self) -> impl Future<Output = Result<EventMessage, ReadError>> + '_ {
-        self.messages.next().map(|next| match next {
+    pub async fn read(&mut self) -> Result<EventMessage, ReadError> {
+        match self.messages.next().await {
             Some(Ok(message)) => owned(&message),
             Some(Err(error)) => Err(ReadError(error.to_string())),
             None => Err(ReadError("the reader ended".to_owned())),
-        })
+        }
     }
 }
 

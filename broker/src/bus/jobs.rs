@@ -64,7 +64,8 @@ impl Bus {
     /// The checkpoint of `partition` and its stream sequence.
     pub async fn checkpoint(&self, partition: u32) -> Result<Option<(Checkpoint, u64)>, BusError> {
         let no_answer = |reason: String| BusError::NoAnswer { doing: "reading the checkpoint", reason };
-        let deliveries = self.js.get_stream_no_info(stream::DELIVERIES).await.map_err(|error| no_answer(error.to_string()))?;
+        let deliveries =
+            self.js.get_stream_no_info(stream::DELIVERIES).await.map_err(|error| no_answer(error.to_string()))?;
         // Asked of the stream's leader, not of a replica that may lag behind.
         match deliveries.get_last_raw_message_by_subject(&subjects::checkpoint(partition)).await {
             Ok(message) => {
@@ -82,7 +83,8 @@ impl Bus {
     /// The jobs of `target`, to be worked on by up to `concurrency` at once, each within `timeout`.
     pub async fn jobs(&self, target: &Name, concurrency: usize, timeout: Duration) -> Result<Jobs, BusError> {
         let no_answer = |reason: String| BusError::NoAnswer { doing: "opening a target's consumer", reason };
-        let deliveries = self.js.get_stream_no_info(stream::DELIVERIES).await.map_err(|error| no_answer(error.to_string()))?;
+        let deliveries =
+            self.js.get_stream_no_info(stream::DELIVERIES).await.map_err(|error| no_answer(error.to_string()))?;
         let config = pull::Config {
             durable_name: Some(consumer::target(target)),
             description: Some(format!("Emote: jobs for the target {target}")),
@@ -96,7 +98,8 @@ impl Bus {
             ..pull::Config::default()
         };
         let consumer = deliveries.create_consumer(config).await.map_err(|error| no_answer(error.to_string()))?;
-        let builder = consumer.stream().max_messages_per_batch(concurrency.max(1)).expires(EXPIRES).heartbeat(HEARTBEAT);
+        let builder =
+            consumer.stream().max_messages_per_batch(concurrency.max(1)).expires(EXPIRES).heartbeat(HEARTBEAT);
         let messages = builder.messages().await.map_err(|error| no_answer(error.to_string()))?;
         Ok(Jobs { messages })
     }
@@ -108,14 +111,18 @@ impl Bus {
         headers.insert(header::MSG_ID, id);
         headers.insert(header::JOB, id);
         let sent = self.js.publish_with_headers(subjects::dead(target, rule), headers, letter.into());
-        sent.await.map_err(|error| no_answer(error.to_string()))?.await.map_err(|error| no_answer(error.to_string()))?;
+        sent.await
+            .map_err(|error| no_answer(error.to_string()))?
+            .await
+            .map_err(|error| no_answer(error.to_string()))?;
         Ok(())
     }
 
     /// Jobs in DELIVERIES received at or after `since`, oldest first, for `emote trace`.
     pub async fn jobs_since(&self, since: Time) -> Result<Vec<Job>, BusError> {
         let no_answer = |reason: String| BusError::NoAnswer { doing: "reading jobs", reason };
-        let deliveries = self.js.get_stream_no_info(stream::DELIVERIES).await.map_err(|error| no_answer(error.to_string()))?;
+        let deliveries =
+            self.js.get_stream_no_info(stream::DELIVERIES).await.map_err(|error| no_answer(error.to_string()))?;
         let config = pull::OrderedConfig {
             filter_subject: "deliver.>".to_owned(),
             deliver_policy: DeliverPolicy::ByStartTime { start_time: super::events::date(since) },
@@ -171,7 +178,9 @@ pub struct JobMessage {
 impl JobMessage {
     fn new(message: jetstream::Message) -> Result<Self, BusError> {
         let (attempt, stored) = {
-            let info = message.info().map_err(|error| BusError::Refused { doing: "reading jobs", reason: error.to_string() })?;
+            let info = message
+                .info()
+                .map_err(|error| BusError::Refused { doing: "reading jobs", reason: error.to_string() })?;
             (u64::try_from(info.delivered).unwrap_or(1), time(info.published.unix_timestamp_nanos()))
         };
         Ok(Self { message, attempt, stored })
@@ -189,12 +198,18 @@ impl JobMessage {
 
     /// The job is ended; waits until the server knows.
     pub async fn done(&self) -> Result<(), BusError> {
-        self.message.double_ack().await.map_err(|error| BusError::NoAnswer { doing: "ending a job", reason: error.to_string() })
+        self.message
+            .double_ack()
+            .await
+            .map_err(|error| BusError::NoAnswer { doing: "ending a job", reason: error.to_string() })
     }
 
     /// Give it to a worker again after `delay`.
     pub async fn again_after(&self, delay: Duration) -> Result<(), BusError> {
         let kind = AckKind::Nak(Some(delay));
-        self.message.ack_with(kind).await.map_err(|error| BusError::NoAnswer { doing: "putting a job back", reason: error.to_string() })
+        self.message
+            .ack_with(kind)
+            .await
+            .map_err(|error| BusError::NoAnswer { doing: "putting a job back", reason: error.to_string() })
     }
 }

@@ -100,7 +100,9 @@ impl Bus {
         let servers: Vec<async_nats::ServerAddr> = settings
             .servers
             .iter()
-            .map(|server| server.parse().map_err(|error| BusError::Settings(format!("nats server {server:?}: {error}"))))
+            .map(|server| {
+                server.parse().map_err(|error| BusError::Settings(format!("nats server {server:?}: {error}")))
+            })
             .collect::<Result<_, _>>()?;
         let client = options.connect(servers).await.map_err(|error| unreachable(error.to_string()))?;
         let js = jetstream::context::ContextBuilder::new().timeout(REQUEST_TIMEOUT).ack_timeout(REQUEST_TIMEOUT);

@@ -25,7 +25,8 @@ impl Asked {
     /// Answers it.
     pub async fn answer(self, answer: &impl Serialize) -> Result<(), BusError> {
         let doing = "answering a question";
-        let json = serde_json::to_vec(answer).map_err(|error| BusError::Refused { doing, reason: error.to_string() })?;
+        let json =
+            serde_json::to_vec(answer).map_err(|error| BusError::Refused { doing, reason: error.to_string() })?;
         let sent = self.bus.client.publish(self.reply, json.into()).await;
         sent.map_err(|error| BusError::NoAnswer { doing, reason: error.to_string() })
     }
@@ -54,12 +55,19 @@ impl Bus {
     /// Takes questions under `subject`; each goes to one of the brokers that take them.
     pub async fn questions(&self, subject: &'static str) -> Result<Questions, BusError> {
         let subscribed = self.client.queue_subscribe(subject, "emote".to_owned()).await;
-        let refused = |error: async_nats::SubscribeError| BusError::Refused { doing: "taking questions", reason: error.to_string() };
+        let refused = |error: async_nats::SubscribeError| BusError::Refused {
+            doing: "taking questions",
+            reason: error.to_string(),
+        };
         Ok(Questions { bus: self.clone(), subscriber: subscribed.map_err(refused)? })
     }
 
     /// Asks the brokers.
-    pub async fn ask<A: DeserializeOwned>(&self, subject: &'static str, question: &impl Serialize) -> Result<A, BusError> {
+    pub async fn ask<A: DeserializeOwned>(
+        &self,
+        subject: &'static str,
+        question: &impl Serialize,
+    ) -> Result<A, BusError> {
         let doing = "asking the broker";
         let refused = |reason: String| BusError::Refused { doing, reason };
         let json = serde_json::to_vec(question).map_err(|error| refused(error.to_string()))?;
@@ -67,7 +75,9 @@ impl Bus {
         let reply = self.client.send_request(subject, request).await.map_err(|error| {
             use async_nats::client::RequestErrorKind as Kind;
             match error.kind() {
-                Kind::NoResponders => refused("no broker is running on this NATS: start `emote dev` or `emote serve`".to_owned()),
+                Kind::NoResponders => {
+                    refused("no broker is running on this NATS: start `emote dev` or `emote serve`".to_owned())
+                }
                 _ => BusError::NoAnswer { doing, reason: error.to_string() },
             }
         })?;

@@ -95,13 +95,22 @@ impl Bus {
         let mut identity = String::new();
         for config in [events, deliveries, dead] {
             let name = config.name.clone();
-            let info = self.js.create_or_update_stream(config).await.map_err(|error| refused(format!("{name}: {error}")))?;
+            let info =
+                self.js.create_or_update_stream(config).await.map_err(|error| refused(format!("{name}: {error}")))?;
             if name == stream::EVENTS {
                 identity = info.created.unix_timestamp_nanos().to_string();
             }
         }
-        let config = kv::Config { bucket: bucket::CONFIG.to_owned(), history: 64, num_replicas: settings.replicas, ..kv::Config::default() };
-        self.js.create_or_update_key_value(config).await.map_err(|error| refused(format!("{}: {error}", bucket::CONFIG)))?;
+        let config = kv::Config {
+            bucket: bucket::CONFIG.to_owned(),
+            history: 64,
+            num_replicas: settings.replicas,
+            ..kv::Config::default()
+        };
+        self.js
+            .create_or_update_key_value(config)
+            .await
+            .map_err(|error| refused(format!("{}: {error}", bucket::CONFIG)))?;
         Ok(Streams { events_identity: identity })
     }
 }

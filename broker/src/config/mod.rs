@@ -1,7 +1,19 @@
 //! The configuration folder: raw files to validated settings, all problems at once.
 
+mod case;
+pub(crate) mod fields;
+mod folder;
+mod locate;
 mod problem;
+mod report;
+mod rule_file;
 mod secret;
+mod settings;
+pub(crate) mod text;
 
+pub use case::Case;
+pub use folder::{Folder, Parts};
 pub use problem::{Problem, Problems};
+pub use report::{FileProblem, Report};
 pub use secret::{Secret, SecretError, SecretRef};
+pub use settings::{NatsSettings, Settings};

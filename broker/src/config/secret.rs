@@ -68,7 +68,8 @@ impl SecretRef {
             Self::File(path) => {
                 let path = folder.join(path);
                 refuse_open_modes(&path)?;
-                let text = std::fs::read_to_string(&path).map_err(|error| SecretError::NoFile { path: path.clone(), error })?;
+                let text = std::fs::read_to_string(&path)
+                    .map_err(|error| SecretError::NoFile { path: path.clone(), error })?;
                 let text = text.trim_end_matches(['\n', '\r']);
                 if text.is_empty() { Err(SecretError::EmptyFile(path)) } else { Ok(Secret(text.to_owned())) }
             }
@@ -93,7 +94,9 @@ impl std::str::FromStr for SecretRef {
             Some(("env", name)) if !name.is_empty() => Ok(Self::Env(name.to_owned())),
             Some(("file", path)) if !path.is_empty() => Ok(Self::File(PathBuf::from(path))),
             // The text itself may be the secret: it is not repeated.
-            _ => Err("a secret is given by reference, ${env:NAME} or ${file:PATH}, never in the file itself".to_owned()),
+            _ => {
+                Err("a secret is given by reference, ${env:NAME} or ${file:PATH}, never in the file itself".to_owned())
+            }
         }
     }
 }

@@ -47,7 +47,9 @@ pub(crate) fn record(node: &mut Node, event: &Event, at: Time) {
         _ => {}
     }
     if let (Some(user), false) = (event.user_id(), from_broker) {
-        node.claim(source, if from_agent { "console_user" } else { "owner" }, json!(user), at);
+        // Whose Mac it is, is said in the identity provider's terms; a short name is an account on the Mac.
+        let is_owner = !from_agent && user.contains('@');
+        node.claim(source, if is_owner { "owner" } else { "account" }, json!(user), at);
     }
 }
 

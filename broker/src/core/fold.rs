@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use emote_proto::{Draft, Event, EventError, EventId, Link, Name, Receipt, Subject, SubjectError, Time, Token, Trust, limits};
+use emote_proto::{
+    Draft, Event, EventError, EventId, Link, Name, Receipt, Subject, SubjectError, Time, Token, Trust, limits,
+};
 use emote_rules::RuleSet;
 use serde_json::{Value, json};
 
@@ -46,7 +48,8 @@ pub struct Core {
 pub fn open_entry(entry: &Entry<'_>, writers: &BTreeSet<String>) -> Result<Event, Rejection> {
     let subject: Subject = entry.subject.parse()?;
     let draft = Draft::parse(entry.payload)?;
-    let trust = if writers.contains(subject.source.as_str()) { draft.trust.unwrap_or_default() } else { Trust::Unverified };
+    let trust =
+        if writers.contains(subject.source.as_str()) { draft.trust.unwrap_or_default() } else { Trust::Unverified };
     let receipt =
         Receipt { subject: &subject, message_id: entry.message_id, sequence: entry.sequence, received: entry.received };
     Ok(draft.receive(&receipt, trust)?)
@@ -105,10 +108,10 @@ fn join(state: &mut Overlay<'_>, mut event: Event) -> Result<Event, StateError> 
     let speaks_for_itself = event.source.as_str() == claims::AGENT;
     let Some(device) = &mut event.device else { return Ok(event) };
     match (&device.uuid, &device.udid) {
-        (Some(serial), Some(udid)) if !speaks_for_itself && serial != udid => {
-            if state.serial_of(udid)?.as_ref() != Some(serial) {
-                state.put_alias(udid, serial);
-            }
+        (Some(serial), Some(udid))
+            if !speaks_for_itself && serial != udid && state.serial_of(udid)?.as_ref() != Some(serial) =>
+        {
+            state.put_alias(udid, serial);
         }
         (None, Some(udid)) => device.uuid = state.serial_of(udid)?,
         _ => {}

@@ -81,7 +81,8 @@ impl Job {
 
     /// The node that the job acts on: its serial number or UDID, else the user, else nothing.
     pub fn node_key(&self) -> Option<String> {
-        let from_record = self.node.as_ref().and_then(|node| ["serial", "udid"].iter().find_map(|key| node.get(key)?.as_str()));
+        let from_record =
+            self.node.as_ref().and_then(|node| ["serial", "udid"].iter().find_map(|key| node.get(key)?.as_str()));
         let from_event = || self.event.serial().or_else(|| self.event.udid()).or_else(|| self.event.user_id());
         from_record.or_else(from_event).map(str::to_owned)
     }

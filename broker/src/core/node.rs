@@ -76,7 +76,8 @@ impl Node {
 
     /// The newest claim of any source on `field`.
     pub fn newest(&self, field: &str) -> Option<&Value> {
-        let claims = self.sources.values().filter_map(|claims| claims.get(field)).filter(|claim| !claim.value.is_null());
+        let claims =
+            self.sources.values().filter_map(|claims| claims.get(field)).filter(|claim| !claim.value.is_null());
         claims.max_by_key(|claim| claim.since).map(|claim| &claim.value)
     }
 
@@ -100,8 +101,12 @@ impl Node {
 
     /// The record as rules, targets and `emote node -o json` see it.
     pub fn view(&self) -> Value {
-        let asset: Map<String, Value> =
-            self.asset.iter().filter(|(_, claim)| !claim.value.is_null()).map(|(field, claim)| (field.clone(), claim.value.clone())).collect();
+        let asset: Map<String, Value> = self
+            .asset
+            .iter()
+            .filter(|(_, claim)| !claim.value.is_null())
+            .map(|(field, claim)| (field.clone(), claim.value.clone()))
+            .collect();
         let name = asset.get("name").or_else(|| self.newest("name"));
         json!({
             "serial": self.serial,
@@ -121,12 +126,8 @@ impl Node {
 fn put(fields: &mut BTreeMap<String, Claim>, field: &str, value: Value, at: Time) {
     let room = fields.len() < MAX_FIELDS;
     match fields.get_mut(field) {
-        Some(claim) if claim.since > at => {}
-        Some(claim) => {
-            if claim.value != value {
-                *claim = Claim { value, since: at };
-            }
-        }
+        Some(claim) if claim.since > at || claim.value == value => {}
+        Some(claim) => *claim = Claim { value, since: at },
         None if room && !value.is_null() => {
             fields.insert(field.to_owned(), Claim { value, since: at });
         }

@@ -118,7 +118,11 @@ impl<'a> Overlay<'a> {
         let mut devices = self.base.devices_of(user)?;
         for ((owner, key), owns) in &self.changes.owners {
             if owner == user {
-                if *owns { devices.insert(key.clone()) } else { devices.remove(key) };
+                if *owns {
+                    devices.insert(key.clone())
+                } else {
+                    devices.remove(key)
+                };
             }
         }
         Ok(devices)
@@ -158,7 +162,11 @@ impl Memory {
         }
         self.aliases.extend(changes.aliases);
         for (pair, owns) in changes.owners {
-            if owns { self.owners.insert(pair) } else { self.owners.remove(&pair) };
+            if owns {
+                self.owners.insert(pair)
+            } else {
+                self.owners.remove(&pair)
+            };
         }
         self.seen.extend(changes.seen);
     }

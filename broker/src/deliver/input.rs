@@ -66,14 +66,27 @@ mod tests {
         let event = Event::parse(event.to_string().as_bytes()).unwrap();
         let name = |text: &str| Name::new(text).unwrap();
         let id = JobId::new(event.id, &name("r"), &name("t"), None);
-        Job { id, rule: name("r"), target: name("t"), event, node: Some(json!({"name": "ada-mbp"})), input: input.map(str::to_owned) }
+        Job {
+            id,
+            rule: name("r"),
+            target: name("t"),
+            event,
+            node: Some(json!({"name": "ada-mbp"})),
+            input: input.map(str::to_owned),
+        }
     }
 
     #[test]
     fn a_transform_sees_event_node_rule_target_and_job() {
         let inputs = Inputs::default();
-        let input = inputs.render(&job(Some("{n: .node.name, s: .event.scope, r: .rule, t: .target, j: .job}"))).unwrap().unwrap();
-        assert_eq!(input, json!({"n": "ada-mbp", "s": "a", "r": "r", "t": "t", "j": "00000000-0000-7000-8000-000000000000/r/t"}));
+        let input = inputs
+            .render(&job(Some("{n: .node.name, s: .event.scope, r: .rule, t: .target, j: .job}")))
+            .unwrap()
+            .unwrap();
+        assert_eq!(
+            input,
+            json!({"n": "ada-mbp", "s": "a", "r": "r", "t": "t", "j": "00000000-0000-7000-8000-000000000000/r/t"})
+        );
     }
 
     #[test]

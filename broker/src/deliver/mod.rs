@@ -77,7 +77,11 @@ impl Delivery {
         }
     }
 
-    async fn work_through(self: &Arc<Self>, attempts: &mut JoinSet<()>, shutdown: &CancellationToken) -> Result<(), BusError> {
+    async fn work_through(
+        self: &Arc<Self>,
+        attempts: &mut JoinSet<()>,
+        shutdown: &CancellationToken,
+    ) -> Result<(), BusError> {
         let concurrency = self.settings.concurrency.max(1);
         let mut jobs = self.bus.jobs(&self.target, concurrency, self.settings.timeout).await?;
         loop {
@@ -129,13 +133,17 @@ impl Delivery {
             Outcome::Done(report) => {
                 self.report(job, result::done(job, &report, message.attempt, now), message, shutdown).await
             }
-            Outcome::Retry { after, reason } => match schedule::next(&self.settings.retry, message.attempt, age, after, jitter()) {
-                Next::After(delay) => {
-                    tracing::info!(target_name = %self.target, job = %job.id, attempt = message.attempt, ?delay, reason, "will try again");
-                    message.again_after(delay).await
+            Outcome::Retry { after, reason } => {
+                match schedule::next(&self.settings.retry, message.attempt, age, after, jitter()) {
+                    Next::After(delay) => {
+                        tracing::info!(target_name = %self.target, job = %job.id, attempt = message.attempt, ?delay, reason, "will try again");
+                        message.again_after(delay).await
+                    }
+                    Next::GiveUp(limit) => {
+                        self.bury(job, input, &format!("{reason} ({limit})"), message, now, shutdown).await
+                    }
                 }
-                Next::GiveUp(limit) => self.bury(job, input, &format!("{reason} ({limit})"), message, now, shutdown).await,
-            },
+            }
             Outcome::Never { reason } => self.bury(job, input, &reason, message, now, shutdown).await,
         }
     }
@@ -149,11 +157,22 @@ impl Delivery {
     }
 
     /// Gives a job up: dead letter first, then the event that tells, then the acknowledgement.
-    async fn bury(&self, job: &Job, input: Option<Value>, reason: &str, message: &JobMessage, now: Time, shutdown: &CancellationToken) -> Result<(), BusError> {
+    async fn bury(
+        &self,
+        job: &Job,
+        input: Option<Value>,
+        reason: &str,
+        message: &JobMessage,
+        now: Time,
+        shutdown: &CancellationToken,
+    ) -> Result<(), BusError> {
         tracing::warn!(target_name = %self.target, job = %job.id, attempts = message.attempt, reason, "a job is given up");
         let letter = json!({"job": job, "input": input, "attempts": message.attempt, "reason": reason, "stored": message.stored, "at": now});
         let letter = serde_json::to_vec(&letter).unwrap_or_default();
-        self.insist("storing a dead letter", shutdown, || self.bus.bury(&job.target, &job.rule, job.id.as_str(), letter.clone())).await?;
+        self.insist("storing a dead letter", shutdown, || {
+            self.bus.bury(&job.target, &job.rule, job.id.as_str(), letter.clone())
+        })
+        .await?;
         self.report(job, result::dead(job, reason, message.attempt, now), message, shutdown).await
     }
 
@@ -163,12 +182,19 @@ impl Delivery {
         let rule = message.subject().rsplit('.').next().and_then(|rule| Name::new(rule).ok());
         let rule = rule.unwrap_or_else(|| self.target.clone());
         let id = format!("{}/{}", message.subject(), message.stored);
-        let letter = json!({"reason": format!("not a job: {reason}"), "body": String::from_utf8_lossy(message.payload())});
+        let letter =
+            json!({"reason": format!("not a job: {reason}"), "body": String::from_utf8_lossy(message.payload())});
         self.bus.bury(&self.target, &rule, &id, serde_json::to_vec(&letter).unwrap_or_default()).await?;
         message.done().await
     }
 
-    async fn report(&self, job: &Job, event: Event, message: &JobMessage, shutdown: &CancellationToken) -> Result<(), BusError> {
+    async fn report(
+        &self,
+        job: &Job,
+        event: Event,
+        message: &JobMessage,
+        shutdown: &CancellationToken,
+    ) -> Result<(), BusError> {
         tracing::debug!(target_name = %self.target, job = %job.id, scope = %event.scope, action = %event.action, "job ended");
         self.emit(&event, message, shutdown).await
     }
@@ -177,15 +203,28 @@ impl Delivery {
         let subject = match event.subject() {
             Ok(subject) => subject,
             // A node key that no subject can hold: the event is still told, about no node.
-            Err(_) => emote_proto::Subject { source: event.source.clone(), node: None, scope: event.scope.clone(), action: event.action.clone() },
+            Err(_) => emote_proto::Subject {
+                source: event.source.clone(),
+                node: None,
+                scope: event.scope.clone(),
+                action: event.action.clone(),
+            },
         };
         let body = event.to_json();
-        self.insist("storing a result", shutdown, || self.bus.publish_events(vec![(subject.clone(), event.id, body.clone())])).await?;
+        self.insist("storing a result", shutdown, || {
+            self.bus.publish_events(vec![(subject.clone(), event.id, body.clone())])
+        })
+        .await?;
         message.done().await
     }
 
     /// Repeats what must not be given up while NATS is away.
-    async fn insist<F>(&self, doing: &'static str, shutdown: &CancellationToken, mut step: impl FnMut() -> F) -> Result<(), BusError>
+    async fn insist<F>(
+        &self,
+        doing: &'static str,
+        shutdown: &CancellationToken,
+        mut step: impl FnMut() -> F,
+    ) -> Result<(), BusError>
     where
         F: Future<Output = Result<(), BusError>>,
     {

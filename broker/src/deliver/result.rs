@@ -21,13 +21,14 @@ pub(super) fn done(job: &Job, report: &Report, attempts: u64, now: Time) -> Even
 
 /// A job that was given up.
 pub(super) fn dead(job: &Job, reason: &str, attempts: u64, now: Time) -> Event {
-    let info = json!({"target": job.target, "rule": job.rule, "job": job.id, "reason": reason, "attempts": attempts});
+    let info = json!({"target": job.target, "reason": reason, "attempts": attempts});
     event(job, token("delivery"), token("dead"), info, now)
 }
 
 /// A job whose input transform gave nothing.
 pub(super) fn skipped(job: &Job) -> Event {
-    let info = json!({"target": job.target, "rule": job.rule, "job": job.id, "reason": "the rule's input gave nothing"});
+    let info =
+        json!({"target": job.target, "rule": job.rule, "job": job.id, "reason": "the rule's input gave nothing"});
     event(job, token("delivery"), token("skipped"), info, jiff::Timestamp::now().into())
 }
 

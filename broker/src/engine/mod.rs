@@ -112,14 +112,21 @@ impl Engine {
         let (stored, stored_at) = match self.bus.checkpoint(self.partition).await? {
             Some((checkpoint, at)) if checkpoint.stream == self.stream => (checkpoint, at),
             Some((checkpoint, at)) => {
-                tracing::warn!(checkpoint = checkpoint.sequence, "the checkpoint is of another EVENTS stream; folding from its beginning");
+                tracing::warn!(
+                    checkpoint = checkpoint.sequence,
+                    "the checkpoint is of another EVENTS stream; folding from its beginning"
+                );
                 (Checkpoint { stream: self.stream.clone(), sequence: 0, jobs: 0 }, at)
             }
             None => (Checkpoint { stream: self.stream.clone(), sequence: 0, jobs: 0 }, 0),
         };
         let in_store = self.store.position();
         if in_store < stored.sequence {
-            tracing::info!(from = in_store, to = stored.sequence, "bringing the store up to the checkpoint from the log");
+            tracing::info!(
+                from = in_store,
+                to = stored.sequence,
+                "bringing the store up to the checkpoint from the log"
+            );
         }
         // What the store holds has been folded with all its jobs, even where the checkpoint says less: entries without
         // jobs move it only now and then.
@@ -127,7 +134,12 @@ impl Engine {
         Ok(Position { stored, stored_at, folded })
     }
 
-    async fn fold_run(&self, position: &mut Position, run: &[EventMessage], reader: &mut Reader) -> Result<(), Stopped> {
+    async fn fold_run(
+        &self,
+        position: &mut Position,
+        run: &[EventMessage],
+        reader: &mut Reader,
+    ) -> Result<(), Stopped> {
         let Some(last) = run.last() else { return Ok(()) };
         let (jobs, changes) = self.fold_entries(position, run)?;
         for chunk in plan::chunks(jobs, last.sequence) {
@@ -140,7 +152,11 @@ impl Engine {
     }
 
     /// Folds in memory; gives the jobs that are not stored yet, by entry.
-    fn fold_entries(&self, position: &Position, run: &[EventMessage]) -> Result<(Vec<(u64, usize, Job)>, Changes), Stopped> {
+    fn fold_entries(
+        &self,
+        position: &Position,
+        run: &[EventMessage],
+    ) -> Result<(Vec<plan::Placed>, Changes), Stopped> {
         let snapshot = self.store.snapshot()?;
         let mut overlay = Overlay::new(&snapshot);
         let mut jobs = Vec::new();
@@ -151,7 +167,9 @@ impl Engine {
                 continue;
             }
             let stored = if message.sequence == position.stored.sequence + 1 { position.stored.jobs } else { 0 };
-            jobs.extend(of_entry.into_iter().enumerate().skip(stored).map(|(index, job)| (message.sequence, index, job)));
+            jobs.extend(
+                of_entry.into_iter().enumerate().skip(stored).map(|(index, job)| (message.sequence, index, job)),
+            );
         }
         Ok((jobs, overlay.into_changes()))
     }
@@ -171,7 +189,13 @@ impl Engine {
 
     /// Stores `jobs` and the checkpoint that covers them in one atomic batch. An answer that does not come is looked
     /// for in the checkpoint itself.
-    async fn commit(&self, position: &mut Position, jobs: &[Job], sequence: u64, jobs_of_next: usize) -> Result<(), Stopped> {
+    async fn commit(
+        &self,
+        position: &mut Position,
+        jobs: &[Job],
+        sequence: u64,
+        jobs_of_next: usize,
+    ) -> Result<(), Stopped> {
         let next = Checkpoint { stream: self.stream.clone(), sequence, jobs: jobs_of_next };
         if next == position.stored {
             return Ok(());
@@ -180,9 +204,7 @@ impl Engine {
         messages.push(next.message(self.partition, position.stored_at));
         let stored_at = match self.bus.publish_batch(&messages).await {
             Ok(ack) => ack.sequence,
-            Err(BatchError::Unknown(_) | BatchError::WrongLastSequence { .. }) => {
-                self.settle(position, &next).await?
-            }
+            Err(BatchError::Unknown(_) | BatchError::WrongLastSequence { .. }) => self.settle(position, &next).await?,
             Err(error) => return Err(Stopped::Commit(error)),
         };
         tracing::debug!(sequence, jobs = jobs.len(), "committed");

@@ -7,6 +7,9 @@ use crate::core::Job;
 /// Jobs of a batch at most; the checkpoint is one more message.
 const MAX_JOBS: usize = limits::MAX_BATCH - 1;
 
+/// A job with its entry's sequence and its index among the entry's jobs.
+pub(super) type Placed = (u64, usize, Job);
+
 /// A batch: its jobs, and the checkpoint that is true once they are stored.
 #[derive(Debug, PartialEq)]
 pub(super) struct Chunk {
@@ -17,9 +20,9 @@ pub(super) struct Chunk {
     pub(super) jobs_of_next: usize,
 }
 
-/// Cuts `jobs` (entry, index within the entry, job; in order) of a run that ends with `last`. A run without jobs needs
+/// Cuts `jobs`, in order, of a run that ends with `last`. A run without jobs needs
 /// no batch.
-pub(super) fn chunks(jobs: Vec<(u64, usize, Job)>, last: u64) -> Vec<Chunk> {
+pub(super) fn chunks(jobs: Vec<Placed>, last: u64) -> Vec<Chunk> {
     let mut chunks = Vec::new();
     let mut jobs = jobs.into_iter().peekable();
     while jobs.peek().is_some() {

@@ -58,7 +58,9 @@ pub enum StoreError {
     #[error("the store: {0}")]
     Redb(#[from] Box<redb::Error>),
     /// A record is not what was written.
-    #[error("the store's record {0} is damaged: stop emote, remove the store file and start again; it is rebuilt from the log")]
+    #[error(
+        "the store's record {0} is damaged: stop emote, remove the store file and start again; it is rebuilt from the log"
+    )]
     Damaged(String),
 }
 
@@ -96,7 +98,8 @@ impl Store {
             Ok(database) => (database, Opened::Sound),
             Err(redb::DatabaseError::DatabaseAlreadyOpen) => return Err(StoreError::InUse(path.to_owned())),
             Err(redb::DatabaseError::Storage(redb::StorageError::Io(error)))
-                if error.kind() != std::io::ErrorKind::InvalidData && error.kind() != std::io::ErrorKind::UnexpectedEof =>
+                if error.kind() != std::io::ErrorKind::InvalidData
+                    && error.kind() != std::io::ErrorKind::UnexpectedEof =>
             {
                 return Err(StoreError::Io { path: path.to_owned(), error });
             }
@@ -186,7 +189,11 @@ impl Store {
             let mut owners = write.open_table(OWNERS)?;
             for ((user, key), owns) in &changes.owners {
                 let pair = (user.as_str(), key.as_str());
-                if *owns { owners.insert(pair, ())? } else { owners.remove(pair)? };
+                if *owns {
+                    owners.insert(pair, ())?
+                } else {
+                    owners.remove(pair)?
+                };
             }
             let mut seen = write.open_table(SEEN)?;
             let mut seen_by_time = write.open_table(SEEN_BY_TIME)?;

@@ -1,4 +1,8 @@
 //! Target kinds: one file a kind, one line a kind in [`KINDS`].
+//!
+//! A target file is read in two steps: [`TargetSpec::validate`] finds everything that is wrong without touching a
+//! secret, [`Validated::resolve`] fetches the secrets and makes the [`Target`]. A target decides for one attempt at a
+//! time how it ended; repeating, giving up and reporting are the delivery's. No outcome ever holds a secret.
 
 use std::time::Duration;
 
@@ -7,8 +11,30 @@ use serde_json::Value;
 
 use crate::core::Job;
 
+mod asset;
+mod http;
+mod log;
+mod mdm;
+mod rotate;
 mod settings;
+mod slack;
+mod spec;
+#[cfg(test)]
+mod testing;
+mod wire;
+
+pub use mdm::pin_for;
 pub use settings::{Backoff, DeliverySettings, Retry};
+pub use spec::{Kind, TargetSpec, Validated};
+
+/// Every kind of target: its name in `kind:`, what it does, and what reads its fields.
+pub const KINDS: &[Kind] = &[
+    Kind { name: "asset", about: "sets fields of the node's asset record, by an event", read: asset::read },
+    Kind { name: "http", about: "sends an HTTP request", read: http::read },
+    Kind { name: "log", about: "writes a JSON line to a file or to stdout", read: log::read },
+    Kind { name: "mdm", about: "sends a command through NanoMDM or MicroMDM", read: mdm::read },
+    Kind { name: "slack", about: "posts a message to Slack", read: slack::read },
+];
 
 /// How one attempt at a job ended: what to do now.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,6 +55,24 @@ pub enum Outcome {
     },
 }
 
+impl Outcome {
+    fn never(reason: impl std::fmt::Display) -> Self {
+        Self::Never { reason: reason.to_string() }
+    }
+
+    fn retry(reason: impl std::fmt::Display) -> Self {
+        Self::Retry { after: None, reason: reason.to_string() }
+    }
+
+    /// Done; scope and action are the kind's own words.
+    fn done(scope: &str, action: &str, info: Value) -> Self {
+        match (Token::new(scope), Token::new(action)) {
+            (Ok(scope), Ok(action)) => Self::Done(Report { scope, action, info }),
+            _ => Self::never(format!("{scope:?} {action:?} cannot be reported: not tokens")),
+        }
+    }
+}
+
 /// What a job's result event says: `{"scope":"communicate","action":"slack_post","info":{…}}`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Report {
@@ -46,4 +90,63 @@ pub trait Target: Send + Sync {
     /// Does what `job` asks. `input` is what the rule's input transform gave, or the event where the rule has none.
     /// Called again with the same job after a crash or a [`Outcome::Retry`].
     async fn deliver(&self, job: &Job, input: &Value) -> Outcome;
+}
+
+/// The serial number of the node that a job is about: its node's, else its event's.
+fn serial(job: &Job) -> Option<&str> {
+    let of_node = job.node.as_ref().and_then(|node| node.get("serial")).and_then(Value::as_str);
+    of_node.or_else(|| job.event.serial()).filter(|serial| !serial.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::testing::{Stand, any_json, job};
+    use super::*;
+    use proptest::prelude::*;
+
+    /// A target of each kind; every line of [`KINDS`] has one here.
+    const EACH: [&str; 7] = [
+        "kind: asset",
+        "kind: http\nurl: '%URL%'\nbody: .input",
+        "kind: log\npath: log.jsonl\nmax_size: 2kB",
+        "kind: mdm\nserver: nanomdm\nurl: '%URL%'\napi_key: '${file:token}'\npin_key: '${file:pin}'",
+        "kind: mdm\nserver: micromdm\nurl: '%URL%'\napi_key: '${file:token}'\npin_key: '${file:pin}'",
+        "kind: slack\nwebhook: '%URL%/${file:path}'",
+        "kind: slack\ntoken: '${file:token}'\nchannel: C1\napi_base: '%URL%'",
+    ];
+
+    #[test]
+    fn kinds_are_in_the_order_of_their_names() {
+        let names: Vec<&str> = KINDS.iter().map(|kind| kind.name).collect();
+        assert!(names.is_sorted(), "{names:?}");
+        assert!(names.iter().all(|name| EACH.iter().any(|yaml| yaml.starts_with(&format!("kind: {name}")))));
+    }
+
+    #[test]
+    fn no_input_and_no_reply_panics_or_shows_a_secret() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let stand = runtime.block_on(Stand::replying(&[]));
+        let targets = EACH.map(|yaml| stand.target(yaml));
+        proptest!(|(input in any_json(), node in any_json(), reply in any_json(), status in 200_u16..600)| {
+            for text in [reply.to_string(), "%BODY% %AUTH% %PATH%".to_owned()] {
+                stand.reply((status, &[], text.leak()));
+                let jobs = [job(), Job { input: None, ..job() }, Job { node: Some(node.clone()), ..job() }];
+                for (target, job) in targets.iter().flat_map(|target| jobs.iter().map(move |job| (target, job))) {
+                    runtime.block_on(testing::deliver(target.as_ref(), job, &input));
+                }
+            }
+        });
+    }
+
+    proptest! {
+        #[test]
+        fn no_target_file_panics(mut spec in any_json(), kind in 0..KINDS.len()) {
+            if let Value::Object(map) = &mut spec {
+                map.insert("kind".to_owned(), KINDS[kind].name.into());
+            }
+            if let Ok(spec) = serde_json::from_value::<TargetSpec>(spec) {
+                let _ = spec.validate(emote_proto::Name::new("t").unwrap());
+            }
+        }
+    }
 }

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
+use crate::config::fields::Fields;
+
 const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// The settings every target has: `retry`, `timeout` and `concurrency`.
@@ -47,3 +50,38 @@ impl Default for DeliverySettings {
     }
 }
 
+impl DeliverySettings {
+    pub(super) fn read(fields: &mut Fields<'_>) -> Self {
+        let mut settings = Self::default();
+        fields.object("retry", |fields| settings.retry.read(fields));
+        if let Some(timeout) = fields.duration("timeout", Duration::from_millis(100)..=Duration::from_secs(300)) {
+            settings.timeout = timeout;
+        }
+        if let Some(concurrency) = fields.number("concurrency", 1..=256) {
+            settings.concurrency = concurrency as usize;
+        }
+        settings
+    }
+}
+
+impl Retry {
+    fn read(&mut self, fields: &mut Fields<'_>) {
+        if let Some(attempts) = fields.number("max_attempts", 1..=10_000) {
+            self.max_attempts = attempts;
+        }
+        if let Some(age) = fields.duration("max_age", SECOND..=30 * DAY) {
+            self.max_age = age;
+        }
+        fields.object("backoff", |fields| {
+            if let Some(initial) = fields.duration("initial", Duration::from_millis(10)..=HOUR) {
+                self.backoff.initial = initial;
+            }
+            if let Some(max) = fields.duration("max", Duration::from_millis(10)..=DAY) {
+                self.backoff.max = max;
+            }
+            if self.backoff.initial > self.backoff.max {
+                fields.problem("initial", "is longer than max: the wait grows from initial to max");
+            }
+        });
+    }
+}

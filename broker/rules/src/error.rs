@@ -1,0 +1,111 @@
+//! What can be wrong with a pattern or an event, and what would do.
+
+use crate::json::JsonError;
+
+/// Why a pattern cannot be used.
+///
+/// Displayed as `detail.state (line 1, column 22): prefix takes a string, not a number; write {"prefix": "Mac"}`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}: {problem}; {remedy}", self.place())]
+pub struct PatternError {
+    path: String,
+    at: usize,
+    position: Option<Position>,
+    problem: String,
+    remedy: String,
+}
+
+/// A place in a text; both count from 1, columns in characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Position {
+    /// The line.
+    pub line: usize,
+    /// The character of the line.
+    pub column: usize,
+}
+
+impl PatternError {
+    pub(crate) fn new(path: &str, at: usize, problem: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { path: path.to_owned(), at, position: None, problem: problem.into(), remedy: remedy.into() }
+    }
+
+    pub(crate) fn json(error: &JsonError) -> Self {
+        Self::new("", error.at, error.what, "a pattern is a JSON object such as {\"scope\": [\"device\"]}")
+    }
+
+    /// Turns the byte at which it is into a line and column of the pattern's text.
+    pub(crate) fn in_text(mut self, text: &str) -> Self {
+        self.position = Some(Position::of(text, self.at));
+        self
+    }
+
+    /// The dotted path of the field that is wrong; empty for the pattern as a whole.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Where it is in the pattern's text; nowhere if the pattern was not given as text.
+    pub fn position(&self) -> Option<Position> {
+        self.position
+    }
+
+    /// What is wrong.
+    pub fn problem(&self) -> &str {
+        &self.problem
+    }
+
+    /// What would do instead.
+    pub fn remedy(&self) -> &str {
+        &self.remedy
+    }
+
+    fn place(&self) -> String {
+        let path = if self.path.is_empty() { "the pattern" } else { &self.path };
+        match self.position {
+            Some(Position { line, column }) => format!("{path} (line {line}, column {column})"),
+            None => path.to_owned(),
+        }
+    }
+}
+
+impl Position {
+    fn of(text: &str, at: usize) -> Self {
+        let before = &text[..text.floor_char_boundary(at)];
+        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        Self { line: before.matches('\n').count() + 1, column: before[line_start..].chars().count() + 1 }
+    }
+}
+
+/// Why an event cannot be matched.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EventError {
+    /// Not UTF-8.
+    #[error("the event is not UTF-8: the bytes from {at} on are none")]
+    Utf8 {
+        /// The first byte that is wrong.
+        at: usize,
+    },
+    /// Not JSON, or nested more than 128 levels deep.
+    #[error("the event is not JSON: {what} (byte {at})")]
+    Json {
+        /// What is wrong.
+        what: &'static str,
+        /// At which byte.
+        at: usize,
+    },
+    /// JSON, but not an object.
+    #[error("the event is not a JSON object")]
+    NotAnObject,
+    /// Its arrays combine in more ways than are worth trying.
+    #[error("the event's arrays combine in too many ways: more than {limit} steps to match it")]
+    TooIntricate {
+        /// How many steps an event may take.
+        limit: usize,
+    },
+}
+
+impl From<JsonError> for EventError {
+    fn from(error: JsonError) -> Self {
+        Self::Json { what: error.what, at: error.at }
+    }
+}

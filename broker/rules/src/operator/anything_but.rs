@@ -1,0 +1,90 @@
+//! `anything-but`: a value that none of these accepts. There must be a value; a missing field does not match.
+
+use super::{Literal, Matcher, NEGATABLE, Operator, Place};
+use crate::error::PatternError;
+use crate::scalar::Scalar;
+use crate::tree::{Node, Tree};
+
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct AnythingBut(Vec<Matcher>);
+
+impl Operator for AnythingBut {
+    const NAME: &'static str = "anything-but";
+    const EXAMPLE: &'static str = r#"{"anything-but": ["agent", "broker"]}"#;
+
+    fn parse(argument: &Node<'_>, place: Place<'_>) -> Result<Self, PatternError> {
+        match &argument.value {
+            Tree::Object(members) => negated(members, argument, place),
+            _ => values(argument, place),
+        }
+        .map(Self)
+    }
+
+    fn accepts(&self, value: &Scalar<'_>) -> bool {
+        !self.0.iter().any(|refused| refused.accepts(value))
+    }
+}
+
+/// A string or number, or a list of either.
+fn values(argument: &Node<'_>, place: Place<'_>) -> Result<Vec<Matcher>, PatternError> {
+    let wrong = |node, problem: &str| Err(place.wrong::<AnythingBut>(node, problem));
+    let mut literals = Vec::new();
+    for node in one_or_more(argument, place)? {
+        literals.push(match &node.value {
+            Tree::Scalar(Scalar::String(text)) => Literal::String(text.as_ref().into()),
+            Tree::Scalar(Scalar::Number { value: Some(value), .. }) => Literal::Number(*value),
+            Tree::Scalar(Scalar::Number { .. }) => {
+                return wrong(node, "cannot compare this number: no double holds it");
+            }
+            _ => return wrong(node, &format!("takes strings or numbers, not {}", node.kind())),
+        });
+    }
+    let numbers = literals.iter().filter(|literal| matches!(literal, Literal::Number(_))).count();
+    if numbers != 0 && numbers != literals.len() {
+        return wrong(argument, "takes strings or numbers, not both in one list");
+    }
+    Ok(literals.into_iter().map(Matcher::Literal).collect())
+}
+
+/// An operator with a string or a list of strings.
+fn negated(
+    members: &[(String, Node<'_>)],
+    argument: &Node<'_>,
+    place: Place<'_>,
+) -> Result<Vec<Matcher>, PatternError> {
+    let allowed = || NEGATABLE.iter().filter(|(_, negatable)| *negatable).map(|(name, _)| *name);
+    let wrong = |node, problem: &str| place.wrong::<AnythingBut>(node, problem);
+    let (name, nested) = match members {
+        [(name, nested)] if allowed().any(|allowed| allowed == name) => (name, nested),
+        _ => {
+            let names = allowed().collect::<Vec<_>>().join(", ");
+            return Err(wrong(argument, &format!("takes an object with one of {names} alone")));
+        }
+    };
+    let mut refused = Vec::new();
+    for node in one_or_more(nested, place)? {
+        match node.as_str() {
+            Some("") if name == "prefix" || name == "suffix" => {
+                return Err(wrong(node, &format!("{name} would refuse every string: it is empty")));
+            }
+            Some(_) => refused.extend(Matcher::operator(name, node, place).transpose()?),
+            None => return Err(wrong(node, &format!("{name} takes a string, not {}", node.kind()))),
+        }
+    }
+    Ok(refused)
+}
+
+fn one_or_more<'n, 'a>(node: &'n Node<'a>, place: Place<'_>) -> Result<&'n [Node<'a>], PatternError> {
+    match &node.value {
+        Tree::List(nodes) if nodes.is_empty() => Err(place.wrong::<AnythingBut>(node, "has an empty list")),
+        Tree::List(nodes) => Ok(nodes),
+        _ => Ok(std::slice::from_ref(node)),
+    }
+}
+
+impl std::fmt::Display for AnythingBut {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let refused: Vec<String> = self.0.iter().map(Matcher::to_string).collect();
+        write!(f, "anything but {}", refused.join(" or "))
+    }
+}

@@ -1,0 +1,34 @@
+//! `equals-ignore-case`: this string, without regard to case.
+
+use super::{Operator, Place};
+use crate::case::CaseFree;
+use crate::error::PatternError;
+use crate::scalar::Scalar;
+use crate::tree::Node;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct EqualsIgnoreCase {
+    text: Box<str>,
+    without_case: CaseFree,
+}
+
+impl Operator for EqualsIgnoreCase {
+    const NAME: &'static str = "equals-ignore-case";
+    const EXAMPLE: &'static str = r#"{"equals-ignore-case": "ada@example.com"}"#;
+    const NEGATABLE: bool = true;
+
+    fn parse(argument: &Node<'_>, place: Place<'_>) -> Result<Self, PatternError> {
+        let text = place.string::<Self>(argument)?;
+        Ok(Self { text: text.into(), without_case: CaseFree::new(text) })
+    }
+
+    fn accepts(&self, value: &Scalar<'_>) -> bool {
+        value.as_str().is_some_and(|value| self.without_case.is(value))
+    }
+}
+
+impl std::fmt::Display for EqualsIgnoreCase {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:?} ignoring case", self.text)
+    }
+}

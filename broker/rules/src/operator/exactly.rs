@@ -1,0 +1,34 @@
+//! `exactly`: this string, byte for byte. What a plain string does, but an IP address is not special.
+
+use super::{Literal, Operator, Place};
+use crate::error::PatternError;
+use crate::scalar::Scalar;
+use crate::tree::Node;
+
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Exactly(Literal);
+
+impl Exactly {
+    pub(super) fn literal(&self) -> &Literal {
+        &self.0
+    }
+}
+
+impl Operator for Exactly {
+    const NAME: &'static str = "exactly";
+    const EXAMPLE: &'static str = r#"{"exactly": "10.0.0.1"}"#;
+
+    fn parse(argument: &Node<'_>, place: Place<'_>) -> Result<Self, PatternError> {
+        Ok(Self(Literal::String(place.string::<Self>(argument)?.into())))
+    }
+
+    fn accepts(&self, value: &Scalar<'_>) -> bool {
+        self.0.accepts(value)
+    }
+}
+
+impl std::fmt::Display for Exactly {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "exactly {}", self.0)
+    }
+}

@@ -1,0 +1,57 @@
+//! A plain value: `"x"`, `300`, `true`, `null`.
+
+use crate::address::{Address, AddressRange};
+use crate::scalar::Scalar;
+
+/// The value that is wanted.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Literal {
+    String(Box<str>),
+    /// Compared by value: `300` is `3e2`.
+    Number(f64),
+    /// `true`, `false`, `null`, or a number no double holds: compared by its text.
+    Text(Box<str>),
+    /// A string that is an IP address: all ways to write it are the same.
+    Address {
+        text: Box<str>,
+        range: AddressRange,
+    },
+}
+
+impl Literal {
+    pub(crate) fn new(scalar: &Scalar<'_>) -> Self {
+        match scalar {
+            Scalar::String(text) => match Address::parse(text) {
+                Some(address) => Self::Address { text: text.as_ref().into(), range: AddressRange::single(address) },
+                None => Self::String(text.as_ref().into()),
+            },
+            Scalar::Number { value: Some(value), .. } => Self::Number(*value),
+            other => Self::Text(other.to_string().into()),
+        }
+    }
+
+    pub(super) fn accepts(&self, value: &Scalar<'_>) -> bool {
+        match (self, value) {
+            (Self::String(wanted), Scalar::String(text)) => **wanted == **text,
+            (Self::Number(wanted), Scalar::Number { value, .. }) => Some(*wanted) == *value,
+            (Self::Text(wanted), Scalar::Number { text, .. }) => **wanted == **text,
+            (Self::Text(wanted), Scalar::Bool(true)) => &**wanted == "true",
+            (Self::Text(wanted), Scalar::Bool(false)) => &**wanted == "false",
+            (Self::Text(wanted), Scalar::Null) => &**wanted == "null",
+            (Self::Address { range, .. }, Scalar::String(text)) => {
+                Address::parse(text).is_some_and(|address| range.contains(&address))
+            }
+            _ => false,
+        }
+    }
+}
+
+impl std::fmt::Display for Literal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::String(text) | Self::Address { text, .. } => write!(f, "{text:?}"),
+            Self::Number(value) => write!(f, "{value}"),
+            Self::Text(text) => f.write_str(text),
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! The tests a pattern can make of one value: literals, and one file for each operator.
+//!
+//! A new operator is a file here, its `mod` line and its line in [`operators!`] below; messages and the list of names
+//! come from there.
+
+mod anything_but;
+mod cidr;
+mod equals_ignore_case;
+mod exactly;
+mod exists;
+mod literal;
+mod numeric;
+mod prefix;
+mod suffix;
+mod wildcard;
+
+use crate::error::PatternError;
+use crate::scalar::Scalar;
+use crate::tree::{Node, Tree};
+pub(crate) use literal::Literal;
+use std::fmt::Display;
+
+/// One operator of the language. Displayed as messages name it: `prefix "Mac"`.
+trait Operator: Sized + Display {
+    /// Its key in a pattern.
+    const NAME: &'static str;
+    /// An example of its use, for messages.
+    const EXAMPLE: &'static str;
+    /// Whether `anything-but` takes it, with a string or a list of strings.
+    const NEGATABLE: bool = false;
+
+    fn parse(argument: &Node<'_>, place: Place<'_>) -> Result<Self, PatternError>;
+
+    /// Whether a value of the event passes.
+    fn accepts(&self, value: &Scalar<'_>) -> bool;
+}
+
+/// The field whose pattern is being read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place<'a> {
+    pub(crate) path: &'a str,
+}
+
+macro_rules! operators {
+    ($($module:ident :: $operator:ident),* $(,)?) => {
+        /// One test of a value.
+        #[derive(Debug, Clone, PartialEq)]
+        pub(crate) enum Matcher {
+            Literal(Literal),
+            $($operator($module::$operator)),*
+        }
+
+        /// The operators of the language, by the names they have in a pattern.
+        pub const OPERATORS: &[&str] = &[$(<$module::$operator as Operator>::NAME),*];
+
+        const NEGATABLE: &[(&str, bool)] =
+            &[$((<$module::$operator as Operator>::NAME, <$module::$operator as Operator>::NEGATABLE)),*];
+
+        impl Matcher {
+            fn operator(name: &str, argument: &Node<'_>, place: Place<'_>) -> Option<Result<Self, PatternError>> {
+                $(if name == <$module::$operator as Operator>::NAME {
+                    return Some(Operator::parse(argument, place).map(Self::$operator));
+                })*
+                None
+            }
+
+            /// Whether a value of the event passes.
+            pub(crate) fn accepts(&self, value: &Scalar<'_>) -> bool {
+                match self {
+                    Self::Literal(literal) => literal.accepts(value),
+                    $(Self::$operator(operator) => operator.accepts(value)),*
+                }
+            }
+        }
+
+        impl Display for Matcher {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                match self {
+                    Self::Literal(literal) => literal.fmt(f),
+                    $(Self::$operator(operator) => operator.fmt(f)),*
+                }
+            }
+        }
+    };
+}
+
+operators! {
+    anything_but::AnythingBut,
+    cidr::Cidr,
+    equals_ignore_case::EqualsIgnoreCase,
+    exactly::Exactly,
+    exists::Exists,
+    numeric::Numeric,
+    prefix::Prefix,
+    suffix::Suffix,
+    wildcard::Wildcard,
+}
+
+impl Matcher {
+    /// Reads one element of a field's list.
+    pub(crate) fn parse(node: &Node<'_>, place: Place<'_>) -> Result<Self, PatternError> {
+        match &node.value {
+            Tree::Scalar(scalar) => Ok(Self::Literal(Literal::new(scalar))),
+            Tree::Object(members) => {
+                let (name, argument) = only_member(members, node, place)?;
+                Self::operator(name, argument, place).unwrap_or_else(|| Err(unknown(name, node, place)))
+            }
+            Tree::List(_) => Err(place.error(
+                node,
+                "a list inside a list".to_owned(),
+                "list the values themselves: strings, numbers, true, false, null or operators",
+            )),
+        }
+    }
+
+    /// Whether it asks that the field be absent, which no value can satisfy.
+    pub(crate) fn is_absence(&self) -> bool {
+        matches!(self, Self::Exists(exists) if !exists.wanted())
+    }
+
+    /// The only value that passes, if it is that simple.
+    pub(crate) fn as_literal(&self) -> Option<&Literal> {
+        match self {
+            Self::Literal(literal) => Some(literal),
+            Self::Exactly(exactly) => Some(exactly.literal()),
+            _ => None,
+        }
+    }
+}
+
+impl Place<'_> {
+    fn error(self, node: &Node<'_>, problem: String, remedy: impl Into<String>) -> PatternError {
+        PatternError::new(self.path, node.at, problem, remedy)
+    }
+
+    /// The operator `O` was given something it does not take.
+    fn wrong<O: Operator>(self, argument: &Node<'_>, problem: impl Display) -> PatternError {
+        self.error(argument, format!("{} {problem}", O::NAME), format!("write {}", O::EXAMPLE))
+    }
+
+    /// The argument of `O`, which must be a string.
+    fn string<'n, O: Operator>(self, argument: &'n Node<'_>) -> Result<&'n str, PatternError> {
+        argument
+            .as_str()
+            .ok_or_else(|| self.wrong::<O>(argument, format_args!("takes a string, not {}", argument.kind())))
+    }
+
+    /// What `O` (a prefix or suffix) is told to ignore the case of: `{"equals-ignore-case": "…"}`.
+    fn ignoring_case<'n, O: Operator>(self, argument: &'n Node<'_>) -> Result<Option<&'n str>, PatternError> {
+        let Tree::Object(members) = &argument.value else { return Ok(None) };
+        match members.as_slice() {
+            [(name, text)] if name == equals_ignore_case::EqualsIgnoreCase::NAME => self.string::<O>(text).map(Some),
+            _ => Err(self.wrong::<O>(argument, "takes a string, or an object with equals-ignore-case alone")),
+        }
+    }
+}
+
+fn only_member<'n, 'a>(
+    members: &'n [(String, Node<'a>)],
+    node: &Node<'_>,
+    place: Place<'_>,
+) -> Result<(&'n str, &'n Node<'a>), PatternError> {
+    match members {
+        [(name, argument)] => Ok((name, argument)),
+        _ => Err(place.error(
+            node,
+            format!("an operator is an object with one key, this one has {}", members.len()),
+            format!("give each operator its own object; expected one of {}", OPERATORS.join(", ")),
+        )),
+    }
+}
+
+fn unknown(name: &str, node: &Node<'_>, place: Place<'_>) -> PatternError {
+    let name: String = name.chars().take(60).collect();
+    place.error(node, format!("there is no operator {name:?}"), format!("expected one of {}", OPERATORS.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_example_of_every_operator_is_one() {
+        let place = Place { path: "field" };
+        for name in OPERATORS {
+            let number = Node::read("{}").unwrap();
+            let error = Matcher::operator(name, &number, place).unwrap().unwrap_err();
+            let example = error.remedy().strip_prefix("write ").unwrap();
+            let node = Node::read(example).unwrap();
+            assert!(Matcher::parse(&node, place).is_ok(), "{example}");
+            assert!(example.starts_with(&format!("{{\"{name}\"")), "{example}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_an_operator_is_told_what_is() {
+        for (pattern, said) in [
+            (r#"{"regex": "x"}"#, "there is no operator \"regex\"; expected one of anything-but, cidr, "),
+            (r"{}", "this one has 0"),
+            (r#"{"prefix": "a", "suffix": "b"}"#, "this one has 2"),
+            (r"[1]", "a list inside a list"),
+        ] {
+            let error = Matcher::parse(&Node::read(pattern).unwrap(), Place { path: "a.b" }).unwrap_err().to_string();
+            assert!(error.starts_with("a.b: ") && error.contains(said), "{error}");
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! `prefix`: a string that begins like this, with or without regard to case.
+
+use super::{Operator, Place};
+use crate::case::CaseFree;
+use crate::error::PatternError;
+use crate::scalar::Scalar;
+use crate::tree::Node;
+
+/// The reference looks for `"` and the prefix in the value between double quotes. So a prefix that ends with a double
+/// quote is also found in the string that ends before it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Prefix {
+    text: Box<str>,
+    without_case: Option<CaseFree>,
+}
+
+impl Operator for Prefix {
+    const NAME: &'static str = "prefix";
+    const EXAMPLE: &'static str = r#"{"prefix": "MacBook"}"#;
+    const NEGATABLE: bool = true;
+
+    fn parse(argument: &Node<'_>, place: Place<'_>) -> Result<Self, PatternError> {
+        if let Some(text) = place.ignoring_case::<Self>(argument)? {
+            return Ok(Self { text: text.into(), without_case: Some(CaseFree::new(text)) });
+        }
+        Ok(Self { text: place.string::<Self>(argument)?.into(), without_case: None })
+    }
+
+    fn accepts(&self, value: &Scalar<'_>) -> bool {
+        let Some(value) = value.as_str() else { return false };
+        let starts = |value: &str| match &self.without_case {
+            Some(prefix) => prefix.starts(value),
+            None => value.starts_with(&*self.text),
+        };
+        starts(value) || (self.text.ends_with('"') && starts(&format!("{value}\"")))
+    }
+}
+
+impl std::fmt::Display for Prefix {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let case = if self.without_case.is_some() { " ignoring case" } else { "" };
+        write!(f, "prefix {:?}{case}", self.text)
+    }
+}

@@ -1,0 +1,44 @@
+//! `suffix`: a string that ends like this, with or without regard to case.
+
+use super::{Operator, Place};
+use crate::case::CaseFree;
+use crate::error::PatternError;
+use crate::scalar::Scalar;
+use crate::tree::Node;
+
+/// The reference looks for the suffix and `"` in the value between double quotes. So a suffix that begins with a double
+/// quote is also found in the string that is its rest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Suffix {
+    text: Box<str>,
+    without_case: Option<CaseFree>,
+}
+
+impl Operator for Suffix {
+    const NAME: &'static str = "suffix";
+    const EXAMPLE: &'static str = r#"{"suffix": ".local"}"#;
+    const NEGATABLE: bool = true;
+
+    fn parse(argument: &Node<'_>, place: Place<'_>) -> Result<Self, PatternError> {
+        if let Some(text) = place.ignoring_case::<Self>(argument)? {
+            return Ok(Self { text: text.into(), without_case: Some(CaseFree::new(text)) });
+        }
+        Ok(Self { text: place.string::<Self>(argument)?.into(), without_case: None })
+    }
+
+    fn accepts(&self, value: &Scalar<'_>) -> bool {
+        let Some(value) = value.as_str() else { return false };
+        let ends = |value: &str| match &self.without_case {
+            Some(suffix) => suffix.ends(value),
+            None => value.ends_with(&*self.text),
+        };
+        ends(value) || (self.text.starts_with('"') && ends(&format!("\"{value}")))
+    }
+}
+
+impl std::fmt::Display for Suffix {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let case = if self.without_case.is_some() { " ignoring case" } else { "" };
+        write!(f, "suffix {:?}{case}", self.text)
+    }
+}

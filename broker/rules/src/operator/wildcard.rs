@@ -1,0 +1,99 @@
+//! `wildcard`: `*` stands for any run of characters, `\*` for an asterisk and `\\` for a backslash.
+
+use super::{Operator, Place};
+use crate::error::PatternError;
+use crate::scalar::Scalar;
+use crate::tree::Node;
+
+/// `first*middle*…*last`; without an asterisk there is only `first`, and it is the whole string.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Wildcard {
+    text: Box<str>,
+    first: String,
+    middle: Vec<String>,
+    last: Option<String>,
+}
+
+impl Operator for Wildcard {
+    const NAME: &'static str = "wildcard";
+    const EXAMPLE: &'static str = r#"{"wildcard": "com.example.*.beta"}"#;
+    const NEGATABLE: bool = true;
+
+    fn parse(argument: &Node<'_>, place: Place<'_>) -> Result<Self, PatternError> {
+        let text = place.string::<Self>(argument)?;
+        let mut pieces = pieces(text).map_err(|problem| place.wrong::<Self>(argument, problem))?.into_iter();
+        let first = pieces.next().unwrap_or_default();
+        let mut middle: Vec<String> = pieces.collect();
+        let last = middle.pop();
+        Ok(Self { text: text.into(), first, middle, last })
+    }
+
+    /// Taking each piece where it first occurs leaves the most room for the next, so there is nothing to go back for.
+    fn accepts(&self, value: &Scalar<'_>) -> bool {
+        let Some(value) = value.as_str() else { return false };
+        let Some(last) = &self.last else { return value == self.first };
+        let Some(rest) = value.strip_prefix(&*self.first) else { return false };
+        let rest = self.middle.iter().try_fold(rest, |rest, piece| rest.split_once(&**piece).map(|(_, behind)| behind));
+        rest.is_some_and(|rest| rest.ends_with(&**last))
+    }
+}
+
+/// The literal text between the asterisks.
+fn pieces(pattern: &str) -> Result<Vec<String>, &'static str> {
+    let mut pieces = vec![String::new()];
+    let mut characters = pattern.chars().peekable();
+    while let Some(character) = characters.next() {
+        let literal = match character {
+            '*' if characters.peek() == Some(&'*') => return Err("has two asterisks in a row, one says the same"),
+            '*' => {
+                pieces.push(String::new());
+                continue;
+            }
+            '\\' => match characters.next() {
+                Some(escaped @ ('*' | '\\')) => escaped,
+                _ => return Err("has a backslash that is not one of \\* and \\\\"),
+            },
+            other => other,
+        };
+        if let Some(piece) = pieces.last_mut() {
+            piece.push(literal);
+        }
+    }
+    Ok(pieces)
+}
+
+impl std::fmt::Display for Wildcard {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "wildcard {:?}", self.text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::operator::Place;
+    use crate::tree::Tree;
+    use proptest::prelude::*;
+
+    /// The definition, one character at a time.
+    fn slow(pattern: &[char], text: &[char]) -> bool {
+        match (pattern, text) {
+            ([], text) => text.is_empty(),
+            (['*', pattern @ ..], text) => (0..=text.len()).any(|skipped| slow(pattern, &text[skipped..])),
+            (['\\', escaped, pattern @ ..], [first, text @ ..]) => escaped == first && slow(pattern, text),
+            ([wanted, pattern @ ..], [first, text @ ..]) => wanted == first && slow(pattern, text),
+            _ => false,
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn asterisks_stand_for_any_run_of_characters(pattern in "([ab*é]|\\\\\\*|\\\\\\\\){0,8}", text in "[ab*é\\\\]{0,10}") {
+            let node = Node { at: 0, value: Tree::Scalar(Scalar::String(pattern.as_str().into())) };
+            if let Ok(wildcard) = Wildcard::parse(&node, Place { path: "" }) {
+                let (pattern, characters): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
+                prop_assert_eq!(wildcard.accepts(&Scalar::String(text.into())), slow(&pattern, &characters));
+            }
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! `emote check`
+
+use std::path::PathBuf;
+
+use super::{Exit, Output, print_line, render};
+use crate::config::Folder;
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Reads no secret and needs no network: made for a commit hook or CI.
+Exit code 3 when there are problems, each printed as file:line:column: what is wrong.")]
+pub(super) struct Args {
+    /// The configuration folder
+    #[arg(default_value = ".")]
+    folder: PathBuf,
+    /// Also resolve every secret reference, as `emote dev` and `emote serve` do
+    #[arg(long)]
+    secrets: bool,
+    /// What to print
+    #[arg(long, short, value_enum, default_value_t)]
+    output: Output,
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
+    let checked = Folder::load(&args.folder).and_then(|folder| {
+        let failed = folder.run_cases();
+        if !failed.problems.is_empty() {
+            return Err(failed);
+        }
+        if args.secrets { folder.resolve().map(|_| folder) } else { Ok(folder) }
+    });
+    match (checked, args.output) {
+        (Ok(folder), Output::Table) => {
+            let (rules, sources, targets, cases) =
+                (folder.rules.len(), folder.sources.len(), folder.targets.len(), folder.cases.len());
+            print_line(format!(
+                "{}: {rules} rules, {sources} sources, {targets} targets; {cases} tests passed.",
+                args.folder.display()
+            ))?;
+            Ok(Exit::Ok)
+        }
+        (Ok(_), Output::Json) => {
+            print_line(r#"{"problems":[]}"#)?;
+            Ok(Exit::Ok)
+        }
+        (Err(report), Output::Table) => {
+            print_line(&report)?;
+            let count = report.problems.len();
+            let many = if count == 1 { "problem" } else { "problems" };
+            anstream::eprintln!(
+                "{}{count} {many}{} in {}",
+                render::ERROR,
+                render::ERROR.render_reset(),
+                args.folder.display()
+            );
+            Ok(Exit::Config)
+        }
+        (Err(report), Output::Json) => {
+            print_line(serde_json::json!({"problems": report.problems}))?;
+            Ok(Exit::Config)
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! `emote dev`, and the guard of its nats-server.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use anyhow::Context;
+
+use super::{Exit, print_line, render};
+use crate::{
+    bus::{Bus, BusSettings},
+    config::Folder,
+    localnats::{self, LocalNats},
+    run,
+};
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Everything listens on this machine only and ends with this command, or when the program that started it ends.
+What was stored stays in the data folder (emote.yaml: data); the next start goes on from there.")]
+pub(super) struct Args {
+    /// The configuration folder
+    #[arg(default_value = ".")]
+    folder: PathBuf,
+    /// Port of NATS; 0 takes any [default: 4222, or any where that is taken]
+    #[arg(long, value_name = "PORT")]
+    nats_port: Option<u16>,
+    /// Address of the webhooks, instead of what emote.yaml says
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<SocketAddr>,
+    /// Go on when the program that started this one ends
+    #[arg(long)]
+    stay: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct GuardArgs {
+    server: PathBuf,
+    config: PathBuf,
+    pid_file: PathBuf,
+    log: PathBuf,
+}
+
+pub(super) async fn guard(args: GuardArgs) -> anyhow::Result<Exit> {
+    let code = localnats::guard(&args.server, &args.config, &args.pid_file, &args.log).await.context("nats-server")?;
+    Ok(if code == 0 { Exit::Ok } else { Exit::Failed })
+}
+
+pub(super) async fn run(args: Args) -> anyhow::Result<Exit> {
+    run::log_to_stderr("warn");
+    let mut folder = Folder::load(&args.folder)?;
+    if let Some(listen) = args.listen {
+        folder.settings.ingest.address = listen;
+    }
+    let parts = folder.resolve()?;
+    let data = args.folder.join(&folder.settings.data);
+    run::private_folder(&data)?;
+    let data = data.canonicalize().with_context(|| format!("the data folder {}", data.display()))?;
+    let _lock = run::lock(&data)?;
+    let shutdown = run::shutdown_on_signal((!args.stay).then_some(run::parent))?;
+    let mut nats = LocalNats::start(&data, args.nats_port).await?;
+    let ended = serve(&args, &folder, parts, &data, &mut nats, &shutdown).await;
+    nats.stop().await;
+    ended
+}
+
+async fn serve(
+    args: &Args,
+    folder: &Folder,
+    parts: crate::config::Parts,
+    data: &std::path::Path,
+    nats: &mut LocalNats,
+    shutdown: &tokio_util::sync::CancellationToken,
+) -> anyhow::Result<Exit> {
+    let bus = Bus::connect(&BusSettings::local(&nats.url, "emote dev")).await?;
+    let running = run::start(bus, parts, data, shutdown).await?;
+    print_line(welcome(args, folder, nats, &running.webhooks()))?;
+    let stopped = shutdown.clone();
+    tokio::select! {
+        ended = running.wait() => ended,
+        () = nats.ended(), if !stopped.is_cancelled() => anyhow::bail!("nats-server ended by itself; its log: {}", data.join("nats.log").display()),
+    }
+}
+
+fn welcome(args: &Args, folder: &Folder, nats: &LocalNats, webhooks: &str) -> String {
+    use std::fmt::Write as _;
+    let (bold, dim) = (render::BOLD, render::DIM);
+    let server = if nats.url.ends_with(":4222") { String::new() } else { format!(" --server {}", nats.url) };
+    let mut text = format!(
+        "{bold}emote dev{bold:#} with {}: {} rules, {} targets\n\n",
+        args.folder.display(),
+        folder.rules.len(),
+        folder.targets.len()
+    );
+    let _ = writeln!(text, "  NATS      {} {dim}(nats-server {}){dim:#}", nats.url, nats.version);
+    for (name, _) in &folder.sources {
+        let _ = writeln!(text, "  webhook   {webhooks}/in/{name}");
+    }
+    let _ = writeln!(text, "\nTry in another terminal:");
+    let _ = writeln!(text, "  emote events -f{server}");
+    let _ = writeln!(
+        text,
+        "  nats{server} pub events.manual.C02XL0GTJGH5.device.enroll '{{\"scope\":\"device\",\"action\":\"enroll\",\"communicate\":true,\"log\":true}}'"
+    );
+    let _ = writeln!(text, "  emote node C02XL0GTJGH5{server}");
+    let _ = write!(text, "\n{dim}Ctrl-C stops all of it.{dim:#}");
+    text
+}

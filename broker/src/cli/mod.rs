@@ -1,0 +1,152 @@
+//! The command line: one file a subcommand, one line a subcommand in [`Command`].
+
+mod ask;
+mod check;
+mod completions;
+mod connect;
+mod dev;
+mod events;
+mod init;
+mod node;
+mod nodes;
+mod render;
+mod serve;
+mod table;
+mod trace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+/// How a command ended, for scripts. `--help` says so too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// It did what was asked.
+    Ok,
+    /// It failed.
+    Failed,
+    /// The configuration has problems.
+    Config,
+    /// NATS or the broker is away.
+    Unreachable,
+    /// What was asked for is not there.
+    NotFound,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(match exit {
+            Exit::Ok => 0,
+            Exit::Failed => 1,
+            Exit::Config => 3,
+            Exit::Unreachable => 4,
+            Exit::NotFound => 5,
+        })
+    }
+}
+
+const AFTER_HELP: &str = "\
+To begin:
+  emote init my-emote      write a configuration folder, commented
+  emote dev my-emote       run everything on this machine, NATS included
+  emote events -f          watch what happens
+
+Exit codes: 0 done · 1 failed · 2 wrong usage · 3 the configuration has problems · 4 NATS or the broker cannot be reached · 5 not found
+Logs go to standard error; EMOTE_LOG sets their level (error, warn, info, debug, or per module as in emote::deliver=debug).";
+
+/// Event-driven client management: Macs, MDM and identity provider in one stream of events, and rules on top.
+#[derive(Debug, Parser)]
+#[command(name = "emote", version, about, after_help = AFTER_HELP, max_term_width = 120, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Write a commented configuration folder to start from
+    Init(init::Args),
+    /// Validate a configuration folder and run its tests
+    Check(check::Args),
+    /// Run everything on this machine: NATS, ingest, core and delivery
+    Dev(dev::Args),
+    /// Run ingest, core and delivery against a NATS of yours
+    Serve(serve::Args),
+    /// Show events: the latest, or live with --follow
+    Events(events::Args),
+    /// List the nodes and what is known of them
+    Nodes(nodes::Args),
+    /// Show one node: what each source says of it, and its timeline
+    Node(node::Args),
+    /// Show what an event set off: rules, jobs, results
+    Trace(trace::Args),
+    /// Print a shell completion script
+    Completions(completions::Args),
+    /// Run nats-server for as long as standard input is open
+    #[command(name = crate::localnats::GUARD_COMMAND, hide = true)]
+    NatsGuard(dev::GuardArgs),
+}
+
+/// What a command prints.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people.
+    #[default]
+    Table,
+    /// For programs: JSON, one value a line where there are several.
+    Json,
+}
+
+/// Runs the command; what went wrong is printed here, once.
+pub async fn run(cli: Cli) -> Exit {
+    let ended = match cli.command {
+        Command::Init(args) => init::run(&args),
+        Command::Check(args) => check::run(&args),
+        Command::Dev(args) => dev::run(args).await,
+        Command::Serve(args) => serve::run(args).await,
+        Command::Events(args) => events::run(args).await,
+        Command::Nodes(args) => nodes::run(args).await,
+        Command::Node(args) => node::run(args).await,
+        Command::Trace(args) => trace::run(args).await,
+        Command::Completions(args) => completions::run(&args),
+        Command::NatsGuard(args) => dev::guard(args).await,
+    };
+    match ended {
+        Ok(exit) => exit,
+        Err(error) => {
+            anstream::eprintln!("{}error:{} {error:#}", render::ERROR, render::ERROR.render_reset());
+            exit_of(&error)
+        }
+    }
+}
+
+fn exit_of(error: &anyhow::Error) -> Exit {
+    use crate::bus::{BusError, ReadError};
+    let unreachable = |error: &BusError| matches!(error, BusError::Unreachable { .. } | BusError::NoAnswer { .. });
+    if error.downcast_ref::<crate::config::Report>().is_some() {
+        Exit::Config
+    } else if error.downcast_ref::<BusError>().is_some_and(unreachable) || error.downcast_ref::<ReadError>().is_some() {
+        Exit::Unreachable
+    } else {
+        Exit::Failed
+    }
+}
+
+/// Standard output that may be closed on us, as by `head`: that is a reason to stop, not an error.
+pub(crate) fn print_line(line: impl std::fmt::Display) -> anyhow::Result<bool> {
+    use std::io::Write;
+    match writeln!(anstream::stdout(), "{line}") {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_command_line_is_sound() {
+        use clap::CommandFactory;
+        super::Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,133 @@
+//! How events look on a terminal. Pure; what is printed goes through `anstream`, which takes the colours out where there
+//! is no terminal.
+
+use anstyle::{AnsiColor, Style};
+use emote_proto::{Event, Time};
+use serde_json::Value;
+
+pub(crate) const ERROR: Style = AnsiColor::Red.on_default().bold();
+pub(crate) const DIM: Style = Style::new().dimmed();
+pub(crate) const BOLD: Style = Style::new().bold();
+const WARN: Style = AnsiColor::Red.on_default();
+const EFFECT: Style = AnsiColor::Cyan.on_default();
+const SOURCE: Style = AnsiColor::Green.on_default();
+
+/// Longest summary of an event's details.
+const SUMMARY: usize = 110;
+
+/// One line: sequence, time, source, node, what, details.
+pub(crate) fn event_line(sequence: u64, event: &Event) -> String {
+    let node = event.serial().or(event.udid()).or(event.user_id()).unwrap_or("-");
+    let what = format!("{}.{}", event.scope, event.action);
+    let (source, what_style) = match event.source.as_str() {
+        "broker" if is_trouble(event) => (DIM, WARN),
+        "broker" => (DIM, EFFECT),
+        _ => (SOURCE, BOLD),
+    };
+    format!(
+        "{DIM}{:>7}{DIM:#}  {}  {source}{:<10}{source:#}  {:<24}  {what_style}{:<26}{what_style:#}  {}",
+        format!("#{sequence}"),
+        clock(event.time),
+        event.source.as_str(),
+        clip(node, 24),
+        what,
+        summary(event),
+    )
+}
+
+/// The heading above [`event_line`]s.
+pub(crate) fn event_heading() -> String {
+    format!(
+        "{DIM}{:>7}  {:<12}  {:<10}  {:<24}  {:<26}  DETAILS{DIM:#}",
+        "EVENT", "TIME (UTC)", "SOURCE", "NODE", "WHAT"
+    )
+}
+
+/// Whether an event tells of something that went wrong.
+pub(crate) fn is_trouble(event: &Event) -> bool {
+    matches!(
+        (event.scope.as_str(), event.action.as_str()),
+        ("delivery", "dead") | ("event", "rejected") | ("rule", "loop_stopped") | ("agent", "gap")
+    )
+}
+
+/// What matters most in an event, in one line.
+pub(crate) fn summary(event: &Event) -> String {
+    let mut parts = Vec::new();
+    if let Some(cause) = &event.cause {
+        parts.push(format!("← {}", cause.rule));
+    }
+    let device = event.device.as_ref();
+    let named = [
+        ("name", device.and_then(|device| device.name.clone())),
+        ("os", device.and_then(|device| device.os_version.clone())),
+        ("user", event.user_id().filter(|_| device.is_some()).map(str::to_owned)),
+    ];
+    parts.extend(named.into_iter().filter_map(|(key, value)| value.map(|value| format!("{key}={value}"))));
+    if let Some(Value::Object(info)) = &event.info {
+        parts.extend(info.iter().map(|(key, value)| format!("{key}={}", plain(value))));
+    }
+    parts.extend(
+        [("communicate", event.communicate), ("log", event.log)]
+            .into_iter()
+            .filter(|(_, flag)| *flag == Some(true))
+            .map(|(name, _)| name.to_owned()),
+    );
+    clip(&parts.join(" "), SUMMARY)
+}
+
+/// A value without quotes where it is a text, and without line breaks or other control characters.
+pub(crate) fn plain(value: &Value) -> String {
+    let text = match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    text.chars().map(|char| if char.is_control() { ' ' } else { char }).collect()
+}
+
+/// `06:41:00.123`
+pub(crate) fn clock(time: Time) -> String {
+    time.to_string().get(11..23).unwrap_or("?").to_owned()
+}
+
+/// At most `max` characters; what was cut shows as `…`. Control characters do not reach the terminal.
+pub(crate) fn clip(text: &str, max: usize) -> String {
+    let clean: String = text.chars().map(|char| if char.is_control() { ' ' } else { char }).collect();
+    crate::config::text::clip(&clean, max)
+}
+
+/// How long ago, in the largest unit that fits: `12s`, `5m`, `3h`, `2d`.
+pub(crate) fn ago(then: Time, now: Time) -> String {
+    let seconds = now.millis_since(then).max(0) / 1000;
+    match seconds {
+        0..=119 => format!("{seconds}s"),
+        120..=7199 => format!("{}m", seconds / 60),
+        7200..=172_799 => format!("{}h", seconds / 3600),
+        _ => format!("{}d", seconds / 86_400),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_one_line_without_control_characters() {
+        let event = Event::parse(
+            br#"{"id":"00000000-0000-7000-8000-000000000000","time":"2026-01-01T06:41:00.123Z","source":"nanomdm","scope":"device","action":"enroll",
+            "device":{"uuid":"C02","name":"ada\u001b[31m-mbp","os_version":"15.1"},"info":{"topic":"mdm\nX","n":3},"communicate":true}"#,
+        )
+        .unwrap();
+        let line = anstream::adapter::strip_str(&event_line(12, &event)).to_string();
+        insta::assert_snapshot!(line.trim_end(), @"");
+    }
+
+    #[test]
+    fn ages_are_short() {
+        let at = |seconds: i64| Time::from_millis(seconds * 1000).unwrap();
+        for (seconds, text) in [(0, "0s"), (119, "119s"), (120, "2m"), (7200, "2h"), (200_000, "2d")] {
+            assert_eq!(ago(at(0), at(seconds)), text);
+        }
+        assert_eq!(ago(at(5), at(0)), "0s");
+    }
+}

@@ -1,0 +1,19 @@
+//! Plain tables: columns wide enough, two spaces between, no lines.
+
+use comfy_table::{ContentArrangement, Table, presets};
+
+/// A table with these headings.
+pub(crate) fn table(headings: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(headings.iter().map(|heading| heading.to_uppercase()));
+    table
+}
+
+/// The table as lines without trailing blanks.
+pub(crate) fn lines(table: &mut Table) -> String {
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
+}

@@ -1,0 +1,262 @@
+//! The folder as a whole: every file read, every problem collected, rules held against targets, tests played.
+
+use std::path::{Path, PathBuf};
+
+use emote_proto::Name;
+use serde_json::{Map, Value};
+
+use super::{Case, Problems, Report, Settings, rule_file};
+use crate::{
+    core::{CORE_RULE, Core, EMIT_TARGET, Rule},
+    ingest::{Source, SourceSpec},
+    targets::{DeliverySettings, Target, TargetSpec, Validated},
+};
+
+/// Largest configuration file in bytes.
+const MAX_FILE: u64 = 1024 * 1024;
+/// Most files of a kind.
+const MAX_FILES: usize = 10_000;
+
+/// A configuration folder in which nothing is wrong. Its secrets are still references.
+pub struct Folder {
+    /// Where it is.
+    pub root: PathBuf,
+    /// `emote.yaml`.
+    pub settings: Settings,
+    /// `sources/*.yaml`, by name.
+    pub sources: Vec<(Name, SourceSpec)>,
+    /// `targets/*.yaml`.
+    pub targets: Vec<Validated>,
+    /// `rules/*.yaml`, in order of their names.
+    pub rules: Vec<Rule>,
+    /// `tests/*.yaml`.
+    pub cases: Vec<Case>,
+}
+
+/// What runs: the folder's parts with their secrets.
+pub struct Parts {
+    /// See [`Settings`].
+    pub settings: Settings,
+    /// Sources, ready.
+    pub sources: Vec<Source>,
+    /// Targets, ready, with how jobs are brought to them.
+    pub targets: Vec<(Name, DeliverySettings, Box<dyn Target>)>,
+    /// The fold.
+    pub core: Core,
+    /// The configuration folder, for relative paths.
+    pub root: PathBuf,
+}
+
+/// A file read as YAML: an object, or nothing.
+struct Document {
+    name: Name,
+    file: PathBuf,
+    text: String,
+    map: Map<String, Value>,
+}
+
+impl Folder {
+    /// Reads and validates the folder at `root`.
+    pub fn load(root: &Path) -> Result<Self, Report> {
+        let mut report = Report::default();
+        if !root.join("emote.yaml").is_file() {
+            report.add(
+                Path::new("emote.yaml"),
+                format!(
+                    "is not in {}: name a configuration folder, or write one with `emote init DIR`",
+                    root.display()
+                ),
+            );
+            return Err(report);
+        }
+        let settings = read_settings(root, &mut report);
+        let targets = read_targets(root, &mut report);
+        let names: Vec<Name> = targets.1;
+        let sources = read_sources(root, &mut report);
+        let rules = each(root, "rules", &mut report, |document, problems| {
+            if document.name.as_str() == CORE_RULE {
+                problems.add("", format!("{CORE_RULE} is a name that emote uses itself: name the rule otherwise"));
+            }
+            rule_file::read(document.name.clone(), &document.map, &names, problems)
+        });
+        let cases = each(root, "tests", &mut report, |document, problems| {
+            Case::read(document.name.clone(), &document.map, problems)
+        });
+        report.ok(Self { root: root.to_owned(), settings, sources, targets: targets.0, rules, cases })
+    }
+
+    /// Plays the tests; what is not as expected is the report.
+    pub fn run_cases(&self) -> Report {
+        let core = self.core();
+        let mut report = Report::default();
+        for case in &self.cases {
+            for problem in case.run(&core) {
+                report.add(&PathBuf::from(format!("tests/{}.yaml", case.name)), problem);
+            }
+        }
+        report
+    }
+
+    /// Fetches all secrets and makes what runs.
+    pub fn resolve(&self) -> Result<Parts, Report> {
+        let mut report = Report::default();
+        let mut sources = Vec::new();
+        for (name, source) in &self.sources {
+            match source.validate(name).and_then(|plan| plan.resolve(&self.root)) {
+                Ok(source) => sources.push(source),
+                Err(problems) => self.add_problems(&mut report, "sources", name, problems),
+            }
+        }
+        let mut targets = Vec::new();
+        for target in &self.targets {
+            match target.resolve(&self.root) {
+                Ok(ready) => targets.push((target.name.clone(), target.delivery.clone(), ready)),
+                Err(problems) => self.add_problems(&mut report, "targets", &target.name, problems),
+            }
+        }
+        let parts =
+            Parts { settings: self.settings.clone(), sources, targets, core: self.core(), root: self.root.clone() };
+        report.ok(parts)
+    }
+
+    fn core(&self) -> Core {
+        Core::new(self.rules.clone(), self.sources.iter().map(|(name, _)| name.clone()))
+    }
+
+    fn add_problems(&self, report: &mut Report, kind: &str, name: &Name, problems: Problems) {
+        let file = PathBuf::from(format!("{kind}/{name}.yaml"));
+        let text = std::fs::read_to_string(self.root.join(&file)).unwrap_or_default();
+        report.add_all(&file, &text, problems);
+    }
+}
+
+fn read_settings(root: &Path, report: &mut Report) -> Settings {
+    let file = PathBuf::from("emote.yaml");
+    let Some((text, map)) = read(root, &file, report) else { return Settings::default() };
+    let mut problems = Problems::default();
+    let settings = Settings::read(&map, &mut problems);
+    report.add_all(&file, &text, problems);
+    settings
+}
+
+/// The targets in which nothing is wrong, and the names of all.
+fn read_targets(root: &Path, report: &mut Report) -> (Vec<Validated>, Vec<Name>) {
+    let mut names = Vec::new();
+    let targets = each(root, "targets", report, |document, problems| {
+        names.push(document.name.clone());
+        if document.name.as_str() == EMIT_TARGET {
+            problems.add("", format!("{EMIT_TARGET} is a name that emote uses itself: name the target otherwise"));
+        }
+        TargetSpec::new(document.map.clone())
+            .validate(document.name.clone())
+            .map_err(|found| problems.add_all("", found))
+            .ok()
+    });
+    (targets, names)
+}
+
+fn read_sources(root: &Path, report: &mut Report) -> Vec<(Name, SourceSpec)> {
+    let mut sources = Vec::new();
+    for document in documents(root, "sources", report) {
+        let spec = match serde_saphyr::from_str::<SourceSpec>(&document.text) {
+            Ok(spec) => spec,
+            Err(error) => {
+                report.add_at(&document.file, place(&error), first_line(&error.to_string()).to_owned());
+                continue;
+            }
+        };
+        let mut problems = Problems::default();
+        if matches!(document.name.as_str(), "agent" | "broker") {
+            problems.add("", format!("{} is a source that emote has itself: name this one otherwise", document.name));
+        }
+        if let Err(found) = spec.validate(&document.name) {
+            problems.add_all("", found);
+        }
+        report.add_all(&document.file, &document.text, problems);
+        sources.push((document.name, spec));
+    }
+    sources
+}
+
+/// Reads every file of a sub-folder.
+fn each<T>(
+    root: &Path,
+    kind: &str,
+    report: &mut Report,
+    mut read_one: impl FnMut(&Document, &mut Problems) -> Option<T>,
+) -> Vec<T> {
+    let mut all = Vec::new();
+    for document in documents(root, kind, report) {
+        let mut problems = Problems::default();
+        let read = read_one(&document, &mut problems);
+        report.add_all(&document.file, &document.text, problems);
+        all.extend(read);
+    }
+    all
+}
+
+fn documents(root: &Path, kind: &str, report: &mut Report) -> Vec<Document> {
+    let mut files = match std::fs::read_dir(root.join(kind)) {
+        Ok(entries) => entries.filter_map(Result::ok).map(|entry| entry.path()).collect::<Vec<_>>(),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+        Err(error) => {
+            report.add(Path::new(kind), format!("cannot be read: {error}"));
+            Vec::new()
+        }
+    };
+    files.sort();
+    if files.len() > MAX_FILES {
+        report.add(Path::new(kind), format!("{} files: at most {MAX_FILES} are read", files.len()));
+        files.truncate(MAX_FILES);
+    }
+    files.iter().filter_map(|path| document(root, kind, path, report)).collect()
+}
+
+fn document(root: &Path, kind: &str, path: &Path, report: &mut Report) -> Option<Document> {
+    let file_name = path.file_name()?.to_str()?;
+    let file = Path::new(kind).join(file_name);
+    if file_name.starts_with('.') || file_name.ends_with('~') || file_name.ends_with(".md") {
+        return None;
+    }
+    let Some(stem) = file_name.strip_suffix(".yaml") else {
+        report.add(&file, format!("only NAME.yaml files are read in {kind}/: rename it or move it away"));
+        return None;
+    };
+    let name = Name::new(stem).map_err(|error| report.add(&file, format!("the file's name: {error}"))).ok()?;
+    let (text, map) = read(root, &file, report)?;
+    Some(Document { name, file, text, map })
+}
+
+fn read(root: &Path, file: &Path, report: &mut Report) -> Option<(String, Map<String, Value>)> {
+    let path = root.join(file);
+    let size = std::fs::metadata(&path).map(|meta| meta.len());
+    if let Ok(size) = size
+        && size > MAX_FILE
+    {
+        report.add(file, format!("{size} bytes: at most {MAX_FILE} are read"));
+        return None;
+    }
+    let text =
+        std::fs::read_to_string(&path).map_err(|error| report.add(file, format!("cannot be read: {error}"))).ok()?;
+    match serde_saphyr::from_str::<Option<Value>>(&text) {
+        Ok(None | Some(Value::Null)) => Some((text, Map::new())),
+        Ok(Some(Value::Object(map))) => Some((text, map)),
+        Ok(Some(_)) => {
+            report.add_at(file, Some((1, 1)), "expected keys and values, such as `name: value`".to_owned());
+            None
+        }
+        Err(error) => {
+            report.add_at(file, place(&error), format!("not YAML: {}", first_line(&error.to_string())));
+            None
+        }
+    }
+}
+
+fn place(error: &serde_saphyr::Error) -> Option<(usize, usize)> {
+    let at = error.location()?;
+    Some((usize::try_from(at.line()).ok()?, usize::try_from(at.column()).ok()?))
+}
+
+fn first_line(text: &str) -> &str {
+    text.lines().find(|line| !line.trim().is_empty()).unwrap_or(text)
+}

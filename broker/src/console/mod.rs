@@ -1,0 +1,137 @@
+//! Answers to questions over NATS: what only the store knows. Pages follow here.
+
+use std::sync::Arc;
+
+use emote_proto::service;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    bus::{Asked, Bus, BusError},
+    core::{Node, Records},
+    store::{Store, StoreError},
+};
+
+/// Nodes in one page at most, and bytes of their records: a reply must fit into a message.
+const PAGE: usize = 200;
+const PAGE_BYTES: usize = 512 * 1024;
+
+/// Asks for a page of nodes.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct NodesQuestion {
+    /// Only nodes whose key comes after this one.
+    #[serde(default)]
+    pub after: String,
+}
+
+/// A page of nodes, in order of their keys.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct NodesAnswer {
+    /// Key and record of each.
+    pub nodes: Vec<NodeRecord>,
+    /// Whether there are more after the last.
+    pub more: bool,
+    /// What went wrong, if it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// Asks for one node.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct NodeQuestion {
+    /// Serial number or UDID.
+    pub key: String,
+}
+
+/// One node, or none.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct NodeAnswer {
+    /// The node.
+    pub node: Option<NodeRecord>,
+    /// What went wrong, if it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// A node as rules see it, with its key.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct NodeRecord {
+    /// Serial number, or UDID where only that is known.
+    pub key: String,
+    /// See [`Node::view`].
+    pub record: Value,
+}
+
+impl From<Node> for NodeRecord {
+    fn from(node: Node) -> Self {
+        Self { record: node.view(), key: node.key }
+    }
+}
+
+/// Answers until told to stop.
+pub async fn answer(bus: Bus, store: Arc<Store>, shutdown: CancellationToken) -> Result<(), BusError> {
+    let mut nodes = bus.questions(service::NODES).await?;
+    let mut node = bus.questions(service::NODE).await?;
+    loop {
+        let asked = tokio::select! {
+            () = shutdown.cancelled() => return Ok(()),
+            asked = nodes.next() => asked,
+            asked = node.next() => asked,
+        };
+        let Some(asked) = asked else { return Ok(()) };
+        let subject = asked.subject.clone();
+        let answered = if subject == service::NODES {
+            answer_nodes(&store, asked).await
+        } else {
+            answer_node(&store, asked).await
+        };
+        if let Err(error) = answered {
+            tracing::debug!(%error, subject, "a question was not answered");
+        }
+    }
+}
+
+async fn answer_nodes(store: &Store, asked: Asked) -> Result<(), BusError> {
+    let question: NodesQuestion = serde_json::from_slice(&asked.payload).unwrap_or_default();
+    let answer = match page(store, &question.after) {
+        Ok(answer) => answer,
+        Err(error) => NodesAnswer { error: Some(error.to_string()), ..NodesAnswer::default() },
+    };
+    asked.answer(&answer).await
+}
+
+fn page(store: &Store, after: &str) -> Result<NodesAnswer, StoreError> {
+    let mut answer = NodesAnswer::default();
+    let mut bytes = 0;
+    for node in store.snapshot()?.nodes(after, PAGE + 1)? {
+        let record = NodeRecord::from(node);
+        bytes += record.record.to_string().len();
+        answer.more = answer.nodes.len() == PAGE || (bytes > PAGE_BYTES && !answer.nodes.is_empty());
+        if answer.more {
+            break;
+        }
+        answer.nodes.push(record);
+    }
+    Ok(answer)
+}
+
+async fn answer_node(store: &Store, asked: Asked) -> Result<(), BusError> {
+    let answer = match serde_json::from_slice::<NodeQuestion>(&asked.payload) {
+        Ok(question) => one(store, &question.key),
+        Err(error) => NodeAnswer { node: None, error: Some(error.to_string()) },
+    };
+    asked.answer(&answer).await
+}
+
+fn one(store: &Store, key: &str) -> NodeAnswer {
+    let found = || {
+        let snapshot = store.snapshot().map_err(|error| error.to_string())?;
+        let serial = snapshot.serial_of(key).map_err(|error| error.to_string())?;
+        snapshot.node(serial.as_deref().unwrap_or(key)).map_err(|error| error.to_string())
+    };
+    match found() {
+        Ok(node) => NodeAnswer { node: node.map(NodeRecord::from), error: None },
+        Err(error) => NodeAnswer { node: None, error: Some(error) },
+    }
+}

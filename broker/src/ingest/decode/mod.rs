@@ -1,0 +1,219 @@
+//! From a verified body to JSON: one file a notation, one line in [`NOTATIONS`].
+//!
+//! A source takes one notation or several; among several the request's `Content-Type` picks. A request without one is
+//! taken where the source has one notation only.
+
+mod cloudevents;
+mod form;
+mod json;
+mod plist;
+mod xml;
+
+use axum::http::{HeaderMap, header};
+use serde::{Deserialize, Deserializer, de};
+use serde_json::Value;
+
+use super::{Refusal, Request, Verified};
+use crate::config::Problems;
+
+/// A way to write data down.
+pub(super) struct Notation {
+    name: &'static str,
+    /// Its content types, for people.
+    types: &'static str,
+    accepts: fn(media_type: &str, headers: &HeaderMap) -> bool,
+    decode: fn(media_type: &str, headers: &HeaderMap, body: &[u8]) -> Result<Value, String>,
+}
+
+/// In the order in which they are asked. CloudEvents come first, because theirs are JSON types too.
+const NOTATIONS: [&Notation; 5] =
+    [&cloudevents::NOTATION, &json::NOTATION, &form::NOTATION, &xml::NOTATION, &plist::NOTATION];
+
+/// Takes whatever any notation accepts.
+const AUTO: &str = "auto";
+
+/// The `decode` of a source: the name of a notation, a list of them, or `auto`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DecodeSpec(Vec<String>);
+
+/// The notations that a source takes.
+pub struct Decoder(Vec<&'static Notation>);
+
+impl DecodeSpec {
+    /// Takes whatever any notation accepts.
+    pub fn auto() -> Self {
+        Self(vec![AUTO.to_owned()])
+    }
+
+    /// The notations named, or problems at `decode`.
+    pub fn validate(&self, problems: &mut Problems) -> Option<Decoder> {
+        let mut wanted = Vec::new();
+        for name in &self.0 {
+            match NOTATIONS.iter().find(|notation| notation.name == name) {
+                Some(notation) => wanted.push(*notation),
+                None if name == AUTO => wanted.extend(NOTATIONS),
+                None => problems.add("decode", format!("{name:?} is no notation; expected {}", expected())),
+            }
+        }
+        if self.0.is_empty() {
+            problems.add("decode", format!("expected {}", expected()));
+        }
+        let complete = wanted.len() >= self.0.len() && !wanted.is_empty();
+        wanted.sort_by_key(|notation| NOTATIONS.iter().position(|other| other.name == notation.name));
+        complete.then_some(Decoder(wanted))
+    }
+}
+
+fn expected() -> String {
+    let names: Vec<_> = NOTATIONS.iter().map(|notation| notation.name).collect();
+    format!("one of {}, {AUTO}, or a list of them", names.join(", "))
+}
+
+impl<'de> Deserialize<'de> for DecodeSpec {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Names;
+        impl<'de> de::Visitor<'de> for Names {
+            type Value = Vec<String>;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(&expected())
+            }
+            fn visit_str<E: de::Error>(self, name: &str) -> Result<Vec<String>, E> {
+                Ok(vec![name.to_owned()])
+            }
+            fn visit_seq<A: de::SeqAccess<'de>>(self, mut names: A) -> Result<Vec<String>, A::Error> {
+                let mut list = Vec::new();
+                while let Some(name) = names.next_element()? {
+                    list.push(name);
+                }
+                Ok(list)
+            }
+        }
+        deserializer.deserialize_any(Names).map(Self)
+    }
+}
+
+impl Decoder {
+    /// The body as JSON.
+    pub(super) fn decode(&self, request: &Request<Verified>) -> Result<Value, Refusal> {
+        let headers = &request.headers;
+        let wrong_type = |found: String| Refusal::Type { found, accepted: self.accepted() };
+        if let Some(coding) = headers.get(header::CONTENT_ENCODING).filter(|coding| *coding != "identity") {
+            return Err(wrong_type(format!("the content encoding {}", String::from_utf8_lossy(coding.as_bytes()))));
+        }
+        let declared = headers.get(header::CONTENT_TYPE).map(|value| String::from_utf8_lossy(value.as_bytes()));
+        let media_type = declared.as_deref().map(essence);
+        let notation = match (&media_type, &self.0[..]) {
+            (None, [only]) => Some(only),
+            (media_type, all) => {
+                let media_type = media_type.as_deref().unwrap_or_default();
+                all.iter().find(|notation| (notation.accepts)(media_type, headers))
+            }
+        };
+        let Some(notation) = notation else {
+            let found =
+                declared.map_or("a body without Content-Type".to_owned(), |text| format!("Content-Type {text}"));
+            return Err(wrong_type(found));
+        };
+        let decoded = (notation.decode)(media_type.as_deref().unwrap_or_default(), headers, &request.body);
+        decoded
+            .map_err(|problem| Refusal::Undecodable(format!("the body cannot be read as {}: {problem}", notation.name)))
+    }
+
+    fn accepted(&self) -> String {
+        let types: Vec<_> = self.0.iter().map(|notation| notation.types).collect();
+        types.join(", ")
+    }
+}
+
+/// The media type without its parameters, in lower case.
+fn essence(content_type: &str) -> String {
+    content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::http::HeaderValue;
+    use bytes::Bytes;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    fn decoder(yaml: &str) -> Decoder {
+        let mut problems = Problems::default();
+        let decoder = serde_saphyr::from_str::<DecodeSpec>(yaml).unwrap().validate(&mut problems);
+        decoder.unwrap_or_else(|| panic!("{problems:?}"))
+    }
+
+    fn decode(yaml: &str, content_type: Option<&str>, body: &[u8]) -> Result<Value, Refusal> {
+        let mut headers = HeaderMap::new();
+        if let Some(content_type) = content_type {
+            headers.insert("content-type", HeaderValue::from_str(content_type).unwrap());
+        }
+        decoder(yaml).decode(&Request::new(headers, "", Bytes::copy_from_slice(body)).unchecked())
+    }
+
+    #[test]
+    fn the_content_type_picks_the_notation() {
+        for (decode_as, content_type, body, value) in [
+            ("json", Some("application/json; charset=utf-8"), r#"{"a":1}"#, json!({"a": 1})),
+            ("json", Some("Application/SCIM+json"), "[1]", json!([1])),
+            ("json", None, "1", json!(1)),
+            ("json", Some("application/json"), "", Value::Null),
+            ("auto", Some("text/xml"), "<a>1</a>", json!({"a": "1"})),
+            ("[json, xml]", Some("application/atom+xml"), "<a/>", json!({"a": ""})),
+            (
+                "form",
+                Some("application/x-www-form-urlencoded"),
+                "a=1&b=x+y&b=%41",
+                json!({"a": "1", "b": ["x y", "A"]}),
+            ),
+            ("auto", Some("application/x-plist"), "<plist><true/></plist>", json!(true)),
+            ("plist", Some("application/x-apple-aspen-mdm-checkin"), "<plist><true/></plist>", json!(true)),
+            ("plist", Some("text/xml"), "<plist><true/></plist>", json!(true)),
+        ] {
+            assert_eq!(decode(decode_as, content_type, body.as_bytes()), Ok(value), "{decode_as} {body}");
+        }
+    }
+
+    #[test]
+    fn another_type_is_refused_with_what_is_taken() {
+        insta::assert_snapshot!(decode("json", Some("text/csv"), b"a").unwrap_err(), @"Content-Type text/csv is not what this source takes");
+        let Err(Refusal::Type { found, accepted }) = decode("[xml, json]", None, b"a") else { panic!("taken") };
+        insta::assert_snapshot!(format!("{found} | {accepted}"), @"a body without Content-Type | application/json (or …+json), application/xml, text/xml (or …+xml)");
+        let mut headers = HeaderMap::new();
+        headers.insert("content-encoding", HeaderValue::from_static("gzip"));
+        let packed = decoder("json").decode(&Request::new(headers, "", Bytes::new()).unchecked());
+        assert!(matches!(packed, Err(Refusal::Type { .. })));
+    }
+
+    #[test]
+    fn what_cannot_be_decoded_says_where() {
+        for (decode_as, body, said) in [
+            ("json", "{\"a\":\n ]", "line 2 column 2"),
+            ("xml", "<a>\n</b>", "line 2"),
+            ("plist", "<plist><x/></plist>", "plist"),
+            ("json", "[[[[", "line 1"),
+            ("cloudevents", "{}", "specversion"),
+        ] {
+            let error = decode(decode_as, None, body.as_bytes()).unwrap_err();
+            assert!(matches!(error, Refusal::Undecodable(_)) && error.to_string().contains(said), "{body}: {error}");
+        }
+    }
+
+    #[test]
+    fn unknown_notations_are_refused_with_those_there_are() {
+        let mut problems = Problems::default();
+        assert!(serde_saphyr::from_str::<DecodeSpec>("[json, toml]").unwrap().validate(&mut problems).is_none());
+        insta::assert_snapshot!(problems.iter().next().unwrap().message, @r#""toml" is no notation; expected one of cloudevents, json, form, xml, plist, auto, or a list of them"#);
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_panic_a_notation(body in proptest::collection::vec(any::<u8>(), 0..300), text in any::<String>()) {
+            for notation in NOTATIONS {
+                let _ = decode(notation.name, None, &body);
+                let _ = decode(notation.name, None, text.as_bytes());
+            }
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! The question some vendors ask of a URL before they send to it: give back what this request holds.
+//!
+//! Asked once, by anyone, and answered with nothing but what was asked, so it needs no secret.
+
+use axum::{
+    Json,
+    http::{Method, header},
+    response::{IntoResponse, Response},
+};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::{Refusal, Request, Unverified, verify_header_name};
+use crate::config::Problems;
+
+/// Longest challenge that is given back, in bytes.
+const MAX_CHALLENGE: usize = 4096;
+
+/// The `handshake` of a source, such as Okta's: `{header: X-Okta-Verification-Challenge, reply: {json: verification}}`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HandshakeSpec {
+    /// How it is asked.
+    #[serde(default)]
+    method: AskedBy,
+    /// The header that holds the challenge.
+    header: Option<String>,
+    /// Or the query parameter that does.
+    query: Option<String>,
+    reply: Reply,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+enum AskedBy {
+    #[default]
+    Get,
+    Post,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Reply {
+    /// The challenge alone, as text.
+    Text,
+    /// An object with the challenge under this key.
+    Json(String),
+}
+
+impl HandshakeSpec {
+    /// Notes what is wrong with the settings.
+    pub fn validate(&self, problems: &mut Problems) {
+        match (&self.header, &self.query) {
+            (Some(name), None) => verify_header_name("header", name, problems),
+            (None, Some(_)) => {}
+            _ => problems.add("", "say where the challenge stands: either `header` or `query`"),
+        }
+    }
+
+    /// Whether requests by this method may be a question.
+    pub(super) fn asked_by(&self, method: &Method) -> bool {
+        match self.method {
+            AskedBy::Get => method == Method::GET,
+            AskedBy::Post => method == Method::POST,
+        }
+    }
+
+    /// The answer, if the request asks.
+    pub(super) fn answer(&self, request: &Request<Unverified>) -> Option<Result<Response, Refusal>> {
+        let challenge = match (&self.header, &self.query) {
+            (Some(name), _) => request.header(name)?,
+            (_, Some(name)) => request.query.get(name)?.as_str()?,
+            (None, None) => return None,
+        };
+        if challenge.len() > MAX_CHALLENGE {
+            let problem = format!("a challenge of more than {MAX_CHALLENGE} bytes");
+            return Some(Err(Refusal::Undecodable(problem)));
+        }
+        Some(Ok(match &self.reply {
+            Reply::Json(key) => Json(Map::from_iter([(key.clone(), Value::from(challenge))])).into_response(),
+            Reply::Text => {
+                let headers =
+                    [(header::CONTENT_TYPE, "text/plain; charset=utf-8"), (header::X_CONTENT_TYPE_OPTIONS, "nosniff")];
+                (headers, challenge.to_owned()).into_response()
+            }
+        }))
+    }
+}

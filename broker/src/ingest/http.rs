@@ -1,0 +1,202 @@
+//! The HTTP edge: `POST /in/<source>`. Reads what the sender sends within limits of size, time and number, hands it to
+//! the source, publishes, and answers. Logs how requests ended, never what they held.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
+
+use axum::{
+    Json, Router,
+    body::Body,
+    extract::{Path, RawQuery, State},
+    http::{HeaderMap, Method, header},
+    response::{IntoResponse, Response},
+    routing::any,
+};
+use bytes::{Bytes, BytesMut};
+use emote_proto::{Draft, EventId, Subject, Time};
+use futures_util::StreamExt as _;
+use serde_json::json;
+use tokio::sync::Semaphore;
+
+use super::{Aliases, Moment, Publish, PublishError, Refusal, Request, Source};
+
+/// A body must have arrived within this time.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+/// A map must be done within this time.
+const MAP_TIMEOUT: Duration = Duration::from_secs(5);
+/// Requests that may be under way at once.
+const MAX_REQUESTS: usize = 512;
+/// Maps that may run at once; one that never ends keeps its place.
+const MAX_MAPS: usize = 32;
+
+/// The sources that take webhooks now; replaced as a whole when a configuration is applied.
+#[derive(Debug, Default)]
+pub struct Sources(RwLock<Arc<BTreeMap<String, Arc<Source>>>>);
+
+impl Sources {
+    /// These sources, by their names.
+    pub fn new(sources: impl IntoIterator<Item = Source>) -> Self {
+        let this = Self::default();
+        this.replace(sources);
+        this
+    }
+
+    /// From now on these. Requests under way end with the source they began with.
+    pub fn replace(&self, sources: impl IntoIterator<Item = Source>) {
+        let by_name = sources.into_iter().map(|source| (source.name().to_string(), Arc::new(source))).collect();
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(by_name);
+    }
+
+    fn find(&self, name: &str) -> Option<Arc<Source>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    }
+}
+
+#[derive(Clone)]
+struct Ingest {
+    sources: Arc<Sources>,
+    publisher: Arc<dyn Publish>,
+    aliases: Arc<dyn Aliases>,
+    requests: Arc<Semaphore>,
+    maps: Arc<Semaphore>,
+}
+
+/// The routes of ingest.
+pub fn router(sources: Arc<Sources>, publisher: Arc<dyn Publish>, aliases: Arc<dyn Aliases>) -> Router {
+    let ingest = Ingest {
+        sources,
+        publisher,
+        aliases,
+        requests: Arc::new(Semaphore::new(MAX_REQUESTS)),
+        maps: Arc::new(Semaphore::new(MAX_MAPS)),
+    };
+    Router::new().route("/in/{source}", any(receive)).fallback(async || Refusal::NoSource).with_state(ingest)
+}
+
+async fn receive(
+    State(ingest): State<Ingest>,
+    Path(name): Path<String>,
+    method: Method,
+    headers: HeaderMap,
+    RawQuery(query): RawQuery,
+    body: Body,
+) -> Response {
+    let Some(source) = ingest.sources.find(&name) else { return Refusal::NoSource.into_response() };
+    let query = query.unwrap_or_default();
+    let outcome = ingest.receive(&source, &method, headers, &query, body).await;
+    let status = outcome.as_ref().map_or_else(|refusal| refusal.status(), Response::status).as_u16();
+    match outcome {
+        Ok(response) => response,
+        Err(refusal) => {
+            match refusal {
+                Refusal::Internal(problem) => {
+                    tracing::error!(source = %source.name(), status, problem, "webhook failed");
+                }
+                _ => tracing::info!(source = %source.name(), status, "webhook refused"),
+            }
+            tracing::debug!(source = %source.name(), status, %refusal, "why a webhook was refused");
+            refusal.into_response()
+        }
+    }
+}
+
+impl Ingest {
+    async fn receive(
+        &self,
+        source: &Arc<Source>,
+        method: &Method,
+        headers: HeaderMap,
+        query: &str,
+        body: Body,
+    ) -> Result<Response, Refusal> {
+        let _permit = self.requests.try_acquire().map_err(|_| Refusal::Busy)?;
+        let handshake = source.handshake().filter(|handshake| handshake.asked_by(method));
+        if handshake.is_none() && method != Method::POST {
+            let asks = source.handshake().is_some_and(|handshake| handshake.asked_by(&Method::GET));
+            return Err(Refusal::Method { allow: if asks { "GET, POST" } else { "POST" } });
+        }
+        let body = whole_body(&headers, body, source.max_body()).await?;
+        let request = Request::new(headers, query, body);
+        match handshake.map(|handshake| handshake.answer(&request)) {
+            Some(Some(answer)) => return answer,
+            Some(None) if method != Method::POST => {
+                return Err(Refusal::Undecodable("the challenge that this source answers is missing".to_owned()));
+            }
+            _ => {}
+        }
+        let drafts = self.map(Arc::clone(source), request).await?;
+        let ids = self.publish(source, drafts).await?;
+        tracing::info!(source = %source.name(), status = 200, events = ids.len(), "webhook taken");
+        Ok(Json(json!({ "events": ids.iter().map(EventId::to_string).collect::<Vec<_>>() })).into_response())
+    }
+
+    /// Runs the source on a thread that may block. One that does not end in time is given up, but keeps its permit.
+    async fn map(&self, source: Arc<Source>, request: Request<super::Unverified>) -> Result<Vec<Draft>, Refusal> {
+        let permit = Arc::clone(&self.maps).acquire_owned();
+        let permit = tokio::time::timeout(MAP_TIMEOUT, permit).await.ok().and_then(Result::ok).ok_or(Refusal::Busy)?;
+        let mut random = [0; 16];
+        getrandom::fill(&mut random).map_err(|_| Refusal::Internal("no randomness to be had"))?;
+        let moment = Moment { now: Time::from(jiff::Timestamp::now()), random };
+        let aliases = Arc::clone(&self.aliases);
+        let mapping = tokio::task::spawn_blocking(move || {
+            let drafts = source.take(request, &*aliases, &moment);
+            drop(permit);
+            drafts
+        });
+        match tokio::time::timeout(MAP_TIMEOUT, mapping).await {
+            Ok(Ok(drafts)) => drafts,
+            Ok(Err(_)) => Err(Refusal::Internal("the map ended in a panic")),
+            Err(_) => Err(Refusal::Internal("the map did not end within five seconds")),
+        }
+    }
+
+    async fn publish(&self, source: &Source, drafts: Vec<Draft>) -> Result<Vec<EventId>, Refusal> {
+        let mut events = Vec::with_capacity(drafts.len());
+        for (at, draft) in drafts.iter().enumerate() {
+            let unmapped = |problem: String| Refusal::Unmapped { output: Some(at), problem };
+            let subject: Subject = draft.subject(source.name().clone()).map_err(|error| unmapped(error.to_string()))?;
+            let id = draft.id.ok_or_else(|| unmapped("it has no id".to_owned()))?;
+            events.push((subject, id, draft.to_json()));
+        }
+        let ids: Vec<EventId> = events.iter().map(|(_, id, _)| *id).collect();
+        if events.is_empty() {
+            return Ok(ids);
+        }
+        self.publisher.publish(events).await.map_err(|error| {
+            tracing::warn!(source = %source.name(), %error, "events were not published");
+            match error {
+                PublishError::Unavailable(_) => Refusal::Unavailable,
+                PublishError::TooLarge(problem) => Refusal::Unmapped { output: None, problem },
+                PublishError::Refused(_) => Refusal::Internal("the event stream refuses the events"),
+            }
+        })?;
+        Ok(ids)
+    }
+}
+
+/// The whole body, if it is small enough and arrives in time.
+async fn whole_body(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes, Refusal> {
+    let declared = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    if declared.is_some_and(|length| length > limit) {
+        return Err(Refusal::TooLarge(limit));
+    }
+    let read = async {
+        let mut frames = body.into_data_stream();
+        let mut whole = BytesMut::new();
+        while let Some(frame) = frames.next().await {
+            let frame = frame.map_err(|_| Refusal::Undecodable("the body broke off".to_owned()))?;
+            if whole.len() + frame.len() > limit {
+                return Err(Refusal::TooLarge(limit));
+            }
+            whole.extend_from_slice(&frame);
+        }
+        Ok(whole.freeze())
+    };
+    tokio::time::timeout(BODY_TIMEOUT, read).await.unwrap_or(Err(Refusal::Slow(BODY_TIMEOUT.as_secs())))
+}
+
+#[cfg(test)]
+mod tests;

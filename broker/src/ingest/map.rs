@@ -1,0 +1,322 @@
+//! From decoded JSON to events: a jq program over the body gives none, one or many objects in the shape of an event.
+//!
+//! The program sees the variables `$headers` (names in lower case; without what proves the sender), `$query` and
+//! `$source`. What it gives is completed so:
+//!
+//! - **id**: `event_id`, the vendor's own name of the event (any text), gives an id derived from it and the source, so
+//!   that the vendor's retry is the same event; where several outputs share one, the later ones are told apart by their
+//!   count. Without it the id is derived from the SHA-256 of the body and the output's place: the same body again is the
+//!   same event. With `dedupe: none` that last case gives ids of their own instead. An `id` the program gives is taken
+//!   as it is, if the sender was verified; else it counts as `event_id`, lest a stranger take another source's ids.
+//! - **source** is the source's name; **trust** is what verification found; **cause** is never taken from outside.
+//! - **user.id** is put in lower case, and a device that is known by its UDID only is looked up.
+//!
+//! Null outputs are no events.
+
+use axum::http::{HeaderMap, header};
+use emote_proto::{Draft, EventId, Name, Time, Trust, limits};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use sha2::{Digest as _, Sha256};
+
+use super::{Aliases, Refusal, Request, Verified};
+use crate::jq::{JqError, Program};
+
+/// The variables of a map's program.
+const VARIABLES: [&str; 3] = ["$headers", "$query", "$source"];
+
+/// Headers that are secrets whatever the source's scheme is.
+const SECRET_HEADERS: [header::HeaderName; 3] = [header::AUTHORIZATION, header::COOKIE, header::PROXY_AUTHORIZATION];
+
+/// How events without a vendor's id are told apart.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Dedupe {
+    /// The same body is the same event.
+    #[default]
+    Body,
+    /// Each request is another event.
+    None,
+}
+
+/// When a request came, and randomness for ids that are not derived.
+#[derive(Debug, Clone, Copy)]
+pub struct Moment {
+    /// Now.
+    pub now: Time,
+    /// Drawn for this request.
+    pub random: [u8; 16],
+}
+
+/// A map, ready to run.
+#[derive(Debug)]
+pub(super) struct Mapping {
+    pub(super) source: Name,
+    pub(super) program: Program,
+    pub(super) dedupe: Dedupe,
+}
+
+impl Mapping {
+    pub(super) fn compile(text: &str) -> Result<Program, JqError> {
+        Program::compile(text, &VARIABLES)
+    }
+
+    /// The events that `decoded`, the body of `request`, stands for.
+    pub(super) fn drafts(
+        &self,
+        request: &Request<Verified>,
+        decoded: &Value,
+        hidden: (Option<&str>, Option<&str>),
+        aliases: &dyn Aliases,
+        moment: &Moment,
+    ) -> Result<Vec<Draft>, Refusal> {
+        let headers = visible_headers(&request.headers, hidden.0);
+        let mut query = request.query.clone();
+        if let Some(name) = hidden.1 {
+            query.remove(name);
+        }
+        let variables = [Value::Object(headers), Value::Object(query), Value::from(self.source.as_str())];
+        let outputs = self.program.run(decoded, &variables).map_err(|error| match error {
+            JqError::NotJson { index, problem } => Refusal::Unmapped { output: Some(index), problem },
+            error => Refusal::Unmapped { output: None, problem: format!("the map: {error}") },
+        })?;
+        let mut ids = Ids { source: &self.source, trust: request.trust(), vendors: Vec::new(), body: &request.body };
+        let outputs = outputs.into_iter().enumerate().filter(|(_, output)| !output.is_null());
+        outputs
+            .map(|(at, output)| {
+                let unmapped = |problem| Refusal::Unmapped { output: Some(at), problem };
+                let draft = self.draft(output, &mut ids, at, aliases, moment).map_err(unmapped)?;
+                match draft.to_json().len() {
+                    length if length > limits::MAX_EVENT => {
+                        Err(unmapped(format!("{length} bytes: an event may have at most {}", limits::MAX_EVENT)))
+                    }
+                    _ => Ok(draft),
+                }
+            })
+            .collect()
+    }
+
+    fn draft(
+        &self,
+        output: Value,
+        ids: &mut Ids<'_>,
+        at: usize,
+        aliases: &dyn Aliases,
+        moment: &Moment,
+    ) -> Result<Draft, String> {
+        let Value::Object(mut output) = output else {
+            return Err("an event is an object such as {\"scope\": \"device\", \"action\": \"enroll\"}".to_owned());
+        };
+        output.remove("cause");
+        output.remove("trust");
+        if let Some(said) = output.remove("source").filter(|said| !said.is_null() && said != self.source.as_str()) {
+            return Err(format!("the field \"source\" is {said}, but the source is {}", self.source));
+        }
+        let id = ids.take(&mut output, at, self.dedupe, moment)?;
+        let mut draft = Draft::from_value(Value::Object(output)).map_err(|error| error.to_string())?;
+        draft.id = Some(id);
+        draft.source = Some(self.source.clone());
+        draft.trust = Some(ids.trust);
+        if let Some(user) = &mut draft.user {
+            user.id = user.id.take().map(|id| id.to_lowercase());
+        }
+        if let Some(device) = draft.device.as_mut().filter(|device| device.uuid.is_none()) {
+            device.uuid = device.udid.as_deref().and_then(|udid| aliases.serial_of(udid));
+        }
+        draft.node().map_err(|error| error.to_string())?;
+        Ok(draft)
+    }
+}
+
+/// Gives the outputs of one request their ids.
+struct Ids<'a> {
+    source: &'a Name,
+    trust: Trust,
+    /// The vendor's ids seen so far.
+    vendors: Vec<String>,
+    body: &'a [u8],
+}
+
+impl Ids<'_> {
+    fn take(
+        &mut self,
+        output: &mut Map<String, Value>,
+        at: usize,
+        dedupe: Dedupe,
+        moment: &Moment,
+    ) -> Result<EventId, String> {
+        let own = text(output.remove("id"), "id")?;
+        let vendors = text(output.remove("event_id"), "event_id")?;
+        match (own, vendors) {
+            (Some(id), _) if self.trust > Trust::Unverified => {
+                id.parse().map_err(|_| format!("the field \"id\" is no UUID: give {id:?} as \"event_id\""))
+            }
+            (_, Some(id)) | (Some(id), None) => Ok(self.derived(id)),
+            (None, None) if dedupe == Dedupe::None => Ok(fresh(moment, at)),
+            (None, None) => {
+                let body = data_encoding::HEXLOWER.encode(&Sha256::digest(self.body));
+                Ok(EventId::derived(&["source", self.source.as_str(), "body", &body, &at.to_string()]))
+            }
+        }
+    }
+
+    fn derived(&mut self, id: String) -> EventId {
+        let before = self.vendors.iter().filter(|other| **other == id).count();
+        let derived = match before {
+            0 => EventId::derived(&["source", self.source.as_str(), &id]),
+            _ => EventId::derived(&["source", self.source.as_str(), &id, &before.to_string()]),
+        };
+        self.vendors.push(id);
+        derived
+    }
+}
+
+/// A version 7 id of its own for each output of a request.
+fn fresh(moment: &Moment, at: usize) -> EventId {
+    let digest = Sha256::new().chain_update(moment.random).chain_update(at.to_be_bytes()).finalize();
+    let mut random = [0; 10];
+    random.copy_from_slice(&digest[..10]);
+    EventId::fresh(u64::try_from(moment.now.as_millis()).unwrap_or_default(), &random)
+}
+
+/// An id may be a number at the vendor's; null and the empty string are none.
+fn text(value: Option<Value>, field: &str) -> Result<Option<String>, String> {
+    match value {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text).filter(|text| !text.is_empty())),
+        Some(Value::Number(number)) => Ok(Some(number.to_string())),
+        Some(_) => Err(format!("the field {field:?}: expected a string")),
+    }
+}
+
+fn visible_headers(headers: &HeaderMap, hidden: Option<&str>) -> Map<String, Value> {
+    let visible = headers.iter().filter(|(name, _)| !SECRET_HEADERS.contains(name) && Some(name.as_str()) != hidden);
+    visible.map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ingest::{NoAliases, Plan, SourceSpec, Unverified};
+    use axum::http::HeaderValue;
+    use bytes::Bytes;
+    use serde_json::json;
+
+    fn plan(map: &str, more: &str) -> Plan {
+        let yaml = format!("verify: none\ndecode: json\n{more}\nmap: |\n  {map}");
+        let spec: SourceSpec = serde_saphyr::from_str(&yaml).unwrap();
+        spec.validate(&Name::new("hr").unwrap()).unwrap_or_else(|problems| panic!("{problems:?}"))
+    }
+
+    fn moment(seed: u8) -> Moment {
+        Moment { now: "2026-11-23T06:41:00Z".parse().unwrap(), random: [seed; 16] }
+    }
+
+    fn request(body: &str) -> Request<Unverified> {
+        Request::new(HeaderMap::new(), "", Bytes::copy_from_slice(body.as_bytes()))
+    }
+
+    fn drafts(map: &str, body: &Value) -> Result<Vec<Draft>, Refusal> {
+        plan(map, "").rehearse(request(&body.to_string()), &NoAliases, &moment(0))
+    }
+
+    #[test]
+    fn ids_come_from_the_vendors_own_or_from_the_body() {
+        let ids = |map: &str, body: &str, more: &str, seed| -> Vec<EventId> {
+            let drafts = plan(map, more).rehearse(request(body), &NoAliases, &moment(seed)).unwrap();
+            drafts.iter().map(|draft| draft.id.unwrap()).collect()
+        };
+        let event = "{scope: \"a\", action: \"b\"}";
+        let derived = |parts: &[&str]| EventId::derived(&[&["source", "hr"], parts].concat());
+        assert_eq!(ids(&format!("{event} + {{event_id: .id}}"), "{\"id\": \"7\"}", "", 0), [derived(&["7"])]);
+        assert_eq!(ids(&format!("{event} + {{event_id: .id}}"), "{\"id\": 7}", "", 0), [derived(&["7"])]);
+        let shared = ids(&format!("({event}, {event}, {event}) + {{event_id: \"7\"}}"), "{}", "", 0);
+        assert_eq!(shared, [derived(&["7"]), derived(&["7", "1"]), derived(&["7", "2"])]);
+        let hash = "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
+        let by_body = ids(&format!("null, {event}, {event}"), "{}", "", 0);
+        assert_eq!(by_body, [derived(&["body", hash, "1"]), derived(&["body", hash, "2"])]);
+        assert_eq!(by_body, ids(&format!("null, {event}, {event}"), "{}", "", 1), "randomness plays no part");
+        let fresh = |seed| ids(&format!("{event}, {event}"), "{}", "dedupe: none", seed);
+        assert_ne!(fresh(0), fresh(1));
+        assert_ne!(fresh(0)[0], fresh(0)[1]);
+        assert_eq!(fresh(0)[0].unix_millis(), Some(1_795_416_060_000));
+        let stranger = ids(&format!("{event} + {{id: \"a64c29d5-87af-5257-b215-b904e4a840d8\"}}"), "{}", "", 0);
+        assert_eq!(
+            stranger,
+            [derived(&["a64c29d5-87af-5257-b215-b904e4a840d8"])],
+            "an unverified sender takes no other's id"
+        );
+    }
+
+    #[test]
+    fn what_the_receiver_knows_is_not_taken_from_the_payload() {
+        let body = json!({"scope": "user", "action": "created", "trust": "verified", "cause": {"depth": 0}, "source": "hr",
+            "user": {"id": "Ada@Example.com"}});
+        let draft = &drafts(".", &body).unwrap()[0];
+        assert_eq!(draft.trust, Some(Trust::Unverified));
+        assert_eq!(draft.cause, None);
+        assert_eq!(draft.source.as_ref().map(Name::as_str), Some("hr"));
+        assert_eq!(draft.user.as_ref().unwrap().id.as_deref(), Some("ada@example.com"));
+    }
+
+    #[test]
+    fn a_device_known_by_its_udid_is_put_under_its_serial_number() {
+        struct One;
+        impl Aliases for One {
+            fn serial_of(&self, udid: &str) -> Option<String> {
+                (udid == "U1").then(|| "C02".to_owned())
+            }
+        }
+        let plan = plan(".", "");
+        for (device, node) in [
+            (json!({"udid": "U1"}), Some("C02")),
+            (json!({"udid": "U2"}), Some("U2")),
+            (json!({"udid": "U1", "uuid": "C03"}), Some("C03")),
+            (json!({}), None),
+        ] {
+            let body = json!({"scope": "device", "action": "checkin", "device": device}).to_string();
+            let draft = &plan.rehearse(request(&body), &One, &moment(0)).unwrap()[0];
+            assert_eq!(draft.node().unwrap().as_ref().map(|node| node.as_str()), node, "{device}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_event_says_which_and_why() {
+        let refused = |map: &str| drafts(map, &json!({"a": [1]})).unwrap_err().to_string();
+        insta::assert_snapshot!(refused("null, 1"), @r#"event 1 of the map: an event is an object such as {"scope": "device", "action": "enroll"}"#);
+        insta::assert_snapshot!(refused("{scope: \"device\"}"), @r#"event 0 of the map: the field "action" is missing"#);
+        insta::assert_snapshot!(refused("{scope: \"a\", action: \"b\", source: \"okta\"}"), @r#"event 0 of the map: the field "source" is "okta", but the source is hr"#);
+        insta::assert_snapshot!(refused("{scope: \"a\", action: \"b\", device: {uuid: (\"x\" * 200)}}"), @r#"event 0 of the map: the field "device.uuid": a node key of 200 bytes: at most 128 are allowed"#);
+        insta::assert_snapshot!(refused("{scope: \"a\", action: \"b\", event_id: {}}"), @r#"event 0 of the map: the field "event_id": expected a string"#);
+        insta::assert_snapshot!(refused("{scope: \"a\", action: \"b\", info: (\"x\" * 300000)}"), @r#"event 0 of the map: 300115 bytes: an event may have at most 262144"#);
+        insta::assert_snapshot!(refused(".a.b"), @r#"the map: cannot index [1] with "b""#);
+        insta::assert_snapshot!(refused("range(5000) | null"), @"the map: more than 1000 outputs");
+        assert_eq!(drafts("empty, null", &json!({})), Ok(vec![]));
+    }
+
+    #[test]
+    fn a_map_sees_headers_and_query_but_no_credential() {
+        let spec: SourceSpec = serde_saphyr::from_str(
+            "verify: {query: {name: key, value: '${file:secret}'}}\nmap: '{scope: \"a\", action: \"b\", info: {headers: $headers, query: $query, source: $source}}'",
+        )
+        .unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("secret");
+        std::fs::write(&path, "s3cret").unwrap();
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        let source = spec.validate(&Name::new("hr").unwrap()).unwrap().resolve(folder.path()).unwrap();
+        let headers = [
+            ("content-type", "application/json"),
+            ("authorization", "s3cret"),
+            ("cookie", "s3cret"),
+            ("x-event", "joined"),
+        ];
+        let headers =
+            headers.into_iter().map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value))).collect();
+        let request = Request::new(headers, "key=s3cret&a=1&a=2", Bytes::from_static(b"{}"));
+        let draft = source.take(request, &NoAliases, &moment(0)).unwrap().remove(0);
+        let seen = json!({"headers": {"content-type": "application/json", "x-event": "joined"}, "query": {"a": ["1", "2"]}, "source": "hr"});
+        assert_eq!(draft.info, Some(seen));
+        assert_eq!(draft.trust, Some(Trust::Authenticated));
+    }
+}

@@ -1,0 +1,43 @@
+//! HTTP in: a webhook is verified, decoded, mapped to events and published, and only then answered with 2xx.
+//!
+//! ```text
+//! Request<Unverified> ─ verify ─→ Request<Verified> ─ decode ─→ JSON ─ map (jq) ─→ drafts ─ publish ─→ 200
+//! ```
+//!
+//! Each step takes what only the step before it makes. Everything up to `publish` is pure: time and randomness are
+//! arguments. Nothing is kept in memory only: without the stream's acknowledgement the sender is asked to try again.
+//!
+//! A vendor is a file in `broker/catalog/sources/`; code is needed for a new scheme ([`verify`]) or notation ([`decode`]).
+
+pub mod catalog;
+mod decode;
+mod handshake;
+mod http;
+mod listen;
+mod map;
+mod publish;
+mod refusal;
+mod request;
+mod source;
+mod spec;
+pub mod verify;
+
+pub use decode::DecodeSpec;
+pub use handshake::HandshakeSpec;
+pub use http::{Sources, router};
+pub use listen::{ListenError, ListenSpec, Listener};
+pub use map::{Dedupe, Moment};
+pub use publish::{Aliases, NoAliases, Publish, PublishError};
+pub use refusal::{Denied, Refusal};
+pub use request::{Request, Unverified, Verified};
+pub use source::{Plan, Source};
+pub use spec::SourceSpec;
+pub use verify::VerifySpec;
+
+use crate::config::Problems;
+
+fn verify_header_name(path: &str, name: &str, problems: &mut Problems) {
+    if name.parse::<axum::http::HeaderName>().is_err() {
+        problems.add(path, format!("{name:?} is no name of a header, such as X-Signature"));
+    }
+}

@@ -1,0 +1,131 @@
+//! Why a request did not become events: one status each, and a body that says what would help.
+
+use axum::{
+    Json,
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde_json::{Map, Value};
+
+/// A request that did not prove who sends it. Says which part is missing or wrong, never what would be right.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Denied {
+    /// What is wrong.
+    pub problem: String,
+    /// The value of `WWW-Authenticate`, where the scheme is one of HTTP's own.
+    pub challenge: Option<&'static str>,
+}
+
+/// Why a request did not become events.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// 404
+    #[error("no source of that name takes webhooks here")]
+    NoSource,
+    /// 405
+    #[error("a webhook is sent by POST")]
+    Method {
+        /// The methods that are answered.
+        allow: &'static str,
+    },
+    /// 401
+    #[error("{}", .0.problem)]
+    Denied(Denied),
+    /// 408
+    #[error("the body did not arrive within {0} seconds")]
+    Slow(u64),
+    /// 413
+    #[error("the body is larger than the {0} bytes that this source takes")]
+    TooLarge(usize),
+    /// 415
+    #[error("{found} is not what this source takes")]
+    Type {
+        /// What came.
+        found: String,
+        /// What is accepted.
+        accepted: String,
+    },
+    /// 400
+    #[error("{0}")]
+    Undecodable(String),
+    /// 422
+    #[error("{}{problem}", .output.map_or_else(String::new, |output| format!("event {output} of the map: ")))]
+    Unmapped {
+        /// Which output of the map, from 0; none where the map itself failed.
+        output: Option<usize>,
+        /// What is wrong.
+        problem: String,
+    },
+    /// 503: more requests at once than are taken.
+    #[error("too many requests at once")]
+    Busy,
+    /// 503: the stream did not acknowledge.
+    #[error("the event stream cannot be reached")]
+    Unavailable,
+    /// 500
+    #[error("{0}")]
+    Internal(&'static str),
+}
+
+impl Refusal {
+    /// The HTTP status.
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::NoSource => StatusCode::NOT_FOUND,
+            Self::Method { .. } => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Denied(_) => StatusCode::UNAUTHORIZED,
+            Self::Slow(_) => StatusCode::REQUEST_TIMEOUT,
+            Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Type { .. } => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::Undecodable(_) => StatusCode::BAD_REQUEST,
+            Self::Unmapped { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Busy | Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// What to do about it.
+    pub fn remedy(&self) -> Option<String> {
+        Some(match self {
+            Self::NoSource => "Send to /in/NAME, where NAME is that of a file in sources/.".to_owned(),
+            Self::Denied(_) => "Compare what the sender is set to with `verify` of the source.".to_owned(),
+            Self::TooLarge(_) => "Raise `max_body` of the source, or send less at once.".to_owned(),
+            Self::Type { accepted, .. } => format!("Send {accepted}, or change `decode` of the source."),
+            Self::Unmapped { .. } => "Try the payload against the source's `map` with `emote source test`.".to_owned(),
+            Self::Busy | Self::Unavailable => {
+                "Send it again; nothing was stored that a repeat would double.".to_owned()
+            }
+            Self::Method { .. } | Self::Slow(_) | Self::Undecodable(_) | Self::Internal(_) => return None,
+        })
+    }
+
+    fn header(&self) -> Option<(header::HeaderName, &'static str)> {
+        match self {
+            Self::Method { allow } => Some((header::ALLOW, allow)),
+            Self::Denied(Denied { challenge: Some(challenge), .. }) => Some((header::WWW_AUTHENTICATE, challenge)),
+            Self::Unavailable => Some((header::RETRY_AFTER, "5")),
+            Self::Busy => Some((header::RETRY_AFTER, "1")),
+            _ => None,
+        }
+    }
+}
+
+impl From<Denied> for Refusal {
+    fn from(denied: Denied) -> Self {
+        Self::Denied(denied)
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let mut body = Map::from_iter([("error".to_owned(), Value::from(self.to_string()))]);
+        if let Some(remedy) = self.remedy() {
+            body.insert("remedy".to_owned(), Value::from(remedy));
+        }
+        let mut response = (self.status(), Json(body)).into_response();
+        if let Some((name, value)) = self.header() {
+            response.headers_mut().insert(name, HeaderValue::from_static(value));
+        }
+        response
+    }
+}

@@ -1,0 +1,83 @@
+//! A webhook on its way in. What was not verified is another type than what was, and only the latter can be decoded.
+
+use axum::http::HeaderMap;
+use bytes::Bytes;
+use emote_proto::{Time, Trust};
+use serde_json::{Map, Value};
+
+use super::{Denied, verify::Check};
+
+/// Nothing was checked yet.
+#[derive(Debug)]
+pub struct Unverified;
+
+/// The source's scheme was checked, and says how far the sender can be trusted.
+#[derive(Debug)]
+pub struct Verified(Trust);
+
+/// A webhook: headers, query and body as they came, and how far it got.
+#[derive(Debug)]
+pub struct Request<State> {
+    pub(super) headers: HeaderMap,
+    pub(super) query: Map<String, Value>,
+    pub(super) body: Bytes,
+    state: State,
+}
+
+impl Request<Unverified> {
+    /// A request as it came. `query` is the part behind the question mark.
+    pub fn new(headers: HeaderMap, query: &str, body: Bytes) -> Self {
+        Self { headers, query: pairs(query.as_bytes()), body, state: Unverified }
+    }
+
+    /// Checks the request as `check` says. `now` is for the windows of signed timestamps.
+    pub fn verify(self, check: &dyn Check, now: Time) -> Result<Request<Verified>, Denied> {
+        let trust = check.check(&self, now)?;
+        Ok(self.with(Verified(trust)))
+    }
+
+    /// For a rehearsal, whose events go nowhere: the request as though nothing had to be checked.
+    pub(super) fn unchecked(self) -> Request<Verified> {
+        self.with(Verified(Trust::Unverified))
+    }
+
+    /// The value of a header that stands there exactly once, as text.
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        let mut values = self.headers.get_all(name).iter();
+        match (values.next(), values.next()) {
+            (Some(value), None) => value.to_str().ok(),
+            _ => None,
+        }
+    }
+}
+
+impl Request<Verified> {
+    pub(super) fn trust(&self) -> Trust {
+        self.state.0
+    }
+}
+
+impl<State> Request<State> {
+    fn with<Next>(self, state: Next) -> Request<Next> {
+        Request { headers: self.headers, query: self.query, body: self.body, state }
+    }
+}
+
+/// The pairs of a query or form: a name that stands there once gives a string, a repeated one an array.
+pub(super) fn pairs(encoded: &[u8]) -> Map<String, Value> {
+    let pairs: Vec<(String, String)> = serde_urlencoded::from_bytes(encoded).unwrap_or_default();
+    let mut map = Map::new();
+    for (name, text) in pairs {
+        match map.get_mut(&name) {
+            None => {
+                map.insert(name, Value::from(text));
+            }
+            Some(Value::Array(items)) => items.push(Value::from(text)),
+            Some(first) => {
+                let first_text = first.take();
+                *first = Value::Array(vec![first_text, Value::from(text)]);
+            }
+        }
+    }
+    map
+}

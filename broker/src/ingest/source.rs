@@ -1,0 +1,103 @@
+//! A source: validated without its secrets it is a [`Plan`], with them it is a [`Source`] that takes webhooks.
+
+use std::path::Path;
+
+use emote_proto::{Draft, Name};
+use serde_json::Value;
+
+use super::{
+    Aliases, HandshakeSpec, Moment, Refusal, Request, Unverified, Verified, VerifySpec, decode::Decoder, map::Mapping,
+    verify::Check,
+};
+use crate::config::Problems;
+
+/// A source whose settings are right, without its secrets.
+pub struct Plan {
+    pub(super) verify: VerifySpec,
+    pub(super) decoder: Decoder,
+    pub(super) mapping: Mapping,
+    pub(super) handshake: Option<HandshakeSpec>,
+    pub(super) max_body: usize,
+}
+
+/// A source that takes webhooks.
+pub struct Source {
+    check: Box<dyn Check>,
+    plan: Plan,
+}
+
+impl std::fmt::Debug for Plan {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Plan").field("source", &self.mapping.source).finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Source").field("name", self.name()).finish_non_exhaustive()
+    }
+}
+
+impl Plan {
+    /// Fetches the secrets; relative files are taken from `folder`.
+    pub fn resolve(self, folder: &Path) -> Result<Source, Problems> {
+        let mut inner = Problems::default();
+        let check = self.verify.resolve(folder, &mut inner);
+        let mut problems = Problems::default();
+        problems.add_all("verify", inner);
+        match check {
+            Some(check) if problems.is_empty() => Ok(Source { check, plan: self }),
+            _ => Err(problems),
+        }
+    }
+
+    /// What a request would become, with nothing checked and nowhere to go: for trying out a source without secrets.
+    /// The drafts' trust is `unverified`.
+    pub fn rehearse(
+        &self,
+        request: Request<Unverified>,
+        aliases: &dyn Aliases,
+        moment: &Moment,
+    ) -> Result<Vec<Draft>, Refusal> {
+        self.drafts(&request.unchecked(), (None, None), aliases, moment)
+    }
+
+    fn drafts(
+        &self,
+        request: &Request<Verified>,
+        hidden: (Option<&str>, Option<&str>),
+        aliases: &dyn Aliases,
+        moment: &Moment,
+    ) -> Result<Vec<Draft>, Refusal> {
+        let decoded: Value = self.decoder.decode(request)?;
+        self.mapping.drafts(request, &decoded, hidden, aliases, moment)
+    }
+}
+
+impl Source {
+    /// The source's name, the one in its URL and in its events.
+    pub fn name(&self) -> &Name {
+        &self.plan.mapping.source
+    }
+
+    /// Largest body in bytes.
+    pub fn max_body(&self) -> usize {
+        self.plan.max_body
+    }
+
+    pub(super) fn handshake(&self) -> Option<&HandshakeSpec> {
+        self.plan.handshake.as_ref()
+    }
+
+    /// The events that a request stands for: verified, decoded and mapped, each with id, source and trust.
+    pub fn take(
+        &self,
+        request: Request<Unverified>,
+        aliases: &dyn Aliases,
+        moment: &Moment,
+    ) -> Result<Vec<Draft>, Refusal> {
+        let request = request.verify(&*self.check, moment.now)?;
+        let hidden = (self.check.secret_header(), self.check.secret_query());
+        self.plan.drafts(&request, hidden, aliases, moment)
+    }
+}

@@ -1,0 +1,59 @@
+//! `Authorization: Basic …` (RFC 7617).
+
+use std::path::Path;
+
+use emote_proto::{Time, Trust};
+use serde::Deserialize;
+
+use super::{Check, Scheme, bearer::credential, same, secret};
+use crate::{
+    config::{Problems, Secret, SecretRef},
+    ingest::{Denied, Request, Unverified},
+};
+
+/// `basic: {username: ${env:NAME}, password: ${env:NAME}}`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Spec {
+    username: SecretRef,
+    password: SecretRef,
+}
+
+struct Basic {
+    username: Secret,
+    password: Secret,
+}
+
+impl Scheme for Spec {
+    fn validate(&self, _: &mut Problems) {}
+
+    fn resolve(&self, folder: &Path, problems: &mut Problems) -> Option<Box<dyn Check>> {
+        let username = secret("basic.username", &self.username, folder, problems);
+        let password = secret("basic.password", &self.password, folder, problems);
+        Some(Box::new(Basic { username: username?, password: password? }))
+    }
+}
+
+impl Check for Basic {
+    fn check(&self, request: &Request<Unverified>, _: Time) -> Result<Trust, Denied> {
+        let given = request.header("authorization").and_then(|value| credential(value, "basic"));
+        let pair = given.and_then(|given| data_encoding::BASE64.decode(given.as_bytes()).ok());
+        let colon = pair.as_ref().and_then(|pair| pair.iter().position(|byte| *byte == b':'));
+        let right = pair.zip(colon).is_some_and(|(pair, colon)| {
+            let (username, password) = (&pair[..colon], &pair[colon + 1..]);
+            // Both are compared, so that the time does not tell which one was wrong.
+            same(username, &self.username) & same(password, &self.password)
+        });
+        if right {
+            return Ok(Trust::Authenticated);
+        }
+        Err(Denied {
+            problem: "the user name and password that this source asks for are missing or wrong".to_owned(),
+            challenge: Some("Basic realm=\"emote\", charset=\"UTF-8\""),
+        })
+    }
+
+    fn secret_header(&self) -> Option<&str> {
+        Some("authorization")
+    }
+}

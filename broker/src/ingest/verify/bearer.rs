@@ -1,0 +1,52 @@
+//! `Authorization: Bearer TOKEN` (RFC 6750).
+
+use std::path::Path;
+
+use emote_proto::{Time, Trust};
+use serde::Deserialize;
+
+use super::{Check, Scheme, same, secret};
+use crate::{
+    config::{Problems, Secret, SecretRef},
+    ingest::{Denied, Request, Unverified},
+};
+
+/// `bearer: {token: ${env:NAME}}`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Spec {
+    token: SecretRef,
+}
+
+struct Bearer(Secret);
+
+impl Scheme for Spec {
+    fn validate(&self, _: &mut Problems) {}
+
+    fn resolve(&self, folder: &Path, problems: &mut Problems) -> Option<Box<dyn Check>> {
+        Some(Box::new(Bearer(secret("bearer.token", &self.token, folder, problems)?)))
+    }
+}
+
+impl Check for Bearer {
+    fn check(&self, request: &Request<Unverified>, _: Time) -> Result<Trust, Denied> {
+        let given = request.header("authorization").and_then(|value| credential(value, "bearer"));
+        match given {
+            Some(given) if same(given.as_bytes(), &self.0) => Ok(Trust::Authenticated),
+            _ => Err(Denied {
+                problem: "the bearer token that this source asks for is missing or wrong".to_owned(),
+                challenge: Some("Bearer"),
+            }),
+        }
+    }
+
+    fn secret_header(&self) -> Option<&str> {
+        Some("authorization")
+    }
+}
+
+/// What stands behind the scheme's name, which may be written in any case.
+pub(super) fn credential<'a>(value: &'a str, scheme: &str) -> Option<&'a str> {
+    let (name, credential) = value.trim().split_once(' ')?;
+    name.eq_ignore_ascii_case(scheme).then(|| credential.trim())
+}

@@ -1,0 +1,10 @@
+# What jq has and jaq lacks.
+def IN(values): . as $x | any(values; . == $x);
+def IN(source; values): any(source; IN(values));
+def INDEX(stream; key): reduce stream as $row ({}; . + {($row | key | tostring): $row});
+def INDEX(key): INDEX(.[]; key);
+def toarray: if type == "array" then . else [.] end;
+def trimstr($text): ltrimstr($text) | rtrimstr($text);
+def ascii: [.] | implode;
+def @csv: map(if type == "string" then "\"" + gsub("\""; "\"\"") + "\"" elif . == null then "" else tostring end) | join(",");
+def @tsv: map(if . == null then "" else tostring | gsub("\\\\"; "\\\\") | gsub("\t"; "\\t") | gsub("\n"; "\\n") | gsub("\r"; "\\r") end) | join("\t");

@@ -1,0 +1,338 @@
+//! jq programs: how catalogue files, sources, rules and targets turn one JSON value into others.
+//!
+//! The language is jq as the `jaq` crates read it. A program sees its input and its variables and nothing else: `env`,
+//! `now`, `halt`, `localtime`, `strflocaltime` and modules are refused, `debug` and `stderr` say nothing. So the same
+//! input gives the same output on every machine, and no program reads a secret.
+//!
+//! What jq has and jaq lacks is added where it is of use here (`IN`, `INDEX`, `toarray`, `trimstr`, `ascii`, `@csv`, `@tsv`).
+//! Beyond jq's own there are these filters:
+//!
+//! | filter | input | output |
+//! |---|---|---|
+//! | `from_plist` | a plist as XML, or an XML or binary plist in base64 | JSON; dates as RFC 3339, data as base64 |
+//! | `from_xml` | XML | JSON, see [`xml`] |
+//! | `epoch_time` | seconds or milliseconds since 1970, a number or its text | RFC 3339, or null where it is none |
+//! | `to_token` | a string such as `user.mfa.factor` or `PolicyFinished` | a snake_case word, or null where none is left |
+//!
+//! A program comes from the administrator, as configuration does. It is not stopped when it never ends (`repeat(.)`
+//! inside an array, `def f: f; f`): whoever runs programs on a server's threads gives them a thread and a deadline.
+//! What foreign input can do is bounded: `fromjson`, `from_xml` and `from_plist` limit depth and size.
+
+mod convert;
+mod natives;
+pub mod plist;
+pub mod xml;
+
+use jaq_core::{
+    Compiler, Ctx, Filter, Vars,
+    data::JustLut,
+    load::{self, Arena, File, Loader},
+    unwrap_valr,
+};
+use jaq_json::Val;
+use serde_json::Value;
+
+type Data = JustLut<Val>;
+
+/// Most outputs of one run, where the caller names no other number.
+pub const MAX_OUTPUTS: usize = 1000;
+
+/// Longest text of an error: what a program says of its input is cut there.
+const MAX_MESSAGE: usize = 300;
+
+/// Why a program cannot be used or did not give values.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum JqError {
+    /// The program's text.
+    #[error("line {line}, column {column}: {message}")]
+    Program {
+        /// From 1.
+        line: usize,
+        /// From 1, in characters.
+        column: usize,
+        /// What is wrong there.
+        message: String,
+    },
+    /// What the program said of this input.
+    #[error("{0}")]
+    Run(String),
+    /// More outputs than allowed.
+    #[error("more than {0} outputs")]
+    TooMany(usize),
+    /// An output that JSON cannot say.
+    #[error("output {index} is not JSON: {problem}")]
+    NotJson {
+        /// Which output, from 0.
+        index: usize,
+        /// What about it.
+        problem: String,
+    },
+}
+
+/// A compiled program: compile once, run from any thread.
+pub struct Program {
+    filter: Filter<Data>,
+    max_outputs: usize,
+}
+
+impl std::fmt::Debug for Program {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Program").field("max_outputs", &self.max_outputs).finish_non_exhaustive()
+    }
+}
+
+impl Program {
+    /// Compiles `text`, in which the variables `names` (written with their `$`) may be used.
+    pub fn compile(text: &str, names: &[&str]) -> Result<Self, JqError> {
+        let arena = Arena::default();
+        let defs = jaq_core::defs().chain(jaq_std::defs()).chain(jaq_json::defs()).chain(own_defs());
+        let modules = Loader::new(defs)
+            .load(&arena, File { code: text, path: () })
+            .map_err(|errors| first_of(text, errors.into_iter().flat_map(|(_, error)| loading(error))))?;
+        let filter = Compiler::default()
+            .with_funs(natives::all())
+            .with_global_vars(names.iter().copied())
+            .compile(modules)
+            .map_err(|errors| first_of(text, errors.into_iter().flat_map(|(_, errors)| undefined(errors))))?;
+        Ok(Self { filter, max_outputs: MAX_OUTPUTS })
+    }
+
+    /// The same program, stopped after another number of outputs.
+    #[must_use]
+    pub fn with_max_outputs(self, max_outputs: usize) -> Self {
+        Self { max_outputs, ..self }
+    }
+
+    /// Runs the program on `input`; `vars` in the order of the names it was compiled with. Missing ones are null.
+    ///
+    /// What JSON lacks comes out so: NaN and the infinities as null, byte strings as base64, invalid UTF-8 replaced,
+    /// integers beyond 64 bits as floating point. An object key that is no string is [`JqError::NotJson`].
+    pub fn run(&self, input: &Value, vars: &[Value]) -> Result<Vec<Value>, JqError> {
+        let vars = Vars::new(vars.iter().map(convert::to_val));
+        let context = Ctx::<Data>::new(&self.filter.lut, vars);
+        let mut outputs = Vec::new();
+        for output in self.filter.id.run((context, convert::to_val(input))).map(unwrap_valr) {
+            if outputs.len() == self.max_outputs {
+                return Err(JqError::TooMany(self.max_outputs));
+            }
+            let value = output.map_err(|error| JqError::Run(shortened(&error.to_string())))?;
+            let index = outputs.len();
+            outputs.push(convert::to_json(&value).map_err(|problem| JqError::NotJson { index, problem })?);
+        }
+        Ok(outputs)
+    }
+
+    /// Runs the program and takes its first output; null where it has none.
+    pub fn first(&self, input: &Value, vars: &[Value]) -> Result<Value, JqError> {
+        let vars = Vars::new(vars.iter().map(convert::to_val));
+        let context = Ctx::<Data>::new(&self.filter.lut, vars);
+        match self.filter.id.run((context, convert::to_val(input))).map(unwrap_valr).next() {
+            None => Ok(Value::Null),
+            Some(Err(error)) => Err(JqError::Run(shortened(&error.to_string()))),
+            Some(Ok(value)) => convert::to_json(&value).map_err(|problem| JqError::NotJson { index: 0, problem }),
+        }
+    }
+}
+
+/// A test uses each of them, so that none is lost to a mistake in the file.
+fn own_defs() -> impl Iterator<Item = load::parse::Def<&'static str>> {
+    load::parse(include_str!("defs.jq"), |parser| parser.defs()).unwrap_or_default().into_iter()
+}
+
+fn loading(error: load::Error<&str>) -> Vec<(&str, String)> {
+    match error {
+        load::Error::Io(errors) => errors,
+        load::Error::Lex(errors) => {
+            errors.into_iter().map(|(expected, found)| (found, format!("expected {}", expected.as_str()))).collect()
+        }
+        load::Error::Parse(errors) => {
+            errors.into_iter().map(|(expected, found)| (found, format!("expected {}", expected.as_str()))).collect()
+        }
+    }
+}
+
+fn undefined(errors: Vec<(&str, jaq_core::compile::Undefined)>) -> Vec<(&str, String)> {
+    errors.into_iter().map(|(name, kind)| (name, format!("{name} is no {} known here", kind.as_str()))).collect()
+}
+
+/// The first problem, with the place of the text it is about.
+fn first_of<'s>(program: &'s str, mut problems: impl Iterator<Item = (&'s str, String)>) -> JqError {
+    let Some((part, message)) = problems.next() else {
+        return JqError::Program { line: 1, column: 1, message: "not a jq program".to_owned() };
+    };
+    let offset = if part.is_empty() { program.len() } else { load::span(program, part).start };
+    // A part from elsewhere (a definition of jq's own) has no place in the program.
+    let before = program.get(..offset).unwrap_or_default();
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+    JqError::Program { line, column, message }
+}
+
+fn shortened(message: &str) -> String {
+    match message.char_indices().nth(MAX_MESSAGE) {
+        None => message.to_owned(),
+        Some((end, _)) => format!("{}…", &message[..end]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    fn run(program: &str, input: &Value) -> Result<Vec<Value>, JqError> {
+        Program::compile(program, &[])?.run(input, &[])
+    }
+
+    #[test]
+    fn a_program_is_shared_between_threads() {
+        fn shared<T: Send + Sync>() {}
+        shared::<Program>();
+    }
+
+    #[test]
+    fn programs_give_what_jq_gives() {
+        for (program, input, outputs) in [
+            (".a", json!({"a": 1}), json!([1])),
+            (".[]", json!([1, "b", null]), json!([1, "b", null])),
+            ("empty", json!(1), json!([])),
+            ("{a, b: (.c // \"x\")}", json!({"a": 1.5}), json!([{"a": 1.5, "b": "x"}])),
+            ("[.[] | select(. > 2)] | length", json!([1, 2, 3, 4]), json!([2])),
+            (
+                ".a | fromjson.b",
+                json!({"a": "{\"b\": [18446744073709551615]}"}),
+                json!([[18_446_744_073_709_551_615_u64]]),
+            ),
+            ("tonumber", json!("12"), json!([12])),
+            ("ascii_downcase | ltrimstr(\"a\")", json!("ABC"), json!(["bc"])),
+            ("test(\"^[a-z]+$\")", json!("abc"), json!([true])),
+            ("@base64d", json!("aGk="), json!(["hi"])),
+            ("IN(1, 2), IN(.; 3)", json!(2), json!([true, false])),
+            ("INDEX(.a) | keys", json!([{"a": 1}, {"a": 2}]), json!([["1", "2"]])),
+            ("toarray, trimstr(\"a\")", json!("aba"), json!([["aba"], "b"])),
+            ("65 | ascii", Value::Null, json!(["A"])),
+            ("@csv, @tsv", json!(["a\"b", 1, null, "t\t"]), json!(["\"a\"\"b\",1,,\"t\t\"", "a\"b\t1\t\tt\\t"])),
+            ("try error(\"x\") catch .", json!(null), json!(["x"])),
+        ] {
+            assert_eq!(run(program, &input).map(Value::from), Ok(outputs), "{program}");
+        }
+    }
+
+    #[test]
+    fn own_filters_read_what_vendors_send() {
+        let plist = "<plist><dict><key>A</key><integer>1</integer></dict></plist>";
+        let base64 = data_encoding::BASE64.encode(plist.as_bytes());
+        for (program, input, output) in [
+            ("from_plist", json!(plist), json!({"A": 1})),
+            ("from_plist", json!(base64), json!({"A": 1})),
+            ("from_xml", json!("<a><b>1</b></a>"), json!({"a": {"b": "1"}})),
+            ("epoch_time", json!(1_553_550_275_590_i64), json!("2019-03-25T21:44:35.590Z")),
+            ("epoch_time", json!("1685313891"), json!("2023-05-28T22:44:51.000Z")),
+            ("epoch_time", json!("soon"), Value::Null),
+            ("epoch_time", Value::Null, Value::Null),
+            ("to_token", json!("ComputerPolicyFinished"), json!("computer_policy_finished")),
+            ("to_token", json!("user.mfa.factor-reset"), json!("user_mfa_factor_reset")),
+            ("to_token", json!("RestAPIOperation"), json!("rest_api_operation")),
+            ("to_token", json!("…"), Value::Null),
+        ] {
+            assert_eq!(run(program, &input), Ok(vec![output]), "{program} of {input}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_program_is_placed() {
+        for (program, said) in [
+            (".a |\n  .b ]", "line 2, column 6: "),
+            ("foo(1)", "line 1, column 1: foo is no filter known here"),
+            (".a\n| $x", "line 2, column 3: $x is no variable known here"),
+            ("$ENV.HOME", "line 1, column 1: $ENV is no variable known here"),
+            ("{", "line 1, column 2: expected closing brace"),
+            ("input", "line 1, column 1: "),
+            ("include \"x\"; .", "module loading not supported"),
+        ] {
+            let error = Program::compile(program, &[]).unwrap_err().to_string();
+            assert!(error.contains(said), "{program}: {error}");
+        }
+    }
+
+    #[test]
+    fn variables_are_given_by_position_and_are_null_when_missing() {
+        let program = Program::compile("[., $a, $b]", &["$a", "$b"]).unwrap();
+        assert_eq!(program.run(&json!(1), &[json!(2), json!(3)]).unwrap(), [json!([1, 2, 3])]);
+    }
+
+    #[test]
+    fn a_program_sees_neither_environment_nor_clock_and_cannot_end_the_process() {
+        for program in ["env", "now", "halt", "halt_error", "0 | localtime", "0 | strflocaltime(\"%H\")"] {
+            assert!(matches!(run(program, &Value::Null), Err(JqError::Run(_))), "{program}");
+        }
+        assert_eq!(run("debug, stderr", &json!(1)), Ok(vec![json!(1), json!(1)]));
+    }
+
+    #[test]
+    fn outputs_are_bounded_and_errors_are_short() {
+        assert_eq!(run("range(infinite)", &Value::Null), Err(JqError::TooMany(MAX_OUTPUTS)));
+        let Err(JqError::Run(message)) = run(".a", &json!(["x".repeat(5000)])) else {
+            panic!("indexed an array by name")
+        };
+        assert!(message.chars().count() <= MAX_MESSAGE + 1, "{message}");
+    }
+
+    #[test]
+    fn values_that_json_lacks_come_out_as_documented() {
+        assert_eq!(run("nan, infinite, -infinite", &Value::Null), Ok(vec![Value::Null; 3]));
+        assert_eq!(run("\"hi\" | tobytes", &Value::Null), Ok(vec![json!("aGk=")]));
+        assert_eq!(run("1e1000 | . == .", &Value::Null).map(|outputs| outputs.len()), Ok(1));
+        assert!(matches!(run("{(1|tojson): 2}, {(1): 2}", &Value::Null), Err(JqError::NotJson { index: 1, .. })));
+    }
+
+    #[test]
+    fn deep_text_is_refused_and_does_not_overflow_the_stack() {
+        for (program, deep) in [
+            ("fromjson", "[".repeat(200_000)),
+            ("from_xml", "<a>".repeat(200_000)),
+            ("from_plist", format!("<plist>{}", "<array>".repeat(200_000))),
+        ] {
+            assert!(matches!(run(program, &json!(deep)), Err(JqError::Run(_))), "{program}");
+        }
+    }
+
+    fn any_json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<u64>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            any::<String>().prop_map(Value::from),
+        ];
+        leaf.prop_recursive(4, 32, 4, |inner| {
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                proptest::collection::btree_map(any::<String>(), inner, 0..4)
+                    .prop_map(|map| Value::Object(map.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn the_identity_gives_back_every_value(value in any_json()) {
+            prop_assert_eq!(run(".", &value), Ok(vec![value]));
+        }
+
+        #[test]
+        fn no_text_panics_the_compiler(text in any::<String>()) {
+            let _ = Program::compile(&text, &[]);
+        }
+
+        #[test]
+        fn no_text_panics_the_own_filters(text in any::<String>()) {
+            static FILTERS: std::sync::LazyLock<Program> = std::sync::LazyLock::new(|| {
+                Program::compile("from_plist?, from_xml?, epoch_time?, to_token?, fromjson?", &[]).unwrap()
+            });
+            FILTERS.run(&Value::from(text), &[]).unwrap();
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! The filters a program may call: jaq's, without those that look outside, and Emote's own.
+
+use jaq_core::{
+    Cv, Error, Exn, RunPtr, ValXs,
+    native::{Filter, Fun, bome, run, v},
+};
+use jaq_json::{Val, ValR};
+use jaq_std::ValT as _;
+use serde_json::Value;
+
+use super::{Data, convert, plist, xml};
+
+type Native = Filter<RunPtr<Data>>;
+
+pub(super) fn all() -> impl Iterator<Item = Fun<Data>> {
+    let own = own();
+    let replaced: Vec<&str> = own.iter().map(|(name, ..)| *name).collect();
+    let funs = jaq_core::funs::<Data>().chain(jaq_std::funs::<Data>()).chain(jaq_json::funs::<Data>());
+    funs.filter(move |(name, ..)| !replaced.contains(name)).chain(own.into_iter().map(run::<Data>))
+}
+
+fn own() -> Vec<Native> {
+    vec![
+        ("from_plist", v(0), |cv| bome(read(cv, plist::from_text))),
+        ("from_xml", v(0), |cv| bome(read(cv, |text| xml::parse(text.as_bytes()).map_err(|error| error.to_string())))),
+        // jaq's own recurses as deep as the text does.
+        ("fromjson", v(0), |cv| bome(read(cv, |text| serde_json::from_str(text).map_err(|error| error.to_string())))),
+        ("epoch_time", v(0), |cv| bome(Ok(epoch_time(&cv.1).map_or(Val::Null, convert::text_val)))),
+        ("to_token", v(0), |cv| bome(with_text(&cv.1, |text| Ok(to_token(text).map_or(Val::Null, convert::text_val))))),
+        ("env", v(0), |cv| refuse(cv, "env")),
+        ("now", v(0), |cv| refuse(cv, "now")),
+        ("halt", v(1), |cv| refuse(cv, "halt")),
+        ("localtime", v(0), |cv| refuse(cv, "localtime")),
+        ("strflocaltime", v(1), |cv| refuse(cv, "strflocaltime")),
+        ("debug_empty", v(0), |_| Box::new(std::iter::empty())),
+        ("stderr_empty", v(0), |_| Box::new(std::iter::empty())),
+    ]
+}
+
+fn refuse<'a>(_: Cv<'a, Data>, name: &str) -> ValXs<'a, Val> {
+    let message = format!("{name} is not to be had here: a program sees its input and its variables and nothing else");
+    Box::new(std::iter::once(Err(Exn::from(Error::str(message)))))
+}
+
+fn with_text(value: &Val, read: impl FnOnce(&str) -> ValR) -> ValR {
+    match value.as_utf8_bytes().map(String::from_utf8_lossy) {
+        Some(text) => read(&text),
+        None => Err(Error::typ(value.clone(), "string")),
+    }
+}
+
+fn read(cv: Cv<'_, Data>, parse: impl FnOnce(&str) -> Result<Value, String>) -> ValR {
+    with_text(&cv.1, |text| parse(text).map(|value| convert::to_val(&value)).map_err(Error::str))
+}
+
+/// Points in time below this are seconds, others milliseconds: as seconds it lies in the year 5138, as milliseconds in 1973.
+const SECONDS_END: f64 = 1e11;
+
+fn epoch_time(value: &Val) -> Option<String> {
+    let number = match value.as_utf8_bytes() {
+        Some(text) => std::str::from_utf8(text).ok()?.trim().parse::<f64>().ok()?,
+        None => value.as_f64()?,
+    };
+    let millis = if number.abs() < SECONDS_END { number * 1000.0 } else { number }.round();
+    // Beyond 2^53 a float is no longer exact, and beyond 9999 no time is.
+    if !millis.is_finite() || millis.abs() > 253_402_300_799_999.0 {
+        return None;
+    }
+    let millis: i64 = format!("{millis:.0}").parse().ok()?;
+    emote_proto::Time::from_millis(millis).map(String::from)
+}
+
+/// Splits at everything that is no letter or digit and where lower case turns upper, and joins with `_`.
+fn to_token(text: &str) -> Option<String> {
+    let chars: Vec<char> = text.chars().collect();
+    let mut token = String::new();
+    for (at, char) in chars.iter().enumerate() {
+        if !char.is_ascii_alphanumeric() {
+            if !token.is_empty() && !token.ends_with('_') {
+                token.push('_');
+            }
+            continue;
+        }
+        let before = at.checked_sub(1).and_then(|at| chars.get(at));
+        let after = chars.get(at + 1);
+        let starts_word = char.is_ascii_uppercase()
+            && (before.is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit())
+                || before.is_some_and(char::is_ascii_uppercase) && after.is_some_and(char::is_ascii_lowercase));
+        if starts_word && !token.is_empty() && !token.ends_with('_') {
+            token.push('_');
+        }
+        token.push(char.to_ascii_lowercase());
+    }
+    token.truncate(64);
+    let token = token.trim_end_matches('_');
+    (!token.is_empty()).then(|| token.to_owned())
+}

@@ -1,0 +1,102 @@
+//! A target file: read, validated without secrets, then resolved with them.
+
+use std::path::Path;
+
+use emote_proto::Name;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::{DeliverySettings, KINDS, Target};
+use crate::config::Problems;
+use crate::config::fields::Fields;
+
+/// The content of `targets/<name>.yaml`, as it was written.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(transparent)]
+pub struct TargetSpec(Map<String, Value>);
+
+/// A kind of target: a line of [`KINDS`].
+pub struct Kind {
+    /// What `kind:` says.
+    pub name: &'static str,
+    /// What such a target does.
+    pub about: &'static str,
+    pub(super) read: fn(&mut Fields<'_>) -> Option<Box<dyn Unresolved>>,
+}
+
+/// A kind's own settings, validated; its secrets are still references.
+pub(super) trait Unresolved: std::fmt::Debug + Send + Sync {
+    /// Fetches the secrets and makes the target, or notes why it cannot.
+    fn resolve(&self, setup: &Setup<'_>, problems: &mut Problems) -> Option<Box<dyn Target>>;
+}
+
+/// What a target is made with beside its own settings.
+pub(super) struct Setup<'a> {
+    /// The configuration folder: relative paths are taken from it.
+    pub(super) folder: &'a Path,
+    /// The settings all kinds share.
+    pub(super) delivery: &'a DeliverySettings,
+}
+
+/// A target file in which nothing is wrong. Its secrets are still references.
+#[derive(Debug)]
+pub struct Validated {
+    /// The target's name: its file's.
+    pub name: Name,
+    /// Its kind: a name from [`KINDS`].
+    pub kind: &'static str,
+    /// How jobs are brought to it.
+    pub delivery: DeliverySettings,
+    /// Whether what it does cannot be taken back.
+    pub destructive: bool,
+    unresolved: Box<dyn Unresolved>,
+}
+
+impl TargetSpec {
+    /// From the file's content.
+    pub fn new(map: Map<String, Value>) -> Self {
+        Self(map)
+    }
+
+    /// Checks all of it; no secret is fetched. The paths of problems are dotted, such as `retry.backoff.max`.
+    pub fn validate(&self, name: Name) -> Result<Validated, Problems> {
+        let mut problems = Problems::default();
+        let mut fields = Fields::new(&self.0, &mut problems);
+        let delivery = DeliverySettings::read(&mut fields);
+        let destructive = fields.flag("destructive").unwrap_or_default();
+        let text = fields.text("kind");
+        let text = fields.require("kind", text, "kind: http");
+        let kind = text.and_then(|text| {
+            let kind = KINDS.iter().find(|kind| kind.name == text);
+            if kind.is_none() {
+                let names: Vec<&str> = KINDS.iter().map(|kind| kind.name).collect();
+                fields.problem("kind", format!("unknown kind: expected one of {}", names.join(", ")));
+            }
+            kind
+        });
+        let read = kind.and_then(|kind| {
+            let unresolved = (kind.read)(&mut fields);
+            // Only a known kind tells which keys are unknown.
+            fields.finish();
+            Some((kind, unresolved?))
+        });
+        match read {
+            Some((kind, unresolved)) if problems.is_empty() => {
+                Ok(Validated { name, kind: kind.name, delivery, destructive, unresolved })
+            }
+            _ => Err(problems),
+        }
+    }
+}
+
+impl Validated {
+    /// Fetches the secrets and makes the target. Relative paths are taken from `folder`, the configuration folder.
+    pub fn resolve(&self, folder: &Path) -> Result<Box<dyn Target>, Problems> {
+        let mut problems = Problems::default();
+        let setup = Setup { folder, delivery: &self.delivery };
+        match self.unresolved.resolve(&setup, &mut problems) {
+            Some(target) if problems.is_empty() => Ok(target),
+            _ => Err(problems),
+        }
+    }
+}
