@@ -152,11 +152,7 @@ impl Engine {
     }
 
     /// Folds in memory; gives the jobs that are not stored yet, by entry.
-    fn fold_entries(
-        &self,
-        position: &Position,
-        run: &[EventMessage],
-    ) -> Result<(Vec<plan::Placed>, Changes), Stopped> {
+    fn fold_entries(&self, position: &Position, run: &[EventMessage]) -> Result<(Vec<plan::Placed>, Changes), Stopped> {
         let snapshot = self.store.snapshot()?;
         let mut overlay = Overlay::new(&snapshot);
         let mut jobs = Vec::new();
