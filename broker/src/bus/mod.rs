@@ -16,9 +16,9 @@ use async_nats::{
 
 pub use batch::{BatchAck, BatchError, Outgoing};
 pub use events::{EventMessage, ReadError, Reader, Tail, TailStart};
-pub use jobs::{Checkpoint, JobMessage, Jobs, job_message};
+pub use jobs::{Checkpoint, JobMessage, Jobs, SIGN_OF_LIFE, job_message};
 pub use service::{Asked, Questions};
-pub use setup::{StreamSettings, Streams};
+pub use setup::StreamSettings;
 
 use crate::config::Secret;
 

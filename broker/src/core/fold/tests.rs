@@ -81,7 +81,7 @@ fn an_event_sets_off_a_job_for_each_target_of_each_rule_that_matches() {
 fn what_comes_again_sets_off_nothing_unless_it_is_long_ago() {
     let mut log = Log::new(vec![rule("a", &json!({"scope": ["d"]}), Fanout::Event, "t")]);
     let body = br#"{"scope":"d","action":"a"}"#;
-    let mut folded = |log: &mut Log, id| log.raw("events.okta.-.d.a", Some(id), body).len();
+    let folded = |log: &mut Log, id| log.raw("events.okta.-.d.a", Some(id), body).len();
     assert_eq!((folded(&mut log, "x"), folded(&mut log, "x"), folded(&mut log, "y")), (1, 0, 1));
     log.millis += DEDUPE_WINDOW_MILLIS;
     assert_eq!(folded(&mut log, "x"), 1);
