@@ -54,7 +54,7 @@ impl BusSettings {
 #[derive(Debug, thiserror::Error)]
 pub enum BusError {
     /// No server answered.
-    #[error("NATS at {servers} cannot be reached: {reason}")]
+    #[error("NATS at {servers} cannot be reached ({reason}): is `emote dev`, or the NATS of yours, running there?")]
     Unreachable {
         /// The addresses tried.
         servers: String,
