@@ -114,11 +114,15 @@ pub async fn run(settings: Settings, shutdown: impl Future<Output = ()>) -> Resu
     Ok(())
 }
 
-/// The folder is the agent's alone.
+/// Makes the folder. One that is there is left as it is, unless others could put files into it.
 fn prepare(dir: &Path) -> Result<(), RunError> {
     let failed = |error| RunError::Folder { path: dir.to_owned(), error };
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed)?;
-    std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o700)).map_err(failed)
+    let mode = std::fs::metadata(dir).map_err(failed)?.permissions().mode();
+    if mode & 0o022 == 0 {
+        return Ok(());
+    }
+    Err(failed(std::io::Error::other(format!("others may write here (mode {:o}): chmod 700 it", mode & 0o7777))))
 }
 
 /// Makes the event that tells of a loss; it goes into the same transaction.

@@ -47,10 +47,7 @@ pub(super) async fn run(arguments: EmitArgs) -> Result<(), Failure> {
     draft.communicate = Some(true).filter(|_| arguments.communicate);
     draft.log = Some(true).filter(|_| arguments.log);
     match arguments.place.call(&Ask::Emit(Box::new(draft))).await? {
-        Answer::Id(id) => {
-            println!("{id}");
-            Ok(())
-        }
+        Answer::Id(id) => super::print(&format!("{id}\n")),
         other => Err((Exit::Failure, anyhow::anyhow!("not an answer to emit: {other:?}"))),
     }
 }

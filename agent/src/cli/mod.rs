@@ -4,12 +4,16 @@ mod emit;
 mod run;
 mod status;
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use tracing_subscriber::EnvFilter;
+use tracing::Level;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::settings::Raw;
 use crate::socket::{self, Answer, Ask, CallError};
@@ -92,9 +96,18 @@ pub fn start(cli: Cli) -> Result<(), Failure> {
 
 /// Logs to standard error, as `EMOTE_LOG` says.
 pub fn begin_log() {
-    let filter = EnvFilter::try_from_env("EMOTE_LOG").unwrap_or_else(|_| EnvFilter::new("warn,emote_agent=info"));
-    let ansi = std::io::stderr().is_terminal();
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(ansi).init();
+    let chosen = std::env::var("EMOTE_LOG").ok().and_then(|text| text.parse::<Targets>().ok());
+    let usual = || Targets::new().with_default(Level::WARN).with_target("emote_agent", Level::INFO);
+    let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
+    tracing_subscriber::registry().with(lines).with(chosen.unwrap_or_else(usual)).init();
+}
+
+/// To standard output; a reader that has seen enough is no failure.
+fn print(text: &str) -> Result<(), Failure> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err((Exit::Failure, error.into())),
+        _ => Ok(()),
+    }
 }
 
 impl Place {

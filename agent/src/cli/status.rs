@@ -31,11 +31,11 @@ pub(super) async fn run(arguments: StatusArgs) -> Result<(), Failure> {
         Answer::Status(status) => *status,
         other => return Err((Exit::Failure, anyhow::anyhow!("not an answer to status: {other:?}"))),
     };
-    match arguments.output {
-        Output::Table => print!("{}", table(&status, jiff::Timestamp::now().into())),
-        Output::Json => println!("{}", serde_json::to_string_pretty(&status).map_err(|e| (Exit::Failure, e.into()))?),
-    }
-    Ok(())
+    let text = match arguments.output {
+        Output::Table => table(&status, jiff::Timestamp::now().into()),
+        Output::Json => serde_json::to_string_pretty(&status).map_err(|e| (Exit::Failure, e.into()))? + "\n",
+    };
+    super::print(&text)
 }
 
 fn table(status: &Status, now: Time) -> String {

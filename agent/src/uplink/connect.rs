@@ -1,6 +1,7 @@
 //! The connection to NATS: every option, and why it differs from the library's default.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_nats::{Auth, AuthError, Client, ConnectError, ConnectOptions, Event};
@@ -21,6 +22,8 @@ pub(super) async fn connect(
     health: Arc<Health>,
     link: watch::Sender<bool>,
 ) -> Result<Client, ConnectError> {
+    // The library asks for a delay even before the first attempt.
+    let begun = AtomicBool::new(false);
     let mut options = base(settings)
         .name(format!("emote-agent {serial}"))
         // A credential limited to one machine may subscribe to nothing else.
@@ -35,7 +38,10 @@ pub(super) async fn connect(
         .subscription_capacity(256)
         .read_buffer_capacity(8 * 1024)
         // A fleet must not come back all at once; the library's own waits have no jitter and end at four seconds.
-        .reconnect_delay_callback(|attempts| {
+        .reconnect_delay_callback(move |attempts| {
+            if !begun.swap(true, Ordering::Relaxed) {
+                return Duration::ZERO;
+            }
             let failures = u32::try_from(attempts).unwrap_or(u32::MAX);
             Duration::from_millis(backoff::delay_ms(failures, backoff::random()))
         })
