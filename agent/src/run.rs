@@ -43,6 +43,9 @@ pub enum RunError {
     /// The first event could not be written.
     #[error("{0}")]
     FirstEvent(String),
+    /// Something that runs as long as the agent does not run any more.
+    #[error("a part of the agent ended: {0}")]
+    PartEnded(String),
 }
 
 /// Runs the agent until `shutdown` is done; then says so in a last event, and gives it a moment to be sent.
@@ -97,16 +100,16 @@ pub async fn run(settings: Settings, shutdown: impl Future<Output = ()>) -> Resu
     tokio::select! {
         () = shutdown => {}
         // Neither ends by itself: a panic is a failure of the whole agent.
-        Some(ended) = tasks.join_next() => return Err(RunError::FirstEvent(format!("a part of the agent ended: {ended:?}"))),
-        ended = &mut uplink => return Err(RunError::FirstEvent(format!("the uplink ended: {ended:?}"))),
+        Some(ended) = tasks.join_next() => return Err(RunError::PartEnded(format!("{ended:?}"))),
+        ended = &mut uplink => return Err(RunError::PartEnded(format!("the uplink: {ended:?}"))),
     }
     tracing::info!("stopping");
     tasks.shutdown().await;
     if let Err(error) = journal.write(lifecycle::stopped(started, now())).await {
         tracing::error!(%error, "the last event was not written");
     }
-    drop(journal);
-    writer.await.ok();
+    // What it has confirmed is on the disk.
+    writer.abort();
     flush(&spool, &health).await;
     uplink.abort();
     uplink.await.ok();

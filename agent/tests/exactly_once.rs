@@ -4,6 +4,9 @@
 //! Needs nats-server 2.12 or newer: `EMOTE_TEST_NATS_SERVER` names it, else it is looked for in `PATH`.
 
 #[cfg(test)]
+#[path = "exactly_once/proxy.rs"]
+mod proxy;
+#[cfg(test)]
 #[path = "exactly_once/stack.rs"]
 mod stack;
 
@@ -58,6 +61,24 @@ async fn events_wait_while_the_server_is_away() {
         stack.start_server().await;
     }
     assert_eq!(confirmed.len() as u64, n, "the agent confirms without a server");
+    stack.check(&confirmed).await;
+}
+
+#[tokio::test]
+async fn answers_lost_on_the_way_double_nothing() {
+    let mut stack = Stack::start().await;
+    let proxy = stack.put_proxy_between(12).await;
+    let (mut confirmed, mut n) = (Vec::new(), 0);
+    stack.start_agent().await;
+    while proxy.cuts() < 12 {
+        n += 7;
+        confirmed.extend(stack.emit_all(n - 6..=n).await);
+        until("an answer is lost, or everything is stored", || async {
+            proxy.cuts() >= 12 || stack.waiting().await == Some(0)
+        })
+        .await;
+    }
+    assert_eq!(confirmed.len() as u64, n);
     stack.check(&confirmed).await;
 }
 

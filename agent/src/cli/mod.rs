@@ -30,7 +30,7 @@ Logs go to standard error; EMOTE_LOG chooses what (error, warn, info, debug).";
 
 /// Tells Emote what happens on this machine.
 #[derive(Debug, Parser)]
-#[command(name = "emote-agent", version, about, after_help = AFTER_HELP, arg_required_else_help = true)]
+#[command(name = "emote-agent", version, after_help = AFTER_HELP, arg_required_else_help = true)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,

@@ -13,6 +13,7 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 pub use client::{CallError, call};
@@ -51,12 +52,14 @@ impl Server {
     /// Runs until it is dropped.
     pub(crate) async fn run(self, listener: UnixListener) {
         let places = Arc::new(Semaphore::new(MAX_CLIENTS));
+        let mut clients = JoinSet::new();
         loop {
             let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+            while clients.try_join_next().is_some() {}
             match listener.accept().await {
                 Ok((stream, _)) => {
                     let server = self.clone();
-                    tokio::spawn(async move {
+                    clients.spawn(async move {
                         server.serve(stream).await;
                         drop(place);
                     });

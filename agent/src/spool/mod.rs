@@ -21,26 +21,23 @@ mod aside;
 mod gap;
 mod quota;
 mod record;
+mod tables;
 
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use emote_proto::Time;
-use redb::{Builder, Database, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use redb::{Database, ReadableDatabase, ReadableTable, WriteTransaction};
+use serde::{Deserialize, Serialize};
 
 pub use gap::{Gap, GapReason};
 pub use record::{Class, Damage, Record};
 
 use crate::uplink::Saved;
+use tables::{DAMAGED, RECORDS, SNAPSHOTS, append, items, open_database, set_state, state, state_in};
 
-const RECORDS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("records");
-const SNAPSHOTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("snapshots");
-const STATE: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("state");
-const DAMAGED: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("damaged");
 const KEEP_DAMAGED: u64 = 16;
-const CACHE_BYTES: usize = 512 * 1024;
 const FILE: &str = "spool.redb";
 
 /// Why the spool could not do what was asked.
@@ -354,70 +351,6 @@ impl Spool {
         *lock(&self.totals) = totals;
         Ok(())
     }
-}
-
-/// `None` when the file is there and not readable as a database.
-fn open_database(path: &Path) -> Result<Option<Database>, SpoolError> {
-    use redb::{DatabaseError, StorageError};
-    let corrupt = |kind| matches!(kind, std::io::ErrorKind::InvalidData | std::io::ErrorKind::UnexpectedEof);
-    let db = match Builder::new().set_cache_size(CACHE_BYTES).create(path) {
-        Ok(db) => db,
-        Err(DatabaseError::DatabaseAlreadyOpen) => return Err(SpoolError::AlreadyRunning(path.to_owned())),
-        Err(DatabaseError::Storage(StorageError::Io(error))) if !corrupt(error.kind()) => {
-            return Err(SpoolError::Folder { path: path.to_owned(), error });
-        }
-        Err(_) => return Ok(None),
-    };
-    let tables = || -> Result<(), SpoolError> {
-        let txn = db.begin_write()?;
-        txn.open_table(RECORDS)?;
-        txn.open_table(SNAPSHOTS)?;
-        txn.open_table(STATE)?;
-        txn.open_table(DAMAGED)?;
-        Ok(txn.commit()?)
-    };
-    Ok(tables().is_ok().then_some(db))
-}
-
-fn append(txn: &WriteTransaction, records: &[Record]) -> Result<(), SpoolError> {
-    if records.is_empty() {
-        return Ok(());
-    }
-    let (mut table, mut state) = (txn.open_table(RECORDS)?, txn.open_table(STATE)?);
-    let stored = state.get("next")?.and_then(|value| value.value().try_into().ok()).map(u64::from_le_bytes);
-    let mut next = stored.unwrap_or(1);
-    for record in records {
-        table.insert(next, record.encode().as_slice())?;
-        next += 1;
-    }
-    state.insert("next", next.to_le_bytes().as_slice())?;
-    Ok(())
-}
-
-fn items(records: &impl ReadableTable<u64, &'static [u8]>) -> Result<Vec<quota::Item>, SpoolError> {
-    let mut items = Vec::new();
-    for item in records.iter()? {
-        let (key, value) = item?;
-        let (class, time) = record::peek(value.value());
-        items.push(quota::Item { sequence: key.value(), class, bytes: value.value().len() as u64, time });
-    }
-    Ok(items)
-}
-
-fn state<T: DeserializeOwned>(db: &Database, key: &str) -> Result<Option<T>, SpoolError> {
-    let table = db.begin_read()?.open_table(STATE)?;
-    Ok(table.get(key)?.and_then(|value| postcard::from_bytes(value.value()).ok()))
-}
-
-fn state_in<T: DeserializeOwned>(txn: &WriteTransaction, key: &str) -> Result<Option<T>, SpoolError> {
-    let table = txn.open_table(STATE)?;
-    Ok(table.get(key)?.and_then(|value| postcard::from_bytes(value.value()).ok()))
-}
-
-fn set_state<T: Serialize>(txn: &WriteTransaction, key: &str, value: &T) -> Result<(), SpoolError> {
-    let bytes = postcard::to_stdvec(value).map_err(|error| SpoolError::Storage(error.to_string()))?;
-    txn.open_table(STATE)?.insert(key, bytes.as_slice())?;
-    Ok(())
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -14,6 +14,8 @@ use tempfile::TempDir;
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, interval, timeout};
 
+use crate::proxy::Proxy;
+
 const DEADLINE: Duration = Duration::from_secs(60);
 
 /// Waits for `condition`, and says what for when it does not come.
@@ -28,6 +30,8 @@ pub(crate) async fn until<F: Future<Output = bool>>(what: &str, mut condition: i
 pub(crate) struct Stack {
     dir: TempDir,
     port: u16,
+    /// Where the agent connects to.
+    agent_port: u16,
     server: Option<Child>,
     agent: Option<Child>,
 }
@@ -35,7 +39,7 @@ pub(crate) struct Stack {
 impl Stack {
     pub(crate) async fn start() -> Self {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let mut stack = Self { dir: TempDir::new().unwrap(), port, server: None, agent: None };
+        let mut stack = Self { dir: TempDir::new().unwrap(), port, agent_port: port, server: None, agent: None };
         stack.start_server().await;
         let config = stream::Config {
             name: "EVENTS".into(),
@@ -60,13 +64,21 @@ impl Stack {
         .await;
     }
 
+    /// The agent is to connect to a proxy that loses so many answers.
+    pub(crate) async fn put_proxy_between(&mut self, cuts: usize) -> Proxy {
+        let proxy = Proxy::start(self.port, cuts).await;
+        self.agent_port = proxy.port;
+        proxy
+    }
+
     pub(crate) async fn kill_server(&mut self) {
         self.server.take().unwrap().kill().await.unwrap();
     }
 
     pub(crate) async fn start_agent(&mut self) {
+        let server = format!("nats://127.0.0.1:{}", self.agent_port);
         let mut command = Command::new(env!("CARGO_BIN_EXE_emote-agent"));
-        command.args(["run", "--serial", "T1", "--server", &self.url(), "--state-dir"]).arg(self.state());
+        command.args(["run", "--serial", "T1", "--server", &server, "--state-dir"]).arg(self.state());
         self.agent = Some(quiet(command).spawn().unwrap());
         let socket = self.socket();
         until("the agent answers", || async { call(&socket, &Ask::Status {}).await.is_ok() }).await;
