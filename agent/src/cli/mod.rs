@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use tracing::Level;
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -97,7 +97,13 @@ pub fn start(cli: Cli) -> Result<(), Failure> {
 /// Logs to standard error, as `EMOTE_LOG` says.
 pub fn begin_log() {
     let chosen = std::env::var("EMOTE_LOG").ok().and_then(|text| text.parse::<Targets>().ok());
-    let usual = || Targets::new().with_default(Level::WARN).with_target("emote_agent", Level::INFO);
+    // What the library says of the connection, the uplink says too.
+    let usual = || {
+        Targets::new()
+            .with_default(Level::WARN)
+            .with_target("emote_agent", Level::INFO)
+            .with_target("async_nats", LevelFilter::OFF)
+    };
     let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
     tracing_subscriber::registry().with(lines).with(chosen.unwrap_or_else(usual)).init();
 }

@@ -8,8 +8,8 @@
 //! | `records` | u64, from 1, never used twice, without gaps as written | [`Record::encode`] |
 //! | `snapshots` | name of a source | what it saw last; see [`crate::sources`] |
 //! | `state` | `next` | u64 little endian: the next key of `records` |
-//! | | `uplink` | postcard of [`Saved`] |
-//! | | `run` | postcard of [`RunState`] |
+//! | | `uplink` | a version byte and postcard of [`Saved`] |
+//! | | `run` | a version byte and postcard of [`RunState`] |
 //! | `damaged` | u64, as it was in `records` | bytes that were no record, the newest 16 |
 //!
 //! One transaction, one fsync: an event is written together with the snapshot that it is the difference to, and taken

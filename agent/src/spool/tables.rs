@@ -13,6 +13,7 @@ pub(super) const RECORDS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new
 pub(super) const SNAPSHOTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("snapshots");
 const STATE: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("state");
 pub(super) const DAMAGED: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("damaged");
+const STATE_VERSION: u8 = 1;
 const CACHE_BYTES: usize = 512 * 1024;
 
 /// `None` when the file is there and not readable as a database.
@@ -65,16 +66,22 @@ pub(super) fn items(records: &impl ReadableTable<u64, &'static [u8]>) -> Result<
 
 pub(super) fn state<T: DeserializeOwned>(db: &Database, key: &str) -> Result<Option<T>, SpoolError> {
     let table = db.begin_read()?.open_table(STATE)?;
-    Ok(table.get(key)?.and_then(|value| postcard::from_bytes(value.value()).ok()))
+    Ok(table.get(key)?.and_then(|value| read_state(value.value())))
 }
 
 pub(super) fn state_in<T: DeserializeOwned>(txn: &WriteTransaction, key: &str) -> Result<Option<T>, SpoolError> {
     let table = txn.open_table(STATE)?;
-    Ok(table.get(key)?.and_then(|value| postcard::from_bytes(value.value()).ok()))
+    Ok(table.get(key)?.and_then(|value| read_state(value.value())))
+}
+
+fn read_state<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
+    let (version, rest) = bytes.split_first()?;
+    if *version == STATE_VERSION { postcard::from_bytes(rest).ok() } else { None }
 }
 
 pub(super) fn set_state<T: Serialize>(txn: &WriteTransaction, key: &str, value: &T) -> Result<(), SpoolError> {
-    let bytes = postcard::to_stdvec(value).map_err(|error| SpoolError::Storage(error.to_string()))?;
+    let bytes =
+        postcard::to_extend(value, vec![STATE_VERSION]).map_err(|error| SpoolError::Storage(error.to_string()))?;
     txn.open_table(STATE)?.insert(key, bytes.as_slice())?;
     Ok(())
 }
