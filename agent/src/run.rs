@@ -78,9 +78,10 @@ pub async fn run(settings: Settings, shutdown: impl Future<Output = ()>) -> Resu
     }
 
     let mut tasks = JoinSet::new();
-    let (shared, beat) = ((Arc::clone(&identity), journal.clone(), Arc::clone(&health)), settings.heartbeat);
-    tasks.spawn(Watcher::new(&settings, &spool, alive(&previous), shared.0, shared.1, shared.2)?.run());
-    tasks.spawn(heartbeats(journal.clone(), Arc::clone(&spool), started, beat));
+    let watcher =
+        Watcher::new(&settings, &spool, alive(&previous), Arc::clone(&identity), journal.clone(), Arc::clone(&health))?;
+    tasks.spawn(watcher.run());
+    tasks.spawn(heartbeats(journal.clone(), Arc::clone(&spool), started, settings.heartbeat));
     let server = socket::Server {
         identity: Arc::clone(&identity),
         spool: Arc::clone(&spool),

@@ -38,6 +38,7 @@ use crate::uplink::Saved;
 use tables::{DAMAGED, RECORDS, SNAPSHOTS, append, items, open_database, set_state, state, state_in};
 
 const KEEP_DAMAGED: u64 = 16;
+const SHRINK_ABOVE: u64 = 4 << 20;
 const FILE: &str = "spool.redb";
 
 /// Why the spool could not do what was asked.
@@ -155,6 +156,7 @@ impl Spool {
             spool.report(Gap::corrupt_file(now))?;
         }
         spool.recount()?;
+        spool.shrink()?;
         Ok(Opened { spool, previous })
     }
 
@@ -291,6 +293,18 @@ impl Spool {
             *slot = None;
         }
         result
+    }
+
+    /// redb gives no space back by itself: after a long time offline the file would stay large.
+    fn shrink(&self) -> Result<(), SpoolError> {
+        let size = std::fs::metadata(&self.path).map_or(0, |file| file.len());
+        if size > SHRINK_ABOVE
+            && self.totals().bytes < size / 4
+            && let Some(db) = lock(&self.db).as_mut()
+        {
+            db.compact()?;
+        }
+        Ok(())
     }
 
     fn make_room(&self, txn: &WriteTransaction, incoming: u64) -> Result<(), SpoolError> {

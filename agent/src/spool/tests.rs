@@ -65,6 +65,20 @@ fn sequences_go_on_when_the_spool_was_empty_in_between() {
 }
 
 #[test]
+fn a_file_that_was_full_once_is_small_again_after_a_restart() {
+    let dir = TempDir::new().unwrap();
+    let size = || std::fs::metadata(dir.path().join(FILE)).unwrap().len();
+    let spool = open(&dir, 64 << 20).spool;
+    write(&spool, (1..=100).map(|n| record(Class::Lifecycle, n, 80_000)).collect());
+    spool.settle(&[1..=99], &Saved::default()).unwrap();
+    let full = size();
+    drop(spool);
+    let spool = open(&dir, 64 << 20).spool;
+    assert!(size() < full / 4, "{full} {}", size());
+    assert_eq!(all(&spool).len(), 1);
+}
+
+#[test]
 fn ranges_are_bounded_by_count_and_bytes_but_never_empty() {
     let dir = TempDir::new().unwrap();
     let spool = open(&dir, 1 << 20).spool;
