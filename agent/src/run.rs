@@ -67,7 +67,7 @@ pub async fn run(settings: Settings, shutdown: impl Future<Output = ()>) -> Resu
 
     let (sender, written) = watch::channel(0);
     let (journal, writer) = Journal::new(Arc::clone(&spool), Arc::clone(&identity), sender);
-    let writer = tokio::spawn(writer.run());
+    let mut writer = tokio::spawn(writer.run());
     let health = Arc::new(Health::default());
     health.begin(status(&settings, serial.as_str(), started));
     let first = journal.write(lifecycle::started(&previous, started)).await;
@@ -100,8 +100,9 @@ pub async fn run(settings: Settings, shutdown: impl Future<Output = ()>) -> Resu
 
     tokio::select! {
         () = shutdown => {}
-        // Neither ends by itself: a panic is a failure of the whole agent.
+        // None ends by itself: a panic is a failure of the whole agent.
         Some(ended) = tasks.join_next() => return Err(RunError::PartEnded(format!("{ended:?}"))),
+        ended = &mut writer => return Err(RunError::PartEnded(format!("the journal: {ended:?}"))),
         ended = &mut uplink => return Err(RunError::PartEnded(format!("the uplink: {ended:?}"))),
     }
     tracing::info!("stopping");
