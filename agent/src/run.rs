@@ -1,5 +1,6 @@
 //! `emote-agent run`: puts the parts together, and takes them apart when told to stop.
 
+use std::collections::BTreeMap;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -70,6 +71,12 @@ pub async fn run(settings: Settings, shutdown: impl Future<Output = ()>) -> Resu
     let mut writer = tokio::spawn(writer.run());
     let health = Arc::new(Health::default());
     health.begin(status(&settings, serial.as_str(), started));
+    let observed = observed(&previous);
+    for name in settings.sources.keys() {
+        if let Some(at) = observed.get(*name).copied().and_then(Time::from_millis) {
+            health.observed(name, at, None);
+        }
+    }
     let first = journal.write(lifecycle::started(&previous, started)).await;
     first.map_err(|error| RunError::FirstEvent(error.to_string()))?;
     tracing::info!(version = lifecycle::VERSION, %serial, servers = settings.server_names(), "running");
@@ -79,9 +86,9 @@ pub async fn run(settings: Settings, shutdown: impl Future<Output = ()>) -> Resu
 
     let mut tasks = JoinSet::new();
     let watcher =
-        Watcher::new(&settings, &spool, alive(&previous), Arc::clone(&identity), journal.clone(), Arc::clone(&health))?;
+        Watcher::new(&settings, &spool, &observed, Arc::clone(&identity), journal.clone(), Arc::clone(&health))?;
     tasks.spawn(watcher.run());
-    tasks.spawn(heartbeats(journal.clone(), Arc::clone(&spool), started, settings.heartbeat));
+    tasks.spawn(heartbeats(journal.clone(), Arc::clone(&spool), Arc::clone(&health), started, settings.heartbeat));
     let server = socket::Server {
         identity: Arc::clone(&identity),
         spool: Arc::clone(&spool),
@@ -107,7 +114,7 @@ pub async fn run(settings: Settings, shutdown: impl Future<Output = ()>) -> Resu
     }
     tracing::info!("stopping");
     tasks.shutdown().await;
-    if let Err(error) = journal.write(lifecycle::stopped(started, now())).await {
+    if let Err(error) = journal.write(lifecycle::stopped(started, now(), health.observed_times())).await {
         tracing::error!(%error, "the last event was not written");
     }
     // What it has confirmed is on the disk.
@@ -140,10 +147,10 @@ fn gap_teller(identity: Arc<Identity>) -> TellGap {
     })
 }
 
-async fn heartbeats(journal: Journal, spool: Arc<Spool>, started: Time, interval: Duration) {
+async fn heartbeats(journal: Journal, spool: Arc<Spool>, health: Arc<Health>, started: Time, interval: Duration) {
     loop {
         tokio::time::sleep(interval).await;
-        let entry = lifecycle::heartbeat(started, now(), spool.totals());
+        let entry = lifecycle::heartbeat(started, now(), spool.totals(), health.observed_times());
         if let Err(error) = journal.write(entry).await {
             tracing::warn!(%error, "heartbeat");
         }
@@ -159,10 +166,10 @@ async fn flush(spool: &Spool, health: &Health) {
     }
 }
 
-fn alive(previous: &Previous) -> Option<Time> {
+fn observed(previous: &Previous) -> BTreeMap<String, i64> {
     match previous {
-        Previous::Clean(run) | Previous::Crashed(run) => Time::from_millis(run.alive),
-        Previous::First | Previous::Lost => None,
+        Previous::Clean(run) | Previous::Crashed(run) => run.observed.clone(),
+        Previous::First | Previous::Lost => BTreeMap::new(),
     }
 }
 

@@ -23,6 +23,7 @@ mod quota;
 mod record;
 mod tables;
 
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -88,6 +89,8 @@ pub struct RunState {
     pub clean: bool,
     /// Milliseconds since 1970 of the last commit that renewed it.
     pub alive: i64,
+    /// When each source is known to have looked last, in the same unit; it may have looked again since.
+    pub observed: BTreeMap<String, i64>,
 }
 
 /// What is written at once.

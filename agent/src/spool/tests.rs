@@ -36,7 +36,7 @@ fn what_was_committed_is_there_after_opening_again() {
     let dir = TempDir::new().unwrap();
     let Opened { spool, previous } = open(&dir, 1 << 20);
     assert_eq!(previous, Previous::First);
-    let run = RunState { version: "1".into(), clean: false, alive: 5 };
+    let run = RunState { version: "1".into(), clean: false, alive: 5, observed: BTreeMap::new() };
     let records: Vec<_> = (1..4).map(|n| record(Class::Lifecycle, n, 10)).collect();
     let snapshots = vec![("disk".to_owned(), vec![1, 2])];
     spool.commit(&Commit { records: records.clone(), snapshots, run: Some(run.clone()) }).unwrap();
