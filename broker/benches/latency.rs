@@ -3,7 +3,6 @@
 //!
 //! `cargo bench -p emote-broker --bench latency [-- SECONDS]`
 #![expect(clippy::unwrap_used, reason = "a measurement that cannot go on must stop")]
-#![expect(clippy::disallowed_methods, reason = "the clock is what is being measured")]
 #![allow(missing_docs, clippy::allow_attributes, reason = "a program")]
 
 use std::{
