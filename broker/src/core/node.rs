@@ -40,8 +40,11 @@ pub struct Node {
     pub first_seen: Time,
 }
 
-/// Most fields a source may claim, or the asset record may hold; more are refused, so that a record stays small.
-pub(crate) const MAX_FIELDS: usize = 64;
+/// A record stays small: this many fields of the asset record and of each source, this many sources, values of this many
+/// bytes of JSON. What goes beyond is not taken into the record; the event that said it keeps it.
+const MAX_FIELDS: usize = 64;
+const MAX_SOURCES: usize = 16;
+const MAX_VALUE: usize = 1024;
 
 impl Node {
     /// A node just heard of.
@@ -60,7 +63,17 @@ impl Node {
     /// Notes that `source` claims `field` to be `value` since `at`. Older news than what the source said last is not
     /// taken; the same value keeps its date.
     pub fn claim(&mut self, source: &str, field: &str, value: Value, at: Time) {
-        put(self.sources.entry(source.to_owned()).or_default(), field, value, at);
+        if self.sources.contains_key(source) || self.sources.len() < MAX_SOURCES {
+            put(self.sources.entry(source.to_owned()).or_default(), field, value, at);
+        }
+    }
+
+    /// Notes that `source` spoke of it at `at`.
+    pub fn see(&mut self, source: &str, at: Time) {
+        if self.last_seen.contains_key(source) || self.last_seen.len() < MAX_SOURCES {
+            let seen = self.last_seen.entry(source.to_owned()).or_insert(at);
+            *seen = (*seen).max(at);
+        }
     }
 
     /// Sets a field of the asset record; null clears it.
@@ -92,8 +105,7 @@ impl Node {
             self.set_asset(&field, claim.value, claim.since);
         }
         for (source, at) in other.last_seen {
-            let seen = self.last_seen.entry(source).or_insert(at);
-            *seen = (*seen).max(at);
+            self.see(&source, at);
         }
         self.first_seen = self.first_seen.min(other.first_seen);
         self.udid = self.udid.take().or(other.udid);
@@ -124,7 +136,10 @@ impl Node {
 }
 
 fn put(fields: &mut BTreeMap<String, Claim>, field: &str, value: Value, at: Time) {
-    let room = fields.len() < MAX_FIELDS;
+    let room = fields.len() < MAX_FIELDS && field.len() <= MAX_VALUE;
+    if !is_small(&value) {
+        return;
+    }
     match fields.get_mut(field) {
         Some(claim) if claim.since > at || claim.value == value => {}
         Some(claim) => *claim = Claim { value, since: at },
@@ -132,6 +147,14 @@ fn put(fields: &mut BTreeMap<String, Claim>, field: &str, value: Value, at: Time
             fields.insert(field.to_owned(), Claim { value, since: at });
         }
         None => {}
+    }
+}
+
+fn is_small(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => true,
+        Value::String(text) => text.len() <= MAX_VALUE,
+        Value::Array(_) | Value::Object(_) => value.to_string().len() <= MAX_VALUE,
     }
 }
 
@@ -192,5 +215,12 @@ mod tests {
             node.set_asset(&format!("f{n}"), json!(n), at(1));
         }
         assert_eq!(node.asset.len(), MAX_FIELDS);
+        node.set_asset("f1", json!("x".repeat(MAX_VALUE + 1)), at(2));
+        assert_eq!(node.asset["f1"].value, 1, "a value too large is not taken");
+        for n in 0..1000 {
+            node.claim(&format!("s{n}"), "name", json!("x"), at(1));
+            node.see(&format!("s{n}"), at(1));
+        }
+        assert_eq!((node.sources.len(), node.last_seen.len()), (MAX_SOURCES, MAX_SOURCES));
     }
 }
