@@ -24,6 +24,8 @@ use super::{
 use crate::scenario::http_client;
 
 const READY_WITHIN: Duration = Duration::from_secs(30);
+/// An answer that takes longer than this is asked for again.
+const PROBE: Duration = Duration::from_secs(1);
 const STOP_WITHIN: Duration = Duration::from_secs(20);
 /// The agent's exit code for wrong settings: having no serial number is one.
 const AGENT_SETTINGS: i32 = 2;
@@ -64,7 +66,7 @@ impl Broker {
         let url = format!("{}/in/", self.webhooks);
         wait_for("emote dev", READY_WITHIN, async || {
             self.check()?;
-            Ok(client.get(&url).send().await.ok().map(drop))
+            Ok(client.get(&url).timeout(PROBE).send().await.ok().map(drop))
         })
         .await?;
         wait_for("the broker's answers", READY_WITHIN, async || {

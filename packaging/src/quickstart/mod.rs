@@ -29,7 +29,7 @@ use observe::Observer;
 use place::{Place, Stage};
 use programs::{Program, Programs};
 use stay::Stop;
-use tell::{ERROR, tell};
+use tell::{ERROR, show, tell};
 
 pub use guard::GUARD_COMMAND;
 
@@ -118,13 +118,21 @@ pub async fn run(options: Options) -> anyhow::Result<bool> {
     };
     let ended = ended.unwrap_or_else(|| running.verdict.context("stopped before everything was played"));
     running.stop(&mut stop).await;
-    let logs = place.logs();
-    match &ended {
-        Ok(true) => place.leave(),
-        Ok(false) => tell(&format!("What the programs said: {}", place.keep(&logs))),
-        Err(_) => tell(&format!("See also {}", place.keep(&logs))),
+    match ended {
+        Ok(true) => {
+            place.leave();
+            Ok(true)
+        }
+        Ok(false) => {
+            tell(&format!("What the programs said is in {}", place.keep()));
+            Ok(false)
+        }
+        Err(error) if !place.has_logs() => {
+            place.leave();
+            Err(error)
+        }
+        Err(error) => Err(anyhow::anyhow!("{error:#}\nWhat the programs said is in {}", place.keep())),
     }
-    ended
 }
 
 async fn too_late(once: bool) {
@@ -159,12 +167,12 @@ impl Running {
         let mut observer = Observer { programs, broker, stage, began, steps: &steps };
         let (seen, outcomes) = observer.watch(&expectations).await?;
         let account = account::account(&steps, &expectations, &outcomes, &seen);
-        anstream::println!("\n{account}");
+        show(&format!("\n{account}"));
         let verdict = outcomes.iter().all(Outcome::is_met);
         self.verdict = Some(verdict);
         if !options.once {
             let last = steps.last().and_then(|step| seen.numbers.get(&step.event?)).copied().unwrap_or(1);
-            anstream::println!("{}", stay::look_around(programs, stage, broker, agent, last));
+            show(&stay::look_around(programs, stage, broker, agent, last));
             return Err(stay::show_what_comes(stage, broker, agent).await);
         }
         Ok(verdict)

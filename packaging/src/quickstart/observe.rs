@@ -13,7 +13,7 @@ use crate::{
     standins::{commands, messages},
 };
 
-const WITHIN: Duration = Duration::from_secs(40);
+const WITHIN: Duration = Duration::from_secs(20);
 /// How long nothing more may come once everything is there.
 const QUIET: Duration = Duration::from_millis(750);
 

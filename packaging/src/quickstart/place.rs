@@ -66,18 +66,18 @@ impl Place {
         &self.dir
     }
 
-    /// Where the programs' output is.
-    pub(super) fn logs(&self) -> PathBuf {
-        logs(&self.dir)
+    /// Whether any program said anything.
+    pub(super) fn has_logs(&self) -> bool {
+        std::fs::read_dir(logs(&self.dir)).is_ok_and(|mut files| files.next().is_some())
     }
 
-    /// Keeps the folder, even if it is temporary, because of what is in `path`.
-    pub(super) fn keep(self, path: &Path) -> String {
+    /// Keeps the folder, even if it is temporary, and says where the programs' output is.
+    pub(super) fn keep(self) -> String {
         if let Some(temporary) = self.temporary {
             // The path is the same as before.
             drop(temporary.keep());
         }
-        path.display().to_string()
+        logs(&self.dir).display().to_string()
     }
 
     /// Removes the folder if it is temporary.

@@ -11,7 +11,7 @@ use super::{
     children::{Agent, Broker},
     place::Stage,
     programs::{Program, Programs},
-    tell::{BOLD, DIM},
+    tell::{self, BOLD, DIM},
 };
 use crate::standins::{Command, Request, StandIn, commands, messages};
 
@@ -109,7 +109,7 @@ async fn show(stand_in: &StandIn, lines: impl Fn(&[Request]) -> Vec<String>) -> 
         let requests = stand_in.more_than(shown).await;
         for line in lines(&requests[shown..]) {
             let line: String = line.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-            anstream::println!("  {line}");
+            tell::show(&format!("  {line}"));
         }
         shown = requests.len();
     }

@@ -1,6 +1,6 @@
 //! How the quickstart speaks while it works, and how it waits: aloud, once that takes longer than people like.
 
-use std::time::Duration;
+use std::{io::Write, time::Duration};
 
 use anstyle::{AnsiColor, Style};
 use tokio::time::Instant;
@@ -14,9 +14,14 @@ const EVERY: Duration = Duration::from_millis(100);
 const ALOUD_AFTER: Duration = Duration::from_secs(2);
 const ALOUD_EVERY: Duration = Duration::from_secs(5);
 
-/// One line of progress, on standard error.
+/// One line of progress, on standard error. That nobody reads it any more is no reason to stop.
 pub(super) fn tell(line: &str) {
-    anstream::eprintln!("{DIM}·{DIM:#} {line}");
+    writeln!(anstream::stderr(), "{DIM}·{DIM:#} {line}").ok();
+}
+
+/// What was asked for, on standard output, in the same way.
+pub(super) fn show(text: &str) {
+    writeln!(anstream::stdout(), "{text}").ok();
 }
 
 /// Asks `look` again and again until it gives something.

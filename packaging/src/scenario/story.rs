@@ -268,3 +268,67 @@ fn describe(mac: &Mac) -> String {
     let more = if short.len() < mac.serial.len() { "…" } else { "" };
     format!("{} {short}{more}", mac.name)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        scenario::{Observed, Secrets, verify},
+        standins::{Reply, Request, StandIn, Vendor},
+    };
+
+    /// Takes what is signed rightly; the same body becomes the same event.
+    struct Ingest(Secrets);
+
+    impl Vendor for Ingest {
+        fn answer(&self, request: &Request, _: &[Request]) -> Reply {
+            let secrets = &self.0;
+            let proven = match request.path.as_str() {
+                "/in/nanomdm" => {
+                    let signature = nanomdm::signature(&secrets.nanomdm_webhook_key, &request.body);
+                    request.header(nanomdm::SIGNATURE_HEADER) == Some(&signature)
+                }
+                "/in/okta" => request.header("authorization") == Some(&secrets.okta_hook_secret),
+                "/in/assets" => request.header("authorization") == Some(&format!("Bearer {}", secrets.assets_token)),
+                _ => false,
+            };
+            let id = EventId::derived(&[&String::from_utf8_lossy(&request.body)]);
+            if proven { (200, json!({"events": [id]}).to_string()) } else { (401, String::new()) }
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_played_and_what_is_expected_fit() {
+        let secrets = Secrets {
+            nanomdm_webhook_key: "k".into(),
+            okta_hook_secret: "o".into(),
+            assets_token: "a".into(),
+            nanomdm_api_key: "m".into(),
+        };
+        let ingest = StandIn::start(Ingest(secrets.clone())).await.unwrap();
+        let webhooks = Webhooks::new(ingest.url(), secrets).unwrap();
+        let story = Story::new("C02XL0GTJGH5", "run1", "2026-03-04T05:06:07.891Z".parse().unwrap());
+        let steps = story.play(&webhooks, async || Ok(EventId::derived(&["emitted"]))).await.unwrap();
+        let expectations = story.expectations(&steps);
+
+        let answers: Vec<_> = steps.iter().map(|step| step.sent.clone()).collect();
+        let outcomes = verify(&expectations, &Observed { answers, ..Observed::default() });
+        let met: Vec<&str> = expectations
+            .iter()
+            .zip(&outcomes)
+            .filter(|(_, outcome)| outcome.is_met())
+            .map(|(expectation, _)| expectation.what.as_str())
+            .collect();
+        assert_eq!(met, ["refused: 401", "no trace of it", "not locked: grace-air, which is another's"]);
+
+        let all: Vec<&str> = expectations.iter().map(|expectation| expectation.what.as_str()).collect();
+        let times = |what: &str| all.iter().filter(|text| text.starts_with(what)).count();
+        assert_eq!((times("stored once"), times("asset record: enrolled, at 05:06:07")), (11, 3));
+        assert_eq!((times("named"), times("locked: ada"), times("told in Slack")), (3, 2, 1));
+        assert_eq!(all[all.len() - 3..], ["10 jobs, no other", "10 result events, no other", "6 calls, no other"]);
+        let bodies: Vec<_> = ingest.requests().into_iter().map(|request| request.body).collect();
+        assert_eq!(bodies.len(), 13);
+        assert_eq!(bodies[4], bodies[5], "the enrolment again, byte for byte");
+        assert_eq!(bodies[11], bodies[12], "the vendor's retry");
+    }
+}
