@@ -1,2 +1,18 @@
-//! The agent binary.
-fn main() {}
+//! The `emote-agent` program: see `emote-agent --help`.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use emote_agent::cli::{self, Cli};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    cli::begin_log();
+    match cli::start(cli) {
+        Ok(()) => cli::Exit::Ok.into(),
+        Err((exit, error)) => {
+            eprintln!("emote-agent: {error:#}");
+            exit.into()
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! The command line: one file a subcommand.
+
+mod emit;
+mod run;
+mod status;
+
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use tracing::Level;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::fmt;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+use crate::settings::Raw;
+use crate::socket::{self, Answer, Ask, CallError};
+
+const AFTER_HELP: &str = "\
+Exit codes:
+  0  done
+  1  failure
+  2  wrong usage, settings or event: trying again will not help
+  3  the agent is not running (emit, status)
+  4  another agent is already running on this state folder (run)
+
+Logs go to standard error; EMOTE_LOG chooses what (error, warn, info, debug).";
+
+/// Tells Emote what happens on this machine.
+#[derive(Debug, Parser)]
+#[command(name = "emote-agent", version, after_help = AFTER_HELP, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Run(Box<run::RunArgs>),
+    Emit(emit::EmitArgs),
+    Status(status::StatusArgs),
+}
+
+/// Where the running agent is found.
+#[derive(Debug, Clone, Args)]
+struct Place {
+    /// TOML file with settings; flags and EMOTE_AGENT_ variables go before it
+    #[arg(long, value_name = "FILE", env = "EMOTE_AGENT_CONFIG")]
+    config: Option<PathBuf>,
+    /// Folder of spool and socket [default: /var/db/io.emote.agent on macOS, else /var/lib/emote-agent]
+    #[arg(long, value_name = "DIR", env = "EMOTE_AGENT_STATE_DIR")]
+    state_dir: Option<PathBuf>,
+    /// The local socket [default: agent.sock in the state folder]
+    #[arg(long, value_name = "PATH", env = "EMOTE_AGENT_SOCKET")]
+    socket: Option<PathBuf>,
+}
+
+/// How the program ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// Done.
+    Ok = 0,
+    /// It may work another time.
+    Failure = 1,
+    /// It never will, as it was asked.
+    Usage = 2,
+    /// No agent answers.
+    NotRunning = 3,
+    /// Another agent holds the state folder.
+    AlreadyRunning = 4,
+}
+
+/// An end that is not [`Exit::Ok`], and why.
+pub type Failure = (Exit, anyhow::Error);
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        ExitCode::from(exit as u8)
+    }
+}
+
+/// Does what the command line says.
+pub fn start(cli: Cli) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| (Exit::Failure, error.into()))?;
+    runtime.block_on(async {
+        match cli.command {
+            Command::Run(arguments) => run::run(*arguments).await,
+            Command::Emit(arguments) => emit::run(arguments).await,
+            Command::Status(arguments) => status::run(arguments).await,
+        }
+    })
+}
+
+/// Logs to standard error, as `EMOTE_LOG` says.
+pub fn begin_log() {
+    let chosen = std::env::var("EMOTE_LOG").ok().and_then(|text| text.parse::<Targets>().ok());
+    // What the library says of the connection, the uplink says too.
+    let usual = || {
+        Targets::new()
+            .with_default(Level::WARN)
+            .with_target("emote_agent", Level::INFO)
+            .with_target("async_nats", LevelFilter::OFF)
+    };
+    let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
+    tracing_subscriber::registry().with(lines).with(chosen.unwrap_or_else(usual)).init();
+}
+
+/// To standard output; a reader that has seen enough is no failure.
+fn print(text: &str) -> Result<(), Failure> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err((Exit::Failure, error.into())),
+        _ => Ok(()),
+    }
+}
+
+impl Place {
+    /// Flags over the file.
+    fn raw(&self) -> Result<Raw, Failure> {
+        let file = match &self.config {
+            Some(path) => Raw::from_file(path).map_err(|error| (Exit::Usage, error.into()))?,
+            None => Raw::default(),
+        };
+        let flags = Raw { state_dir: self.state_dir.clone(), socket: self.socket.clone(), ..Raw::default() };
+        Ok(flags.over(file))
+    }
+
+    /// Asks the running agent.
+    async fn call(&self, ask: &Ask) -> Result<Answer, Failure> {
+        let answer = socket::call(&self.raw()?.socket_path(), ask).await;
+        match answer {
+            Ok(Answer::Refused(problem)) => Err((Exit::Usage, anyhow::anyhow!(problem))),
+            Ok(Answer::Failed(problem)) => Err((Exit::Failure, anyhow::anyhow!(problem))),
+            Ok(answer) => Ok(answer),
+            Err(error @ CallError::NotRunning(_)) => Err((Exit::NotRunning, error.into())),
+            Err(error) => Err((Exit::Failure, error.into())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+}

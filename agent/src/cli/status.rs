@@ -1,0 +1,141 @@
+//! `emote-agent status`.
+
+use std::fmt::Write;
+
+use clap::{Args, ValueEnum};
+use emote_proto::Time;
+
+use super::{Exit, Failure, Place};
+use crate::health::Status;
+use crate::socket::{Answer, Ask};
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Output {
+    Table,
+    Json,
+}
+
+/// Show how the running agent is doing
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  emote-agent status\n  emote-agent status -o json | jq .uplink.connected")]
+pub(super) struct StatusArgs {
+    #[command(flatten)]
+    place: Place,
+    /// How to print it
+    #[arg(long, short, value_enum, default_value_t = Output::Table)]
+    output: Output,
+}
+
+pub(super) async fn run(arguments: StatusArgs) -> Result<(), Failure> {
+    let status = match arguments.place.call(&Ask::Status {}).await? {
+        Answer::Status(status) => *status,
+        other => return Err((Exit::Failure, anyhow::anyhow!("not an answer to status: {other:?}"))),
+    };
+    let text = match arguments.output {
+        Output::Table => table(&status, jiff::Timestamp::now().into()),
+        Output::Json => serde_json::to_string_pretty(&status).map_err(|e| (Exit::Failure, e.into()))? + "\n",
+    };
+    super::print(&text)
+}
+
+fn table(status: &Status, now: Time) -> String {
+    let uplink = &status.uplink;
+    let when = |time: Option<Time>| time.map_or_else(|| "never".into(), |time| ago(time, now));
+    let mut rows = vec![
+        (
+            "agent",
+            format!(
+                "{}, serial {}, pid {}, up {}",
+                status.version,
+                status.serial,
+                status.pid,
+                since(status.started, now)
+            ),
+        ),
+        ("server", uplink.servers.join(", ")),
+        (
+            "connected",
+            match &uplink.server {
+                Some(server) if uplink.connected => format!("yes, to {server}"),
+                _ => "no".into(),
+            },
+        ),
+        (
+            "last stored",
+            match uplink.last_sequence {
+                Some(sequence) => format!("{}, stream sequence {sequence}", when(uplink.last_ack)),
+                None => when(uplink.last_ack),
+            },
+        ),
+        (
+            "waiting",
+            match status.spool.oldest {
+                Some(oldest) => format!(
+                    "{} events, {} of {} bytes, oldest {}",
+                    status.spool.count,
+                    status.spool.bytes,
+                    status.spool.quota,
+                    ago(oldest, now)
+                ),
+                None => "nothing".into(),
+            },
+        ),
+    ];
+    if let Some(error) = &uplink.last_error {
+        rows.push(("trouble", error.clone()));
+    }
+    let mut text = String::new();
+    for (key, value) in rows {
+        // Writing to a string cannot fail.
+        writeln!(text, "{key:<12}{value}").ok();
+    }
+    for (name, source) in &status.sources {
+        let error = source.error.as_ref().map(|error| format!(", now failing: {error}")).unwrap_or_default();
+        writeln!(text, "{:<12}{name}: looked {}{error}", "source", when(source.observed)).ok();
+    }
+    text
+}
+
+fn since(time: Option<Time>, now: Time) -> String {
+    let seconds = time.map_or(0, |time| now.millis_since(time).max(0) / 1000);
+    match seconds {
+        0..=119 => format!("{seconds} s"),
+        120..=7_199 => format!("{} min", seconds / 60),
+        7_200..=172_799 => format!("{} h", seconds / 3_600),
+        _ => format!("{} d", seconds / 86_400),
+    }
+}
+
+fn ago(time: Time, now: Time) -> String {
+    format!("{} ago", since(Some(time), now))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::health::{SourceStatus, SpoolStatus, UplinkStatus};
+
+    #[test]
+    fn the_table_says_what_matters() {
+        let at = |millis| Time::from_millis(millis);
+        let mut status = Status {
+            version: "1.0".into(),
+            pid: 7,
+            serial: "C02".into(),
+            started: at(0),
+            uplink: UplinkStatus { servers: vec!["tls://a:4222".into()], ..UplinkStatus::default() },
+            spool: SpoolStatus { count: 2, bytes: 600, quota: 1000, oldest: at(60_000) },
+            ..Status::default()
+        };
+        status.sources.insert("disk".into(), SourceStatus { observed: at(3_600_000), error: None });
+        let expected = "\
+agent       1.0, serial C02, pid 7, up 60 min
+server      tls://a:4222
+connected   no
+last stored never
+waiting     2 events, 600 of 1000 bytes, oldest 59 min ago
+source      disk: looked 10 s ago
+";
+        assert_eq!(table(&status, at(3_610_000).unwrap()), expected);
+    }
+}

@@ -1,0 +1,132 @@
+//! What the agent knows of its own state, for `emote-agent status`. Nothing decides by it.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use emote_proto::Time;
+use serde::{Deserialize, Serialize};
+
+use crate::spool::{SpoolError, Totals};
+
+/// A full disk is tried again after this.
+const DISK_PAUSE: Duration = Duration::from_secs(5);
+
+/// What `emote-agent status -o json` prints.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Status {
+    /// The agent's version.
+    pub version: String,
+    /// Its process.
+    pub pid: u32,
+    /// The serial number it speaks under.
+    pub serial: String,
+    /// When it was started.
+    pub started: Option<Time>,
+    /// The connection.
+    pub uplink: UplinkStatus,
+    /// What waits.
+    pub spool: SpoolStatus,
+    /// By name.
+    pub sources: BTreeMap<String, SourceStatus>,
+}
+
+/// The connection to NATS.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct UplinkStatus {
+    /// Whether it stands.
+    pub connected: bool,
+    /// Where the agent connects to.
+    pub servers: Vec<String>,
+    /// Name and version of the server at the other end.
+    pub server: Option<String>,
+    /// When the stream last took events.
+    pub last_ack: Option<Time>,
+    /// The sequence in the stream of the last of them, when known.
+    pub last_sequence: Option<u64>,
+    /// What went wrong since then.
+    pub last_error: Option<String>,
+}
+
+/// Events that the stream has not confirmed.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct SpoolStatus {
+    /// How many.
+    pub count: u64,
+    /// How large.
+    pub bytes: u64,
+    /// How large they may get.
+    pub quota: u64,
+    /// When the oldest happened.
+    pub oldest: Option<Time>,
+}
+
+/// One source.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct SourceStatus {
+    /// When it last looked.
+    pub observed: Option<Time>,
+    /// Why it could not, the last time.
+    pub error: Option<String>,
+}
+
+/// The shared record that [`Status`] is a copy of.
+#[derive(Debug, Default)]
+pub struct Health(Mutex<Status>);
+
+impl Health {
+    /// A copy, with `totals` filled in.
+    pub fn status(&self, totals: Totals) -> Status {
+        let mut status = self.lock().clone();
+        status.spool.count = totals.count;
+        status.spool.bytes = totals.bytes;
+        status.spool.oldest = totals.oldest.and_then(Time::from_millis);
+        status
+    }
+
+    /// What is known from the start.
+    pub(crate) fn begin(&self, status: Status) {
+        *self.lock() = status;
+    }
+
+    pub(crate) fn set_connected(&self, connected: bool, server: Option<String>) {
+        let mut status = self.lock();
+        status.uplink.connected = connected;
+        status.uplink.server = server;
+    }
+
+    pub(crate) fn connected(&self) -> bool {
+        self.lock().uplink.connected
+    }
+
+    pub(crate) fn set_error(&self, error: Option<String>) {
+        self.lock().uplink.last_error = error;
+    }
+
+    pub(crate) fn acknowledged(&self, at: Time, sequence: u64) {
+        let mut status = self.lock();
+        status.uplink.last_ack = Some(at);
+        status.uplink.last_sequence = Some(sequence).filter(|sequence| *sequence != crate::uplink::UNKNOWN);
+        status.uplink.last_error = None;
+    }
+
+    pub(crate) fn observed(&self, source: &str, at: Time, error: Option<String>) {
+        let mut status = self.lock();
+        let entry = status.sources.entry(source.to_owned()).or_default();
+        if error.is_none() {
+            entry.observed = Some(at);
+        }
+        entry.error = error;
+    }
+
+    /// Says that the spool's disk failed, and gives it time.
+    pub(crate) async fn disk_failed(&self, error: &SpoolError) {
+        tracing::error!(%error, "spool");
+        self.set_error(Some(error.to_string()));
+        tokio::time::sleep(DISK_PAUSE).await;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Status> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,25 @@
+//! The agent: sources → differ → spool → uplink.
+//!
+//! It executes nothing that comes from the network and opens no port. Logic is pure and takes time as an argument; the
+//! modules that touch the system ([`platform`], `sources::*::observe`, [`spool`], `uplink::{connect, publish}`,
+//! [`socket`]) are thin around it.
+
+pub mod cli;
+pub mod emit;
+pub mod health;
+pub mod identity;
+mod journal;
+mod lifecycle;
+pub mod platform;
+mod run;
+pub mod serial;
+pub mod settings;
+pub mod socket;
+pub mod sources;
+pub mod spool;
+pub mod uplink;
+pub mod vocabulary;
+mod watch;
+
+pub use lifecycle::VERSION;
+pub use run::{RunError, run};

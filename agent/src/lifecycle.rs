@@ -1,0 +1,89 @@
+//! The agent's own life as events: started, upgraded, heartbeat, stopped. Pure: what is written, not when.
+
+use emote_proto::Time;
+use serde_json::json;
+
+use crate::identity::Describe;
+use crate::journal::Entry;
+use crate::spool::{Class, Previous, RunState, Totals};
+use crate::vocabulary::Kind;
+
+/// This agent's version.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// What is written first.
+pub(crate) fn started(previous: &Previous, now: Time) -> Entry {
+    let (word, run) = match previous {
+        Previous::First => ("first", None),
+        Previous::Clean(run) => ("clean", Some(run)),
+        Previous::Crashed(run) => ("crashed", Some(run)),
+        Previous::Lost => ("lost", None),
+    };
+    let mut info = json!({"version": VERSION, "previous": word});
+    if let Some(alive) = run.and_then(|run| Time::from_millis(run.alive)) {
+        info["alive"] = alive.to_string().into();
+    }
+    let mut entry = Entry::event(Kind::AgentStarted.draft(info));
+    if let Some(from) = run.map(|run| run.version.as_str()).filter(|from| *from != VERSION) {
+        let upgraded = Kind::AgentUpgraded.draft(json!({"from": from, "to": VERSION}));
+        entry.drafts.push((upgraded, Class::Lifecycle, Describe::Whole));
+    }
+    entry.run = Some(state(false, now));
+    entry
+}
+
+/// What is written from time to time.
+pub(crate) fn heartbeat(started: Time, now: Time, totals: Totals) -> Entry {
+    let info = json!({"version": VERSION, "uptime_seconds": seconds(started, now), "spooled": totals.count});
+    Entry {
+        drafts: vec![(Kind::AgentHeartbeat.draft(info), Class::Heartbeat, Describe::Serial)],
+        run: Some(state(false, now)),
+        ..Entry::default()
+    }
+}
+
+/// What is written last.
+pub(crate) fn stopped(started: Time, now: Time) -> Entry {
+    let info = json!({"version": VERSION, "uptime_seconds": seconds(started, now)});
+    Entry { run: Some(state(true, now)), ..Entry::event(Kind::AgentStopped.draft(info)) }
+}
+
+fn state(clean: bool, now: Time) -> RunState {
+    RunState { version: VERSION.into(), clean, alive: now.as_millis() }
+}
+
+fn seconds(started: Time, now: Time) -> i64 {
+    now.millis_since(started).max(0) / 1000
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(previous: &Previous, events: &[(Kind, serde_json::Value)]) {
+        let entry = started(previous, Time::from_millis(5_000).unwrap());
+        let written: Vec<_> = entry.drafts.into_iter().map(|(draft, ..)| draft).collect();
+        let expected: Vec<_> = events.iter().map(|(kind, info)| kind.draft(info.clone())).collect();
+        assert_eq!(written, expected);
+        assert_eq!(entry.run, Some(RunState { version: VERSION.into(), clean: false, alive: 5_000 }));
+    }
+
+    #[test]
+    fn a_start_says_how_the_last_run_ended() {
+        let run = |version: &str| RunState { version: version.into(), clean: true, alive: 1_000 };
+        let info = |previous: &str| json!({"version": VERSION, "previous": previous});
+        let mut alive = info("crashed");
+        alive["alive"] = "1970-01-01T00:00:01.000Z".into();
+        check(&Previous::First, &[(Kind::AgentStarted, info("first"))]);
+        check(&Previous::Lost, &[(Kind::AgentStarted, info("lost"))]);
+        check(&Previous::Crashed(run(VERSION)), &[(Kind::AgentStarted, alive.clone())]);
+        alive["previous"] = "clean".into();
+        let upgraded = json!({"from": "0.0.1", "to": VERSION});
+        check(&Previous::Clean(run("0.0.1")), &[(Kind::AgentStarted, alive), (Kind::AgentUpgraded, upgraded)]);
+    }
+
+    #[test]
+    fn a_clock_set_back_gives_no_negative_uptime() {
+        assert_eq!(seconds(Time::from_millis(9_000).unwrap(), Time::from_millis(1_000).unwrap()), 0);
+    }
+}

@@ -1,0 +1,137 @@
+//! Host name, and the addresses of each interface: no loopback and no link-local ones, which say nothing of the network.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use emote_proto::Draft;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use sysinfo::{Networks, System};
+
+use super::{ObserveError, Source};
+use crate::vocabulary::Kind;
+
+type Addresses = BTreeMap<String, BTreeSet<IpAddr>>;
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Snapshot {
+    hostname: String,
+    interfaces: Addresses,
+}
+
+pub(crate) struct Network;
+
+impl Source for Network {
+    const NAME: &'static str = "network";
+    const VERSION: u8 = 1;
+    type Snapshot = Snapshot;
+
+    fn observe(&mut self, _old: Option<&Snapshot>) -> Result<Snapshot, ObserveError> {
+        let mut interfaces = Addresses::new();
+        for (name, interface) in &Networks::new_with_refreshed_list()? {
+            let addresses = interface.ip_networks().iter().map(|network| network.addr).filter(says_something);
+            let addresses: BTreeSet<IpAddr> = addresses.collect();
+            if !addresses.is_empty() {
+                interfaces.insert(name.to_string_lossy().into_owned(), addresses);
+            }
+        }
+        Ok(Snapshot { hostname: System::host_name()?, interfaces })
+    }
+
+    fn diff(old: &Snapshot, new: &Snapshot) -> Vec<Draft> {
+        let mut info = Map::new();
+        if old.hostname != new.hostname {
+            info.insert("hostname".into(), json!({"from": old.hostname, "to": new.hostname}));
+        }
+        for (key, minuend, subtrahend) in
+            [("added", &new.interfaces, &old.interfaces), ("removed", &old.interfaces, &new.interfaces)]
+        {
+            let rest = without(minuend, subtrahend);
+            if !rest.is_empty() {
+                info.insert(key.into(), json!(rest));
+            }
+        }
+        if info.is_empty() { Vec::new() } else { vec![Kind::NetworkChanged.draft(Value::Object(info))] }
+    }
+
+    fn inventory(snapshot: &Snapshot) -> Value {
+        json!(snapshot)
+    }
+}
+
+fn says_something(address: &IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => !v4.is_loopback() && !v4.is_link_local() && !v4.is_unspecified(),
+        IpAddr::V6(v6) => !v6.is_loopback() && !v6.is_unicast_link_local() && !v6.is_unspecified(),
+    }
+}
+
+fn without(minuend: &Addresses, subtrahend: &Addresses) -> Addresses {
+    let mut rest = Addresses::new();
+    for (name, addresses) in minuend {
+        let gone: BTreeSet<IpAddr> = match subtrahend.get(name) {
+            Some(others) => addresses.difference(others).copied().collect(),
+            None => addresses.clone(),
+        };
+        if !gone.is_empty() {
+            rest.insert(name.clone(), gone);
+        }
+    }
+    rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn any_snapshot() -> impl Strategy<Value = Snapshot> {
+        let addresses = prop::collection::btree_set((0_u8..6).prop_map(|n| IpAddr::from([10, 0, 0, n])), 1..4);
+        ("[ab]{1,2}", prop::collection::btree_map("en[0-3]", addresses, 0..4))
+            .prop_map(|(hostname, interfaces)| Snapshot { hostname, interfaces })
+    }
+
+    fn replay(mut snapshot: Snapshot, drafts: &[Draft]) -> Snapshot {
+        for info in drafts.iter().filter_map(|draft| draft.info.as_ref()) {
+            if let Some(name) = info.pointer("/hostname/to") {
+                snapshot.hostname = serde_json::from_value(name.clone()).unwrap();
+            }
+            let part = |key: &str| info.get(key).map(|part| serde_json::from_value::<Addresses>(part.clone()).unwrap());
+            for (name, addresses) in part("added").unwrap_or_default() {
+                snapshot.interfaces.entry(name).or_default().extend(addresses);
+            }
+            for (name, addresses) in part("removed").unwrap_or_default() {
+                let left = snapshot.interfaces.get_mut(&name).unwrap();
+                left.retain(|address| !addresses.contains(address));
+                if left.is_empty() {
+                    snapshot.interfaces.remove(&name);
+                }
+            }
+        }
+        snapshot
+    }
+
+    proptest! {
+        #[test]
+        fn replaying_the_events_over_the_old_snapshot_gives_the_new(old in any_snapshot(), new in any_snapshot()) {
+            let drafts = Network::diff(&old, &new);
+            prop_assert_eq!(drafts.is_empty(), old == new);
+            prop_assert_eq!(replay(old, &drafts), new);
+        }
+    }
+
+    #[test]
+    fn addresses_of_every_machine_are_left_out() {
+        for (address, kept) in [
+            ("127.0.0.1", false),
+            ("169.254.3.4", false),
+            ("::1", false),
+            ("fe80::1", false),
+            ("192.168.1.20", true),
+            ("2001:db8::1", true),
+            ("fd00::1", true),
+        ] {
+            assert_eq!(says_something(&address.parse().unwrap()), kept, "{address}");
+        }
+    }
+}

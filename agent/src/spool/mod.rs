@@ -1,0 +1,361 @@
+//! The spool: events wait here, durably and in order, until the stream has them.
+//!
+//! # Format of `spool.redb`
+//! A redb 4 database (its exclusive lock is what keeps a second agent away) with four tables:
+//!
+//! | table | key | value |
+//! |---|---|---|
+//! | `records` | u64, from 1, never used twice, without gaps as written | [`Record::encode`] |
+//! | `snapshots` | name of a source | what it saw last; see [`crate::sources`] |
+//! | `state` | `next` | u64 little endian: the next key of `records` |
+//! | | `uplink` | a version byte and postcard of [`Saved`] |
+//! | | `run` | a version byte and postcard of [`RunState`] |
+//! | `damaged` | u64, as it was in `records` | bytes that were no record, the newest 16 |
+//!
+//! One transaction, one fsync: an event is written together with the snapshot that it is the difference to, and taken
+//! off together with the uplink's new expectation. A file that redb cannot read is set aside as
+//! `spool-<milliseconds>.corrupt` (the newest two are kept) and a new one begun; the loss is told by an `agent.gap`.
+//! Nothing here knows what an event means, or sends one.
+
+mod aside;
+mod gap;
+mod quota;
+mod record;
+mod tables;
+
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use emote_proto::Time;
+use redb::{Database, ReadableDatabase, ReadableTable, WriteTransaction};
+use serde::{Deserialize, Serialize};
+
+pub use gap::{Gap, GapReason};
+pub use record::{Class, Damage, Record};
+
+use crate::uplink::Saved;
+use tables::{DAMAGED, RECORDS, SNAPSHOTS, append, items, open_database, set_state, state, state_in};
+
+const KEEP_DAMAGED: u64 = 16;
+const FILE: &str = "spool.redb";
+
+/// Why the spool could not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum SpoolError {
+    /// The lock is taken.
+    #[error("another agent is already running on {0}")]
+    AlreadyRunning(PathBuf),
+    /// The folder cannot be used.
+    #[error("{path}: {error}")]
+    Folder {
+        /// The folder or file.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// redb failed: a full or broken disk. The next call opens the file anew.
+    #[error("the spool cannot be read or written: {0}")]
+    Storage(String),
+}
+
+impl<E: Into<redb::Error>> From<E> for SpoolError {
+    fn from(error: E) -> Self {
+        Self::Storage(error.into().to_string())
+    }
+}
+
+/// What is known of how the last run of the agent ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Previous {
+    /// There was none.
+    First,
+    /// It was told to stop, and did.
+    Clean(RunState),
+    /// It was killed, or the power went.
+    Crashed(RunState),
+    /// Its spool was unreadable.
+    Lost,
+}
+
+/// What a run leaves for the next one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunState {
+    /// The version that ran.
+    pub version: String,
+    /// Whether it stopped as it should.
+    pub clean: bool,
+    /// Milliseconds since 1970 of the last commit that renewed it.
+    pub alive: i64,
+}
+
+/// What is written at once.
+#[derive(Debug, Default)]
+pub struct Commit {
+    /// Events, in order.
+    pub records: Vec<Record>,
+    /// Name and bytes of each snapshot that changed.
+    pub snapshots: Vec<(String, Vec<u8>)>,
+    /// The new run state, if it changed.
+    pub run: Option<RunState>,
+}
+
+/// How much waits.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Totals {
+    /// Events.
+    pub count: u64,
+    /// Their size as stored.
+    pub bytes: u64,
+    /// Milliseconds since 1970 of the oldest.
+    pub oldest: Option<i64>,
+}
+
+/// What [`Spool::open`] found.
+pub struct Opened {
+    /// The spool.
+    pub spool: Spool,
+    /// How the last run ended.
+    pub previous: Previous,
+}
+
+/// Makes the event that tells of a loss.
+pub type TellGap = Box<dyn Fn(&Gap) -> Option<Record> + Send + Sync>;
+
+/// The open spool. Calls block for as long as the disk takes.
+pub struct Spool {
+    path: PathBuf,
+    db: Mutex<Option<Database>>,
+    quota: u64,
+    tell_gap: TellGap,
+    totals: Mutex<Totals>,
+}
+
+impl Spool {
+    /// Opens or begins the spool in `dir`, which must exist. `tell_gap` makes the event that tells of a loss.
+    pub fn open(dir: &Path, quota: u64, now: Time, tell_gap: TellGap) -> Result<Opened, SpoolError> {
+        let path = dir.join(FILE);
+        let mut lost = aside::unreported(dir);
+        let db = match open_database(&path)? {
+            Some(db) => db,
+            None => {
+                lost = aside::set_aside(&path, now).map(Some)?;
+                open_database(&path)?.ok_or_else(|| SpoolError::Storage("a new file is unreadable".into()))?
+            }
+        };
+        let spool = Self { path, db: Mutex::new(Some(db)), quota, tell_gap, totals: Mutex::default() };
+        let run: Option<RunState> = spool.with(|db| state(db, "run"))?;
+        let previous = match (run, &lost) {
+            (Some(run), _) if run.clean => Previous::Clean(run),
+            (Some(run), _) => Previous::Crashed(run),
+            (None, Some(_)) => Previous::Lost,
+            (None, None) => Previous::First,
+        };
+        if previous == Previous::Lost {
+            spool.report(Gap::corrupt_file(now))?;
+        }
+        spool.recount()?;
+        Ok(Opened { spool, previous })
+    }
+
+    /// Writes events, snapshots and run state in one transaction; when it returns, they are on the disk.
+    pub fn commit(&self, commit: &Commit) -> Result<(), SpoolError> {
+        let incoming: u64 = commit.records.iter().map(|record| record.json.len() as u64 + 128).sum();
+        let over = self.totals().bytes + incoming > self.quota;
+        self.with(|db| {
+            let txn = db.begin_write()?;
+            if over {
+                self.make_room(&txn, incoming)?;
+            }
+            append(&txn, &commit.records)?;
+            {
+                let mut snapshots = txn.open_table(SNAPSHOTS)?;
+                for (name, bytes) in &commit.snapshots {
+                    snapshots.insert(name.as_str(), bytes.as_slice())?;
+                }
+            }
+            if let Some(run) = &commit.run {
+                set_state(&txn, "run", run)?;
+            }
+            Ok(txn.commit()?)
+        })?;
+        if over {
+            return self.recount();
+        }
+        self.count_in(&commit.records);
+        Ok(())
+    }
+
+    /// The first events behind `after`, at most `max_count` and, but for the first, `max_bytes`: first and last key.
+    pub fn next_range(
+        &self,
+        after: u64,
+        max_count: usize,
+        max_bytes: usize,
+    ) -> Result<Option<RangeInclusive<u64>>, SpoolError> {
+        self.with(|db| {
+            let records = db.begin_read()?.open_table(RECORDS)?;
+            let mut range: Option<RangeInclusive<u64>> = None;
+            let mut bytes = 0;
+            for item in records.range(after + 1..)?.take(max_count) {
+                let (key, value) = item?;
+                bytes += value.value().len();
+                match &range {
+                    Some(_) if bytes > max_bytes => break,
+                    Some(begun) => range = Some(*begun.start()..=key.value()),
+                    None => range = Some(key.value()..=key.value()),
+                }
+            }
+            Ok(range)
+        })
+    }
+
+    /// The events of `range`. Damaged records are set aside and told by an `agent.gap`.
+    pub fn read(&self, range: &RangeInclusive<u64>) -> Result<Vec<(u64, Record)>, SpoolError> {
+        let mut damaged = Vec::new();
+        let records = self.with(|db| {
+            let table = db.begin_read()?.open_table(RECORDS)?;
+            let mut records = Vec::new();
+            for item in table.range(range.clone())? {
+                let (key, value) = item?;
+                match Record::decode(value.value()) {
+                    Ok(record) => records.push((key.value(), record)),
+                    Err(damage) => damaged.push((key.value(), damage)),
+                }
+            }
+            Ok(records)
+        })?;
+        if !damaged.is_empty() {
+            self.set_records_aside(&damaged)?;
+        }
+        Ok(records)
+    }
+
+    /// Takes off what the stream has, and keeps what the uplink must know after a crash; one transaction.
+    pub fn settle(&self, taken: &[RangeInclusive<u64>], saved: &Saved) -> Result<(), SpoolError> {
+        let (mut count, mut bytes) = (0, 0);
+        let oldest = self.with(|db| {
+            let txn = db.begin_write()?;
+            let mut records = txn.open_table(RECORDS)?;
+            for range in taken {
+                records.retain_in(range.clone(), |_, value| {
+                    (count, bytes) = (count + 1, bytes + value.len() as u64);
+                    false
+                })?;
+            }
+            let oldest = records.first()?.and_then(|(_, value)| record::peek(value.value()).1);
+            drop(records);
+            set_state(&txn, "uplink", saved)?;
+            txn.commit()?;
+            Ok(oldest)
+        })?;
+        let mut totals = lock(&self.totals);
+        *totals =
+            Totals { count: totals.count.saturating_sub(count), bytes: totals.bytes.saturating_sub(bytes), oldest };
+        Ok(())
+    }
+
+    /// Writes the event that tells of `gap`.
+    pub fn report(&self, gap: Gap) -> Result<(), SpoolError> {
+        let records: Vec<Record> = (self.tell_gap)(&gap).into_iter().collect();
+        self.commit(&Commit { records, ..Commit::default() })
+    }
+
+    /// What the uplink kept.
+    pub fn saved(&self) -> Result<Saved, SpoolError> {
+        Ok(self.with(|db| state(db, "uplink"))?.unwrap_or_default())
+    }
+
+    /// The last snapshot of the source `name`.
+    pub fn snapshot(&self, name: &str) -> Result<Option<Vec<u8>>, SpoolError> {
+        self.with(|db| {
+            let snapshots = db.begin_read()?.open_table(SNAPSHOTS)?;
+            Ok(snapshots.get(name)?.map(|value| value.value().to_vec()))
+        })
+    }
+
+    /// How much waits.
+    pub fn totals(&self) -> Totals {
+        *lock(&self.totals)
+    }
+
+    /// Runs `work` on the open database. After a failed disk redb refuses everything: the file is opened anew.
+    fn with<T>(&self, work: impl FnOnce(&Database) -> Result<T, SpoolError>) -> Result<T, SpoolError> {
+        let mut slot = lock(&self.db);
+        if slot.is_none() {
+            *slot = open_database(&self.path)?;
+        }
+        let db = slot.as_ref().ok_or_else(|| SpoolError::Storage("the file is corrupt".into()))?;
+        let result = work(db);
+        if matches!(result, Err(SpoolError::Storage(_))) {
+            *slot = None;
+        }
+        result
+    }
+
+    fn make_room(&self, txn: &WriteTransaction, incoming: u64) -> Result<(), SpoolError> {
+        let items = items(&txn.open_table(RECORDS)?)?;
+        let flight = state_in::<Saved>(txn, "uplink")?.and_then(|saved| saved.in_flight());
+        let victims = quota::victims(self.quota, incoming, &items, flight.as_ref());
+        let mut records = txn.open_table(RECORDS)?;
+        for victim in &victims {
+            records.remove(victim.sequence)?;
+        }
+        drop(records);
+        match Gap::quota(&victims).and_then(|gap| (self.tell_gap)(&gap)) {
+            Some(record) => append(txn, &[record]),
+            None => Ok(()),
+        }
+    }
+
+    fn set_records_aside(&self, found: &[(u64, Damage)]) -> Result<(), SpoolError> {
+        let gap = Gap::damaged(found);
+        self.with(|db| {
+            let txn = db.begin_write()?;
+            {
+                let (mut records, mut damaged) = (txn.open_table(RECORDS)?, txn.open_table(DAMAGED)?);
+                for (key, _) in found {
+                    if let Some(bytes) = records.remove(key)? {
+                        damaged.insert(key, bytes.value())?;
+                    }
+                }
+                while redb::ReadableTableMetadata::len(&damaged)? > KEEP_DAMAGED {
+                    damaged.pop_first()?;
+                }
+            }
+            append(&txn, (self.tell_gap)(&gap).as_slice())?;
+            Ok(txn.commit()?)
+        })?;
+        self.recount()
+    }
+
+    fn count_in(&self, records: &[Record]) {
+        let mut totals = lock(&self.totals);
+        for record in records {
+            totals.count += 1;
+            totals.bytes += record.encode().len() as u64;
+            totals.oldest = totals.oldest.or(Some(record.time.as_millis()));
+        }
+    }
+
+    fn recount(&self) -> Result<(), SpoolError> {
+        let totals = self.with(|db| {
+            let mut totals = Totals::default();
+            for item in items(&db.begin_read()?.open_table(RECORDS)?)? {
+                totals.count += 1;
+                totals.bytes += item.bytes;
+                totals.oldest = totals.oldest.or(item.time);
+            }
+            Ok(totals)
+        })?;
+        *lock(&self.totals) = totals;
+        Ok(())
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,132 @@
+//! Sends one flight over the connection: a plain message when it is one event, else one atomic batch (ADR-50).
+
+use std::time::Duration;
+
+use async_nats::{Client, HeaderMap, Message, Request, RequestErrorKind};
+use emote_proto::{EventId, Time, header};
+use tokio::sync::watch;
+
+use super::reply::{self, Reply};
+use crate::serial::Serial;
+use crate::spool::Record;
+
+/// An answer takes longer than this only when it is lost.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A connection to publish over.
+pub(super) struct Publisher {
+    pub(super) client: Client,
+    /// Whether the connection stands.
+    pub(super) link: watch::Receiver<bool>,
+    pub(super) serial: Serial,
+}
+
+/// Why there is no answer.
+enum Silence {
+    /// Nobody got the message.
+    Nobody,
+    TooLarge,
+    /// Somebody may have got it.
+    Lost(String),
+}
+
+impl Publisher {
+    /// Sends `records` behind `expectation`. All are of one serial number and in order.
+    pub(super) async fn send(&mut self, mut records: Vec<(u64, Record)>, expectation: u64) -> Reply {
+        let Some(last) = records.pop() else { return Reply::Refused("nothing to send".into()) };
+        let count = records.len() + 1;
+        let batch = match batch_id() {
+            Some(batch) => batch,
+            None => return Reply::Refused("no random bytes for a batch id".into()),
+        };
+        for (place, record) in (1..).zip(records) {
+            let mut headers = headers(&record);
+            headers.insert(header::BATCH_ID, batch.as_str());
+            headers.insert(header::BATCH_SEQUENCE, place.to_string());
+            if place == 1 {
+                self.expect(&mut headers, expectation);
+                match self.request(record.1, headers).await {
+                    Ok(answer) => match reply::to_first(&answer.payload) {
+                        Ok(()) => continue,
+                        Err(reply) => return reply,
+                    },
+                    // Without its last message a batch is never stored.
+                    Err(Silence::TooLarge) => return Reply::TooLarge,
+                    Err(Silence::Nobody) => return nobody(),
+                    Err(Silence::Lost(why)) => return Reply::Refused(why),
+                }
+            }
+            if let Err(error) = self.client.publish_with_headers(record.1.subject, headers, record.1.json.into()).await
+            {
+                return match error.kind() {
+                    async_nats::PublishErrorKind::MaxPayloadExceeded => Reply::TooLarge,
+                    _ => Reply::Refused(error.to_string()),
+                };
+            }
+        }
+        let mut headers = headers(&last);
+        if count == 1 {
+            self.expect(&mut headers, expectation);
+        } else {
+            headers.insert(header::BATCH_ID, batch.as_str());
+            headers.insert(header::BATCH_SEQUENCE, count.to_string());
+            headers.insert(header::BATCH_COMMIT, "1");
+        }
+        match self.request(last.1, headers).await {
+            Ok(answer) => reply::to_commit(&answer.payload),
+            Err(Silence::TooLarge) => Reply::TooLarge,
+            Err(Silence::Nobody) => nobody(),
+            Err(Silence::Lost(why)) => Reply::Unknown(why),
+        }
+    }
+
+    /// Until the connection is lost.
+    pub(super) async fn lost(&mut self) {
+        lost(&mut self.link).await;
+    }
+
+    fn expect(&self, headers: &mut HeaderMap, expectation: u64) {
+        headers.insert(header::EXPECTED_LAST_SUBJECT_SEQUENCE, expectation.to_string());
+        headers.insert(header::EXPECTED_LAST_SUBJECT_SEQUENCE_SUBJECT, self.serial.all_subjects());
+    }
+
+    async fn request(&mut self, record: Record, headers: HeaderMap) -> Result<Message, Silence> {
+        let request = Request::new().headers(headers).payload(record.json.into()).timeout(Some(TIMEOUT));
+        let answer = self.client.send_request(record.subject, request);
+        tokio::select! {
+            answer = answer => answer.map_err(|error| match error.kind() {
+                RequestErrorKind::NoResponders => Silence::Nobody,
+                RequestErrorKind::MaxPayloadExceeded => Silence::TooLarge,
+                _ => Silence::Lost(error.to_string()),
+            }),
+            () = lost(&mut self.link) => Err(Silence::Lost("the connection was lost".into())),
+        }
+    }
+}
+
+async fn lost(link: &mut watch::Receiver<bool>) {
+    while *link.borrow_and_update() {
+        if link.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+fn nobody() -> Reply {
+    Reply::Refused("no stream takes these events: is EVENTS there?".into())
+}
+
+fn headers((sequence, record): &(u64, Record)) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert(header::MSG_ID, record.id.to_string());
+    headers.insert(header::SPOOL_SEQUENCE, sequence.to_string());
+    headers
+}
+
+/// A new one for each try: an abandoned batch of the same id may still be open on the server.
+fn batch_id() -> Option<String> {
+    let mut random = [0; 10];
+    getrandom::fill(&mut random).ok()?;
+    let now = Time::from(jiff::Timestamp::now());
+    Some(EventId::fresh(u64::try_from(now.as_millis()).unwrap_or(0), &random).to_string())
+}

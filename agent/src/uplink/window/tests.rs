@@ -1,0 +1,229 @@
+//! The table of the module's documentation, then a simulated stream that loses, repeats and forgets.
+
+use super::*;
+use proptest::prelude::*;
+
+const NOW: i64 = 1_000_000;
+
+/// A window with `1..=3` tried at `NOW` and expectation 10.
+fn tried() -> Window {
+    let mut window = Window::restore(Saved { servers: "a".into(), expectation: 10, flight: None });
+    assert_eq!(window.next(NOW), Step::Choose(MAX_MESSAGES));
+    window.begin(&(1..=3), NOW);
+    assert_eq!(window.next(NOW), Step::Try { range: 1..=3, expectation: 10 });
+    window
+}
+
+fn in_doubt() -> Window {
+    let mut window = tried();
+    assert_eq!(window.reply(&Reply::Unknown("lost".into()), NOW, 0), Verdict::Open);
+    assert!(matches!(window.next(NOW), Step::Wait(_)));
+    window
+}
+
+fn check(mut window: Window, reply: &Reply, later: i64, verdict: &Verdict, expectation: u64) {
+    assert_eq!(&window.reply(reply, NOW + later, 0), verdict, "{reply:?}");
+    match window.next(NOW + later) {
+        Step::Try { expectation: tried, .. } => assert_eq!(tried, expectation, "{reply:?}"),
+        _ => assert_eq!(window.saved().expectation, expectation, "{reply:?}"),
+    }
+}
+
+#[test]
+fn answers_mean_what_the_table_says() {
+    let (open, whole) = (Verdict::Open, Verdict::Stored(1..=3));
+    let wrong = |last| Reply::WrongLast { last };
+    check(tried(), &Reply::Stored { sequence: 13 }, 0, &whole, 13);
+    check(tried(), &wrong(20), 0, &open, 20);
+    check(tried(), &wrong(4), 0, &open, 4);
+    check(tried(), &Reply::StoredFirst { sequence: 11 }, 0, &Verdict::Stored(1..=1), 11);
+    check(in_doubt(), &Reply::Stored { sequence: 13 }, 5_000, &whole, 13);
+    check(in_doubt(), &wrong(20), 5_000, &open, 20);
+    check(in_doubt(), &wrong(20), YOUNG_MS, &whole, 20);
+    check(in_doubt(), &wrong(20), -1, &whole, 20);
+    check(in_doubt(), &wrong(4), 5_000, &open, 4);
+    check(in_doubt(), &Reply::Duplicate, 5_000, &whole, UNKNOWN);
+}
+
+#[test]
+fn a_crash_is_a_doubt() {
+    let mut window = Window::restore(tried().saved().clone());
+    assert_eq!(window.next(NOW + 1), Step::Try { range: 1..=3, expectation: 10 });
+    assert_eq!(window.reply(&Reply::WrongLast { last: 13 }, NOW + YOUNG_MS, 0), Verdict::Stored(1..=3));
+}
+
+#[test]
+fn a_fresh_spool_asks_with_one_event_before_it_sends_more() {
+    let mut window = Window::restore(Saved::default());
+    assert_eq!(window.next(NOW), Step::Choose(1));
+    window.begin(&(1..=1), NOW);
+    assert_eq!(window.next(NOW), Step::Try { range: 1..=1, expectation: UNKNOWN });
+    window.reply(&Reply::Unknown("lost".into()), NOW, 0);
+    window.connected(true);
+    // Long after, and others have written: still not taken for stored.
+    assert_eq!(window.reply(&Reply::WrongLast { last: 500 }, NOW + 10 * YOUNG_MS, 0), Verdict::Open);
+    assert_eq!(window.next(NOW + 10 * YOUNG_MS), Step::Try { range: 1..=1, expectation: 500 });
+}
+
+#[test]
+fn an_event_too_large_is_found_and_given_up_alone() {
+    let mut window = tried();
+    assert_eq!(window.reply(&Reply::TooLarge, NOW, 0), Verdict::Open);
+    assert_eq!(window.next(NOW), Step::Try { range: 1..=1, expectation: 10 });
+    assert_eq!(window.reply(&Reply::TooLarge, NOW, 0), Verdict::Refused(1));
+    assert_eq!(window.next(NOW), Step::Choose(2));
+    assert_eq!(window.saved().expectation, 10);
+}
+
+#[test]
+fn another_server_is_begun_with_anew() {
+    let saved = tried().saved().clone();
+    assert_eq!(saved.clone().for_servers("a"), saved);
+    assert_eq!(saved.for_servers("b"), Saved { servers: "b".into(), ..Saved::default() });
+}
+
+#[test]
+fn a_clock_set_back_does_not_stop_the_uplink() {
+    let mut window = in_doubt();
+    let Step::Wait(until) = window.next(0) else { panic!("waits") };
+    assert!(until <= 120_000, "{until}");
+}
+
+/// A stream as one serial number sees it.
+#[derive(Default)]
+struct Stream {
+    /// Sequence, time and spool sequence of what is stored.
+    stored: Vec<(u64, i64, u64)>,
+    everything: Vec<u64>,
+    sequence: u64,
+    others: Option<u64>,
+}
+
+impl Stream {
+    fn last(&self) -> u64 {
+        self.stored.last().map(|stored| stored.0).max(self.others).unwrap_or(0)
+    }
+
+    fn publish(&mut self, range: &RangeInclusive<u64>, expectation: u64, now: i64) -> Reply {
+        let remembered = |id| self.stored.iter().any(|stored| stored.2 == id && now - stored.1 < 120_000);
+        let duplicate = range.clone().any(remembered);
+        // The server looks at ids first in a batch and at the expectation first for a message alone (measured).
+        let batch = range.start() != range.end();
+        if batch && duplicate {
+            return Reply::Duplicate;
+        }
+        if self.last() != expectation {
+            return Reply::WrongLast { last: self.last() };
+        }
+        if duplicate {
+            return Reply::Duplicate;
+        }
+        for id in range.clone() {
+            self.sequence += 1;
+            self.stored.push((self.sequence, now, id));
+            self.everything.push(id);
+        }
+        Reply::Stored { sequence: self.sequence }
+    }
+}
+
+#[derive(Debug, Clone)]
+enum Fault {
+    None,
+    RequestLost,
+    AnswerLost,
+    Refused,
+    Crash,
+    CrashAfterStoring,
+    Hours,
+    OtherNodes,
+    SameSerial,
+    NoBatches,
+}
+
+fn fault() -> impl Strategy<Value = Fault> {
+    use Fault::*;
+    prop_oneof![
+        4 => Just(None), 2 => Just(RequestLost), 2 => Just(AnswerLost), 1 => Just(Refused), 1 => Just(Crash),
+        2 => Just(CrashAfterStoring), 1 => Just(Hours), 1 => Just(OtherNodes), 1 => Just(SameSerial), 1 => Just(NoBatches),
+    ]
+}
+
+/// Runs the uplink through `faults`, then without any until the spool is empty; returns what the stream ever stored.
+fn run(events: u64, faults: &[Fault], foreign: bool) -> Vec<u64> {
+    let (mut stream, mut now, mut taken) = (Stream::default(), NOW, 0);
+    let mut window = Window::restore(Saved::default());
+    let mut disk = (Saved::default(), 0);
+    let mut faults = faults.iter();
+    for _ in 0..10_000 {
+        let (range, expectation) = match window.next(now) {
+            Step::Wait(until) => {
+                now = until;
+                continue;
+            }
+            Step::Choose(most) => {
+                if taken == events {
+                    return stream.everything;
+                }
+                window.begin(&(taken + 1..=events.min(taken + u64::try_from(most.min(4)).unwrap())), now);
+                continue;
+            }
+            Step::Try { range, expectation } => (range, expectation),
+        };
+        disk = (window.saved().clone(), taken);
+        let fault = faults.next().unwrap_or(&Fault::None);
+        let lost = || Reply::Unknown("lost".into());
+        let reply = match fault {
+            Fault::RequestLost => lost(),
+            Fault::AnswerLost => {
+                stream.publish(&range, expectation, now);
+                lost()
+            }
+            Fault::Refused => Reply::Refused("later".into()),
+            Fault::NoBatches if range.start() != range.end() => Reply::NoBatches,
+            Fault::Crash | Fault::CrashAfterStoring => {
+                if matches!(fault, Fault::CrashAfterStoring) {
+                    stream.publish(&range, expectation, now);
+                }
+                window = Window::restore(disk.0.clone());
+                taken = disk.1;
+                continue;
+            }
+            Fault::Hours => {
+                now += 7_200_000;
+                lost()
+            }
+            Fault::OtherNodes => {
+                stream.sequence += 3;
+                lost()
+            }
+            Fault::SameSerial if foreign => {
+                stream.sequence += 1;
+                stream.others = Some(stream.sequence);
+                lost()
+            }
+            Fault::SameSerial | Fault::NoBatches | Fault::None => stream.publish(&range, expectation, now),
+        };
+        now += 10;
+        if let Verdict::Stored(range) = window.reply(&reply, now, 0) {
+            taken = *range.end();
+        }
+    }
+    panic!("never done: {window:?} {disk:?}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn whatever_is_lost_every_event_is_stored_once_and_in_order(events in 1_u64..14, faults in prop::collection::vec(fault(), 0..40)) {
+        prop_assert_eq!(run(events, &faults, false), (1..=events).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn even_with_somebody_else_under_this_serial_number(events in 1_u64..14, faults in prop::collection::vec(fault(), 0..20)) {
+        // Only while a doubt is young: then the ids tell, whoever else writes.
+        let faults: Vec<_> = faults.into_iter().filter(|fault| !matches!(fault, Fault::Hours)).take(8).collect();
+        prop_assert_eq!(run(events, &faults, true), (1..=events).collect::<Vec<_>>());
+    }
+}

@@ -1,0 +1,94 @@
+//! The events the agent itself writes: each kind once, with the words that DESIGN's vocabulary has for it.
+//!
+//! A new kind is one line here. Whatever `emote-agent emit` is given is not limited to these.
+
+use emote_proto::{Draft, Token};
+use serde_json::Value;
+
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $kind:ident = $scope:literal, $action:literal;)*) => {
+        /// A kind of event that the agent writes.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum Kind { $($(#[$doc])* $kind,)* }
+
+        impl Kind {
+            /// Every kind.
+            pub const ALL: &'static [Self] = &[$(Self::$kind,)*];
+
+            /// Its scope and action.
+            pub fn words(self) -> (&'static str, &'static str) {
+                match self { $(Self::$kind => ($scope, $action),)* }
+            }
+        }
+    };
+}
+
+kinds! {
+    /// The agent runs. `info`: `version`, `previous` (`first`, `clean`, `crashed`, `lost`), `alive` (last sign of life).
+    AgentStarted = "agent", "started";
+    /// The agent was told to stop. `info`: `version`, `uptime_seconds`.
+    AgentStopped = "agent", "stopped";
+    /// Nothing happened, and the agent is there. `info`: `version`, `uptime_seconds`, `spooled`.
+    AgentHeartbeat = "agent", "heartbeat";
+    /// Another version than last time. `info`: `from`, `to`.
+    AgentUpgraded = "agent", "upgraded";
+    /// Events were lost on this machine. `info`: see [`crate::spool::Gap`].
+    AgentGap = "agent", "gap";
+    /// What sources see the first time they look. `info`: one object per source.
+    DeviceInventory = "device", "inventory";
+    /// The machine was started. `info`: `boot_id` when known, `booted_at`.
+    DeviceBoot = "device", "boot";
+    /// `info`: `from` and `to`, each `name`, `version`, `kernel`.
+    OsUpdated = "os", "updated";
+    /// `info`: `hostname` {`from`, `to`}, `added` and `removed` {interface: \[address\]}, each only when it changed.
+    NetworkChanged = "network", "changed";
+    /// `info`: `mount`, `name`, `file_system`, `total_bytes`, `removable`.
+    DiskMounted = "disk", "mounted";
+    /// `info` as [`Kind::DiskMounted`].
+    DiskUnmounted = "disk", "unmounted";
+    /// Less than 5 % is free. `info`: as mounted, and `available_bytes`.
+    DiskLow = "disk", "low";
+    /// More than 8 % is free again. `info` as [`Kind::DiskLow`].
+    DiskRecovered = "disk", "recovered";
+    /// `info`: `account`, `uid`, `admin`.
+    AccountCreated = "account", "created";
+    /// `info` as [`Kind::AccountCreated`].
+    AccountRemoved = "account", "removed";
+    /// The account became an administrator. `info` as [`Kind::AccountCreated`].
+    AccountPromoted = "account", "promoted";
+    /// The account is no administrator any more. `info` as [`Kind::AccountCreated`].
+    AccountDemoted = "account", "demoted";
+}
+
+impl Kind {
+    /// A draft of this kind; `info` is a JSON object.
+    pub fn draft(self, info: Value) -> Draft {
+        let (scope, action) = self.words();
+        let mut draft = Draft::new(word(scope), word(action));
+        draft.info = Some(info);
+        draft
+    }
+
+    /// Whether `draft` is of this kind.
+    pub fn is(self, draft: &Draft) -> bool {
+        (draft.scope.as_str(), draft.action.as_str()) == self.words()
+    }
+}
+
+#[expect(clippy::expect_used, reason = "the literals above, each tested to be a token")]
+fn word(literal: &'static str) -> Token {
+    Token::new(literal).expect("a token")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn every_kind_is_made_of_tokens() {
+        for kind in Kind::ALL {
+            assert!(kind.is(&kind.draft(json!({}))), "{kind:?}");
+        }
+    }
+}

