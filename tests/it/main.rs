@@ -1,0 +1,3 @@
+//! The integration tests: the real programs against a real nats-server.
+
+mod scenario;
