@@ -29,4 +29,4 @@ pub use programs::{emote, free_port, required, run, tool};
 pub use stack::{Broker, Builder, Stack};
 pub use standin::{Reply, Seen, StandIn};
 pub use streams::{Stored, Streams};
-pub use wait::{DEADLINE, until, until_within};
+pub use wait::{DEADLINE, until, until_some};

@@ -8,7 +8,7 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::until;
+use crate::until_some;
 
 /// A running program. Its standard output and error go to one file.
 pub struct Process {
@@ -58,14 +58,8 @@ impl Process {
 
     /// Waits until it has ended by itself.
     pub async fn wait(&mut self) -> ExitStatus {
-        let (mut status, name) = (None, self.name.clone());
-        until(&format!("{name} ends"), || {
-            status = self.ended();
-            let ended = status.is_some();
-            async move { ended }
-        })
-        .await;
-        status.unwrap()
+        let what = format!("{} ends", self.name);
+        until_some(&what, async || self.ended()).await
     }
 
     fn signal(&self, signal: Signal) {

@@ -289,6 +289,12 @@ impl Stack {
         (200, Vec::new(), ENQUEUED.to_owned())
     }
 
+    /// Hands the broker over, to be put back later; until then its port is known.
+    pub fn take_broker(&mut self) -> Broker {
+        let (config, logs, port) = (self.config.clone(), self.logs.clone(), self.broker.port);
+        std::mem::replace(&mut self.broker, Broker { config, logs, port, process: None })
+    }
+
     /// A second broker, on the same NATS with the same rules, with a store and a port of its own. Not started.
     pub fn other_broker(&self) -> Broker {
         let config = self.config.with_file_name("other");

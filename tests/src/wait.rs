@@ -6,20 +6,20 @@ use std::time::{Duration, Instant};
 pub const DEADLINE: Duration = Duration::from_secs(90);
 
 /// Waits until `condition` holds; fails with `what` when it does not within [`DEADLINE`].
-pub async fn until<F: Future<Output = bool>>(what: &str, condition: impl FnMut() -> F) {
-    until_within(DEADLINE, what, condition).await;
+pub async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+    until_some(what, async || condition().await.then_some(())).await;
 }
 
-/// Like [`until`], with a deadline of one's own.
-pub async fn until_within<F: Future<Output = bool>>(deadline: Duration, what: &str, mut condition: impl FnMut() -> F) {
+/// Waits until `find` finds something.
+pub async fn until_some<T>(what: &str, mut find: impl AsyncFnMut() -> Option<T>) -> T {
     let begun = Instant::now();
     let mut tick = tokio::time::interval(Duration::from_millis(25));
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tick.tick().await;
-        if condition().await {
-            return;
+        if let Some(found) = find().await {
+            return found;
         }
-        assert!(begun.elapsed() < deadline, "not within {deadline:?}: {what}");
+        assert!(begun.elapsed() < DEADLINE, "not within {DEADLINE:?}: {what}");
     }
 }
