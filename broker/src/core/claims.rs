@@ -16,8 +16,7 @@ pub(crate) fn record(node: &mut Node, event: &Event, at: Time) {
     let from_agent = source == AGENT;
     let from_broker = source == "broker";
     if !from_broker {
-        let seen = node.last_seen.entry(source.to_owned()).or_insert(at);
-        *seen = (*seen).max(at);
+        node.see(source, at);
     }
     if let Some(device) = &event.device {
         let fields = [

@@ -40,8 +40,15 @@ pub struct Node {
     pub first_seen: Time,
 }
 
-/// Most fields a source may claim, or the asset record may hold; more are refused, so that a record stays small.
+/// Most fields a source may claim, or the asset record may hold. A job carries the record beside its event, and a message
+/// that the server does not take would stop the core: what goes beyond these limits is not taken into the record.
 pub(crate) const MAX_FIELDS: usize = 64;
+/// Most sources a record keeps claims of.
+pub(crate) const MAX_SOURCES: usize = 16;
+/// Largest value of a claim, in bytes of JSON.
+const MAX_CLAIM: usize = 1024;
+/// Largest value of the asset record, in bytes of JSON.
+const MAX_ASSET: usize = 4 * 1024;
 
 impl Node {
     /// A node just heard of.
@@ -60,12 +67,27 @@ impl Node {
     /// Notes that `source` claims `field` to be `value` since `at`. Older news than what the source said last is not
     /// taken; the same value keeps its date.
     pub fn claim(&mut self, source: &str, field: &str, value: Value, at: Time) {
+        let room = self.sources.len() < MAX_SOURCES || self.sources.contains_key(source);
+        if !room || is_larger(&value, MAX_CLAIM) {
+            return;
+        }
         put(self.sources.entry(source.to_owned()).or_default(), field, value, at);
     }
 
     /// Sets a field of the asset record; null clears it.
     pub fn set_asset(&mut self, field: &str, value: Value, at: Time) {
-        put(&mut self.asset, field, value, at);
+        if !is_larger(field, MAX_CLAIM) && !is_larger(&value, MAX_ASSET) {
+            put(&mut self.asset, field, value, at);
+        }
+    }
+
+    /// Notes that `source` said something at `at`.
+    pub fn see(&mut self, source: &str, at: Time) {
+        if self.last_seen.len() >= MAX_SOURCES && !self.last_seen.contains_key(source) {
+            return;
+        }
+        let seen = self.last_seen.entry(source.to_owned()).or_insert(at);
+        *seen = (*seen).max(at);
     }
 
     /// Whose Mac it is: the asset record's word, else the newest claim of any source.
@@ -92,8 +114,7 @@ impl Node {
             self.set_asset(&field, claim.value, claim.since);
         }
         for (source, at) in other.last_seen {
-            let seen = self.last_seen.entry(source).or_insert(at);
-            *seen = (*seen).max(at);
+            self.see(&source, at);
         }
         self.first_seen = self.first_seen.min(other.first_seen);
         self.udid = self.udid.take().or(other.udid);
@@ -133,6 +154,10 @@ fn put(fields: &mut BTreeMap<String, Claim>, field: &str, value: Value, at: Time
         }
         None => {}
     }
+}
+
+fn is_larger(value: impl Serialize, limit: usize) -> bool {
+    serde_json::to_vec(&value).is_ok_and(|json| json.len() > limit)
 }
 
 #[cfg(test)]
@@ -192,5 +217,14 @@ mod tests {
             node.set_asset(&format!("f{n}"), json!(n), at(1));
         }
         assert_eq!(node.asset.len(), MAX_FIELDS);
+        let long = "x".repeat(200_000);
+        for n in 0..1000 {
+            node.claim(&format!("s{n}"), "name", json!("short"), at(1));
+            node.see(&format!("s{n}"), at(1));
+            node.claim("s1", &format!("f{n}"), json!(long), at(2));
+        }
+        node.set_asset("f1", json!(long), at(2));
+        assert_eq!((node.sources.len(), node.last_seen.len()), (MAX_SOURCES, MAX_SOURCES));
+        assert!(serde_json::to_vec(&node).unwrap().len() < 20_000);
     }
 }
