@@ -173,17 +173,20 @@ pub struct JobMessage {
     pub attempt: u64,
     /// When the job was stored.
     pub stored: Time,
+    /// Where in DELIVERIES.
+    pub sequence: u64,
 }
 
 impl JobMessage {
     fn new(message: jetstream::Message) -> Result<Self, BusError> {
-        let (attempt, stored) = {
+        let (attempt, stored, sequence) = {
             let info = message
                 .info()
                 .map_err(|error| BusError::Refused { doing: "reading jobs", reason: error.to_string() })?;
-            (u64::try_from(info.delivered).unwrap_or(1), time(info.published.unix_timestamp_nanos()))
+            let stored = time(info.published.unix_timestamp_nanos());
+            (u64::try_from(info.delivered).unwrap_or(1), stored, info.stream_sequence)
         };
-        Ok(Self { message, attempt, stored })
+        Ok(Self { message, attempt, stored, sequence })
     }
 
     /// The job's JSON.
