@@ -65,11 +65,8 @@ impl Streams {
             ..pull::OrderedConfig::default()
         };
         let consumer = stream.create_consumer(config).await.unwrap();
-        let mut left = consumer.cached_info().num_pending;
+        let (name, mut left) = (consumer.cached_info().name.clone(), consumer.cached_info().num_pending);
         let mut found = Vec::new();
-        if left == 0 {
-            return found;
-        }
         let mut messages = consumer.messages().await.unwrap();
         while left > 0 {
             let message = messages.next().await.unwrap().unwrap();
@@ -83,6 +80,8 @@ impl Streams {
                 payload: message.payload.to_vec(),
             });
         }
+        drop(messages);
+        stream.delete_consumer(&name).await.ok();
         found
     }
 
