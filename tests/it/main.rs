@@ -2,6 +2,9 @@
 
 mod away;
 mod bad_input;
+mod cli;
 mod crash;
+mod interop;
+mod layout;
 mod nodes;
 mod scenario;

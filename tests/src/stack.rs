@@ -95,7 +95,12 @@ impl Builder {
         for agent in &mut agents {
             agent.start().await;
         }
-        let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(20)).build().unwrap();
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .pool_max_idle_per_host(0)
+            .timeout(Duration::from_secs(20))
+            .build()
+            .unwrap();
         let folder = Some(folder);
         Stack { agents, broker, nats, config, logs, slack, mdm, streams, http, expected: self.expected, folder }
     }
