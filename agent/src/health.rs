@@ -119,6 +119,14 @@ impl Health {
         entry.error = error;
     }
 
+    /// When each source looked last, in milliseconds since 1970.
+    pub(crate) fn observed_times(&self) -> BTreeMap<String, i64> {
+        let status = self.lock();
+        let looked =
+            status.sources.iter().filter_map(|(name, source)| Some((name.clone(), source.observed?.as_millis())));
+        looked.collect()
+    }
+
     /// Says that the spool's disk failed, and gives it time.
     pub(crate) async fn disk_failed(&self, error: &SpoolError) {
         tracing::error!(%error, "spool");

@@ -1,5 +1,7 @@
 //! The agent's own life as events: started, upgraded, heartbeat, stopped. Pure: what is written, not when.
 
+use std::collections::BTreeMap;
+
 use emote_proto::Time;
 use serde_json::json;
 
@@ -10,6 +12,9 @@ use crate::vocabulary::Kind;
 
 /// This agent's version.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// When each source looked last, in milliseconds since 1970.
+type Observed = BTreeMap<String, i64>;
 
 /// What is written first.
 pub(crate) fn started(previous: &Previous, now: Time) -> Entry {
@@ -28,28 +33,29 @@ pub(crate) fn started(previous: &Previous, now: Time) -> Entry {
         let upgraded = Kind::AgentUpgraded.draft(json!({"from": from, "to": VERSION}));
         entry.drafts.push((upgraded, Class::Lifecycle, Describe::Whole));
     }
-    entry.run = Some(state(false, now));
+    entry.run = Some(state(false, now, run.map(|run| run.observed.clone()).unwrap_or_default()));
     entry
 }
 
 /// What is written from time to time.
-pub(crate) fn heartbeat(started: Time, now: Time, totals: Totals) -> Entry {
+pub(crate) fn heartbeat(started: Time, now: Time, totals: Totals, observed: Observed) -> Entry {
     let info = json!({"version": VERSION, "uptime_seconds": seconds(started, now), "spooled": totals.count});
     Entry {
         drafts: vec![(Kind::AgentHeartbeat.draft(info), Class::Heartbeat, Describe::Serial)],
-        run: Some(state(false, now)),
+        run: Some(state(false, now, observed)),
         ..Entry::default()
     }
 }
 
 /// What is written last.
-pub(crate) fn stopped(started: Time, now: Time) -> Entry {
+pub(crate) fn stopped(started: Time, now: Time, observed: Observed) -> Entry {
     let info = json!({"version": VERSION, "uptime_seconds": seconds(started, now)});
-    Entry { run: Some(state(true, now)), ..Entry::event(Kind::AgentStopped.draft(info)) }
+    Entry { run: Some(state(true, now, observed)), ..Entry::event(Kind::AgentStopped.draft(info)) }
 }
 
-fn state(clean: bool, now: Time) -> RunState {
-    RunState { version: VERSION.into(), clean, alive: now.as_millis() }
+/// A run that goes on, or has ended as it should.
+pub(crate) fn state(clean: bool, now: Time, observed: Observed) -> RunState {
+    RunState { version: VERSION.into(), clean, alive: now.as_millis(), observed }
 }
 
 fn seconds(started: Time, now: Time) -> i64 {
@@ -60,17 +66,29 @@ fn seconds(started: Time, now: Time) -> i64 {
 mod tests {
     use super::*;
 
+    fn observed() -> Observed {
+        [("disk".to_owned(), 900)].into()
+    }
+
+    /// Until a source looks again, the last run's word holds.
+    fn entry_observed(previous: &Previous) -> Observed {
+        if matches!(previous, Previous::First | Previous::Lost) { Observed::new() } else { observed() }
+    }
+
     fn check(previous: &Previous, events: &[(Kind, serde_json::Value)]) {
         let entry = started(previous, Time::from_millis(5_000).unwrap());
         let written: Vec<_> = entry.drafts.into_iter().map(|(draft, ..)| draft).collect();
         let expected: Vec<_> = events.iter().map(|(kind, info)| kind.draft(info.clone())).collect();
         assert_eq!(written, expected);
-        assert_eq!(entry.run, Some(RunState { version: VERSION.into(), clean: false, alive: 5_000 }));
+        assert_eq!(
+            entry.run,
+            Some(RunState { version: VERSION.into(), clean: false, alive: 5_000, observed: entry_observed(previous) })
+        );
     }
 
     #[test]
     fn a_start_says_how_the_last_run_ended() {
-        let run = |version: &str| RunState { version: version.into(), clean: true, alive: 1_000 };
+        let run = |version: &str| RunState { version: version.into(), clean: true, alive: 1_000, observed: observed() };
         let info = |previous: &str| json!({"version": VERSION, "previous": previous});
         let mut alive = info("crashed");
         alive["alive"] = "1970-01-01T00:00:01.000Z".into();

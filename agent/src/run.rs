@@ -1,5 +1,6 @@
 //! `emote-agent run`: puts the parts together, and takes them apart when told to stop.
 
+use std::collections::BTreeMap;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -67,9 +68,15 @@ pub async fn run(settings: Settings, shutdown: impl Future<Output = ()>) -> Resu
 
     let (sender, written) = watch::channel(0);
     let (journal, writer) = Journal::new(Arc::clone(&spool), Arc::clone(&identity), sender);
-    let writer = tokio::spawn(writer.run());
+    let mut writer = tokio::spawn(writer.run());
     let health = Arc::new(Health::default());
     health.begin(status(&settings, serial.as_str(), started));
+    let observed = observed(&previous);
+    for name in settings.sources.keys() {
+        if let Some(at) = observed.get(*name).copied().and_then(Time::from_millis) {
+            health.observed(name, at, None);
+        }
+    }
     let first = journal.write(lifecycle::started(&previous, started)).await;
     first.map_err(|error| RunError::FirstEvent(error.to_string()))?;
     tracing::info!(version = lifecycle::VERSION, %serial, servers = settings.server_names(), "running");
@@ -78,9 +85,10 @@ pub async fn run(settings: Settings, shutdown: impl Future<Output = ()>) -> Resu
     }
 
     let mut tasks = JoinSet::new();
-    let (shared, beat) = ((Arc::clone(&identity), journal.clone(), Arc::clone(&health)), settings.heartbeat);
-    tasks.spawn(Watcher::new(&settings, &spool, alive(&previous), shared.0, shared.1, shared.2)?.run());
-    tasks.spawn(heartbeats(journal.clone(), Arc::clone(&spool), started, beat));
+    let watcher =
+        Watcher::new(&settings, &spool, &observed, Arc::clone(&identity), journal.clone(), Arc::clone(&health))?;
+    tasks.spawn(watcher.run());
+    tasks.spawn(heartbeats(journal.clone(), Arc::clone(&spool), Arc::clone(&health), started, settings.heartbeat));
     let server = socket::Server {
         identity: Arc::clone(&identity),
         spool: Arc::clone(&spool),
@@ -99,13 +107,14 @@ pub async fn run(settings: Settings, shutdown: impl Future<Output = ()>) -> Resu
 
     tokio::select! {
         () = shutdown => {}
-        // Neither ends by itself: a panic is a failure of the whole agent.
+        // None ends by itself: a panic is a failure of the whole agent.
         Some(ended) = tasks.join_next() => return Err(RunError::PartEnded(format!("{ended:?}"))),
+        ended = &mut writer => return Err(RunError::PartEnded(format!("the journal: {ended:?}"))),
         ended = &mut uplink => return Err(RunError::PartEnded(format!("the uplink: {ended:?}"))),
     }
     tracing::info!("stopping");
     tasks.shutdown().await;
-    if let Err(error) = journal.write(lifecycle::stopped(started, now())).await {
+    if let Err(error) = journal.write(lifecycle::stopped(started, now(), health.observed_times())).await {
         tracing::error!(%error, "the last event was not written");
     }
     // What it has confirmed is on the disk.
@@ -138,10 +147,10 @@ fn gap_teller(identity: Arc<Identity>) -> TellGap {
     })
 }
 
-async fn heartbeats(journal: Journal, spool: Arc<Spool>, started: Time, interval: Duration) {
+async fn heartbeats(journal: Journal, spool: Arc<Spool>, health: Arc<Health>, started: Time, interval: Duration) {
     loop {
         tokio::time::sleep(interval).await;
-        let entry = lifecycle::heartbeat(started, now(), spool.totals());
+        let entry = lifecycle::heartbeat(started, now(), spool.totals(), health.observed_times());
         if let Err(error) = journal.write(entry).await {
             tracing::warn!(%error, "heartbeat");
         }
@@ -157,10 +166,10 @@ async fn flush(spool: &Spool, health: &Health) {
     }
 }
 
-fn alive(previous: &Previous) -> Option<Time> {
+fn observed(previous: &Previous) -> BTreeMap<String, i64> {
     match previous {
-        Previous::Clean(run) | Previous::Crashed(run) => Time::from_millis(run.alive),
-        Previous::First | Previous::Lost => None,
+        Previous::Clean(run) | Previous::Crashed(run) => run.observed.clone(),
+        Previous::First | Previous::Lost => BTreeMap::new(),
     }
 }
 

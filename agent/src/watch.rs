@@ -1,8 +1,9 @@
 //! Lets each source look when it is due, and writes what changed together with the new snapshot.
 //!
-//! Sources that see something for the first time share one `device.inventory`. Nothing is written while nothing changes:
-//! when a source last looked before a restart is known no better than to the last heartbeat.
+//! Sources that see something for the first time share one `device.inventory`. Nothing is written while nothing changes,
+//! so after a restart a source is known to have looked at the last heartbeat or change, and may have looked later.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,11 +14,11 @@ use tokio::time::{Instant, sleep_until};
 use crate::health::Health;
 use crate::identity::{Describe, Identity};
 use crate::journal::{Entry, Journal};
-use crate::platform;
 use crate::settings::Settings;
 use crate::sources::{self, Look, Watch};
 use crate::spool::{Class, Spool, SpoolError};
 use crate::vocabulary::Kind;
+use crate::{lifecycle, platform};
 
 /// A source and what it saw last.
 struct Watched {
@@ -37,11 +38,11 @@ pub(crate) struct Watcher {
 }
 
 impl Watcher {
-    /// `alive` is the last sign of life of the run before: changes since then happened in between.
+    /// `observed` is when each source looked last in the run before: changes since then happened in between.
     pub(crate) fn new(
         settings: &Settings,
         spool: &Spool,
-        alive: Option<Time>,
+        observed: &BTreeMap<String, i64>,
         identity: Arc<Identity>,
         journal: Journal,
         health: Arc<Health>,
@@ -50,7 +51,7 @@ impl Watcher {
         for source in sources::all() {
             let Some(interval) = settings.sources.get(source.name()).copied() else { continue };
             let snapshot = spool.snapshot(source.name())?;
-            let observed = alive.filter(|_| snapshot.is_some());
+            let observed = observed.get(source.name()).copied().and_then(Time::from_millis);
             watched.push(Watched { source, interval, due: Instant::now(), snapshot, observed });
         }
         Ok(Self { sources: watched, identity, journal, health })
@@ -92,7 +93,10 @@ impl Watcher {
             let watched = &self.sources[*index];
             (watched.source.name(), look, watched.observed)
         });
-        let entry = entry(looks, now);
+        let mut entry = entry(looks, now);
+        let looked = found.iter().map(|(index, _)| (self.sources[*index].source.name().to_owned(), now.as_millis()));
+        let observed = self.health.observed_times().into_iter().chain(looked).collect();
+        entry.run = Some(lifecycle::state(false, now, observed));
         // Not written: the snapshots stay as they were, and the next look finds the difference again.
         if let Err(error) = self.journal.write(entry).await {
             tracing::warn!(%error, "sources");

@@ -13,7 +13,7 @@ use crate::{
     config::Parts,
     console,
     core::EMIT_TARGET,
-    deliver::{Delivery, Inputs, Work},
+    deliver::{Delivery, Inputs, UnderWay, Work},
     engine::Engine,
     ingest,
     store::{Opened, Store},
@@ -40,7 +40,7 @@ pub struct Running {
 /// Starts ingest, core, delivery and answers on `bus`. `data` is the data folder.
 pub async fn start(bus: Bus, parts: Parts, data: &Path, shutdown: &CancellationToken) -> anyhow::Result<Running> {
     bus.check_level().await?;
-    let streams = bus.ensure_streams(&parts.settings.streams).await?;
+    bus.ensure_streams(&parts.settings.streams).await?;
     private_folder(data)?;
     let (store, opened) = Store::open(&data.join("store.redb"))?;
     if let Opened::SetAside(aside) = opened {
@@ -55,7 +55,7 @@ pub async fn start(bus: Bus, parts: Parts, data: &Path, shutdown: &CancellationT
     let stop = shutdown.clone();
     tasks.spawn(async move { Ok(listener.serve(router, stop.cancelled_owned()).await?) });
 
-    let engine = Engine::new(bus.clone(), Arc::clone(&store), parts.core, PARTITION, streams.events_identity);
+    let engine = Engine::new(bus.clone(), Arc::clone(&store), parts.core, PARTITION);
     let stop = shutdown.clone();
     tasks.spawn(async move {
         engine.run(stop).await;
@@ -74,6 +74,7 @@ pub async fn start(bus: Bus, parts: Parts, data: &Path, shutdown: &CancellationT
             work,
             settings,
             inputs: Arc::clone(&inputs),
+            under_way: UnderWay::default(),
         };
         let stop = shutdown.clone();
         tasks.spawn(async move {

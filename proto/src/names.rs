@@ -99,6 +99,10 @@ pub mod header {
 pub mod limits {
     /// Largest event in bytes of JSON. NATS servers take 1 MiB by default; jobs carry an event and a node beside it.
     pub const MAX_EVENT: usize = 256 * 1024;
+    /// Largest job in bytes of JSON; smaller than what NATS servers take by default (1 MiB), headers included.
+    pub const MAX_JOB: usize = 960 * 1024;
+    /// Smallest `max_payload` of a server that will do.
+    pub const MIN_PAYLOAD: usize = 1024 * 1024;
     /// Most messages the server takes in one atomic batch.
     pub const MAX_BATCH: usize = 1000;
     /// A chain of effects longer than this stops.

@@ -23,6 +23,7 @@ mod quota;
 mod record;
 mod tables;
 
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -38,6 +39,7 @@ use crate::uplink::Saved;
 use tables::{DAMAGED, RECORDS, SNAPSHOTS, append, items, open_database, set_state, state, state_in};
 
 const KEEP_DAMAGED: u64 = 16;
+const SHRINK_ABOVE: u64 = 4 << 20;
 const FILE: &str = "spool.redb";
 
 /// Why the spool could not do what was asked.
@@ -87,6 +89,8 @@ pub struct RunState {
     pub clean: bool,
     /// Milliseconds since 1970 of the last commit that renewed it.
     pub alive: i64,
+    /// When each source is known to have looked last, in the same unit; it may have looked again since.
+    pub observed: BTreeMap<String, i64>,
 }
 
 /// What is written at once.
@@ -155,6 +159,7 @@ impl Spool {
             spool.report(Gap::corrupt_file(now))?;
         }
         spool.recount()?;
+        spool.shrink()?;
         Ok(Opened { spool, previous })
     }
 
@@ -291,6 +296,18 @@ impl Spool {
             *slot = None;
         }
         result
+    }
+
+    /// redb gives no space back by itself: after a long time offline the file would stay large.
+    fn shrink(&self) -> Result<(), SpoolError> {
+        let size = std::fs::metadata(&self.path).map_or(0, |file| file.len());
+        if size > SHRINK_ABOVE
+            && self.totals().bytes < size / 4
+            && let Some(db) = lock(&self.db).as_mut()
+        {
+            db.compact()?;
+        }
+        Ok(())
     }
 
     fn make_room(&self, txn: &WriteTransaction, incoming: u64) -> Result<(), SpoolError> {

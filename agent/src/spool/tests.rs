@@ -36,7 +36,7 @@ fn what_was_committed_is_there_after_opening_again() {
     let dir = TempDir::new().unwrap();
     let Opened { spool, previous } = open(&dir, 1 << 20);
     assert_eq!(previous, Previous::First);
-    let run = RunState { version: "1".into(), clean: false, alive: 5 };
+    let run = RunState { version: "1".into(), clean: false, alive: 5, observed: BTreeMap::new() };
     let records: Vec<_> = (1..4).map(|n| record(Class::Lifecycle, n, 10)).collect();
     let snapshots = vec![("disk".to_owned(), vec![1, 2])];
     spool.commit(&Commit { records: records.clone(), snapshots, run: Some(run.clone()) }).unwrap();
@@ -62,6 +62,20 @@ fn sequences_go_on_when_the_spool_was_empty_in_between() {
     assert_eq!(spool.saved().unwrap(), saved);
     write(&spool, vec![record(Class::Lifecycle, 3, 0)]);
     assert_eq!(all(&spool)[0].0, 3);
+}
+
+#[test]
+fn a_file_that_was_full_once_is_small_again_after_a_restart() {
+    let dir = TempDir::new().unwrap();
+    let size = || std::fs::metadata(dir.path().join(FILE)).unwrap().len();
+    let spool = open(&dir, 64 << 20).spool;
+    write(&spool, (1..=100).map(|n| record(Class::Lifecycle, n, 80_000)).collect());
+    spool.settle(&[1..=99], &Saved::default()).unwrap();
+    let full = size();
+    drop(spool);
+    let spool = open(&dir, 64 << 20).spool;
+    assert!(size() < full / 4, "{full} {}", size());
+    assert_eq!(all(&spool).len(), 1);
 }
 
 #[test]

@@ -11,7 +11,7 @@ use async_nats::{
     },
 };
 use bytes::Bytes;
-use emote_proto::{Name, Time, consumer, header, stream, subjects};
+use emote_proto::{Name, Time, consumer, header, limits, stream, subjects};
 use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
 
@@ -20,8 +20,10 @@ use crate::core::Job;
 
 const EXPIRES: Duration = Duration::from_secs(10);
 const HEARTBEAT: Duration = Duration::from_secs(3);
-/// Added to a target's time-out before the server gives its job to another worker.
-const ACK_MARGIN: Duration = Duration::from_secs(30);
+/// After this long without a sign of life from its worker a job is given to another. See [`JobMessage::still_at_it`].
+const ACK_WAIT: Duration = Duration::from_secs(20);
+/// How often a worker gives that sign.
+pub const SIGN_OF_LIFE: Duration = Duration::from_secs(5);
 
 /// How far the core of a partition is, as its last message on `checkpoint.<partition>` says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,13 +52,22 @@ impl Checkpoint {
     }
 }
 
-/// A job as a message of DELIVERIES.
+/// A job as a message of DELIVERIES. Where a job would be larger than a message may be, it goes without what each source
+/// claims of the node; name, owner and asset record stay.
 pub fn job_message(job: &Job) -> Outgoing {
+    // A job is made of strings and JSON values: serialising cannot fail.
+    let mut payload = serde_json::to_vec(job).unwrap_or_default();
+    if payload.len() > limits::MAX_JOB {
+        let mut smaller = job.clone();
+        if let Some(serde_json::Value::Object(node)) = &mut smaller.node {
+            node.remove("sources");
+        }
+        payload = serde_json::to_vec(&smaller).unwrap_or_default();
+    }
     Outgoing {
         subject: subjects::deliver(&job.target, &job.rule),
         headers: vec![(header::JOB, job.id.to_string())],
-        // A job is made of strings and JSON values: this cannot fail.
-        payload: serde_json::to_vec(job).unwrap_or_default().into(),
+        payload: payload.into(),
     }
 }
 
@@ -80,8 +91,8 @@ impl Bus {
         }
     }
 
-    /// The jobs of `target`, to be worked on by up to `concurrency` at once, each within `timeout`.
-    pub async fn jobs(&self, target: &Name, concurrency: usize, timeout: Duration) -> Result<Jobs, BusError> {
+    /// The jobs of `target`, to be worked on by up to `concurrency` at once.
+    pub async fn jobs(&self, target: &Name, concurrency: usize) -> Result<Jobs, BusError> {
         let no_answer = |reason: String| BusError::NoAnswer { doing: "opening a target's consumer", reason };
         let deliveries =
             self.js.get_stream_no_info(stream::DELIVERIES).await.map_err(|error| no_answer(error.to_string()))?;
@@ -91,7 +102,7 @@ impl Bus {
             filter_subject: subjects::deliver_all(target),
             deliver_policy: DeliverPolicy::All,
             ack_policy: AckPolicy::Explicit,
-            ack_wait: timeout + ACK_MARGIN,
+            ack_wait: ACK_WAIT,
             max_deliver: -1,
             // Jobs waiting for a retry count as pending too; they must not keep the others from their turn.
             max_ack_pending: 10_000,
@@ -173,7 +184,7 @@ pub struct JobMessage {
     pub attempt: u64,
     /// When the job was stored.
     pub stored: Time,
-    /// Where in DELIVERIES.
+    /// Its sequence in DELIVERIES.
     pub sequence: u64,
 }
 
@@ -183,8 +194,11 @@ impl JobMessage {
             let info = message
                 .info()
                 .map_err(|error| BusError::Refused { doing: "reading jobs", reason: error.to_string() })?;
-            let stored = time(info.published.unix_timestamp_nanos());
-            (u64::try_from(info.delivered).unwrap_or(1), stored, info.stream_sequence)
+            (
+                u64::try_from(info.delivered).unwrap_or(1),
+                time(info.published.unix_timestamp_nanos()),
+                info.stream_sequence,
+            )
         };
         Ok(Self { message, attempt, stored, sequence })
     }
@@ -205,6 +219,13 @@ impl JobMessage {
             .double_ack()
             .await
             .map_err(|error| BusError::NoAnswer { doing: "ending a job", reason: error.to_string() })
+    }
+
+    /// The worker is still at it.
+    pub async fn still_at_it(&self) {
+        if let Err(error) = self.message.ack_with(AckKind::Progress).await {
+            tracing::debug!(%error, "telling that a job is being worked on");
+        }
     }
 
     /// Give it to a worker again after `delay`.

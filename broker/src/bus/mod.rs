@@ -16,9 +16,9 @@ use async_nats::{
 
 pub use batch::{BatchAck, BatchError, Outgoing};
 pub use events::{EventMessage, ReadError, Reader, Tail, TailStart};
-pub use jobs::{Checkpoint, JobMessage, Jobs, job_message};
+pub use jobs::{Checkpoint, JobMessage, Jobs, SIGN_OF_LIFE, job_message};
 pub use service::{Asked, Questions};
-pub use setup::{StreamSettings, Streams};
+pub use setup::StreamSettings;
 
 use crate::config::Secret;
 
@@ -54,7 +54,7 @@ impl BusSettings {
 #[derive(Debug, thiserror::Error)]
 pub enum BusError {
     /// No server answered.
-    #[error("NATS at {servers} cannot be reached: {reason}")]
+    #[error("NATS at {servers} cannot be reached ({reason}): is `emote dev`, or the NATS of yours, running there?")]
     Unreachable {
         /// The addresses tried.
         servers: String,

@@ -31,13 +31,6 @@ impl Default for StreamSettings {
     }
 }
 
-/// What was found or made.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Streams {
-    /// When EVENTS was created: tells a stream from one that was deleted and made again.
-    pub events_identity: String,
-}
-
 impl Bus {
     /// Refuses a server without what Emote needs. Older servers take the headers of an atomic batch and ignore them,
     /// so this must be asked before anything is written.
@@ -46,6 +39,13 @@ impl Bus {
             BusError::Unfit(format!("JetStream does not answer on this server ({error}): start nats-server with -js"))
         })?;
         let level = account.requests.level as u64;
+        let payload = self.client.server_info().max_payload;
+        if level >= limits::MIN_API_LEVEL && payload < limits::MIN_PAYLOAD {
+            return Err(BusError::Unfit(format!(
+                "nats-server takes messages of {payload} bytes at most: Emote needs max_payload of {} or more",
+                limits::MIN_PAYLOAD
+            )));
+        }
         if level >= limits::MIN_API_LEVEL {
             return Ok(());
         }
@@ -56,8 +56,15 @@ impl Bus {
         )))
     }
 
+    /// What tells EVENTS from one that was deleted and made again: when it was created.
+    pub async fn events_identity(&self) -> Result<String, BusError> {
+        let no_answer = |reason: String| BusError::NoAnswer { doing: "looking at EVENTS", reason };
+        let events = self.js.get_stream(stream::EVENTS).await.map_err(|error| no_answer(error.to_string()))?;
+        Ok(events.cached_info().created.unix_timestamp_nanos().to_string())
+    }
+
     /// Creates or updates the streams and the configuration bucket.
-    pub async fn ensure_streams(&self, settings: &StreamSettings) -> Result<Streams, BusError> {
+    pub async fn ensure_streams(&self, settings: &StreamSettings) -> Result<(), BusError> {
         let base = Config {
             retention: RetentionPolicy::Limits,
             discard: DiscardPolicy::Old,
@@ -92,14 +99,9 @@ impl Bus {
             ..base
         };
         let refused = |reason: String| BusError::Refused { doing: "creating the streams", reason };
-        let mut identity = String::new();
         for config in [events, deliveries, dead] {
             let name = config.name.clone();
-            let info =
-                self.js.create_or_update_stream(config).await.map_err(|error| refused(format!("{name}: {error}")))?;
-            if name == stream::EVENTS {
-                identity = info.created.unix_timestamp_nanos().to_string();
-            }
+            self.js.create_or_update_stream(config).await.map_err(|error| refused(format!("{name}: {error}")))?;
         }
         let config = kv::Config {
             bucket: bucket::CONFIG.to_owned(),
@@ -111,6 +113,6 @@ impl Bus {
             .create_or_update_key_value(config)
             .await
             .map_err(|error| refused(format!("{}: {error}", bucket::CONFIG)))?;
-        Ok(Streams { events_identity: identity })
+        Ok(())
     }
 }

@@ -56,7 +56,7 @@ Logs go to standard error; EMOTE_LOG sets their level (error, warn, info, debug,
 
 /// Event-driven client management: Macs, MDM and identity provider in one stream of events, and rules on top.
 #[derive(Debug, Parser)]
-#[command(name = "emote", version, about, after_help = AFTER_HELP, max_term_width = 120, arg_required_else_help = true)]
+#[command(name = "emote", version, after_help = AFTER_HELP, max_term_width = 120, arg_required_else_help = true)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,

@@ -144,6 +144,17 @@ mod tests {
             &[(1, event("agent", "boot")), (2, event("nanomdm", "enroll"))],
             "2026-01-01T00:05:00Z".parse().unwrap(),
         );
-        insta::assert_snapshot!(anstream::adapter::strip_str(&page).to_string(), @"");
+        insta::assert_snapshot!(anstream::adapter::strip_str(&page).to_string(), @r"
+        C02  ada-mbp  owner ada@example.com  UDID U-1
+
+        FIELD      ASSET RECORD  AGENT         NANOMDM
+        enrolled                               true (5m)
+        name       ADA-01        ada-mbp (5m)  Mac (5m)
+        last seen                5s ago
+
+        Timeline   ← the agent's events left, the MDM's and others' right →
+             #1  06:41:00.000  device.boot  n=1                                │
+             #2  06:41:00.000                                                  │  nanomdm device.enroll  n=1
+        ");
     }
 }

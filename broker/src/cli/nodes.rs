@@ -84,6 +84,10 @@ mod tests {
             "sources": {"nanomdm": {"enrolled": {"value": true}}, "jamf": {"enrolled": {"value": false}}},
             "last_seen": {"agent": "2026-01-01T00:00:00Z", "nanomdm": "2026-01-01T00:01:00Z"}});
         let nodes = [NodeRecord { key: "C02".into(), record }, NodeRecord { key: "U-1".into(), record: json!({}) }];
-        insta::assert_snapshot!(rows(&nodes, "2026-01-01T00:05:00Z".parse().unwrap()), @"");
+        insta::assert_snapshot!(rows(&nodes, "2026-01-01T00:05:00Z".parse().unwrap()), @r"
+        NODE  NAME     OWNER            OS    ENROLLED IN        LAST SEEN
+        C02   ada-mbp  ada@example.com  15.1  not jamf, nanomdm  agent 5m, nanomdm 4m
+        U-1   -        -                -     -                  -
+        ");
     }
 }

@@ -76,10 +76,14 @@ pub(crate) fn summary(event: &Event) -> String {
     clip(&parts.join(" "), SUMMARY)
 }
 
-/// A value without quotes where it is a text, and without line breaks or other control characters.
+/// A value without quotes where it is a text or an object of texts, and without line breaks or other control characters.
 pub(crate) fn plain(value: &Value) -> String {
     let text = match value {
         Value::String(text) => text.clone(),
+        Value::Object(fields) => {
+            let fields: Vec<String> = fields.iter().map(|(key, value)| format!("{key}: {}", plain(value))).collect();
+            format!("{{{}}}", fields.join(", "))
+        }
         other => other.to_string(),
     };
     text.chars().map(|char| if char.is_control() { ' ' } else { char }).collect()
@@ -119,7 +123,7 @@ mod tests {
         )
         .unwrap();
         let line = anstream::adapter::strip_str(&event_line(12, &event)).to_string();
-        insta::assert_snapshot!(line.trim_end(), @"");
+        insta::assert_snapshot!(line.trim_end(), @"    #12  06:41:00.123  nanomdm     C02                       device.enroll               name=ada [31m-mbp os=15.1 n=3 topic=mdm X communicate");
     }
 
     #[test]

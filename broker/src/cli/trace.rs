@@ -171,14 +171,17 @@ fn line((sequence, event): &Placed, named: u64) -> String {
     let node = event.serial().or(event.udid()).or(event.user_id()).unwrap_or("-");
     let style = if render::is_trouble(event) { error } else { bold };
     let mark = if *sequence == named { " ◀" } else { "" };
+    let summary = match render::summary(event) {
+        summary if summary.is_empty() => summary,
+        summary => format!("  {dim}{summary}{dim:#}"),
+    };
     format!(
-        "{dim}#{sequence}{dim:#} {} {} {style}{}.{}{style:#} {}  {dim}{}{dim:#}{mark}",
+        "{dim}#{sequence}{dim:#} {} {} {style}{}.{}{style:#} {}{summary}{mark}",
         render::clock(event.time),
         event.source,
         event.scope,
         event.action,
         render::clip(node, 40),
-        render::summary(event)
     )
 }
 
@@ -208,6 +211,14 @@ mod tests {
         let updated = event(2, "broker", "asset", "updated", Some(serde_json::to_value(enrolled.cause()).unwrap()));
         let named = job(&updated, "name", "mdm");
         let tree = tree(&(7, root), &[enrolled, told, named], &[(9, updated)], 9);
-        insta::assert_snapshot!(anstream::adapter::strip_str(&tree).to_string(), @"");
+        insta::assert_snapshot!(anstream::adapter::strip_str(&tree).to_string(), @r"
+        #7 06:41:00.000 nanomdm device.enroll C02
+        ├─ enrolled → asset  C02
+        │  └─ #9 06:41:00.000 broker asset.updated C02  ← enrolled ◀
+        │     └─ name → mdm  C02
+        │        └─ waiting, or being tried
+        └─ told → slack  C02
+           └─ waiting, or being tried
+        ");
     }
 }

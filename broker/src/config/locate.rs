@@ -117,7 +117,7 @@ retry: {max: 3}
         for (path, place) in [
             ("pattern", (2, 1)),
             ("pattern.scope", (3, 3)),
-            ("pattern.scope[1]", (3, 18)),
+            ("pattern.scope[1]", (3, 19)),
             ("targets[0].target", (5, 5)),
             ("targets[1]", (6, 5)),
             ("targets[1].input", (7, 5)),

@@ -235,3 +235,6 @@ fn word(text: &'static str) -> Name {
 fn token(text: &'static str) -> Token {
     Token::new(text).expect("a literal token")
 }
+
+#[cfg(test)]
+mod tests;

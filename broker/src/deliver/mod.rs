@@ -8,7 +8,11 @@ mod input;
 mod result;
 mod schedule;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use emote_proto::{Event, Name, Time};
 use serde_json::{Value, json};
@@ -16,7 +20,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    bus::{Bus, BusError, JobMessage},
+    bus::{Bus, BusError, JobMessage, SIGN_OF_LIFE},
     core::{Job, Records},
     store::Store,
     targets::{DeliverySettings, Outcome, Target},
@@ -53,6 +57,23 @@ pub struct Delivery {
     pub settings: DeliverySettings,
     /// Compiled input transforms.
     pub inputs: Arc<Inputs>,
+    /// Stream sequences of the jobs being worked on.
+    pub under_way: UnderWay,
+}
+
+/// Jobs being worked on by this process. The server gives a job again when it hears nothing of it, such as while the
+/// connection is away; it must not be worked on twice at once.
+#[derive(Default)]
+pub struct UnderWay(Mutex<HashSet<u64>>);
+
+impl UnderWay {
+    fn begin(&self, sequence: u64) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(sequence)
+    }
+
+    fn end(&self, sequence: u64) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&sequence);
+    }
 }
 
 impl Delivery {
@@ -83,7 +104,7 @@ impl Delivery {
         shutdown: &CancellationToken,
     ) -> Result<(), BusError> {
         let concurrency = self.settings.concurrency.max(1);
-        let mut jobs = self.bus.jobs(&self.target, concurrency, self.settings.timeout).await?;
+        let mut jobs = self.bus.jobs(&self.target, concurrency).await?;
         loop {
             while attempts.len() >= concurrency {
                 tokio::select! {
@@ -97,14 +118,30 @@ impl Delivery {
             };
             while attempts.try_join_next().is_some() {}
             let (this, shutdown) = (Arc::clone(self), shutdown.clone());
-            attempts.spawn(async move { this.attempt(&message, &shutdown).await });
+            attempts.spawn(async move {
+                if this.under_way.begin(message.sequence) {
+                    this.attempt(&message, &shutdown).await;
+                    this.under_way.end(message.sequence);
+                }
+            });
         }
     }
 
     async fn attempt(&self, message: &JobMessage, shutdown: &CancellationToken) {
-        let ended = match serde_json::from_slice::<Job>(message.payload()) {
-            Ok(job) => self.end(&job, message, shutdown).await,
-            Err(error) => self.refuse(message, &error.to_string()).await,
+        let work = async {
+            match serde_json::from_slice::<Job>(message.payload()) {
+                Ok(job) => self.end(&job, message, shutdown).await,
+                Err(error) => self.refuse(message, &error.to_string()).await,
+            }
+        };
+        let mut work = std::pin::pin!(work);
+        let mut signs = tokio::time::interval(SIGN_OF_LIFE);
+        signs.reset();
+        let ended = loop {
+            tokio::select! {
+                ended = &mut work => break ended,
+                _ = signs.tick() => message.still_at_it().await,
+            }
         };
         if let Err(error) = ended {
             tracing::warn!(target_name = %self.target, %error, "a job's end could not be told; it comes again");

@@ -15,8 +15,8 @@ use emote_proto::Time;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    bus::{BatchError, Bus, BusError, Checkpoint, EventMessage, ReadError, Reader, job_message},
-    core::{Changes, Core, Job, Overlay, StateError},
+    bus::{BatchError, Bus, BusError, Checkpoint, EventMessage, Outgoing, ReadError, Reader, job_message},
+    core::{Changes, Core, Overlay, StateError},
     store::{Store, StoreError},
 };
 
@@ -48,7 +48,6 @@ pub struct Engine {
     store: Arc<Store>,
     core: Core,
     partition: u32,
-    stream: String,
 }
 
 /// Where the fold stands: the stored checkpoint with its place in DELIVERIES, and what is folded behind it.
@@ -60,9 +59,9 @@ struct Position {
 }
 
 impl Engine {
-    /// An engine for `partition` of the EVENTS stream of this identity.
-    pub fn new(bus: Bus, store: Arc<Store>, core: Core, partition: u32, stream: String) -> Self {
-        Self { bus, store, core, partition, stream }
+    /// An engine for `partition`.
+    pub fn new(bus: Bus, store: Arc<Store>, core: Core, partition: u32) -> Self {
+        Self { bus, store, core, partition }
     }
 
     /// Folds until told to stop. Trouble with NATS or the store is said and waited out.
@@ -106,19 +105,20 @@ impl Engine {
 
     /// Reads the checkpoint and brings the store into line with the stream.
     async fn find_position(&self) -> Result<Position, Stopped> {
-        if self.store.belong_to(&self.stream)? {
+        let stream = self.bus.events_identity().await?;
+        if self.store.belong_to(&stream)? {
             tracing::warn!("EVENTS is another stream than the store was folded from; the store begins anew");
         }
         let (stored, stored_at) = match self.bus.checkpoint(self.partition).await? {
-            Some((checkpoint, at)) if checkpoint.stream == self.stream => (checkpoint, at),
+            Some((checkpoint, at)) if checkpoint.stream == stream => (checkpoint, at),
             Some((checkpoint, at)) => {
                 tracing::warn!(
                     checkpoint = checkpoint.sequence,
                     "the checkpoint is of another EVENTS stream; folding from its beginning"
                 );
-                (Checkpoint { stream: self.stream.clone(), sequence: 0, jobs: 0 }, at)
+                (Checkpoint { stream, sequence: 0, jobs: 0 }, at)
             }
-            None => (Checkpoint { stream: self.stream.clone(), sequence: 0, jobs: 0 }, 0),
+            None => (Checkpoint { stream, sequence: 0, jobs: 0 }, 0),
         };
         let stored = self.stay_within_the_log(stored).await?;
         let in_store = self.store.position();
@@ -159,7 +159,7 @@ impl Engine {
         let Some(last) = run.last() else { return Ok(()) };
         let (jobs, changes) = self.fold_entries(position, run)?;
         for chunk in plan::chunks(jobs, last.sequence) {
-            self.commit(position, &chunk.jobs, chunk.sequence, chunk.jobs_of_next).await?;
+            self.commit(position, chunk.jobs, chunk.sequence, chunk.jobs_of_next).await?;
         }
         position.folded = position.folded.max(last.sequence);
         self.commit_store(&changes, last.sequence, last.received)?;
@@ -180,7 +180,11 @@ impl Engine {
             }
             let stored = if message.sequence == position.stored.sequence + 1 { position.stored.jobs } else { 0 };
             jobs.extend(
-                of_entry.into_iter().enumerate().skip(stored).map(|(index, job)| (message.sequence, index, job)),
+                of_entry
+                    .into_iter()
+                    .enumerate()
+                    .skip(stored)
+                    .map(|(index, job)| (message.sequence, index, job_message(&job))),
             );
         }
         Ok((jobs, overlay.into_changes()))
@@ -196,7 +200,7 @@ impl Engine {
     /// Brings the checkpoint up to what was folded without setting off a job.
     async fn checkpoint(&self, position: &mut Position) -> Result<(), Stopped> {
         let folded = position.folded;
-        if folded > position.stored.sequence { self.commit(position, &[], folded, 0).await } else { Ok(()) }
+        if folded > position.stored.sequence { self.commit(position, Vec::new(), folded, 0).await } else { Ok(()) }
     }
 
     /// Stores `jobs` and the checkpoint that covers them in one atomic batch. An answer that does not come is looked
@@ -204,22 +208,23 @@ impl Engine {
     async fn commit(
         &self,
         position: &mut Position,
-        jobs: &[Job],
+        jobs: Vec<Outgoing>,
         sequence: u64,
         jobs_of_next: usize,
     ) -> Result<(), Stopped> {
-        let next = Checkpoint { stream: self.stream.clone(), sequence, jobs: jobs_of_next };
+        let next = Checkpoint { stream: position.stored.stream.clone(), sequence, jobs: jobs_of_next };
         if next == position.stored {
             return Ok(());
         }
-        let mut messages: Vec<_> = jobs.iter().map(job_message).collect();
+        let count = jobs.len();
+        let mut messages = jobs;
         messages.push(next.message(self.partition, position.stored_at));
         let stored_at = match self.bus.publish_batch(&messages).await {
             Ok(ack) => ack.sequence,
             Err(BatchError::Unknown(_) | BatchError::WrongLastSequence { .. }) => self.settle(position, &next).await?,
             Err(error) => return Err(Stopped::Commit(error)),
         };
-        tracing::debug!(sequence, jobs = jobs.len(), "committed");
+        tracing::debug!(sequence, jobs = count, "committed");
         *position = Position { stored: next, stored_at, folded: position.folded };
         Ok(())
     }

@@ -2,18 +2,20 @@
 
 use emote_proto::limits;
 
-use crate::core::Job;
+use crate::bus::Outgoing;
 
 /// Jobs of a batch at most; the checkpoint is one more message.
 const MAX_JOBS: usize = limits::MAX_BATCH - 1;
+/// A batch is closed once its bodies come to this many bytes: the server keeps it in memory until it is whole.
+const MAX_BYTES: usize = 8 * 1024 * 1024;
 
-/// A job with its entry's sequence and its index among the entry's jobs.
-pub(super) type Placed = (u64, usize, Job);
+/// A job's message with its entry's sequence and its index among the entry's jobs.
+pub(super) type Placed = (u64, usize, Outgoing);
 
 /// A batch: its jobs, and the checkpoint that is true once they are stored.
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
 pub(super) struct Chunk {
-    pub(super) jobs: Vec<Job>,
+    pub(super) jobs: Vec<Outgoing>,
     /// Every entry up to this one is done.
     pub(super) sequence: u64,
     /// Jobs of the next entry that are stored too.
@@ -28,10 +30,13 @@ pub(super) fn chunks(jobs: Vec<Placed>, last: u64) -> Vec<Chunk> {
     while jobs.peek().is_some() {
         let mut chunk = Vec::new();
         let mut reached = (0, 0);
+        let mut bytes = 0;
         while chunk.len() < MAX_JOBS
+            && bytes < MAX_BYTES
             && let Some((entry, index, job)) = jobs.next()
         {
             reached = (entry, index + 1);
+            bytes += job.payload.len();
             chunk.push(job);
         }
         let (sequence, jobs_of_next) = match jobs.peek() {
@@ -47,25 +52,19 @@ pub(super) fn chunks(jobs: Vec<Placed>, last: u64) -> Vec<Chunk> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use emote_proto::{Event, Name};
     use proptest::prelude::*;
 
-    fn job(entry: u64, index: usize) -> Job {
-        let event = br#"{"id":"00000000-0000-7000-8000-000000000000","time":"2026-01-01T00:00:00Z","source":"s","scope":"a","action":"b"}"#;
-        let event = Event::parse(event).unwrap();
-        let name = |text: &str| Name::new(text).unwrap();
-        let target = name("t");
-        let id = crate::core::JobId::new(event.id, &name("r"), &target, Some(&format!("{entry}-{index}")));
-        Job { id, rule: name("r"), target, event, node: None, input: None }
+    fn job(size: usize) -> Outgoing {
+        Outgoing { subject: "deliver.t.r".to_owned(), headers: Vec::new(), payload: vec![0; size].into() }
     }
 
     proptest! {
         /// Whatever batch is the last one stored, its checkpoint says exactly which jobs are.
         #[test]
-        fn every_checkpoint_is_true(counts in proptest::collection::vec(prop_oneof![3 => 0..4usize, 1 => 900..2100usize], 1..6)) {
+        fn every_checkpoint_is_true(counts in proptest::collection::vec(prop_oneof![3 => 0..4usize, 1 => 900..2100usize], 1..6), size in prop_oneof![Just(10_usize), Just(60_000)]) {
             let jobs: Vec<_> = counts.iter().enumerate().flat_map(|(n, count)| {
                 let entry = n as u64 + 10;
-                (0..*count).map(move |index| (entry, index, job(entry, index)))
+                (0..*count).map(move |index| (entry, index, job(size)))
             }).collect();
             let last = counts.len() as u64 + 9;
             let total = jobs.len();
@@ -73,6 +72,7 @@ mod tests {
             let mut stored = 0;
             for chunk in &chunks {
                 prop_assert!(!chunk.jobs.is_empty() && chunk.jobs.len() <= MAX_JOBS);
+                prop_assert!((chunk.jobs.len() - 1) * size < MAX_BYTES);
                 stored += chunk.jobs.len();
                 let whole: usize = counts.iter().enumerate().filter(|(n, _)| *n as u64 + 10 <= chunk.sequence).map(|(_, count)| count).sum();
                 prop_assert_eq!(stored, whole + chunk.jobs_of_next);
