@@ -1,1 +1,32 @@
-//! Tests.
+//! The harness of the integration tests: the real programs and a real nats-server, each with its own port, folder and
+//! log, and stand-ins for the systems at the other end.
+//!
+//! Nothing here sleeps and hopes: [`until`] waits for a condition with a deadline. Whatever is started is ended by its id
+//! when the [`Stack`] is dropped, which also fails the test if a program logged an error that was not expected.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a harness that cannot do its part has failed its test"
+)]
+
+mod agent;
+mod nats;
+mod oracle;
+mod process;
+mod programs;
+mod stack;
+mod standin;
+mod streams;
+mod wait;
+pub mod webhook;
+
+pub use agent::Agent;
+pub use nats::NatsServer;
+pub use process::Process;
+pub use programs::{emote, free_port, required, run, tool};
+pub use stack::{Broker, Builder, Stack};
+pub use standin::{Reply, Seen, StandIn};
+pub use streams::{Stored, Streams};
+pub use wait::{DEADLINE, until, until_some};

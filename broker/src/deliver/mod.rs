@@ -218,7 +218,7 @@ impl Delivery {
         tracing::warn!(target_name = %self.target, subject = message.subject(), reason, "not a job");
         let rule = message.subject().rsplit('.').next().and_then(|rule| Name::new(rule).ok());
         let rule = rule.unwrap_or_else(|| self.target.clone());
-        let id = format!("{}/{}", message.subject(), message.stored);
+        let id = format!("{}/{}/{}", message.subject(), message.stored, message.sequence);
         let letter =
             json!({"reason": format!("not a job: {reason}"), "body": String::from_utf8_lossy(message.payload())});
         self.bus.bury(&self.target, &rule, &id, serde_json::to_vec(&letter).unwrap_or_default()).await?;

@@ -120,6 +120,7 @@ impl Engine {
             }
             None => (Checkpoint { stream, sequence: 0, jobs: 0 }, 0),
         };
+        let stored = self.stay_within_the_log(stored).await?;
         let in_store = self.store.position();
         if in_store < stored.sequence {
             tracing::info!(
@@ -132,6 +133,21 @@ impl Engine {
         // jobs move it only now and then.
         let folded = stored.sequence.max(in_store);
         Ok(Position { stored, stored_at, folded })
+    }
+
+    /// A log that ends before what was folded has lost its end, as when it was restored from a backup or a power cut took
+    /// what was not synced. What comes next takes the numbers of what is gone, and must not be taken for it.
+    async fn stay_within_the_log(&self, stored: Checkpoint) -> Result<Checkpoint, Stopped> {
+        let (_, last) = self.bus.events_state().await?;
+        if self.store.position() > last {
+            tracing::warn!(position = self.store.position(), last, "EVENTS has lost its end; the store begins anew");
+            self.store.clear()?;
+        }
+        if stored.sequence <= last {
+            return Ok(stored);
+        }
+        tracing::warn!(checkpoint = stored.sequence, last, "EVENTS has lost its end; the checkpoint goes back to it");
+        Ok(Checkpoint { sequence: last, jobs: 0, ..stored })
     }
 
     async fn fold_run(

@@ -1,0 +1,361 @@
+//! A whole Emote: nats-server, broker, agents, and stand-ins for Slack and NanoMDM.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Output},
+    time::Duration,
+};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::{
+    Agent, NatsServer, Process, Reply, Seen, StandIn, Streams, emote, free_port, programs::built, until, webhook,
+};
+
+/// What NanoMDM says of a command that it took.
+const ENQUEUED: &str = r#"{"status":{"x":{"push_result":"y"}},"command_uuid":"z"}"#;
+
+/// What is to be started; see [`Stack::new`].
+pub struct Builder {
+    files: Vec<(String, String)>,
+    agents: Vec<String>,
+    broker: bool,
+    nats: bool,
+    expected: Vec<&'static str>,
+}
+
+impl Builder {
+    /// Writes or replaces a file of the configuration folder.
+    #[must_use]
+    pub fn file(mut self, path: &str, text: &str) -> Self {
+        self.files.push((path.to_owned(), text.to_owned()));
+        self
+    }
+
+    /// With an agent of this serial number.
+    #[must_use]
+    pub fn agent(mut self, serial: &str) -> Self {
+        self.agents.push(serial.to_owned());
+        self
+    }
+
+    /// The broker is started by the test, if at all.
+    #[must_use]
+    pub fn without_broker(mut self) -> Self {
+        self.broker = false;
+        self
+    }
+
+    /// NATS is started by the test, if at all.
+    #[must_use]
+    pub fn without_nats(mut self) -> Self {
+        (self.nats, self.broker) = (false, false);
+        self
+    }
+
+    /// An ERROR line that holds this text does not fail the test.
+    #[must_use]
+    pub fn expect_error(mut self, text: &'static str) -> Self {
+        self.expected.push(text);
+        self
+    }
+
+    /// Starts all of it.
+    pub async fn start(self) -> Stack {
+        rustls::crypto::ring::default_provider().install_default().ok();
+        built();
+        let folder = TempDir::with_prefix("emote-test-").unwrap();
+        let (config, logs) = (folder.path().join("config"), folder.path().join("logs"));
+        std::fs::create_dir(&logs).unwrap();
+        let slack = StandIn::fine("ok").await;
+        let mdm = StandIn::fine(ENQUEUED).await;
+        let hook = format!("{}/services/T000/B000/hunter2hunter2hunter2", slack.url);
+        let made = emote(&["init", config.to_str().unwrap(), "--mdm-url", &mdm.url, "--slack-webhook", &hook]).await;
+        assert!(made.status.success(), "{made:?}");
+        let mut nats = NatsServer::stopped(&folder.path().join("nats"), &logs);
+        if self.nats {
+            nats.start_again().await;
+        }
+        let port = free_port();
+        write(&config, "emote.yaml", &settings(&nats.url(), port));
+        write(&config, "targets/slack.yaml", SLACK);
+        let mdm_target = std::fs::read_to_string(config.join("targets/mdm.yaml")).unwrap();
+        write(&config, "targets/mdm.yaml", &format!("{mdm_target}{QUICK}"));
+        for (path, text) in &self.files {
+            write(&config, path, text);
+        }
+        let mut broker = Broker { config: config.clone(), logs: logs.clone(), port, process: None };
+        if self.broker {
+            broker.start().await;
+        }
+        let streams = Streams::connect(&nats.url()).await;
+        let mut agents: Vec<Agent> =
+            self.agents.iter().map(|serial| Agent::new(serial, folder.path(), &logs, &nats.url())).collect();
+        for agent in &mut agents {
+            agent.start().await;
+        }
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .pool_max_idle_per_host(0)
+            .timeout(Duration::from_secs(20))
+            .build()
+            .unwrap();
+        let folder = Some(folder);
+        Stack { agents, broker, nats, config, logs, slack, mdm, streams, http, expected: self.expected, folder }
+    }
+}
+
+/// Retries without long waits.
+const QUICK: &str = "timeout: 2s\nretry: {max_attempts: 20, backoff: {initial: 20ms, max: 200ms}}\n";
+const SLACK: &str = "kind: slack\nwebhook: ${file:secrets/slack-webhook}\nchannel: \"#clients\"\ntimeout: 2s\n\
+                     retry: {max_attempts: 20, backoff: {initial: 20ms, max: 200ms}}\n";
+
+fn settings(nats: &str, port: u16) -> String {
+    format!("nats: {{servers: [\"{nats}\"]}}\ningest: {{listen: \"127.0.0.1:{port}\"}}\ndata: data\n")
+}
+
+fn write(config: &Path, path: &str, text: &str) {
+    let path = config.join(path);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(path, text).unwrap();
+}
+
+/// `emote serve`.
+pub struct Broker {
+    config: PathBuf,
+    logs: PathBuf,
+    /// Where it takes webhooks.
+    pub port: u16,
+    process: Option<Process>,
+}
+
+impl Broker {
+    /// Starts it and waits until it takes webhooks.
+    pub async fn start(&mut self) {
+        self.begin();
+        let port = self.port;
+        until("the broker takes webhooks", || async move {
+            tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok()
+        })
+        .await;
+    }
+
+    /// Starts it.
+    pub fn begin(&mut self) {
+        let mut command = Command::new(built().join("emote"));
+        command.args(["serve", "--config"]).arg(&self.config);
+        let name = if self.config.ends_with("config") { "broker" } else { "other-broker" };
+        self.process = Some(Process::start(name, command, &self.logs));
+    }
+
+    /// `kill -9`.
+    pub fn kill(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            process.kill();
+        }
+    }
+
+    /// Ends it with SIGTERM; its exit code.
+    pub async fn stop(&mut self) -> Option<i32> {
+        self.process.take().unwrap().stop().await.code()
+    }
+
+    /// Waits until it ends by itself; its exit code.
+    pub async fn wait(&mut self) -> Option<i32> {
+        self.process.take().unwrap().wait().await.code()
+    }
+
+    /// Whether it runs.
+    pub fn is_running(&mut self) -> bool {
+        self.process.as_mut().is_some_and(|process| process.ended().is_none())
+    }
+
+    /// The store of its core.
+    pub fn store(&self) -> PathBuf {
+        self.config.join("data/store.redb")
+    }
+}
+
+/// How a webhook was answered. Status 0: it was not.
+#[derive(Debug, Clone)]
+pub struct Posted {
+    /// The status.
+    pub status: u16,
+    /// `Retry-After`.
+    pub retry_after: Option<String>,
+    /// The body.
+    pub body: Value,
+}
+
+impl Posted {
+    /// The ids of the events that it became.
+    pub fn events(&self) -> Vec<String> {
+        let ids = self.body["events"].as_array().into_iter().flatten();
+        ids.filter_map(|id| id.as_str().map(str::to_owned)).collect()
+    }
+}
+
+/// The whole.
+pub struct Stack {
+    /// Agents, in the order they were named.
+    pub agents: Vec<Agent>,
+    /// The broker.
+    pub broker: Broker,
+    /// The server.
+    pub nats: NatsServer,
+    /// The configuration folder.
+    pub config: PathBuf,
+    /// A file a program.
+    pub logs: PathBuf,
+    /// What takes Slack's messages.
+    pub slack: StandIn,
+    /// What takes NanoMDM's commands.
+    pub mdm: StandIn,
+    /// The streams themselves.
+    pub streams: Streams,
+    /// For whatever is not here.
+    pub http: reqwest::Client,
+    expected: Vec<&'static str>,
+    folder: Option<TempDir>,
+}
+
+impl Stack {
+    /// NATS, a broker with the folder that `emote init` writes, and stand-ins.
+    #[must_use]
+    #[expect(clippy::new_ret_no_self, reason = "reads as what it is: a new stack, described, then started")]
+    pub fn new() -> Builder {
+        Builder { files: Vec::new(), agents: Vec::new(), broker: true, nats: true, expected: Vec::new() }
+    }
+
+    /// The agent of this serial number.
+    pub fn agent(&mut self, serial: &str) -> &mut Agent {
+        self.agents.iter_mut().find(|agent| agent.serial == serial).unwrap()
+    }
+
+    /// A secret of the configuration folder.
+    pub fn secret(&self, name: &str) -> String {
+        std::fs::read_to_string(self.config.join("secrets").join(name)).unwrap().trim().to_owned()
+    }
+
+    /// Where a source takes webhooks.
+    pub fn url(&self, source: &str) -> String {
+        format!("http://127.0.0.1:{}/in/{source}", self.broker.port)
+    }
+
+    /// Sends a request of one's own.
+    pub async fn send(&self, request: reqwest::RequestBuilder) -> Posted {
+        let Ok(response) = request.send().await else {
+            return Posted { status: 0, retry_after: None, body: Value::Null };
+        };
+        let retry_after =
+            response.headers().get("retry-after").and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let status = response.status().as_u16();
+        match response.bytes().await {
+            Ok(body) => Posted { status, retry_after, body: serde_json::from_slice(&body).unwrap_or_default() },
+            Err(_) => Posted { status: 0, retry_after: None, body: Value::Null },
+        }
+    }
+
+    /// Posts as NanoMDM does.
+    pub async fn nanomdm(&self, payload: &Value) -> Posted {
+        let body = payload.to_string();
+        let signature = webhook::hmac_base64(&self.secret("nanomdm-webhook-key"), body.as_bytes());
+        let request = self.http.post(self.url("nanomdm")).header("X-Hmac-Signature", signature);
+        self.send(request.header("Content-Type", "application/json; charset=utf-8").body(body)).await
+    }
+
+    /// Posts as Okta does.
+    pub async fn okta(&self, payload: &Value) -> Posted {
+        let request = self.http.post(self.url("okta")).header("Authorization", self.secret("okta-hook-secret"));
+        self.send(request.json(payload)).await
+    }
+
+    /// Posts an asset record.
+    pub async fn asset(&self, record: &Value) -> Posted {
+        let request = self.http.post(self.url("assets")).bearer_auth(self.secret("assets-token"));
+        self.send(request.json(record)).await
+    }
+
+    /// `emote` with the server's address at the end.
+    pub async fn emote(&self, args: &[&str]) -> Output {
+        emote(&[args, &["--server", &self.nats.url()]].concat()).await
+    }
+
+    /// The same, where it must end well: what it printed.
+    pub async fn shown(&self, args: &[&str]) -> String {
+        let output = self.emote(args).await;
+        assert!(output.status.success(), "emote {args:?}: {output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// The answer of a stand-in that takes a command as NanoMDM does.
+    pub fn enqueued(_: &Seen) -> Reply {
+        (200, Vec::new(), ENQUEUED.to_owned())
+    }
+
+    /// Hands the broker over, to be put back later; until then its port is known.
+    pub fn take_broker(&mut self) -> Broker {
+        let (config, logs, port) = (self.config.clone(), self.logs.clone(), self.broker.port);
+        std::mem::replace(&mut self.broker, Broker { config, logs, port, process: None })
+    }
+
+    /// A second broker, on the same NATS with the same rules, with a store and a port of its own. Not started.
+    pub fn other_broker(&self) -> Broker {
+        let config = self.config.with_file_name("other");
+        copy(&self.config, &config);
+        let port = free_port();
+        write(&config, "emote.yaml", &settings(&self.nats.url(), port));
+        Broker { config, logs: self.logs.clone(), port, process: None }
+    }
+
+    /// Everything that programs logged.
+    pub fn logged(&self) -> String {
+        let files = std::fs::read_dir(&self.logs).unwrap();
+        let texts = files.map(|file| {
+            let path = file.unwrap().path();
+            format!("== {}\n{}", path.display(), std::fs::read_to_string(&path).unwrap_or_default())
+        });
+        texts.collect()
+    }
+
+    fn errors(&self) -> Vec<String> {
+        let logged = self.logged();
+        let is_error = |line: &&str| {
+            (line.contains(" ERROR ")
+                || line.contains("panicked at")
+                || line.contains("[ERR]")
+                || line.contains("[FTL]"))
+                && !self.expected.iter().any(|expected| line.contains(expected))
+        };
+        logged.lines().filter(is_error).map(str::to_owned).collect()
+    }
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        self.agents.iter_mut().for_each(Agent::kill);
+        self.broker.kill();
+        self.nats.kill();
+        let errors = self.errors();
+        let failed = std::thread::panicking() || !errors.is_empty();
+        if let Some(folder) = self.folder.take_if(|_| failed) {
+            eprintln!("what was left is kept in {}", folder.keep().display());
+        }
+        if !std::thread::panicking() {
+            assert!(errors.is_empty(), "logged although nothing of the kind was expected:\n{}", errors.join("\n"));
+        }
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let target = to.join(entry.file_name());
+        match entry.file_type().unwrap().is_dir() {
+            true if entry.file_name() == "data" => {}
+            true => copy(&entry.path(), &target),
+            false => drop(std::fs::copy(entry.path(), target).unwrap()),
+        }
+    }
+}

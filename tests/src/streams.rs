@@ -1,0 +1,108 @@
+//! The streams as they are, read past Emote.
+
+use async_nats::{
+    HeaderMap,
+    jetstream::{
+        self,
+        consumer::{DeliverPolicy, pull},
+    },
+};
+use futures_util::StreamExt;
+use serde_json::Value;
+
+/// A message of a stream.
+#[derive(Debug, Clone)]
+pub struct Stored {
+    /// Its place.
+    pub sequence: u64,
+    /// Its subject.
+    pub subject: String,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// When it was stored, in nanoseconds since 1970.
+    pub at: i128,
+    /// Its body.
+    pub payload: Vec<u8>,
+}
+
+impl Stored {
+    /// A header's value; empty where there is none.
+    pub fn header(&self, name: &str) -> String {
+        self.headers.get(name).map(|value| value.as_str().to_owned()).unwrap_or_default()
+    }
+
+    /// The body as JSON; null where it is none.
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.payload).unwrap_or_default()
+    }
+}
+
+/// A connection to the server, beside Emote's own.
+#[derive(Clone)]
+pub struct Streams {
+    /// For publishing by hand.
+    pub client: async_nats::Client,
+    /// For whatever is not here.
+    pub js: jetstream::Context,
+}
+
+impl Streams {
+    /// Connects, as soon as the server is there.
+    pub async fn connect(url: &str) -> Self {
+        let options = async_nats::ConnectOptions::new()
+            .retry_on_initial_connect()
+            .reconnect_delay_callback(|_| std::time::Duration::from_millis(100));
+        let client = options.connect(url).await.unwrap();
+        Self { js: jetstream::new(client.clone()), client }
+    }
+
+    /// Everything that `stream` holds under `filter`, in order.
+    pub async fn read(&self, stream: &str, filter: &str) -> Vec<Stored> {
+        let stream = self.js.get_stream(stream).await.unwrap();
+        let config = pull::OrderedConfig {
+            filter_subject: filter.to_owned(),
+            deliver_policy: DeliverPolicy::All,
+            ..pull::OrderedConfig::default()
+        };
+        let consumer = stream.create_consumer(config).await.unwrap();
+        let (name, mut left) = (consumer.cached_info().name.clone(), consumer.cached_info().num_pending);
+        let mut found = Vec::new();
+        let mut messages = consumer.messages().await.unwrap();
+        while left > 0 {
+            let message = messages.next().await.unwrap().unwrap();
+            let info = message.info().unwrap();
+            left = info.pending;
+            found.push(Stored {
+                sequence: info.stream_sequence,
+                subject: message.subject.to_string(),
+                at: info.published.unix_timestamp_nanos(),
+                headers: message.headers.clone().unwrap_or_default(),
+                payload: message.payload.to_vec(),
+            });
+        }
+        drop(messages);
+        stream.delete_consumer(&name).await.ok();
+        found
+    }
+
+    /// All events.
+    pub async fn events(&self) -> Vec<Stored> {
+        self.read("EVENTS", "events.>").await
+    }
+
+    /// All jobs.
+    pub async fn jobs(&self) -> Vec<Stored> {
+        self.read("DELIVERIES", "deliver.>").await
+    }
+
+    /// All dead letters.
+    pub async fn dead(&self) -> Vec<Stored> {
+        self.read("DEAD", "dead.>").await
+    }
+
+    /// Publishes as any NATS client would, and waits until it is stored. Gives its place in the stream.
+    pub async fn publish(&self, subject: &str, body: impl Into<Vec<u8>>) -> u64 {
+        let body: Vec<u8> = body.into();
+        self.js.publish(subject.to_owned(), body.into()).await.unwrap().await.unwrap().sequence
+    }
+}
