@@ -16,7 +16,7 @@ use std::{
 
 use axum::{Json, Router, extract::State, routing::post};
 use emote::{
-    bus::{Bus, BusSettings},
+    bus::{Bus, BusSettings, Checkpoint, Outgoing},
     config::Folder,
     run,
 };
@@ -78,6 +78,7 @@ async fn measure(seconds: u64) {
 
     println!("nats-server {}, {} s each, on loopback\n", server.version, seconds);
     println!("{:<28} {:>8} {:>9} {:>9} {:>9} {:>9}", "", "events", "p50 ms", "p90 ms", "p99 ms", "max ms");
+    floor(&bus).await;
     for rate in [100_u64, 500, 1000] {
         let sent = drive(rate, seconds, |id| {
             let (bus, id) = (bus.clone(), id.to_owned());
@@ -105,6 +106,30 @@ async fn measure(seconds: u64) {
     }
     shutdown.cancel();
     running.wait().await.unwrap();
+}
+
+/// What the raw client takes for the two steps that every event goes through, one after the other.
+async fn floor(bus: &Bus) {
+    let (mut plain, mut batch) = (Vec::new(), Vec::new());
+    let mut last = 0;
+    for n in 0..500_u64 {
+        let began = Instant::now();
+        let subject: Subject = "events.manual.-.floor.tick".parse().unwrap();
+        let body = br#"{"scope":"floor","action":"tick"}"#.to_vec();
+        bus.publish_events(vec![(subject, EventId::derived(&["floor", &n.to_string()]), body)]).await.unwrap();
+        plain.push(began.elapsed());
+        let began = Instant::now();
+        let checkpoint = Checkpoint { stream: "floor".to_owned(), sequence: n + 1, jobs: 0 };
+        let job =
+            Outgoing { subject: "held.floor.floor".to_owned(), headers: Vec::new(), payload: vec![b' '; 900].into() };
+        last = bus.publish_batch(&[job, checkpoint.message(99, last)]).await.unwrap().sequence;
+        batch.push(began.elapsed());
+    }
+    for (name, mut times) in [("one plain publish", plain), ("one batch: job, checkpoint", batch)] {
+        times.sort();
+        let at = |part: usize| times[(times.len() * part / 1000).min(times.len() - 1)].as_secs_f64() * 1000.0;
+        println!("{name:<28} {:>8} {:>9.2} {:>9.2} {:>9.2} {:>9.2}", times.len(), at(500), at(900), at(990), at(1000));
+    }
 }
 
 async fn receive(State(arrivals): State<Arrivals>, Json(body): Json<Value>) {
