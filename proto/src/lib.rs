@@ -13,7 +13,7 @@ mod token;
 
 pub use event::{Cause, Device, Draft, Event, EventError, Link, Receipt, Trust, User};
 pub use id::EventId;
-pub use names::{bucket, consumer, header, limits, service, stream, subjects};
+pub use names::{bucket, consumer, header, limits, service, source, stream, subjects};
 pub use node::{NodeError, NodeKey};
 pub use subject::{Filter, Subject, SubjectError};
 pub use time::Time;

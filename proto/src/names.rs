@@ -10,6 +10,14 @@ pub mod stream {
     pub const DEAD: &str = "DEAD";
 }
 
+/// Sources that are Emote's own.
+pub mod source {
+    /// What a Mac's agent says of its Mac.
+    pub const AGENT: &str = "agent";
+    /// What the broker says: results, and what the core has to tell.
+    pub const BROKER: &str = "broker";
+}
+
 /// Subjects outside `events.…`.
 pub mod subjects {
     use crate::Name;
@@ -99,6 +107,8 @@ pub mod header {
 pub mod limits {
     /// Largest event in bytes of JSON. NATS servers take 1 MiB by default; jobs carry an event and a node beside it.
     pub const MAX_EVENT: usize = 256 * 1024;
+    /// Largest event once completed: what was left out is filled in, and numbers may be written longer.
+    pub const MAX_COMPLETED: usize = MAX_EVENT + 64 * 1024;
     /// Largest job in bytes of JSON; smaller than what NATS servers take by default (1 MiB), headers included.
     pub const MAX_JOB: usize = 960 * 1024;
     /// Smallest `max_payload` of a server that will do.

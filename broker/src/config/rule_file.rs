@@ -12,6 +12,8 @@ use crate::{
 
 /// Targets a rule may name at most.
 const MAX_TARGETS: usize = 32;
+/// Largest input transform in bytes.
+const MAX_INPUT: usize = 64 * 1024;
 
 /// Reads a rule file. `targets` are the names of the targets there are.
 pub(super) fn read(name: Name, map: &Map<String, Value>, targets: &[Name], problems: &mut Problems) -> Option<Rule> {
@@ -53,6 +55,7 @@ fn read_target(fields: &mut Fields<'_>, path: &str, value: &Value, targets: &[Na
             let target = fields.text("target");
             let target = fields.require("target", target, "target: slack");
             let input = fields.parsed("input", |value| match value.as_str() {
+                Some(text) if text.len() > MAX_INPUT => Err(format!("at most {MAX_INPUT} bytes: every job carries it")),
                 Some(text) => check_program(text).map(|()| text.to_owned()),
                 None => Err("expected a jq program such as '{text: .event.action}'".to_owned()),
             });

@@ -1,20 +1,17 @@
 //! What an event says about its node, as claims of the event's source.
 
-use emote_proto::{Event, Time};
+use emote_proto::{Event, Time, source as sources};
 use serde_json::{Value, json};
 
 use super::Node;
 
-/// The agent's source name. A Mac speaks for itself: it may not write its own asset record, name its owner or say which
-/// UDID is whose.
-pub(crate) const AGENT: &str = "agent";
-
-/// Adds what `event` says to the record of its node. `at` is the event's time, or when it was received if its source's
+/// Adds what `event` says to the record of its node. A Mac speaks for itself: it may not write its own asset record, name
+/// its owner or say which UDID is whose. `at` is the event's time, or when it was received if its source's
 /// clock runs ahead.
 pub(crate) fn record(node: &mut Node, event: &Event, at: Time) {
     let source = event.source.as_str();
-    let from_agent = source == AGENT;
-    let from_broker = source == "broker";
+    let from_agent = source == sources::AGENT;
+    let from_broker = source == sources::BROKER;
     if !from_broker {
         node.see(source, at);
     }
@@ -32,7 +29,8 @@ pub(crate) fn record(node: &mut Node, event: &Event, at: Time) {
             }
         }
     }
-    match (event.scope.as_str(), event.action.as_str()) {
+    let what = (event.scope.as_str(), event.action.as_str());
+    match what {
         ("device", "enroll") if !from_broker => node.claim(source, "enrolled", json!(true), at),
         ("device", "unenroll") if !from_broker => node.claim(source, "enrolled", json!(false), at),
         ("asset", "updated") if !from_agent => {
@@ -46,9 +44,11 @@ pub(crate) fn record(node: &mut Node, event: &Event, at: Time) {
         _ => {}
     }
     if let (Some(user), false) = (event.user_id(), from_broker) {
-        // Whose Mac it is, is said in the identity provider's terms; a short name is an account on the Mac.
-        let is_owner = !from_agent && user.contains('@');
-        node.claim(source, if is_owner { "owner" } else { "account" }, json!(user), at);
+        // Whose Mac it is, is said by who manages it, of the device, in the identity provider's terms. Somebody who signs
+        // in on it does not come to own it, and a short name is an account on the Mac.
+        let assigns = matches!(what, ("device", "enroll" | "inventory" | "checkin" | "assigned"));
+        let is_owner = !from_agent && assigns && user.contains('@');
+        node.claim(source, if is_owner { "owner" } else { "last_user" }, json!(user), at);
     }
 }
 

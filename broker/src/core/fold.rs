@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use emote_proto::{
-    Draft, Event, EventError, EventId, Link, Name, Receipt, Subject, SubjectError, Time, Token, Trust, limits,
+    Device, Draft, Event, EventError, EventId, Link, Name, Receipt, Subject, SubjectError, Time, Token, Trust, User,
+    limits, source,
 };
 use emote_rules::RuleSet;
 use serde_json::{Value, json};
@@ -60,7 +61,7 @@ impl Core {
     pub fn new(rules: Vec<Rule>, sources: impl IntoIterator<Item = Name>) -> Self {
         let set = RuleSet::build(rules.iter().enumerate().map(|(index, rule)| (index, rule.pattern.clone())));
         let mut trusted_writers: BTreeSet<String> = sources.into_iter().map(String::from).collect();
-        trusted_writers.insert("broker".to_owned());
+        trusted_writers.insert(source::BROKER.to_owned());
         Self { rules, set, trusted_writers }
     }
 
@@ -72,7 +73,7 @@ impl Core {
             Err(rejection) => return Ok(vec![rejected(entry, &rejection)]),
         };
         // The agent's own protocol stores an event once; everything else may be repeated by whoever sends it.
-        if event.source.as_str() != claims::AGENT && state.seen_before(event.id, entry.received)? {
+        if event.source.as_str() != source::AGENT && state.seen_before(event.id, entry.received)? {
             return Ok(Vec::new());
         }
         let event = join(state, event)?;
@@ -81,7 +82,12 @@ impl Core {
     }
 
     fn act(&self, state: &Overlay<'_>, event: &Event, node: Option<&Node>) -> Result<Vec<Job>, StateError> {
-        let matched = match self.set.matches(&event.to_json()) {
+        let json = event.to_json();
+        if json.len() > limits::MAX_COMPLETED {
+            let reason = format!("{} bytes once completed: at most {} are allowed", json.len(), limits::MAX_COMPLETED);
+            return Ok(vec![unmatched(event, &reason)]);
+        }
+        let matched = match self.set.matches(&json) {
             Ok(matched) => matched,
             // The event was parsed above and written by us: only a limit of the matcher's own can refuse it.
             Err(error) => return Ok(vec![unmatched(event, &error.to_string())]),
@@ -92,7 +98,11 @@ impl Core {
                 Fanout::Event => add_jobs(&mut jobs, rule, event, node, None),
                 Fanout::UserDevices => {
                     let Some(user) = event.user_id() else { continue };
-                    for key in state.devices_of(user)? {
+                    let devices = state.devices_of(user)?;
+                    if devices.is_empty() {
+                        jobs.push(no_devices(rule, event, user));
+                    }
+                    for key in devices {
                         let device = state.node(&key)?;
                         add_jobs(&mut jobs, rule, event, device.as_ref(), Some(&key));
                     }
@@ -105,7 +115,7 @@ impl Core {
 
 /// Gives the event the serial number of its UDID where that is known, and remembers the pair where the event has both.
 fn join(state: &mut Overlay<'_>, mut event: Event) -> Result<Event, StateError> {
-    let speaks_for_itself = event.source.as_str() == claims::AGENT;
+    let speaks_for_itself = event.source.as_str() == source::AGENT;
     let Some(device) = &mut event.device else { return Ok(event) };
     match (&device.uuid, &device.udid) {
         (Some(serial), Some(udid))
@@ -126,7 +136,7 @@ fn learn(state: &mut Overlay<'_>, event: &Event, received: Time) -> Result<Optio
     let mut node = state.node(key)?.unwrap_or_else(|| Node::new(key, received));
     if let Some(serial) = serial {
         node.serial = Some(serial.to_owned());
-        if let Some(udid) = udid.filter(|udid| *udid != serial && event.source.as_str() != claims::AGENT) {
+        if let Some(udid) = udid.filter(|udid| *udid != serial && event.source.as_str() != source::AGENT) {
             if let Some(by_udid) = state.take_node(udid)? {
                 node.absorb(by_udid);
             }
@@ -161,7 +171,7 @@ fn add_jobs(jobs: &mut Vec<Job>, rule: &Rule, event: &Event, node: Option<&Node>
 
 /// Why a chain of effects ends here, if it does. Only what the broker itself reports has a cause that is believed.
 fn loop_reason(rule: &Rule, event: &Event, about: Option<&str>) -> Option<String> {
-    let cause = event.cause.as_ref().filter(|_| event.source.as_str() == "broker")?;
+    let cause = event.cause.as_ref().filter(|_| event.source.as_str() == source::BROKER)?;
     if cause.depth >= limits::MAX_DEPTH {
         return Some(format!("the chain is {} effects deep", cause.depth));
     }
@@ -178,9 +188,16 @@ fn loop_stopped(rule: &Rule, event: &Event, about: Option<&str>, reason: &str) -
     own_event(id, event, "rule", "loop_stopped", info)
 }
 
+/// Somebody is waiting for what such a rule does: that it did nothing is worth an event.
+fn no_devices(rule: &Rule, event: &Event, user: &str) -> Job {
+    let id = EventId::derived(&["no-devices", &event.id.to_string(), rule.name.as_str()]);
+    let reason = format!("no device is known to belong to {user}");
+    own_event(id, event, "rule", "no_devices", json!({"rule": rule.name, "event": event.id, "reason": reason}))
+}
+
 fn unmatched(event: &Event, reason: &str) -> Job {
     let id = EventId::derived(&["unmatched", &event.id.to_string()]);
-    own_event(id, event, "event", "rejected", json!({"event": event.id, "reason": reason}))
+    own_event(id, event, "event", "rejected", json!({"event": event.id, "reason": clip(reason)}))
 }
 
 fn rejected(entry: &Entry<'_>, rejection: &Rejection) -> Job {
@@ -189,12 +206,12 @@ fn rejected(entry: &Entry<'_>, rejection: &Rejection) -> Job {
     let event = Event {
         id,
         time: entry.received,
-        source: word("broker"),
+        source: word(source::BROKER),
         scope: token("event"),
         action: token("rejected"),
         device: None,
         user: None,
-        info: Some(json!({"sequence": entry.sequence, "subject": subject, "reason": rejection.to_string()})),
+        info: Some(json!({"sequence": entry.sequence, "subject": subject, "reason": clip(&rejection.to_string())})),
         communicate: None,
         log: None,
         trust: Trust::Verified,
@@ -204,20 +221,30 @@ fn rejected(entry: &Entry<'_>, rejection: &Rejection) -> Job {
     emit(event)
 }
 
+/// A reason may repeat what was found, which may be as long as an event.
+fn clip(reason: &str) -> String {
+    reason.chars().take(500).collect()
+}
+
 /// An event of the core's own about the same node as `about`, to be published by the emit target.
 fn own_event(id: EventId, about: &Event, scope: &'static str, action: &'static str, info: Value) -> Job {
+    let device = about.device.as_ref();
+    let device =
+        device.map(|device| Device { uuid: device.uuid.clone(), udid: device.udid.clone(), ..Device::default() });
     emit(Event {
         id,
-        source: word("broker"),
+        time: about.time,
+        source: word(source::BROKER),
         scope: token(scope),
         action: token(action),
+        device,
+        user: about.user_id().map(|id| User { id: Some(id.to_owned()), ..User::default() }),
         info: Some(info),
         communicate: None,
         log: None,
         trust: Trust::Verified,
         cause: about.cause.clone(),
         other: serde_json::Map::new(),
-        ..about.clone()
     })
 }
 

@@ -14,6 +14,9 @@ pub struct Claim {
     pub value: Value,
     /// Since when the source says so.
     pub since: Time,
+    /// When it last said so again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirmed: Option<Time>,
 }
 
 /// A Mac as the log tells of it. Keyed by serial number, or by UDID as long as only that is known.
@@ -141,10 +144,11 @@ fn put(fields: &mut BTreeMap<String, Claim>, field: &str, value: Value, at: Time
         return;
     }
     match fields.get_mut(field) {
-        Some(claim) if claim.since > at || claim.value == value => {}
-        Some(claim) => *claim = Claim { value, since: at },
+        Some(claim) if claim.confirmed.unwrap_or(claim.since) > at => {}
+        Some(claim) if claim.value == value => claim.confirmed = (at > claim.since).then_some(at),
+        Some(claim) => *claim = Claim { value, since: at, confirmed: None },
         None if room && !value.is_null() => {
-            fields.insert(field.to_owned(), Claim { value, since: at });
+            fields.insert(field.to_owned(), Claim { value, since: at, confirmed: None });
         }
         None => {}
     }
@@ -183,7 +187,8 @@ mod tests {
         node.claim("okta", "owner", json!("ada"), at(5));
         node.claim("okta", "owner", json!("bob"), at(4));
         node.claim("okta", "owner", json!("ada"), at(9));
-        assert_eq!(node.sources["okta"]["owner"], Claim { value: json!("ada"), since: at(5) });
+        node.claim("okta", "owner", json!("bob"), at(7));
+        assert_eq!(node.sources["okta"]["owner"], Claim { value: json!("ada"), since: at(5), confirmed: Some(at(9)) });
     }
 
     #[test]

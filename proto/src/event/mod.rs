@@ -189,10 +189,11 @@ impl Draft {
     /// The node that the event says it is about: its device's serial number, else its UDID, else its user.
     pub fn node(&self) -> Result<Option<NodeKey>, EventError> {
         let device = self.device.as_ref();
+        let user = self.user.as_ref().and_then(|user| user.id.as_ref()).map(|id| id.to_lowercase());
         let candidates = [
             ("device.uuid", device.and_then(|device| device.uuid.as_ref())),
             ("device.udid", device.and_then(|device| device.udid.as_ref())),
-            ("user.id", self.user.as_ref().and_then(|user| user.id.as_ref())),
+            ("user.id", user.as_ref()),
         ];
         match candidates.into_iter().find_map(|(field, key)| key.map(|key| (field, key))) {
             None => Ok(None),

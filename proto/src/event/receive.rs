@@ -1,7 +1,7 @@
 //! A draft becomes an event by where it was found.
 
-use super::{Device, Draft, Event, EventError, Trust};
-use crate::{EventId, NodeKey, Subject, Time};
+use super::{Draft, Event, EventError, Trust};
+use crate::{EventId, Subject, Time, source};
 
 /// Where a message was found: what [`Draft::receive`] fills in from.
 #[derive(Debug, Clone)]
@@ -31,7 +31,7 @@ impl Draft {
         if let Some(user) = &mut self.user {
             user.id = user.id.take().map(|id| id.to_lowercase());
         }
-        self.fill_node(subject.node.as_ref())?;
+        self.fill_node(subject)?;
         let id = self.id.unwrap_or_else(|| match receipt.message_id {
             Some(id) => EventId::from_message_id(id),
             None => {
@@ -56,37 +56,37 @@ impl Draft {
         })
     }
 
-    /// The subject's node must be one that the body names; where the body names none, it goes where the scope says.
-    fn fill_node(&mut self, node: Option<&NodeKey>) -> Result<(), EventError> {
-        let own = self.node()?;
-        let Some(node) = node else {
-            return match own {
+    /// The subject's node is the device that the body names, or the user where the event is about a user; where the body
+    /// leaves it out, it is filled in. What an agent says is about its own Mac, whatever else the body names.
+    fn fill_node(&mut self, subject: &Subject) -> Result<(), EventError> {
+        let Some(node) = &subject.node else {
+            return match self.node()? {
                 None => Ok(()),
                 Some(own) => Err(EventError::conflict("device.uuid", own.as_str(), "-")),
             };
         };
+        let by_agent = subject.source.as_str() == source::AGENT;
         let about_user = self.scope.as_str() == "user";
-        let device = self.device.get_or_insert_default();
-        let user_id = self.user.as_ref().and_then(|user| user.id.as_deref());
-        let named = [device.uuid.as_deref(), device.udid.as_deref(), user_id];
-        let is_named = named.contains(&Some(node.as_str()));
-        let (uuid_free, user_free) = (device.uuid.is_none(), user_id.is_none());
-        if *device == Device::default() && (is_named || about_user) {
-            self.device = None;
-        }
-        match (is_named, about_user) {
-            (true, _) => Ok(()),
-            (false, true) if user_free => {
+        let user = self.user.as_ref().and_then(|user| user.id.clone());
+        let is_user = !by_agent && user.as_deref() == Some(node.as_str().to_lowercase().as_str());
+        let device = self.device.as_ref();
+        let (uuid, udid) =
+            (device.and_then(|device| device.uuid.clone()), device.and_then(|device| device.udid.clone()));
+        match (uuid, udid, user) {
+            (Some(uuid), ..) if uuid == node.as_str() || (about_user && is_user) => Ok(()),
+            (Some(uuid), ..) => Err(EventError::conflict("device.uuid", &uuid, node.as_str())),
+            (None, Some(udid), _) if !by_agent && udid == node.as_str() => Ok(()),
+            (None, ..) if is_user => Ok(()),
+            (None, None, Some(user)) if about_user && !by_agent => {
+                Err(EventError::conflict("user.id", &user, node.as_str()))
+            }
+            (None, None, None) if about_user && !by_agent => {
                 self.user.get_or_insert_default().id = Some(node.as_str().to_lowercase());
                 Ok(())
             }
-            (false, false) if uuid_free => {
+            (None, ..) => {
                 self.device.get_or_insert_default().uuid = Some(node.to_string());
                 Ok(())
-            }
-            (false, _) => {
-                let own = own.map_or_else(|| "-".to_owned(), String::from);
-                Err(EventError::conflict(if about_user { "user.id" } else { "device.uuid" }, &own, node.as_str()))
             }
         }
     }

@@ -109,3 +109,28 @@ proptest! {
         prop_assert_eq!(Event::parse(&event.to_json()).unwrap(), event);
     }
 }
+
+#[test]
+fn an_agent_is_heard_about_its_own_mac_only() {
+    for body in [
+        r#"{"scope":"device","action":"enroll","device":{"uuid":"VICTIM","udid":"ATTACKER"}}"#,
+        r#"{"scope":"user","action":"enroll","device":{"uuid":"VICTIM"},"user":{"id":"attacker"}}"#,
+    ] {
+        let scope = if body.contains("user\",") { "user" } else { "device" };
+        assert!(receive(&format!("events.agent.ATTACKER.{scope}.enroll"), body).is_err(), "{body}");
+        assert!(receive(&format!("events.agent.attacker.{scope}.enroll"), body).is_err(), "{body}");
+    }
+    let by_udid = r#"{"scope":"device","action":"boot","device":{"udid":"A1"}}"#;
+    assert_eq!(receive("events.agent.A1.device.boot", by_udid).unwrap().serial(), Some("A1"));
+    let user = r#"{"scope":"user","action":"created","user":{"id":"a1"}}"#;
+    assert_eq!(receive("events.agent.a1.user.created", user).unwrap().serial(), Some("a1"));
+}
+
+#[test]
+fn users_are_one_whatever_case_they_are_written_in() {
+    let body = r#"{"scope":"user","action":"deactivated","user":{"id":"Ada@X.io"}}"#;
+    let subject = Draft::parse(body.as_bytes()).unwrap().subject(Name::new("okta").unwrap()).unwrap().to_string();
+    assert_eq!(subject, "events.okta.ada@x%2Eio.user.deactivated");
+    assert_eq!(receive(&subject, body).unwrap().user_id(), Some("ada@x.io"));
+    assert!(receive("events.okta.Ada@X%2Eio.user.deactivated", body).is_ok());
+}

@@ -150,7 +150,31 @@ fn a_users_event_fans_out_to_the_devices_they_own() {
     assert_eq!(what(&jobs), ["lock>mdm@A1", "lock>mdm@A2"]);
     assert_eq!(jobs[0].id.as_str(), "00000000-0000-7000-8000-000000000001/lock/mdm/A1");
     let nobody = json!({"scope": "user", "action": "deactivated", "user": {"id": "zed@x.io"}});
-    assert!(log.entry("events.okta.zed@x%2Eio.user.deactivated", &nobody).is_empty());
+    let (event, reason) = told(&log.entry("events.okta.zed@x%2Eio.user.deactivated", &nobody));
+    assert_eq!((event.as_str(), reason.as_str()), ("rule.no_devices", "no device is known to belong to zed@x.io"));
+}
+
+#[test]
+fn who_signs_in_on_a_mac_does_not_come_to_own_it() {
+    let mut log = Log::new(Vec::new());
+    let say = |scope: &str, action: &str, user: &str| json!({"scope": scope, "action": action, "device": {"uuid": "C02"}, "user": {"id": user}});
+    log.entry("events.nanomdm.C02.device.enroll", &say("device", "enroll", "ada@x.io"));
+    log.entry("events.okta.C02.session.login", &say("session", "login", "grace@x.io"));
+    log.entry("events.nanomdm.C02.device.checkin", &say("device", "checkin", "ada"));
+    let node = log.node("C02").unwrap();
+    assert_eq!((node.owner(), &node.sources["okta"]["last_user"].value), (Some("ada@x.io"), &json!("grace@x.io")));
+}
+
+#[test]
+fn what_is_told_stays_small_whatever_was_found() {
+    let mut log = Log::new(vec![rule("a", &json!({"scope": ["d"]}), Fanout::Event, "t")]);
+    let long = format!(r#"{{"scope":"{}","action":"a"}}"#, "\\u007f".repeat(30_000));
+    let numbers = format!(r#"{{"scope":"d","action":"a","info":[{}]}}"#, vec!["1e15"; 50_000].join(","));
+    for payload in [long, numbers] {
+        let jobs = log.raw("events.manual.-.d.a", None, payload.as_bytes());
+        assert_eq!(told(&jobs).0, "event.rejected");
+        assert!(jobs[0].event.to_json().len() < 4_000);
+    }
 }
 
 #[test]
