@@ -13,7 +13,7 @@ use crate::{
     config::Parts,
     console,
     core::EMIT_TARGET,
-    deliver::{Delivery, Inputs, UnderWay, Work},
+    deliver::{Delivery, Inputs, Work},
     engine::Engine,
     ingest,
     store::{Opened, Store},
@@ -74,7 +74,7 @@ pub async fn start(bus: Bus, parts: Parts, data: &Path, shutdown: &CancellationT
             work,
             settings,
             inputs: Arc::clone(&inputs),
-            under_way: UnderWay::default(),
+            under_way: Arc::default(),
         };
         let stop = shutdown.clone();
         tasks.spawn(async move {
@@ -99,7 +99,11 @@ impl Running {
         let mut ended = Ok(Exit::Ok);
         tokio::select! {
             () = self.shutdown.cancelled() => {}
-            part = self.tasks.join_next() => ended = part_ended(part),
+            part = self.tasks.join_next() => {
+                if !self.shutdown.is_cancelled() {
+                    ended = part_ended(part);
+                }
+            }
         }
         self.shutdown.cancel();
         let rest = async {
@@ -119,7 +123,7 @@ impl Running {
 
 fn part_ended(part: Option<Result<anyhow::Result<()>, tokio::task::JoinError>>) -> anyhow::Result<Exit> {
     match part {
-        None | Some(Ok(Ok(()))) => Ok(Exit::Ok),
+        None | Some(Ok(Ok(()))) => Err(anyhow::anyhow!("a part of emote ended without being told to")),
         Some(Ok(Err(error))) => Err(error),
         Some(Err(error)) => Err(anyhow::anyhow!("a part of emote ended unexpectedly: {error}")),
     }

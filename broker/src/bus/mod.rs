@@ -129,6 +129,10 @@ impl Bus {
 }
 
 fn options(settings: &BusSettings) -> Result<ConnectOptions, BusError> {
+    if settings.servers.iter().any(|server| server.contains('@')) {
+        let remedy = "a NATS address holds no user or password: give nats.user and nats.password, or credentials";
+        return Err(BusError::Settings(remedy.to_owned()));
+    }
     let plain_and_far = settings.servers.iter().find(|server| !is_secure(server) && !is_loopback(server));
     let mut options = ConnectOptions::new()
         .name(&settings.name)
@@ -185,10 +189,14 @@ fn is_secure(server: &str) -> bool {
     server.starts_with("tls://") || server.starts_with("wss://")
 }
 
+/// Whether the address names this machine; a name that only begins like it does not.
 fn is_loopback(server: &str) -> bool {
     let rest = server.split_once("://").map_or(server, |(_, rest)| rest);
-    let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
-    host.starts_with("127.") || host.starts_with("localhost") || host.starts_with("[::1]")
+    let host = match rest.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((host, _)) => host,
+        None => rest.split(['/', ':']).next().unwrap_or(rest),
+    };
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// Eleven random bytes' worth of a name, for batches and inboxes.
@@ -210,9 +218,10 @@ mod tests {
         for (server, loopback) in [
             ("nats://127.0.0.1:4222", true),
             ("localhost:4222", true),
-            ("nats://u:p@[::1]:4222", true),
+            ("nats://[::1]:4222", true),
+            ("nats://localhost.example.com:4222", false),
             ("nats://nats.example.com", false),
-            ("nats://127.example.com@10.0.0.1", false),
+            ("127.example.com", false),
         ] {
             assert_eq!(is_loopback(server), loopback, "{server}");
         }

@@ -48,7 +48,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<Exit> {
 
 fn page(node: &NodeRecord, events: &[(u64, Event)], now: Time) -> String {
     let record = &node.record;
-    let text = |field: &str| record[field].as_str().unwrap_or("-");
+    let text = |field: &str| render::clip(record[field].as_str().unwrap_or("-"), 60);
     let (bold, dim) = (render::BOLD, render::DIM);
     let mut page =
         format!("{bold}{}{bold:#}  {}  owner {}  UDID {}\n\n", node.key, text("name"), text("owner"), text("udid"));

@@ -40,7 +40,7 @@ fn rows(nodes: &[NodeRecord], now: Time) -> String {
     for NodeRecord { key, record } in nodes {
         let text = |field: &str| record[field].as_str().map_or("-".to_owned(), |text| render::clip(text, 40));
         table.add_row([
-            key.clone(),
+            render::clip(key, 40),
             text("name"),
             text("owner"),
             text("os_version"),

@@ -69,7 +69,11 @@ async fn find(bus: &Bus, name: &str) -> anyhow::Result<Option<Placed>> {
         if sequence < first || sequence > last {
             return Ok(None);
         }
-        let message = bus.tail(Vec::new(), TailStart::Sequence(sequence)).await?.read().await?;
+        let mut tail = bus.tail(Vec::new(), TailStart::Sequence(sequence)).await?;
+        if tail.pending == 0 {
+            return Ok(None);
+        }
+        let message = tail.read().await?;
         return Ok(events::open(&message).filter(|_| message.sequence == sequence).map(|event| (sequence, event)));
     }
     let id: EventId = name

@@ -79,6 +79,15 @@ impl Folder {
             }
             rule_file::read(document.name.clone(), &document.map, &names, problems)
         });
+        for target in
+            targets.0.iter().filter(|target| target.delivery.retry.max_age >= settings.streams.deliveries_max_age)
+        {
+            let kept = settings.streams.deliveries_max_age;
+            let message = format!(
+                "retry.max_age must be shorter than jobs are kept, which is {kept:?} (emote.yaml: streams.deliveries_max_age)"
+            );
+            report.add(&PathBuf::from(format!("targets/{}.yaml", target.name)), message);
+        }
         let cases = each(root, "tests", &mut report, |document, problems| {
             Case::read(document.name.clone(), &document.map, problems)
         });
@@ -109,6 +118,9 @@ impl Folder {
         }
         let mut targets = Vec::new();
         for target in &self.targets {
+            if target.destructive {
+                tracing::warn!(target_name = %target.name, "destructive: true is noted, but no budget holds this target back yet");
+            }
             match target.resolve(&self.root) {
                 Ok(ready) => targets.push((target.name.clone(), target.delivery.clone(), ready)),
                 Err(problems) => self.add_problems(&mut report, "targets", &target.name, problems),

@@ -7,14 +7,11 @@
 mod input;
 mod result;
 mod schedule;
+mod under_way;
 
-use std::{
-    collections::HashSet,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
-use emote_proto::{Event, Name, Time};
+use emote_proto::{Event, Name, Time, limits};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -28,9 +25,13 @@ use crate::{
 
 pub use input::{Inputs, check_program};
 use schedule::Next;
+use under_way::Turn;
+pub use under_way::UnderWay;
 
 const PAUSE: Duration = Duration::from_millis(500);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
+/// How long an input transform may take.
+const RENDER_WITHIN: Duration = Duration::from_secs(5);
 /// On shutdown, attempts under way may take this long to end.
 const FINISH_WITHIN: Duration = Duration::from_secs(3);
 
@@ -58,22 +59,7 @@ pub struct Delivery {
     /// Compiled input transforms.
     pub inputs: Arc<Inputs>,
     /// Stream sequences of the jobs being worked on.
-    pub under_way: UnderWay,
-}
-
-/// Jobs being worked on by this process. The server gives a job again when it hears nothing of it, such as while the
-/// connection is away; it must not be worked on twice at once.
-#[derive(Default)]
-pub struct UnderWay(Mutex<HashSet<u64>>);
-
-impl UnderWay {
-    fn begin(&self, sequence: u64) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(sequence)
-    }
-
-    fn end(&self, sequence: u64) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&sequence);
-    }
+    pub under_way: Arc<UnderWay>,
 }
 
 impl Delivery {
@@ -83,7 +69,7 @@ impl Delivery {
         let mut attempts = JoinSet::new();
         let mut pause = PAUSE;
         while !shutdown.is_cancelled() {
-            match this.work_through(&mut attempts, &shutdown).await {
+            match this.work_through(&mut attempts, &shutdown, &mut pause).await {
                 Ok(()) => break,
                 Err(error) => tracing::warn!(target_name = %this.target, %error, "jobs cannot be read; trying again"),
             }
@@ -102,6 +88,7 @@ impl Delivery {
         self: &Arc<Self>,
         attempts: &mut JoinSet<()>,
         shutdown: &CancellationToken,
+        pause: &mut Duration,
     ) -> Result<(), BusError> {
         let concurrency = self.settings.concurrency.max(1);
         let mut jobs = self.bus.jobs(&self.target, concurrency).await?;
@@ -109,25 +96,45 @@ impl Delivery {
             while attempts.len() >= concurrency {
                 tokio::select! {
                     () = shutdown.cancelled() => return Ok(()),
-                    _ = attempts.join_next() => {}
+                    ended = attempts.join_next() => self.look_at(ended),
                 }
             }
             let message = tokio::select! {
                 () = shutdown.cancelled() => return Ok(()),
                 message = jobs.next() => message?,
             };
-            while attempts.try_join_next().is_some() {}
+            while let Some(ended) = attempts.try_join_next() {
+                self.look_at(Some(ended));
+            }
+            *pause = PAUSE;
             let (this, shutdown) = (Arc::clone(self), shutdown.clone());
-            attempts.spawn(async move {
-                if this.under_way.begin(message.sequence) {
-                    this.attempt(&message, &shutdown).await;
-                    this.under_way.end(message.sequence);
+            let attempt = async move {
+                match this.under_way.begin((message.sequence, message.stored)) {
+                    Turn::Ours(mut turn) => {
+                        if this.attempt(&message, &shutdown).await {
+                            turn.ended();
+                        }
+                    }
+                    Turn::UnderWay => {}
+                    // A copy that was given out while the job was being ended.
+                    Turn::Ended => drop(message.done().await),
                 }
-            });
+            };
+            attempts.spawn(attempt);
         }
     }
 
-    async fn attempt(&self, message: &JobMessage, shutdown: &CancellationToken) {
+    /// A panic in a target is our mistake; its job comes again.
+    fn look_at(&self, ended: Option<Result<(), tokio::task::JoinError>>) {
+        if let Some(Err(error)) = ended
+            && error.is_panic()
+        {
+            tracing::error!(target_name = %self.target, %error, "an attempt at a job panicked");
+        }
+    }
+
+    /// Works on one job. Says whether the job has ended; else it comes again.
+    async fn attempt(&self, message: &JobMessage, shutdown: &CancellationToken) -> bool {
         let work = async {
             match serde_json::from_slice::<Job>(message.payload()) {
                 Ok(job) => self.end(&job, message, shutdown).await,
@@ -143,25 +150,26 @@ impl Delivery {
                 _ = signs.tick() => message.still_at_it().await,
             }
         };
-        if let Err(error) = ended {
+        ended.unwrap_or_else(|error| {
             tracing::warn!(target_name = %self.target, %error, "a job's end could not be told; it comes again");
-        }
+            false
+        })
     }
 
     /// One attempt at a job, and what follows from it.
-    async fn end(&self, job: &Job, message: &JobMessage, shutdown: &CancellationToken) -> Result<(), BusError> {
+    async fn end(&self, job: &Job, message: &JobMessage, shutdown: &CancellationToken) -> Result<bool, BusError> {
         if message.attempt > 1 && self.is_reported(job) {
-            return message.done().await;
+            return message.done().await.map(|()| true);
         }
         let input = match &self.work {
             Work::Emit => return self.emit(&job.event, message, shutdown).await,
-            Work::Target(_) => self.inputs.render(job),
+            Work::Target(_) => self.render(job).await,
         };
         let outcome = match (&self.work, &input) {
             (Work::Target(target), Ok(Some(input))) => self.try_once(target.as_ref(), job, input).await,
             (_, Ok(None)) => return self.report(job, result::skipped(job), message, shutdown).await,
             (_, Err(reason)) => Outcome::Never { reason: reason.clone() },
-            (Work::Emit, _) => return Ok(()),
+            (Work::Emit, _) => return Ok(false),
         };
         let input = input.ok().flatten();
         let now = Time::from(jiff::Timestamp::now());
@@ -174,7 +182,7 @@ impl Delivery {
                 match schedule::next(&self.settings.retry, message.attempt, age, after, jitter()) {
                     Next::After(delay) => {
                         tracing::info!(target_name = %self.target, job = %job.id, attempt = message.attempt, ?delay, reason, "will try again");
-                        message.again_after(delay).await
+                        message.again_after(delay).await.map(|()| false)
                     }
                     Next::GiveUp(limit) => {
                         self.bury(job, input, &format!("{reason} ({limit})"), message, now, shutdown).await
@@ -182,6 +190,20 @@ impl Delivery {
                 }
             }
             Outcome::Never { reason } => self.bury(job, input, &reason, message, now, shutdown).await,
+        }
+    }
+
+    /// The rule's input, on a thread of its own: a jq program may take as long as it likes, or never end.
+    async fn render(&self, job: &Job) -> Result<Option<Value>, String> {
+        if job.input.is_none() {
+            return self.inputs.render(job);
+        }
+        let (inputs, job) = (Arc::clone(&self.inputs), job.clone());
+        let rule = job.rule.clone();
+        match tokio::time::timeout(RENDER_WITHIN, tokio::task::spawn_blocking(move || inputs.render(&job))).await {
+            Ok(Ok(rendered)) => rendered,
+            Ok(Err(error)) => Err(format!("the input of rule {rule} failed: {error}")),
+            Err(_) => Err(format!("the input of rule {rule} did not end within {RENDER_WITHIN:?}")),
         }
     }
 
@@ -202,10 +224,15 @@ impl Delivery {
         message: &JobMessage,
         now: Time,
         shutdown: &CancellationToken,
-    ) -> Result<(), BusError> {
+    ) -> Result<bool, BusError> {
         tracing::warn!(target_name = %self.target, job = %job.id, attempts = message.attempt, reason, "a job is given up");
-        let letter = json!({"job": job, "input": input, "attempts": message.attempt, "reason": reason, "stored": message.stored, "at": now});
-        let letter = serde_json::to_vec(&letter).unwrap_or_default();
+        let letter = |input: Option<&Value>| {
+            let letter = json!({"job": job, "input": input, "attempts": message.attempt, "reason": reason, "stored": message.stored, "at": now});
+            serde_json::to_vec(&letter).unwrap_or_default()
+        };
+        // An input may be larger than a message; it can be made again from the job.
+        let letter =
+            Some(letter(input.as_ref())).filter(|whole| whole.len() <= limits::MAX_JOB).unwrap_or_else(|| letter(None));
         self.insist("storing a dead letter", shutdown, || {
             self.bus.bury(&job.target, &job.rule, job.id.as_str(), letter.clone())
         })
@@ -214,15 +241,15 @@ impl Delivery {
     }
 
     /// A message that is no job: somebody wrote into `deliver.…` by hand.
-    async fn refuse(&self, message: &JobMessage, reason: &str) -> Result<(), BusError> {
+    async fn refuse(&self, message: &JobMessage, reason: &str) -> Result<bool, BusError> {
         tracing::warn!(target_name = %self.target, subject = message.subject(), reason, "not a job");
         let rule = message.subject().rsplit('.').next().and_then(|rule| Name::new(rule).ok());
         let rule = rule.unwrap_or_else(|| self.target.clone());
         let id = format!("{}/{}/{}", message.subject(), message.stored, message.sequence);
-        let letter =
-            json!({"reason": format!("not a job: {reason}"), "body": String::from_utf8_lossy(message.payload())});
+        let body: String = String::from_utf8_lossy(message.payload()).chars().take(64 * 1024).collect();
+        let letter = json!({"reason": format!("not a job: {reason}"), "body": body});
         self.bus.bury(&self.target, &rule, &id, serde_json::to_vec(&letter).unwrap_or_default()).await?;
-        message.done().await
+        message.done().await.map(|()| true)
     }
 
     async fn report(
@@ -231,12 +258,12 @@ impl Delivery {
         event: Event,
         message: &JobMessage,
         shutdown: &CancellationToken,
-    ) -> Result<(), BusError> {
+    ) -> Result<bool, BusError> {
         tracing::debug!(target_name = %self.target, job = %job.id, scope = %event.scope, action = %event.action, "job ended");
         self.emit(&event, message, shutdown).await
     }
 
-    async fn emit(&self, event: &Event, message: &JobMessage, shutdown: &CancellationToken) -> Result<(), BusError> {
+    async fn emit(&self, event: &Event, message: &JobMessage, shutdown: &CancellationToken) -> Result<bool, BusError> {
         let subject = match event.subject() {
             Ok(subject) => subject,
             // A node key that no subject can hold: the event is still told, about no node.
@@ -252,10 +279,10 @@ impl Delivery {
             self.bus.publish_events(vec![(subject.clone(), event.id, body.clone())])
         })
         .await?;
-        message.done().await
+        message.done().await.map(|()| true)
     }
 
-    /// Repeats what must not be given up while NATS is away.
+    /// Repeats what must not be given up: the effect has happened, and without its result it would happen again.
     async fn insist<F>(
         &self,
         doing: &'static str,
@@ -268,8 +295,8 @@ impl Delivery {
         let mut pause = PAUSE;
         loop {
             match step().await {
-                Err(error @ BusError::NoAnswer { .. }) if !shutdown.is_cancelled() => {
-                    tracing::info!(target_name = %self.target, %error, "{doing}: trying again");
+                Err(error) if !shutdown.is_cancelled() => {
+                    tracing::warn!(target_name = %self.target, %error, "{doing}: trying again");
                 }
                 ended => return ended,
             }

@@ -1,9 +1,14 @@
 //! The event that tells how a job ended.
 
-use emote_proto::{Device, Event, Time, Token, Trust, User};
+use emote_proto::{Device, Event, Time, Token, Trust, User, limits};
 use serde_json::{Map, Value, json};
 
 use crate::{core::Job, targets::Report};
+
+/// Largest report in bytes of JSON; the rest of the event needs room too.
+const MAX_INFO: usize = limits::MAX_EVENT - 32 * 1024;
+/// Longest reason in an event; the dead letter has all of it.
+const MAX_REASON: usize = 2_000;
 
 /// A job that is done, in its target's own words.
 pub(super) fn done(job: &Job, report: &Report, attempts: u64, now: Time) -> Event {
@@ -12,6 +17,9 @@ pub(super) fn done(job: &Job, report: &Report, attempts: u64, now: Time) -> Even
         Value::Null => Map::new(),
         other => Map::from_iter([("value".to_owned(), other.clone())]),
     };
+    if serde_json::to_vec(&info).map_or(0, |json| json.len()) > MAX_INFO {
+        info = Map::from_iter([("left_out".to_owned(), json!("what the target reports is too large for an event"))]);
+    }
     info.insert("target".to_owned(), json!(job.target));
     if attempts > 1 {
         info.insert("attempts".to_owned(), json!(attempts));
@@ -21,6 +29,7 @@ pub(super) fn done(job: &Job, report: &Report, attempts: u64, now: Time) -> Even
 
 /// A job that was given up.
 pub(super) fn dead(job: &Job, reason: &str, attempts: u64, now: Time) -> Event {
+    let reason: String = reason.chars().take(MAX_REASON).collect();
     let info = json!({"target": job.target, "reason": reason, "attempts": attempts});
     event(job, token("delivery"), token("dead"), info, now)
 }

@@ -221,7 +221,9 @@ impl Engine {
         messages.push(next.message(self.partition, position.stored_at));
         let stored_at = match self.bus.publish_batch(&messages).await {
             Ok(ack) => ack.sequence,
-            Err(BatchError::Unknown(_) | BatchError::WrongLastSequence { .. }) => self.settle(position, &next).await?,
+            Err(error @ (BatchError::Unknown(_) | BatchError::WrongLastSequence { .. })) => {
+                self.settle(position, &next, error).await?
+            }
             Err(error) => return Err(Stopped::Commit(error)),
         };
         tracing::debug!(sequence, jobs = count, "committed");
@@ -231,13 +233,13 @@ impl Engine {
 
     /// Whether the batch that ended in `next` is stored: the stream's own checkpoint says so. Only this broker writes
     /// that very checkpoint on top of the one it replaced.
-    async fn settle(&self, position: &Position, next: &Checkpoint) -> Result<u64, Stopped> {
+    async fn settle(&self, position: &Position, next: &Checkpoint, error: BatchError) -> Result<u64, Stopped> {
         match self.bus.checkpoint(self.partition).await? {
             Some((found, at)) if found == *next && at > position.stored_at => Ok(at),
             Some((found, at)) if at != position.stored_at => {
                 Err(Stopped::Fenced { ours: position.stored.sequence, theirs: found.sequence })
             }
-            _ => Err(Stopped::Commit(BatchError::Unknown("the batch was not stored".to_owned()))),
+            _ => Err(Stopped::Commit(error)),
         }
     }
 }

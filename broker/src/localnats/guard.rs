@@ -72,8 +72,13 @@ pub(super) async fn stop_left_over(pid_file: &Path) {
     let mut signal = Signal::TERM;
     while kill_process(pid, signal).is_ok() && test_kill_process(pid).is_ok() {
         tokio::time::sleep(Duration::from_millis(100)).await;
-        if tokio::time::Instant::now() > deadline {
+        let waited = tokio::time::Instant::now();
+        if waited > deadline {
             signal = Signal::KILL;
+        }
+        // What has ended but is not reaped by its parent still answers to signals.
+        if waited > deadline + STOP_WITHIN || !is_our_server(pid, pid_file).await {
+            break;
         }
     }
 }

@@ -60,6 +60,11 @@ pub enum StoreError {
     /// Reading or writing failed.
     #[error("the store: {0}")]
     Redb(#[from] Box<redb::Error>),
+    /// Another version of Emote wrote it.
+    #[error(
+        "the store is of format {0}, which this version does not know; remove the store file and start again: it is rebuilt from the log"
+    )]
+    Format(String),
     /// A record is not what was written.
     #[error(
         "the store's record {0} is damaged: stop emote, remove the store file and start again; it is rebuilt from the log"
@@ -122,8 +127,11 @@ impl Store {
         let write = self.database.begin_write()?;
         {
             let mut meta = write.open_table(META)?;
-            if meta.get("format")?.is_none() {
-                meta.insert("format", FORMAT)?;
+            let format = meta.get("format")?.map(|format| format.value().to_owned());
+            match format.as_deref() {
+                Some(FORMAT) => {}
+                None => drop(meta.insert("format", FORMAT)?),
+                Some(other) => return Err(StoreError::Format(other.to_owned())),
             }
             write.open_table(NODES)?;
             write.open_table(ALIASES)?;

@@ -191,11 +191,11 @@ async fn refusals_say_what_is_wrong_and_what_would_help() {
     "#);
     insta::assert_snapshot!(shown(&edge.post("open", &[], "{\"action\": \"Not A Token\"}").await), @r#"
     422
-    {"error":"event 0 of the map: the field \"action\": \"Not A Token\" is no snake_case word: use a-z, 0-9 and _, starting with a letter or digit, at most 64 characters","remedy":"Try the payload against the source's `map` with `emote source test`."}
+    {"error":"event 0 of the map: the field \"action\": \"Not A Token\" is no snake_case word: use a-z, 0-9 and _, starting with a letter or digit, at most 64 characters","remedy":"Compare the payload with the source's `map`: what it gives for it is no event."}
     "#);
     insta::assert_snapshot!(shown(&edge.post("open", &[], "3").await), @r#"
     422
-    {"error":"the map: cannot index 3 with \"events\"","remedy":"Try the payload against the source's `map` with `emote source test`."}
+    {"error":"the map: cannot index 3 with \"events\"","remedy":"Compare the payload with the source's `map`: what it gives for it is no event."}
     "#);
     assert!(edge.stored().is_empty());
 }
