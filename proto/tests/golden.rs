@@ -1,5 +1,7 @@
 //! The wire files: what earlier versions wrote is read, and what is written stays as it was, byte for byte.
 
+#![expect(clippy::unwrap_used, reason = "a test")]
+
 use std::path::{Path, PathBuf};
 
 use emote_proto::{Draft, Event, Receipt, Subject, Trust};

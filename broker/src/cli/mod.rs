@@ -9,6 +9,7 @@ mod events;
 mod init;
 mod node;
 mod nodes;
+mod pin;
 mod render;
 mod serve;
 mod table;
@@ -80,6 +81,8 @@ enum Command {
     Node(node::Args),
     /// Show what an event set off: rules, jobs, results
     Trace(trace::Args),
+    /// Show the PIN of a Mac that was locked
+    Pin(pin::Args),
     /// Print a shell completion script
     Completions(completions::Args),
     /// Run nats-server for as long as standard input is open
@@ -108,6 +111,7 @@ pub async fn run(cli: Cli) -> Exit {
         Command::Nodes(args) => nodes::run(args).await,
         Command::Node(args) => node::run(args).await,
         Command::Trace(args) => trace::run(args).await,
+        Command::Pin(args) => pin::run(&args),
         Command::Completions(args) => completions::run(&args),
         Command::NatsGuard(args) => dev::guard(args).await,
     };

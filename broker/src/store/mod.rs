@@ -13,8 +13,9 @@
 //! Changes and the position they bring it to are one transaction. Most commits are left to the next durable one, at
 //! most a second later: what a crash takes back is folded again from the log. Never written to but by [`Store::commit`].
 
+mod snapshot;
+
 use std::{
-    collections::BTreeSet,
     path::{Path, PathBuf},
     sync::{
         Mutex,
@@ -23,10 +24,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use emote_proto::{EventId, Time};
-use redb::{Database, Durability, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition};
+use emote_proto::Time;
+use redb::{Database, Durability, ReadableDatabase, ReadableTable, TableDefinition};
 
-use crate::core::{Changes, DEDUPE_WINDOW_MILLIS, Node, Records, StateError};
+use crate::core::{Changes, DEDUPE_WINDOW_MILLIS, Node};
+
+pub use snapshot::Snapshot;
 
 const META: TableDefinition<'_, &str, &str> = TableDefinition::new("meta");
 const NODES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("nodes");
@@ -225,7 +228,7 @@ impl Store {
 
     /// The records as of now; later commits do not show in it.
     pub fn snapshot(&self) -> Result<Snapshot, StoreError> {
-        Ok(Snapshot { read: self.database.begin_read()? })
+        Ok(Snapshot::new(self.database.begin_read()?))
     }
 
     fn durable_is_due(&self) -> bool {
@@ -238,81 +241,9 @@ impl Store {
     }
 }
 
-/// Records as of one position.
-pub struct Snapshot {
-    read: ReadTransaction,
-}
-
-impl Snapshot {
-    /// Up to `limit` nodes whose key comes after `after`, in order of their keys.
-    pub fn nodes(&self, after: &str, limit: usize) -> Result<Vec<Node>, StoreError> {
-        let nodes = self.read.open_table(NODES)?;
-        let mut page = Vec::new();
-        for entry in nodes.range::<&str>((std::ops::Bound::Excluded(after), std::ops::Bound::Unbounded))?.take(limit) {
-            let (key, value) = entry?;
-            page.push(decode(key.value(), value.value())?);
-        }
-        Ok(page)
-    }
-
-    fn get_node(&self, key: &str) -> Result<Option<Node>, StoreError> {
-        let nodes = self.read.open_table(NODES)?;
-        nodes.get(key)?.map(|value| decode(key, value.value())).transpose()
-    }
-
-    fn get_serial(&self, udid: &str) -> Result<Option<String>, StoreError> {
-        Ok(self.read.open_table(ALIASES)?.get(udid)?.map(|serial| serial.value().to_owned()))
-    }
-
-    fn get_devices(&self, user: &str) -> Result<BTreeSet<String>, StoreError> {
-        let owners = self.read.open_table(OWNERS)?;
-        let mut devices = BTreeSet::new();
-        for entry in owners.range((user, "")..)? {
-            let (key, _) = entry?;
-            let (owner, device) = key.value();
-            if owner != user {
-                break;
-            }
-            devices.insert(device.to_owned());
-        }
-        Ok(devices)
-    }
-
-    fn get_seen(&self, id: &EventId) -> Result<Option<Time>, StoreError> {
-        let millis = self.read.open_table(SEEN)?.get(id.as_bytes())?.map(|at| at.value());
-        Ok(millis.and_then(Time::from_millis))
-    }
-}
-
-fn state_error(error: StoreError) -> StateError {
-    StateError(error.to_string())
-}
-
-impl Records for Snapshot {
-    fn node(&self, key: &str) -> Result<Option<Node>, StateError> {
-        self.get_node(key).map_err(state_error)
-    }
-
-    fn serial_of(&self, udid: &str) -> Result<Option<String>, StateError> {
-        self.get_serial(udid).map_err(state_error)
-    }
-
-    fn devices_of(&self, user: &str) -> Result<BTreeSet<String>, StateError> {
-        self.get_devices(user).map_err(state_error)
-    }
-
-    fn seen(&self, id: &EventId) -> Result<Option<Time>, StateError> {
-        self.get_seen(id).map_err(state_error)
-    }
-}
-
 fn encode(node: &Node) -> Vec<u8> {
     // Strings, maps with string keys and JSON values: nothing here can fail to serialise.
     serde_json::to_vec(node).unwrap_or_default()
-}
-
-fn decode(key: &str, json: &[u8]) -> Result<Node, StoreError> {
-    serde_json::from_slice(json).map_err(|_| StoreError::Damaged(key.to_owned()))
 }
 
 fn private(path: &Path) -> Result<(), StoreError> {
@@ -322,124 +253,4 @@ fn private(path: &Path) -> Result<(), StoreError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::core::{Memory, Overlay};
-    use proptest::prelude::*;
-    use serde_json::json;
-
-    fn at(millis: i64) -> Time {
-        Time::from_millis(millis).unwrap()
-    }
-
-    fn id(n: u8) -> EventId {
-        EventId::derived(&[&n.to_string()])
-    }
-
-    /// One random step of a run, played on any records through the overlay.
-    #[derive(Debug, Clone)]
-    enum Step {
-        Owner(u8, u8),
-        Take(u8),
-        Alias(u8, u8),
-        Seen(u8),
-    }
-
-    fn any_step() -> impl Strategy<Value = Step> {
-        prop_oneof![
-            (0..5u8, 0..4u8).prop_map(|(node, user)| Step::Owner(node, user)),
-            (0..5u8).prop_map(Step::Take),
-            (0..5u8, 0..5u8).prop_map(|(udid, serial)| Step::Alias(udid, serial)),
-            (0..9u8).prop_map(Step::Seen),
-        ]
-    }
-
-    fn play(records: &dyn Records, steps: &[Step], now: Time) -> (Changes, Vec<bool>) {
-        let mut overlay = Overlay::new(records);
-        let mut seen = Vec::new();
-        for step in steps {
-            match step {
-                Step::Owner(node, user) => {
-                    let key = format!("N{node}");
-                    let mut node = overlay.node(&key).unwrap().unwrap_or_else(|| Node::new(key, now));
-                    node.set_asset("owner", json!(format!("u{user}")), now);
-                    overlay.put_node(node).unwrap();
-                }
-                Step::Take(node) => {
-                    overlay.take_node(&format!("N{node}")).unwrap();
-                }
-                Step::Alias(udid, serial) => overlay.put_alias(&format!("U{udid}"), &format!("N{serial}")),
-                Step::Seen(n) => seen.push(overlay.seen_before(id(*n), now).unwrap()),
-            }
-        }
-        (overlay.into_changes(), seen)
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(48))]
-        #[test]
-        fn disk_and_memory_remember_the_same(runs in proptest::collection::vec(proptest::collection::vec(any_step(), 0..12), 1..8)) {
-            let folder = tempfile::tempdir().unwrap();
-            let (store, _) = Store::open(&folder.path().join("s.redb")).unwrap();
-            let mut memory = Memory::default();
-            for (n, steps) in runs.iter().enumerate() {
-                let now = at(i64::try_from(n).unwrap() * DEDUPE_WINDOW_MILLIS / 2);
-                let (from_memory, seen_memory) = play(&memory, steps, now);
-                let (from_disk, seen_disk) = play(&store.snapshot().unwrap(), steps, now);
-                prop_assert_eq!(&from_memory, &from_disk);
-                prop_assert_eq!(seen_memory, seen_disk);
-                store.commit(&from_disk, n as u64 + 1, now).unwrap();
-                memory.apply(from_memory);
-                let snapshot = store.snapshot().unwrap();
-                for user in 0..4 {
-                    let user = format!("u{user}");
-                    prop_assert_eq!(memory.devices_of(&user).unwrap(), snapshot.devices_of(&user).unwrap());
-                }
-            }
-            prop_assert_eq!(store.position(), runs.len() as u64);
-        }
-    }
-
-    #[test]
-    fn a_reopened_store_goes_on_where_it_was() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("s.redb");
-        {
-            let (store, opened) = Store::open(&path).unwrap();
-            assert_eq!(opened, Opened::Sound);
-            assert!(!store.belong_to("a").unwrap());
-            assert!(matches!(Store::open(&path), Err(StoreError::InUse(_))));
-            let mut changes = Changes::default();
-            changes.nodes.insert("C02".into(), Some(Node::new("C02", at(1))));
-            store.commit(&changes, 7, at(1)).unwrap();
-            store.flush().unwrap();
-        }
-        let (store, _) = Store::open(&path).unwrap();
-        assert_eq!(store.position(), 7);
-        assert!(!store.belong_to("a").unwrap());
-        assert_eq!(store.snapshot().unwrap().nodes("", 10).unwrap().len(), 1);
-        assert!(store.belong_to("b").unwrap(), "another stream's store is emptied");
-        assert_eq!((store.position(), store.snapshot().unwrap().nodes("", 10).unwrap().len()), (0, 0));
-    }
-
-    #[test]
-    fn a_damaged_file_is_set_aside() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("s.redb");
-        std::fs::write(&path, b"this is no database, whatever it once was").unwrap();
-        let (store, opened) = Store::open(&path).unwrap();
-        assert_eq!(opened, Opened::SetAside(folder.path().join("s.damaged")));
-        assert_eq!(store.position(), 0);
-    }
-
-    #[test]
-    fn ids_are_dropped_once_they_leave_the_window() {
-        let folder = tempfile::tempdir().unwrap();
-        let (store, _) = Store::open(&folder.path().join("s.redb")).unwrap();
-        let changes = Changes { seen: [(id(1), at(0))].into(), ..Changes::default() };
-        store.commit(&changes, 1, at(0)).unwrap();
-        assert_eq!(store.snapshot().unwrap().seen(&id(1)).unwrap(), Some(at(0)));
-        store.commit(&Changes::default(), 2, at(DEDUPE_WINDOW_MILLIS + 2)).unwrap();
-        assert_eq!(store.snapshot().unwrap().seen(&id(1)).unwrap(), None);
-    }
-}
+mod tests;

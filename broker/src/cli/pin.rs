@@ -1,0 +1,79 @@
+//! `emote pin`: the PIN of a Mac that Emote has locked.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use emote_proto::Name;
+use serde_json::{Map, Value};
+
+use super::{Exit, Output, print_line};
+use crate::{config::SecretRef, targets::pin_for};
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+A Mac is locked with a PIN made from the target's pin_key and the command's UUID; it is kept nowhere. The UUID is in the
+event mdm.command_sent, as `emote node SERIAL` and `emote trace EVENT` show it.
+
+Example: emote pin mdm 0B7E63C2-6A51-5C0F-9D0C-6A3A1B1F5E11 --config my-emote")]
+pub(super) struct Args {
+    /// The target that sent the lock command
+    target: Name,
+    /// The command's UUID
+    command_uuid: String,
+    /// The configuration folder
+    #[arg(long, short, value_name = "DIR", default_value = ".")]
+    config: PathBuf,
+    /// What to print
+    #[arg(long, short, value_enum, default_value_t)]
+    output: Output,
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
+    let uuid = &args.command_uuid;
+    let looks_right = uuid.len() == 36 && uuid.chars().all(|char| char.is_ascii_hexdigit() || char == '-');
+    if !looks_right {
+        anyhow::bail!("{uuid:?} is no command UUID such as 0B7E63C2-6A51-5C0F-9D0C-6A3A1B1F5E11");
+    }
+    let file = args.config.join(format!("targets/{}.yaml", args.target));
+    let text = std::fs::read_to_string(&file).with_context(|| format!("reading {}", file.display()))?;
+    let map: Map<String, Value> = serde_saphyr::from_str(&text).with_context(|| format!("{}", file.display()))?;
+    let Some(key) = map.get("pin_key").and_then(Value::as_str) else {
+        anyhow::bail!("{} has no pin_key: this target locks no Macs", file.display());
+    };
+    let key: SecretRef =
+        key.parse().map_err(anyhow::Error::msg).with_context(|| format!("{}: pin_key", file.display()))?;
+    let pin = pin_for(&key.resolve(&args.config)?, uuid);
+    match args.output {
+        Output::Table => print_line(pin.expose())?,
+        Output::Json => {
+            print_line(serde_json::json!({"target": args.target, "command_uuid": uuid, "pin": pin.expose()}))?
+        }
+    };
+    Ok(Exit::Ok)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pin_is_had_again_from_key_and_command() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("targets")).unwrap();
+        std::fs::write(folder.path().join("targets/mdm.yaml"), "kind: mdm\npin_key: ${file:key}\n").unwrap();
+        std::fs::write(folder.path().join("targets/log.yaml"), "kind: log\n").unwrap();
+        let key = folder.path().join("key");
+        std::fs::write(&key, "0123456789abcdef0123").unwrap();
+        std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
+        let ask = |target: &str, uuid: &str| {
+            let (target, command_uuid, config) =
+                (Name::new(target).unwrap(), uuid.to_owned(), folder.path().to_owned());
+            run(&Args { target, command_uuid, config, output: Output::Json })
+        };
+        assert_eq!(ask("mdm", "0B7E63C2-6A51-5C0F-9D0C-6A3A1B1F5E11").unwrap(), Exit::Ok);
+        assert!(ask("mdm", "not-a-uuid").is_err());
+        assert!(ask("log", "0B7E63C2-6A51-5C0F-9D0C-6A3A1B1F5E11").is_err());
+        assert!(ask("nope", "0B7E63C2-6A51-5C0F-9D0C-6A3A1B1F5E11").is_err());
+    }
+}

@@ -1,0 +1,121 @@
+use emote_proto::EventId;
+
+use super::*;
+use crate::core::{Memory, Overlay, Records};
+use proptest::prelude::*;
+use serde_json::json;
+
+fn at(millis: i64) -> Time {
+    Time::from_millis(millis).unwrap()
+}
+
+fn id(n: u8) -> EventId {
+    EventId::derived(&[&n.to_string()])
+}
+
+/// One random step of a run, played on any records through the overlay.
+#[derive(Debug, Clone)]
+enum Step {
+    Owner(u8, u8),
+    Take(u8),
+    Alias(u8, u8),
+    Seen(u8),
+}
+
+fn any_step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        (0..5u8, 0..4u8).prop_map(|(node, user)| Step::Owner(node, user)),
+        (0..5u8).prop_map(Step::Take),
+        (0..5u8, 0..5u8).prop_map(|(udid, serial)| Step::Alias(udid, serial)),
+        (0..9u8).prop_map(Step::Seen),
+    ]
+}
+
+fn play(records: &dyn Records, steps: &[Step], now: Time) -> (Changes, Vec<bool>) {
+    let mut overlay = Overlay::new(records);
+    let mut seen = Vec::new();
+    for step in steps {
+        match step {
+            Step::Owner(node, user) => {
+                let key = format!("N{node}");
+                let mut node = overlay.node(&key).unwrap().unwrap_or_else(|| Node::new(key, now));
+                node.set_asset("owner", json!(format!("u{user}")), now);
+                overlay.put_node(node).unwrap();
+            }
+            Step::Take(node) => {
+                overlay.take_node(&format!("N{node}")).unwrap();
+            }
+            Step::Alias(udid, serial) => overlay.put_alias(&format!("U{udid}"), &format!("N{serial}")),
+            Step::Seen(n) => seen.push(overlay.seen_before(id(*n), now).unwrap()),
+        }
+    }
+    (overlay.into_changes(), seen)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+    #[test]
+    fn disk_and_memory_remember_the_same(runs in proptest::collection::vec(proptest::collection::vec(any_step(), 0..12), 1..8)) {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, _) = Store::open(&folder.path().join("s.redb")).unwrap();
+        let mut memory = Memory::default();
+        for (n, steps) in runs.iter().enumerate() {
+            let now = at(i64::try_from(n).unwrap() * DEDUPE_WINDOW_MILLIS / 2);
+            let (from_memory, seen_memory) = play(&memory, steps, now);
+            let (from_disk, seen_disk) = play(&store.snapshot().unwrap(), steps, now);
+            prop_assert_eq!(&from_memory, &from_disk);
+            prop_assert_eq!(seen_memory, seen_disk);
+            store.commit(&from_disk, n as u64 + 1, now).unwrap();
+            memory.apply(from_memory);
+            let snapshot = store.snapshot().unwrap();
+            for user in 0..4 {
+                let user = format!("u{user}");
+                prop_assert_eq!(memory.devices_of(&user).unwrap(), snapshot.devices_of(&user).unwrap());
+            }
+        }
+        prop_assert_eq!(store.position(), runs.len() as u64);
+    }
+}
+
+#[test]
+fn a_reopened_store_goes_on_where_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("s.redb");
+    {
+        let (store, opened) = Store::open(&path).unwrap();
+        assert_eq!(opened, Opened::Sound);
+        assert!(!store.belong_to("a").unwrap());
+        assert!(matches!(Store::open(&path), Err(StoreError::InUse(_))));
+        let mut changes = Changes::default();
+        changes.nodes.insert("C02".into(), Some(Node::new("C02", at(1))));
+        store.commit(&changes, 7, at(1)).unwrap();
+        store.flush().unwrap();
+    }
+    let (store, _) = Store::open(&path).unwrap();
+    assert_eq!(store.position(), 7);
+    assert!(!store.belong_to("a").unwrap());
+    assert_eq!(store.snapshot().unwrap().nodes("", 10).unwrap().len(), 1);
+    assert!(store.belong_to("b").unwrap(), "another stream's store is emptied");
+    assert_eq!((store.position(), store.snapshot().unwrap().nodes("", 10).unwrap().len()), (0, 0));
+}
+
+#[test]
+fn a_damaged_file_is_set_aside() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("s.redb");
+    std::fs::write(&path, b"this is no database, whatever it once was").unwrap();
+    let (store, opened) = Store::open(&path).unwrap();
+    assert_eq!(opened, Opened::SetAside(folder.path().join("s.damaged")));
+    assert_eq!(store.position(), 0);
+}
+
+#[test]
+fn ids_are_dropped_once_they_leave_the_window() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = Store::open(&folder.path().join("s.redb")).unwrap();
+    let changes = Changes { seen: [(id(1), at(0))].into(), ..Changes::default() };
+    store.commit(&changes, 1, at(0)).unwrap();
+    assert_eq!(store.snapshot().unwrap().seen(&id(1)).unwrap(), Some(at(0)));
+    store.commit(&Changes::default(), 2, at(DEDUPE_WINDOW_MILLIS + 2)).unwrap();
+    assert_eq!(store.snapshot().unwrap().seen(&id(1)).unwrap(), None);
+}

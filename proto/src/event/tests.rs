@@ -1,0 +1,111 @@
+use proptest::prelude::*;
+use serde_json::Value;
+
+use super::*;
+use crate::limits;
+
+const MINIMAL: &str =
+    r#"{"scope":"device","action":"enroll","device":{"uuid":"C02XL0GTJGH5"},"communicate":true,"log":true}"#;
+
+fn receive(subject: &str, body: &str) -> Result<Event, EventError> {
+    let subject: Subject = subject.parse().unwrap();
+    let received = "2026-01-02T03:04:05.678Z".parse().unwrap();
+    Draft::parse(body.as_bytes())?
+        .receive(&Receipt { subject: &subject, message_id: None, sequence: 7, received }, Trust::Unverified)
+}
+
+#[test]
+fn the_smallest_event_is_completed_from_where_it_was_found() {
+    let event = receive("events.manual.C02XL0GTJGH5.device.enroll", MINIMAL).unwrap();
+    assert_eq!(event.serial(), Some("C02XL0GTJGH5"));
+    assert_eq!(event.source.as_str(), "manual");
+    assert_eq!(event.time.to_string(), "2026-01-02T03:04:05.678Z");
+    assert_eq!(event.trust, Trust::Unverified);
+    assert_eq!(event.id, EventId::derived(&["position", "7", "2026-01-02T03:04:05.678Z"]));
+    assert_eq!(Event::parse(&event.to_json()).unwrap(), event);
+}
+
+#[test]
+fn the_node_comes_from_the_subject_where_the_body_leaves_it_out() {
+    let device = receive("events.manual.C02.disk.low", r#"{"scope":"disk","action":"low"}"#).unwrap();
+    assert_eq!((device.serial(), device.user_id()), (Some("C02"), None));
+    let user =
+        receive("events.okta.Ada@x%2Eio.user.deactivated", r#"{"scope":"user","action":"deactivated"}"#).unwrap();
+    assert_eq!((user.serial(), user.user_id()), (None, Some("ada@x.io")));
+    let udid =
+        receive("events.nanomdm.U1.device.checkin", r#"{"scope":"device","action":"checkin","device":{"udid":"U1"}}"#)
+            .unwrap();
+    assert_eq!((udid.serial(), udid.udid()), (None, Some("U1")), "a UDID is no serial number");
+    let login =
+        receive("events.agent.C02.session.login", r#"{"scope":"session","action":"login","user":{"id":"ADA"}}"#)
+            .unwrap();
+    assert_eq!((login.serial(), login.user_id()), (Some("C02"), Some("ada")));
+    let none = receive("events.broker.-.broker.started", r#"{"scope":"broker","action":"started"}"#).unwrap();
+    assert_eq!((none.device, none.user), (None, None));
+}
+
+#[test]
+fn a_body_that_contradicts_its_subject_is_refused() {
+    for (subject, body) in [
+        ("events.agent.C02.device.boot", r#"{"scope":"device","action":"boot","device":{"uuid":"C03"}}"#),
+        ("events.agent.C02.device.boot", r#"{"scope":"device","action":"wipe"}"#),
+        ("events.agent.C02.device.boot", r#"{"scope":"os","action":"boot"}"#),
+        ("events.agent.C02.device.boot", r#"{"scope":"device","action":"boot","source":"okta"}"#),
+        ("events.okta.ada.user.deleted", r#"{"scope":"user","action":"deleted","user":{"id":"bob"}}"#),
+        ("events.okta.-.user.deleted", r#"{"scope":"user","action":"deleted","user":{"id":"bob"}}"#),
+    ] {
+        let error = receive(subject, body).unwrap_err();
+        assert!(matches!(error, EventError::Conflict { .. }), "{subject} {body}: {error}");
+    }
+}
+
+#[test]
+fn wrong_fields_are_named() {
+    for (body, said) in [
+        ("", "not JSON"),
+        ("[]", "an array"),
+        ("{}", "\"scope\" is missing"),
+        (r#"{"scope":"device"}"#, "\"action\" is missing"),
+        (r#"{"scope":"Device","action":"a"}"#, "\"scope\""),
+        (r#"{"scope":"d","action":"a","device":3}"#, "\"device\": expected an object, found a number"),
+        (r#"{"scope":"d","action":"a","device":{"uuid":3}}"#, "\"device.uuid\": expected a string"),
+        (r#"{"scope":"d","action":"a","log":"yes"}"#, "\"log\": expected true or false"),
+        (r#"{"scope":"d","action":"a","time":"now"}"#, "\"time\""),
+        (r#"{"scope":"d","action":"a","id":"x"}"#, "\"id\""),
+        (r#"{"scope":"d","action":"a","trust":"full"}"#, "\"trust\""),
+        (r#"{"scope":"d","action":"a","cause":{}}"#, "\"cause\""),
+    ] {
+        let error = Draft::parse(body.as_bytes()).unwrap_err().to_string();
+        assert!(error.contains(said), "{body}: {error}");
+    }
+    let large = format!(r#"{{"scope":"d","action":"a","info":"{}"}}"#, "x".repeat(limits::MAX_EVENT));
+    assert!(matches!(Draft::parse(large.as_bytes()), Err(EventError::TooLarge(_))));
+}
+
+#[test]
+fn unknown_keys_are_kept() {
+    let body = r#"{"scope":"d","action":"a","device":{"uuid":"C","colour":"grey"},"user":{"id":"u","okta_id":"00u"},"extra":[1]}"#;
+    let again: Value = serde_json::from_slice(&Draft::parse(body.as_bytes()).unwrap().to_json()).unwrap();
+    assert_eq!(again, serde_json::from_str::<Value>(body).unwrap());
+}
+
+#[test]
+fn trust_is_the_receivers_word() {
+    let event = receive("events.agent.C.d.a", r#"{"scope":"d","action":"a","trust":"verified"}"#).unwrap();
+    assert_eq!(event.trust, Trust::Unverified);
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        let _ = Draft::parse(&bytes);
+    }
+
+    #[test]
+    fn a_completed_event_is_read_back_as_it_was(serial in "[A-Z0-9]{1,12}", name in ".{0,20}", user in "[a-z@.]{1,20}", flag: bool, extra in -1e9..1e9f64) {
+        let body = serde_json::json!({"scope": "device", "action": "checkin", "device": {"uuid": serial, "name": name},
+            "user": {"id": user}, "log": flag, "info": {"n": extra}, "zz": [extra]});
+        let event = receive(&format!("events.jamf.{serial}.device.checkin"), &body.to_string()).unwrap();
+        prop_assert_eq!(Event::parse(&event.to_json()).unwrap(), event);
+    }
+}
