@@ -12,7 +12,7 @@ async fn a_broken_folder_is_told_with_file_line_and_column() {
         ("emote.yaml", "ingest:\n  listen: 0.0.0.0:8480\n", "emote.yaml:2:"),
         ("emote.yaml", "dta: data\n", "emote.yaml:1:1: "),
         ("emote.yaml", "a: [\n", "emote.yaml:"),
-        ("rules/log.yaml", "pattern:\n  log: true\ntargets: [log]\n", "rules/log.yaml:2:"),
+        ("rules/log.yaml", "targets: [log]\npattern:\n  log: true\n", "rules/log.yaml:2:"),
         ("rules/log.yaml", "pattern: {log: [true]}\ntargets: [lgo]\n", "rules/log.yaml:2:"),
         ("rules/log.yaml", "pattern: {log: [true]}\ntargets: [{target: log, input: '{'}]\n", "rules/log.yaml:2:"),
         ("rules/log.yaml", "pattern: {log: [{prefx: a}]}\ntargets: [log]\n", "rules/log.yaml:1:"),
@@ -36,15 +36,14 @@ async fn a_broken_folder_is_told_with_file_line_and_column() {
         let output = emote(&["check", folder, "-o", "json"]).await;
         let problems: Value = serde_json::from_slice(&output.stdout).unwrap();
         assert_eq!(problems["problems"][0]["file"], file, "{problems}");
-        let served = emote(&["serve", "--config", folder]).await;
-        let is_test = file.starts_with("tests/");
-        assert!(is_test || served.status.code() == Some(3), "{file} {text}: {served:?}");
+        // Failing tests do not keep a broker from running; whatever else is wrong does.
+        if !file.starts_with("tests/") {
+            let served = emote(&["serve", "--config", folder]).await;
+            assert_eq!(served.status.code(), Some(3), "{file} {text}: {served:?}");
+        }
         match before {
             Some(before) => std::fs::write(&path, before).unwrap(),
             None => std::fs::remove_file(&path).unwrap(),
-        }
-        if is_test {
-            continue;
         }
     }
 }

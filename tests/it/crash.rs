@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use emote_tests::{Agent, Process, Stack, free_port, until, until_some, webhook};
+use emote_tests::{Agent, Process, Stack, Wire, free_port, until, until_some, webhook};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use serde_json::{Value, json};
 
@@ -168,6 +168,34 @@ async fn a_nats_server_killed_in_the_middle_loses_nothing() {
     for id in &acknowledged {
         assert_eq!(events.iter().filter(|event| event.json()["id"] == json!(id)).count(), 1, "{id}");
     }
+}
+
+#[tokio::test]
+async fn entries_and_jobs_lost_on_the_way_to_the_broker_come_again() {
+    let mut random = seeded();
+    let stack = Stack::new().without_broker().file("rules/everything.yaml", EVERYTHING).file("targets/log.yaml", LOG);
+    let mut stack = stack.start().await;
+    let wire = Wire::to(stack.nats.port).await;
+    stack.lead_broker_to(&wire.url);
+    stack.broker.start().await;
+    let event = |n: u64| {
+        // As an agent says it, whose events the core does not hold against those it has seen.
+        json!({"scope": "test", "action": "counted", "info": {"n": n, "padding": "x".repeat(2_000)}}).to_string()
+    };
+    for n in 0..1_500 {
+        let published = stack.streams.js.publish("events.agent.C02.test.counted", event(n).into()).await.unwrap();
+        if n % 50 == 25 {
+            wire.cut();
+        }
+        if n % 50 == 0 {
+            published.await.unwrap();
+            short_while(&mut random, 100..250).await;
+        }
+    }
+    stack.settled().await;
+    let (folded, shown) = stack.records().await;
+    assert_eq!(folded, shown);
+    assert_eq!(stack.streams.read("EVENTS", "events.agent.>").await.len(), 1_500);
 }
 
 #[tokio::test]

@@ -1,5 +1,12 @@
 //! The integration tests: the real programs against a real nats-server.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that finds something missing has failed"
+)]
+
 mod away;
 mod bad_input;
 mod cli;

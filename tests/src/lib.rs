@@ -21,6 +21,7 @@ mod standin;
 mod streams;
 mod wait;
 pub mod webhook;
+mod wire;
 
 pub use agent::Agent;
 pub use nats::NatsServer;
@@ -30,3 +31,4 @@ pub use stack::{Broker, Builder, Stack};
 pub use standin::{Reply, Seen, StandIn};
 pub use streams::{Stored, Streams};
 pub use wait::{DEADLINE, until, until_some};
+pub use wire::Wire;

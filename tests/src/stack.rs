@@ -300,6 +300,11 @@ impl Stack {
         std::mem::replace(&mut self.broker, Broker { config, logs, port, process: None })
     }
 
+    /// From its next start on, the broker reaches NATS at this address.
+    pub fn lead_broker_to(&self, nats: &str) {
+        write(&self.config, "emote.yaml", &settings(nats, self.broker.port));
+    }
+
     /// A second broker, on the same NATS with the same rules, with a store and a port of its own. Not started.
     pub fn other_broker(&self) -> Broker {
         let config = self.config.with_file_name("other");

@@ -103,7 +103,7 @@ impl Bus {
         let consumer = events.create_consumer(config).await.map_err(|error| read(&error))?;
         let builder = consumer.stream().max_messages_per_batch(1_000).expires(EXPIRES).heartbeat(HEARTBEAT);
         let messages = builder.messages().await.map_err(|error| read(&error))?;
-        Ok(Reader { messages, last: None })
+        Ok(Reader { messages, last: None, delivered: 0, position, broken: None })
     }
 
     /// Reads EVENTS for a person: `filters` (none for all), from `start`, and on as events come.
@@ -148,15 +148,28 @@ pub enum TailStart {
     Time(Time),
 }
 
-/// The core's reader: runs of entries in stream order.
+/// The core's reader: runs of entries in stream order, none left out and none twice.
+///
+/// The server counts what it gives to a consumer, and gives on when a connection broke, whether or not what it gave had
+/// arrived; a server that was killed may give again what it gave before. So every entry must be the next by that count
+/// and come after the last; else reading ends, and begins again behind what was folded.
 pub struct Reader {
     messages: pull::Stream,
     last: Option<jetstream::Message>,
+    /// The consumer's count of the last entry.
+    delivered: u64,
+    /// The stream sequence of the last entry.
+    position: u64,
+    /// Why nothing more can be read.
+    broken: Option<String>,
 }
 
 impl Reader {
     /// Waits for an entry, then takes what is there with it. Cancel safe between calls only.
     pub async fn next_run(&mut self) -> Result<Vec<EventMessage>, ReadError> {
+        if let Some(reason) = self.broken.take() {
+            return Err(ReadError(reason));
+        }
         let mut run = Vec::new();
         let mut bytes = 0;
         while run.len() < RUN_ENTRIES && bytes < RUN_BYTES {
@@ -166,15 +179,40 @@ impl Reader {
                 Some(Ok(message)) => message,
                 Some(Err(error)) if run.is_empty() => return Err(ReadError(error.to_string())),
                 None if run.is_empty() => return Err(ReadError("the reader ended".to_owned())),
-                // What was read is good; the trouble, if any, shows at the next call.
-                Some(Err(_)) | None => break,
+                // What was read is good; the trouble is told at the next call.
+                Some(Err(error)) => {
+                    self.broken = Some(error.to_string());
+                    break;
+                }
+                None => break,
             };
             let owned = owned(&message)?;
+            if let Err(reason) = self.follow(&message) {
+                if run.is_empty() {
+                    return Err(ReadError(reason));
+                }
+                self.broken = Some(reason);
+                break;
+            }
             bytes += owned.payload.len();
             run.push(owned);
             self.last = Some(message);
         }
         Ok(run)
+    }
+
+    fn follow(&mut self, message: &jetstream::Message) -> Result<(), String> {
+        let info = message.info().map_err(|error| error.to_string())?;
+        let (delivered, position) = (info.consumer_sequence, info.stream_sequence);
+        if delivered != self.delivered + 1 || position <= self.position {
+            return Err(format!(
+                "entry {position}, the consumer's {delivered}. message, came after entry {}, its {}.: something was lost \
+                 on the way or came again",
+                self.position, self.delivered
+            ));
+        }
+        (self.delivered, self.position) = (delivered, position);
+        Ok(())
     }
 
     /// Tells the consumer that everything read so far is folded; only the lag it shows depends on it.
