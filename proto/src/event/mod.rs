@@ -127,7 +127,7 @@ pub struct Draft {
     pub communicate: Option<bool>,
     /// Whether it should be logged.
     pub log: Option<bool>,
-    /// What the writer says was checked; believed only where the writer is (see [`Receipt::trust`]).
+    /// What the writer says was checked; believed only where the writer is (see [`Draft::receive`]).
     pub trust: Option<Trust>,
     /// The chain back, on result events.
     pub cause: Option<Cause>,

@@ -1,6 +1,6 @@
 //! The tests a pattern can make of one value: literals, and one file for each operator.
 //!
-//! A new operator is a file here, its `mod` line and its line in [`operators!`] below; messages and the list of names
+//! A new operator is a file here, its `mod` line and its line in `operators!` below; messages and the list of names
 //! come from there.
 
 mod anything_but;
