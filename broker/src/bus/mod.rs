@@ -10,7 +10,7 @@ mod setup;
 use std::{path::PathBuf, time::Duration};
 
 use async_nats::{
-    Client, ConnectOptions,
+    Client, ConnectErrorKind, ConnectOptions,
     jetstream::{self, Context},
 };
 
@@ -104,7 +104,12 @@ impl Bus {
                 server.parse().map_err(|error| BusError::Settings(format!("nats server {server:?}: {error}")))
             })
             .collect::<Result<_, _>>()?;
-        let client = options.connect(servers).await.map_err(|error| unreachable(error.to_string()))?;
+        let client = options.connect(servers).await.map_err(|error| match error.kind() {
+            ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => {
+                BusError::Settings(format!("NATS at {} does not let us in: {error}", settings.servers.join(", ")))
+            }
+            _ => unreachable(error.to_string()),
+        })?;
         let js = jetstream::context::ContextBuilder::new().timeout(REQUEST_TIMEOUT).ack_timeout(REQUEST_TIMEOUT);
         let js = js.build(client.clone());
         Ok(Self { client, js })

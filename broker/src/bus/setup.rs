@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use async_nats::jetstream::{
+    context::AccountErrorKind,
     kv,
     stream::{Config, DiscardPolicy, RetentionPolicy, StorageType},
 };
@@ -35,8 +36,13 @@ impl Bus {
     /// Refuses a server without what Emote needs. Older servers take the headers of an atomic batch and ignore them,
     /// so this must be asked before anything is written.
     pub async fn check_level(&self) -> Result<(), BusError> {
-        let account = self.js.query_account().await.map_err(|error| {
-            BusError::Unfit(format!("JetStream does not answer on this server ({error}): start nats-server with -js"))
+        let account = self.js.query_account().await.map_err(|error| match error.kind() {
+            AccountErrorKind::TimedOut => {
+                BusError::NoAnswer { doing: "asking JetStream for its level", reason: error.to_string() }
+            }
+            _ => BusError::Unfit(format!(
+                "JetStream does not answer on this server ({error}): start nats-server with -js, or give an account that has it"
+            )),
         })?;
         let level = account.requests.level as u64;
         let payload = self.client.server_info().max_payload;

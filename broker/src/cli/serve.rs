@@ -6,7 +6,7 @@ use anyhow::Context;
 
 use super::Exit;
 use crate::{
-    bus::{Bus, BusSettings},
+    bus::{Bus, BusError, BusSettings, StreamSettings},
     config::Folder,
     run,
 };
@@ -27,27 +27,36 @@ pub(super) async fn run(args: Args) -> anyhow::Result<Exit> {
     let parts = folder.resolve()?;
     let settings = folder.settings.nats.resolve(&args.config, "emote serve").context("emote.yaml: nats")?;
     let shutdown = run::shutdown_on_signal(None)?;
-    let Some(bus) = connect_patiently(&settings, &shutdown).await? else { return Ok(Exit::Ok) };
+    let streams = &folder.settings.streams;
+    let Some(bus) = connect_patiently(&settings, streams, &shutdown).await? else { return Ok(Exit::Ok) };
     let data = args.config.join(&folder.settings.data);
     let running = run::start(bus, parts, &data, &shutdown).await?;
     tracing::info!(webhooks = %running.webhooks(), rules = folder.rules.len(), "emote serves");
     running.wait().await
 }
 
-/// Waits for NATS as long as it takes; settings that cannot work are an error at once.
+/// Waits for NATS and its JetStream as long as it takes; what waiting cannot mend is an error at once.
 async fn connect_patiently(
     settings: &BusSettings,
+    streams: &StreamSettings,
     shutdown: &tokio_util::sync::CancellationToken,
 ) -> anyhow::Result<Option<Bus>> {
     loop {
-        match Bus::connect(settings).await {
+        match connect(settings, streams).await {
             Ok(bus) => return Ok(Some(bus)),
-            Err(error @ crate::bus::BusError::Unreachable { .. }) => tracing::warn!(%error, "waiting for NATS"),
-            Err(error) => return Err(error.into()),
+            Err(error @ (BusError::Settings(_) | BusError::Unfit(_))) => return Err(error.into()),
+            Err(error) => tracing::warn!(%error, "waiting for NATS"),
         }
         tokio::select! {
             () = tokio::time::sleep(std::time::Duration::from_secs(2)) => {}
             () = shutdown.cancelled() => return Ok(None),
         }
     }
+}
+
+async fn connect(settings: &BusSettings, streams: &StreamSettings) -> Result<Bus, BusError> {
+    let bus = Bus::connect(settings).await?;
+    bus.check_level().await?;
+    bus.ensure_streams(streams).await?;
+    Ok(bus)
 }
