@@ -35,10 +35,10 @@ impl Unresolved for Asset {
 #[async_trait::async_trait]
 impl Target for Asset {
     async fn deliver(&self, job: &Job, input: &Value) -> Outcome {
-        if serial(job).is_none() {
-            return Outcome::never(
-                "the event is about no node whose serial number is known: there is no record to set",
-            );
+        // A Mac of which only the UDID is known yet has a record too; the core joins it to the serial number's.
+        let udid = job.node.as_ref().and_then(|node| node.get("udid")).and_then(Value::as_str);
+        if serial(job).or(udid).or_else(|| job.event.udid()).is_none() {
+            return Outcome::never("the event is about no node of a device: there is no record to set");
         }
         match check(job, input) {
             Ok(()) => Outcome::done("asset", "updated", json!({"set": input})),
