@@ -127,7 +127,7 @@ impl Bus {
         Ok(Tail { messages, pending, last_sequence })
     }
 
-    /// When EVENTS holds its first entry of, and how many it holds.
+    /// The sequences of the first and the last entry of EVENTS.
     pub async fn events_state(&self) -> Result<(u64, u64), ReadError> {
         let mut events = self.js.get_stream(stream::EVENTS).await.map_err(|error| ReadError(error.to_string()))?;
         let info = events.info().await.map_err(|error| ReadError(error.to_string()))?;

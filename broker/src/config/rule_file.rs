@@ -40,7 +40,7 @@ pub(super) fn read(name: Name, map: &Map<String, Value>, targets: &[Name], probl
             fields.problem(&format!("targets[{index}]"), again);
         }
     }
-    if list.is_empty() && fields.has("targets") {
+    if fields.value("targets").and_then(Value::as_array).is_some_and(Vec::is_empty) {
         fields.problem("targets", "name at least one target");
     }
     fields.finish();

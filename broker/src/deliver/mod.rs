@@ -30,6 +30,8 @@ pub use under_way::UnderWay;
 
 const PAUSE: Duration = Duration::from_millis(500);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
+/// Longest reason in a dead letter, in characters.
+const MAX_REASON: usize = 8_000;
 /// How long an input transform may take.
 const RENDER_WITHIN: Duration = Duration::from_secs(5);
 /// On shutdown, attempts under way may take this long to end.
@@ -225,6 +227,8 @@ impl Delivery {
         now: Time,
         shutdown: &CancellationToken,
     ) -> Result<bool, BusError> {
+        // A program's complaint may repeat the value it complains of, which may be as long as an event.
+        let reason: String = reason.chars().take(MAX_REASON).collect();
         tracing::warn!(target_name = %self.target, job = %job.id, attempts = message.attempt, reason, "a job is given up");
         let letter = |input: Option<&Value>| {
             let letter = json!({"job": job, "input": input, "attempts": message.attempt, "reason": reason, "stored": message.stored, "at": now});
@@ -237,7 +241,7 @@ impl Delivery {
             self.bus.bury(&job.target, &job.rule, job.id.as_str(), letter.clone())
         })
         .await?;
-        self.report(job, result::dead(job, reason, message.attempt, now), message, shutdown).await
+        self.report(job, result::dead(job, &reason, message.attempt, now), message, shutdown).await
     }
 
     /// A message that is no job: somebody wrote into `deliver.…` by hand.

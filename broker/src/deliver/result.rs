@@ -7,7 +7,7 @@ use crate::{core::Job, targets::Report};
 
 /// Largest report in bytes of JSON; the rest of the event needs room too.
 const MAX_INFO: usize = limits::MAX_EVENT - 32 * 1024;
-/// Longest reason in an event; the dead letter has all of it.
+/// Longest reason in an event, in characters; the dead letter has more of it.
 const MAX_REASON: usize = 2_000;
 
 /// A job that is done, in its target's own words.
