@@ -7,7 +7,7 @@
 
 use crate::compile::Field;
 use crate::error::EventError;
-use crate::event::{Event, Found, Membership, PathId};
+use crate::event::{Around, Event, Found, Membership, PathId};
 use std::collections::{HashMap, HashSet};
 
 /// How many combinations of values may be tried for one event.
@@ -39,7 +39,7 @@ pub(crate) fn match_together<'f>(
 ) -> Result<bool, EventError> {
     if !fields
         .clone()
-        .all(|(path, field)| field.may_be_absent || event.at(path).iter().any(|found| field.accepts(found)))
+        .all(|(path, field)| field.may_be_absent || event.at(path).iter().any(|found| field.accepts(found, event)))
     {
         return Ok(false);
     }
@@ -47,7 +47,7 @@ pub(crate) fn match_together<'f>(
     let mut choices = HashSet::from([Choice::new()]);
     for (index, (path, field)) in fields.enumerate() {
         let needed = |(array, _): &(u32, u32)| last_use.get(array).is_some_and(|last| *last > index);
-        choices = choose(&choices, field, event.at(path), budget, needed)?;
+        choices = choose(&choices, field, (path, event), budget, needed)?;
         if choices.is_empty() {
             return Ok(false);
         }
@@ -56,8 +56,9 @@ pub(crate) fn match_together<'f>(
 }
 
 impl Field {
-    pub(crate) fn accepts(&self, found: &Found<'_>) -> bool {
-        self.matchers.iter().any(|matcher| matcher.accepts(&found.value))
+    pub(crate) fn accepts(&self, found: &Found<'_>, event: &Event<'_>) -> bool {
+        let around = Around { event, membership: &found.membership };
+        self.matchers.iter().any(|matcher| matcher.accepts(found.value.as_value(), &around))
     }
 }
 
@@ -74,14 +75,15 @@ fn last_use<'f>(fields: impl Iterator<Item = (PathId, &'f Field)>, event: &Event
 fn choose(
     choices: &HashSet<Choice>,
     field: &Field,
-    found: &[Found<'_>],
+    (path, event): (PathId, &Event<'_>),
     budget: &mut Budget,
     needed: impl Fn(&(u32, u32)) -> bool,
 ) -> Result<HashSet<Choice>, EventError> {
     // For a field that must be there, values that do not pass decide nothing.
-    let values: Vec<(&Membership, bool)> = found
+    let values: Vec<(&Membership, bool)> = event
+        .at(path)
         .iter()
-        .map(|found| (&*found.membership, field.accepts(found)))
+        .map(|found| (&*found.membership, field.accepts(found, event)))
         .filter(|(_, passes)| *passes || field.may_be_absent)
         .collect();
     let groups = Groups::new(choices, values);

@@ -7,6 +7,7 @@
 use crate::error::EventError;
 use crate::json::{JsonError, Reader};
 use crate::scalar::Scalar;
+use crate::value::{Surroundings, Value};
 use std::collections::HashMap;
 
 /// The number of a path that some rule names.
@@ -39,6 +40,13 @@ pub(crate) struct Found<'e> {
 #[derive(Debug, Default)]
 pub(crate) struct Event<'e> {
     fields: HashMap<PathId, Vec<Found<'e>>>,
+    ids: HashMap<String, PathId>,
+}
+
+/// A value among the others of its event.
+pub(crate) struct Around<'a, 'e> {
+    pub(crate) event: &'a Event<'e>,
+    pub(crate) membership: &'a Membership,
 }
 
 impl Paths {
@@ -67,7 +75,9 @@ impl<'e> Event<'e> {
         let mut flattening =
             Flattening { paths, path: String::new(), inside: Vec::new(), arrays: 0, event: Self::default() };
         flattening.object(&mut reader, true)?;
-        Ok(flattening.event)
+        let mut event = flattening.event;
+        event.ids = paths.steps.iter().filter_map(|(name, step)| Some((name.clone(), step.path?))).collect();
+        Ok(event)
     }
 
     pub(crate) fn at(&self, path: PathId) -> &[Found<'e>] {
@@ -78,6 +88,27 @@ impl<'e> Event<'e> {
     pub(crate) fn paths(&self) -> impl Iterator<Item = (PathId, &[Found<'e>])> {
         self.fields.iter().map(|(path, found)| (*path, found.as_slice()))
     }
+}
+
+impl Around<'_, '_> {
+    fn find(&self, path: &str, near: bool, passes: &mut dyn FnMut(Value<'_>) -> bool) -> bool {
+        let found = self.event.ids.get(path).map_or(&[][..], |path| self.event.at(*path));
+        found.iter().any(|found| (!near || agree(&found.membership, self.membership)) && passes(found.value.as_value()))
+    }
+}
+
+impl Surroundings for Around<'_, '_> {
+    fn some(&self, path: &str, passes: &mut dyn FnMut(Value<'_>) -> bool) -> bool {
+        self.find(path, false, passes)
+    }
+
+    fn some_near(&self, path: &str, passes: &mut dyn FnMut(Value<'_>) -> bool) -> bool {
+        self.find(path, true, passes)
+    }
+}
+
+fn agree(one: &Membership, other: &Membership) -> bool {
+    one.iter().all(|(array, index)| other.iter().all(|(at, chosen)| at != array || chosen == index))
 }
 
 struct Flattening<'p, 'e> {

@@ -3,7 +3,7 @@
 use crate::compile::{Alternative, Field};
 use crate::consistent::{Budget, match_together};
 use crate::error::EventError;
-use crate::event::{Event, Found, Paths};
+use crate::event::{Event, Paths};
 use crate::pattern::Pattern;
 use std::fmt::{Display, Formatter, Result as Formatted};
 
@@ -62,6 +62,7 @@ pub(crate) fn explain(pattern: &Pattern, event: &serde_json::Value) -> Explanati
     let mut paths = Paths::default();
     for field in pattern.alternatives.iter().flatten() {
         paths.id(&field.path);
+        field.matchers.iter().for_each(|matcher| matcher.paths(&mut |path| _ = paths.id(path)));
     }
     let json = event.to_string();
     let event = Event::read(json.as_bytes(), &paths);
@@ -78,7 +79,7 @@ pub(crate) fn explain(pattern: &Pattern, event: &serde_json::Value) -> Explanati
             problem = problem.take().or(together.err());
             Branch {
                 matched,
-                fields: fields.iter().map(|(path, field)| report(field, event.at(*path), matched)).collect(),
+                fields: fields.iter().map(|(path, field)| report(field, *path, &event, matched)).collect(),
             }
         })
         .collect();
@@ -91,13 +92,14 @@ fn with_paths<'f>(alternative: &'f Alternative, paths: &mut Paths) -> Vec<(usize
 }
 
 /// Where the whole alternative matches, so does each field: one that must be absent may have a value elsewhere in an array.
-fn report(field: &Field, found: &[Found<'_>], matched: bool) -> FieldReport {
+fn report(field: &Field, path: usize, event: &Event<'_>, matched: bool) -> FieldReport {
+    let found = event.at(path);
     let absence = field.may_be_absent.then(|| "no value".to_owned());
     let outcome = match found {
         _ if matched => Outcome::Matched,
         [] if field.may_be_absent => Outcome::Matched,
         [] => Outcome::Missing,
-        found if found.iter().any(|found| field.accepts(found)) => Outcome::Matched,
+        found if found.iter().any(|found| field.accepts(found, event)) => Outcome::Matched,
         _ if field.matchers.is_empty() => Outcome::Unexpected,
         _ => Outcome::Different,
     };

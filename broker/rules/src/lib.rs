@@ -18,9 +18,10 @@ mod pattern;
 mod ruleset;
 mod scalar;
 mod tree;
+mod value;
 
 pub use error::{EventError, PatternError, Position};
 pub use explain::{Branch, Explanation, FieldReport, Outcome};
 pub use operator::OPERATORS;
 pub use pattern::Pattern;
-pub use ruleset::RuleSet;
+pub use ruleset::{RuleSet, Scratch};

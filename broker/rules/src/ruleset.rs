@@ -32,6 +32,12 @@ pub struct RuleSet<Id> {
     engine: Arc<Engine>,
 }
 
+/// Working memory of matching, to be used for one event after another.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    matched: Vec<usize>,
+}
+
 #[derive(Debug, Default)]
 struct Engine {
     paths: Paths,
@@ -87,6 +93,21 @@ impl<Id: Clone + Eq + Hash> RuleSet<Id> {
         Ok(rules.into_iter().map(|rule| self.ids[rule].clone()).collect())
     }
 
+    /// The ids of the rules that match an event, in the order in which they were given. The same as
+    /// [`RuleSet::matches`], but what it works with is kept in `scratch`: used again and again, nothing is allocated.
+    ///
+    /// # Errors
+    /// As [`RuleSet::matches`].
+    pub fn find<'r>(
+        &'r self,
+        event_json: &[u8],
+        scratch: &'r mut Scratch,
+    ) -> Result<impl ExactSizeIterator<Item = &'r Id>, EventError> {
+        scratch.matched.clear();
+        scratch.matched.extend(self.engine.matches(event_json)?);
+        Ok(scratch.matched.iter().map(|rule| &self.ids[*rule]))
+    }
+
     /// How many rules it has.
     pub fn len(&self) -> usize {
         self.ids.len()
@@ -101,6 +122,8 @@ impl<Id: Clone + Eq + Hash> RuleSet<Id> {
 impl Engine {
     fn file(&mut self, rule: usize, alternative: &Alternative) {
         let fields: Vec<_> = alternative.iter().map(|field| (self.paths.id(&field.path), Arc::clone(field))).collect();
+        let others = alternative.iter().flat_map(|field| &field.matchers);
+        others.for_each(|matcher| matcher.paths(&mut |path| _ = self.paths.id(path)));
         let place = self.alternatives.len();
         match anchor(&fields) {
             Some((path, field)) => self.anchors.entry(*path).or_default().file(field, place),

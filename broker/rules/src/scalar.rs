@@ -1,6 +1,7 @@
 //! A value that is no container, as it stands in an event or a pattern.
 
 use crate::number;
+use crate::value::Value;
 use std::borrow::Cow;
 
 /// A string, number, boolean or null.
@@ -19,6 +20,16 @@ pub(crate) enum Scalar<'a> {
 impl<'a> Scalar<'a> {
     pub(crate) fn number(text: &'a str) -> Self {
         Self::Number { text: Cow::Borrowed(text), value: number::comparable(text) }
+    }
+
+    /// As the tests of a pattern see it.
+    pub(crate) fn as_value(&self) -> Value<'_> {
+        match self {
+            Self::Null => Value::Null,
+            Self::Bool(bool) => Value::Bool(*bool),
+            Self::Number { text, value } => Value::Number { text: text.as_bytes(), value: *value },
+            Self::String(text) => Value::String(text.as_bytes()),
+        }
     }
 
     pub(crate) fn as_str(&self) -> Option<&str> {

@@ -4,6 +4,7 @@ use super::{Literal, Matcher, NEGATABLE, Operator, Place};
 use crate::error::PatternError;
 use crate::scalar::Scalar;
 use crate::tree::{Node, Tree};
+use crate::value::{Surroundings, Value};
 
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct AnythingBut(Vec<Matcher>);
@@ -20,8 +21,8 @@ impl Operator for AnythingBut {
         .map(Self)
     }
 
-    fn accepts(&self, value: &Scalar<'_>) -> bool {
-        !self.0.iter().any(|refused| refused.accepts(value))
+    fn accepts(&self, value: Value<'_>, around: &dyn Surroundings) -> bool {
+        !self.0.iter().any(|refused| refused.accepts(value, around))
     }
 }
 

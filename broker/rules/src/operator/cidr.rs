@@ -3,8 +3,8 @@
 use super::{Operator, Place};
 use crate::address::{Address, AddressRange};
 use crate::error::PatternError;
-use crate::scalar::Scalar;
 use crate::tree::Node;
+use crate::value::{Surroundings, Value};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Cidr {
@@ -22,7 +22,7 @@ impl Operator for Cidr {
         Ok(Self { text: text.into(), range })
     }
 
-    fn accepts(&self, value: &Scalar<'_>) -> bool {
+    fn accepts(&self, value: Value<'_>, _: &dyn Surroundings) -> bool {
         value.as_str().and_then(Address::parse).is_some_and(|address| self.range.contains(&address))
     }
 }

@@ -3,8 +3,8 @@
 use super::{Operator, Place};
 use crate::case::CaseFree;
 use crate::error::PatternError;
-use crate::scalar::Scalar;
 use crate::tree::Node;
+use crate::value::{Surroundings, Value};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct EqualsIgnoreCase {
@@ -22,7 +22,7 @@ impl Operator for EqualsIgnoreCase {
         Ok(Self { text: text.into(), without_case: CaseFree::new(text) })
     }
 
-    fn accepts(&self, value: &Scalar<'_>) -> bool {
+    fn accepts(&self, value: Value<'_>, _: &dyn Surroundings) -> bool {
         value.as_str().is_some_and(|value| self.without_case.is(value))
     }
 }

@@ -2,8 +2,8 @@
 
 use super::{Literal, Operator, Place};
 use crate::error::PatternError;
-use crate::scalar::Scalar;
 use crate::tree::Node;
+use crate::value::{Surroundings, Value};
 
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Exactly(Literal);
@@ -22,7 +22,7 @@ impl Operator for Exactly {
         Ok(Self(Literal::String(place.string::<Self>(argument)?.into())))
     }
 
-    fn accepts(&self, value: &Scalar<'_>) -> bool {
+    fn accepts(&self, value: Value<'_>, _: &dyn Surroundings) -> bool {
         self.0.accepts(value)
     }
 }

@@ -4,6 +4,7 @@ use super::{Operator, Place};
 use crate::error::PatternError;
 use crate::scalar::Scalar;
 use crate::tree::{Node, Tree};
+use crate::value::{Surroundings, Value};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Exists(bool);
@@ -26,7 +27,7 @@ impl Operator for Exists {
         }
     }
 
-    fn accepts(&self, _: &Scalar<'_>) -> bool {
+    fn accepts(&self, _: Value<'_>, _: &dyn Surroundings) -> bool {
         self.0
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::address::{Address, AddressRange};
 use crate::scalar::Scalar;
+use crate::value::Value;
 
 /// The value that is wanted.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,16 +31,16 @@ impl Literal {
         }
     }
 
-    pub(super) fn accepts(&self, value: &Scalar<'_>) -> bool {
+    pub(super) fn accepts(&self, value: Value<'_>) -> bool {
         match (self, value) {
-            (Self::String(wanted), Scalar::String(text)) => **wanted == **text,
-            (Self::Number(wanted), Scalar::Number { value, .. }) => Some(*wanted) == *value,
-            (Self::Text(wanted), Scalar::Number { text, .. }) => **wanted == **text,
-            (Self::Text(wanted), Scalar::Bool(true)) => &**wanted == "true",
-            (Self::Text(wanted), Scalar::Bool(false)) => &**wanted == "false",
-            (Self::Text(wanted), Scalar::Null) => &**wanted == "null",
-            (Self::Address { range, .. }, Scalar::String(text)) => {
-                Address::parse(text).is_some_and(|address| range.contains(&address))
+            (Self::String(wanted), Value::String(text)) => wanted.as_bytes() == text,
+            (Self::Number(wanted), Value::Number { value, .. }) => Some(*wanted) == value,
+            (Self::Text(wanted), Value::Number { text, .. }) => wanted.as_bytes() == text,
+            (Self::Text(wanted), Value::Bool(true)) => &**wanted == "true",
+            (Self::Text(wanted), Value::Bool(false)) => &**wanted == "false",
+            (Self::Text(wanted), Value::Null) => &**wanted == "null",
+            (Self::Address { range, .. }, Value::String(_)) => {
+                value.as_str().and_then(Address::parse).is_some_and(|address| range.contains(&address))
             }
             _ => false,
         }

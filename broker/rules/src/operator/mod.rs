@@ -15,8 +15,8 @@ mod suffix;
 mod wildcard;
 
 use crate::error::PatternError;
-use crate::scalar::Scalar;
 use crate::tree::{Node, Tree};
+use crate::value::{Surroundings, Value};
 pub(crate) use literal::Literal;
 use std::fmt::Display;
 
@@ -31,8 +31,11 @@ trait Operator: Sized + Display {
 
     fn parse(argument: &Node<'_>, place: Place<'_>) -> Result<Self, PatternError>;
 
-    /// Whether a value of the event passes.
-    fn accepts(&self, value: &Scalar<'_>) -> bool;
+    /// Whether a value of the event passes. What an operator asks of its surroundings it must name in `paths`.
+    fn accepts(&self, value: Value<'_>, around: &dyn Surroundings) -> bool;
+
+    /// The other paths whose values it looks at.
+    fn paths(&self, _: &mut dyn FnMut(&str)) {}
 }
 
 /// The field whose pattern is being read.
@@ -64,11 +67,19 @@ macro_rules! operators {
                 None
             }
 
+            /// The other paths whose values it looks at.
+            pub(crate) fn paths(&self, tell: &mut dyn FnMut(&str)) {
+                match self {
+                    Self::Literal(_) => {}
+                    $(Self::$operator(operator) => operator.paths(tell)),*
+                }
+            }
+
             /// Whether a value of the event passes.
-            pub(crate) fn accepts(&self, value: &Scalar<'_>) -> bool {
+            pub(crate) fn accepts(&self, value: Value<'_>, around: &dyn Surroundings) -> bool {
                 match self {
                     Self::Literal(literal) => literal.accepts(value),
-                    $(Self::$operator(operator) => operator.accepts(value)),*
+                    $(Self::$operator(operator) => operator.accepts(value, around)),*
                 }
             }
         }

@@ -4,6 +4,7 @@ use super::{Operator, Place};
 use crate::error::PatternError;
 use crate::scalar::Scalar;
 use crate::tree::{Node, Tree};
+use crate::value::{Surroundings, Value};
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Numeric {
@@ -51,10 +52,10 @@ impl Operator for Numeric {
         }
     }
 
-    fn accepts(&self, value: &Scalar<'_>) -> bool {
-        let Scalar::Number { value: Some(value), .. } = value else { return false };
-        self.low.is_none_or(|low| *value > low.value || (low.inclusive && *value == low.value))
-            && self.high.is_none_or(|high| *value < high.value || (high.inclusive && *value == high.value))
+    fn accepts(&self, value: Value<'_>, _: &dyn Surroundings) -> bool {
+        let Value::Number { value: Some(value), .. } = value else { return false };
+        self.low.is_none_or(|low| value > low.value || (low.inclusive && value == low.value))
+            && self.high.is_none_or(|high| value < high.value || (high.inclusive && value == high.value))
     }
 }
 

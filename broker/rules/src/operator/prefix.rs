@@ -3,8 +3,8 @@
 use super::{Operator, Place};
 use crate::case::CaseFree;
 use crate::error::PatternError;
-use crate::scalar::Scalar;
 use crate::tree::Node;
+use crate::value::{Surroundings, Value};
 
 /// The reference looks for `"` and the prefix in the value between double quotes. So a prefix that ends with a double
 /// quote is also found in the string that ends before it.
@@ -26,7 +26,7 @@ impl Operator for Prefix {
         Ok(Self { text: place.string::<Self>(argument)?.into(), without_case: None })
     }
 
-    fn accepts(&self, value: &Scalar<'_>) -> bool {
+    fn accepts(&self, value: Value<'_>, _: &dyn Surroundings) -> bool {
         let Some(value) = value.as_str() else { return false };
         let starts = |value: &str| match &self.without_case {
             Some(prefix) => prefix.starts(value),
