@@ -7,7 +7,12 @@
 
 /// Text that ignores case.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct CaseFree(Vec<Forms>);
+pub(crate) struct CaseFree {
+    forms: Vec<Forms>,
+    /// The ASCII it begins with and the ASCII it ends with, in lower case.
+    ascii_start: Box<str>,
+    ascii_end: Box<str>,
+}
 
 /// The two ways to write a character; neither begins nor ends with the other, unless both are the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,7 +23,22 @@ struct Forms {
 
 impl CaseFree {
     pub(crate) fn new(text: &str) -> Self {
-        Self(text.chars().map(Forms::of).collect())
+        let ascii = |text: &str| text.to_ascii_lowercase().into_boxed_str();
+        Self {
+            forms: text.chars().map(Forms::of).collect(),
+            ascii_start: ascii(text.split(|c: char| !c.is_ascii()).next().unwrap_or_default()),
+            ascii_end: ascii(text.rsplit(|c: char| !c.is_ascii()).next().unwrap_or_default()),
+        }
+    }
+
+    /// What texts that begin so begin with, in lower case ASCII, and whether that is all of it.
+    pub(crate) fn ascii_start(&self) -> (&[u8], bool) {
+        (self.ascii_start.as_bytes(), self.ascii_start.len() == self.forms.len())
+    }
+
+    /// What texts that end so end with, in lower case ASCII, and whether that is all of it.
+    pub(crate) fn ascii_end(&self) -> (&[u8], bool) {
+        (self.ascii_end.as_bytes(), self.ascii_end.len() == self.forms.len())
     }
 
     pub(crate) fn is(&self, text: &str) -> bool {
@@ -30,7 +50,7 @@ impl CaseFree {
     }
 
     pub(crate) fn ends(&self, text: &str) -> bool {
-        self.0
+        self.forms
             .iter()
             .rev()
             .try_fold(text, |rest, forms| forms.strip(rest, |rest, form| rest.strip_suffix(form)))
@@ -38,7 +58,7 @@ impl CaseFree {
     }
 
     fn strip_start<'a>(&self, text: &'a str) -> Option<&'a str> {
-        self.0.iter().try_fold(text, |rest, forms| forms.strip(rest, |rest, form| rest.strip_prefix(form)))
+        self.forms.iter().try_fold(text, |rest, forms| forms.strip(rest, |rest, form| rest.strip_prefix(form)))
     }
 }
 

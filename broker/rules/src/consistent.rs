@@ -7,154 +7,174 @@
 
 use crate::compile::Field;
 use crate::error::EventError;
-use crate::event::{Around, Event, Found, Membership, PathId};
-use std::collections::{HashMap, HashSet};
+use crate::event::{Leaf, Membership, Seen};
+use crate::paths::PathId;
 
-/// How many combinations of values may be tried for one event.
-const MAX_STEPS: usize = 1_000_000;
+/// Working memory, kept from one use to the next.
+#[derive(Debug, Default)]
+pub(crate) struct Together {
+    now: Choices,
+    next: Choices,
+    /// The values of the field in question, and whether they pass, by their element of one array.
+    values: Vec<(u32, u32, bool)>,
+    /// For each array the last field that comes through it, and for which use of this memory that holds.
+    last_use: Vec<(u32, usize)>,
+    uses: u32,
+}
 
-/// What is left of the work that one event may cost.
-#[derive(Debug)]
-pub(crate) struct Budget(usize);
+/// Sets of choices: which element of which array was chosen, by array. Each is a span of one list.
+#[derive(Debug, Default)]
+struct Choices {
+    elements: Vec<(u32, u32)>,
+    spans: Vec<(usize, usize)>,
+}
 
-impl Budget {
-    pub(crate) fn new() -> Self {
-        Self(MAX_STEPS)
+impl Field {
+    pub(crate) fn accepts(&self, leaf: &Leaf, event: Seen<'_>) -> bool {
+        let around = event.around(leaf);
+        self.matchers.iter().any(|matcher| matcher.accepts(event.value(leaf), &around))
+    }
+}
+
+impl Together {
+    /// Whether all fields match together.
+    pub(crate) fn match_all<'f>(
+        &mut self,
+        fields: impl Iterator<Item = (PathId, &'f Field)> + Clone,
+        event: Seen<'_>,
+    ) -> Result<bool, EventError> {
+        self.note_last_uses(fields.clone(), event);
+        self.now.clear();
+        self.now.spans.push((0, 0));
+        for (index, (path, field)) in fields.enumerate() {
+            self.choose(index, path, field, event)?;
+            if self.next.spans.is_empty() {
+                return Ok(false);
+            }
+            std::mem::swap(&mut self.now, &mut self.next);
+        }
+        Ok(true)
     }
 
-    fn spend(&mut self) -> Result<(), EventError> {
-        self.0 = self.0.checked_sub(1).ok_or(EventError::TooIntricate { limit: MAX_STEPS })?;
+    fn note_last_uses<'f>(&mut self, fields: impl Iterator<Item = (PathId, &'f Field)>, event: Seen<'_>) {
+        self.uses = self.uses.checked_add(1).unwrap_or_else(|| {
+            self.last_use.fill((0, 0));
+            1
+        });
+        for (index, (path, _)) in fields.enumerate() {
+            for (array, _) in event.at(path).flat_map(|leaf| event.membership(leaf)) {
+                let array = *array as usize;
+                if array >= self.last_use.len() {
+                    self.last_use.resize(array + 1, (0, 0));
+                }
+                self.last_use[array] = (self.uses, index);
+            }
+        }
+    }
+
+    /// All ways to go on from the choices so far with one more field.
+    fn choose(&mut self, index: usize, path: PathId, field: &Field, event: Seen<'_>) -> Result<(), EventError> {
+        let Self { now, next, values, last_use, uses } = self;
+        let needed =
+            |array: u32| last_use.get(array as usize).is_some_and(|(use_, last)| use_ == uses && *last > index);
+        values.clear();
+        for (place, leaf) in event.places_at(path) {
+            event.step(1)?;
+            let passes = field.accepts(leaf, event);
+            // For a field that must be there, values that do not pass decide nothing.
+            if passes || field.may_be_absent {
+                values.push((0, place, passes));
+            }
+        }
+        let shared = shared_array(now, values, event);
+        // By their element of the array that all are in, so that a long array is not compared with itself.
+        for value in values.iter_mut() {
+            value.0 = element_of(event.membership_at(value.1), shared);
+        }
+        values.sort_unstable();
+        next.clear();
+        for &(start, end) in &now.spans {
+            let choice = &now.elements[start..end];
+            let element = element_of(choice, shared);
+            let near = values.partition_point(|value| value.0 < element);
+            let mut absent = true;
+            for (_, leaf, passes) in values[near..].iter().take_while(|value| value.0 == element) {
+                event.step(1)?;
+                let begun = next.elements.len();
+                if merge(choice, event.membership_at(*leaf), &mut next.elements, needed) {
+                    absent = false;
+                    if *passes {
+                        next.spans.push((begun, next.elements.len()));
+                        continue;
+                    }
+                }
+                next.elements.truncate(begun);
+            }
+            if absent && field.may_be_absent {
+                let begun = next.elements.len();
+                next.elements.extend(choice.iter().filter(|(array, _)| needed(*array)));
+                next.spans.push((begun, next.elements.len()));
+            }
+        }
+        next.forget_repetitions();
         Ok(())
     }
 }
 
-/// Which element of which array was chosen, by array.
-type Choice = Vec<(u32, u32)>;
-
-/// Whether all fields match together.
-pub(crate) fn match_together<'f>(
-    fields: impl Iterator<Item = (PathId, &'f Field)> + Clone,
-    event: &Event<'_>,
-    budget: &mut Budget,
-) -> Result<bool, EventError> {
-    if !fields
-        .clone()
-        .all(|(path, field)| field.may_be_absent || event.at(path).iter().any(|found| field.accepts(found, event)))
-    {
-        return Ok(false);
+impl Choices {
+    fn clear(&mut self) {
+        self.elements.clear();
+        self.spans.clear();
     }
-    let last_use = last_use(fields.clone(), event);
-    let mut choices = HashSet::from([Choice::new()]);
-    for (index, (path, field)) in fields.enumerate() {
-        let needed = |(array, _): &(u32, u32)| last_use.get(array).is_some_and(|last| *last > index);
-        choices = choose(&choices, field, (path, event), budget, needed)?;
-        if choices.is_empty() {
-            return Ok(false);
+
+    fn forget_repetitions(&mut self) {
+        let Self { elements, spans } = self;
+        spans.sort_unstable_by(|one, other| elements[one.0..one.1].cmp(&elements[other.0..other.1]));
+        spans.dedup_by(|one, other| elements[one.0..one.1] == elements[other.0..other.1]);
+    }
+}
+
+/// Writes the choice and the membership together, without the arrays that are not needed, unless they name different
+/// elements of one array. Both are sorted by array.
+fn merge(
+    choice: &Membership,
+    membership: &Membership,
+    into: &mut Vec<(u32, u32)>,
+    needed: impl Fn(u32) -> bool,
+) -> bool {
+    let mut write = |element: (u32, u32)| {
+        if needed(element.0) {
+            into.push(element);
         }
-    }
-    Ok(true)
-}
-
-impl Field {
-    pub(crate) fn accepts(&self, found: &Found<'_>, event: &Event<'_>) -> bool {
-        let around = Around { event, membership: &found.membership };
-        self.matchers.iter().any(|matcher| matcher.accepts(found.value.as_value(), &around))
-    }
-}
-
-fn last_use<'f>(fields: impl Iterator<Item = (PathId, &'f Field)>, event: &Event<'_>) -> HashMap<u32, usize> {
-    let mut last_use = HashMap::new();
-    for (index, (path, _)) in fields.enumerate() {
-        let arrays = event.at(path).iter().flat_map(|found| found.membership.iter());
-        last_use.extend(arrays.map(|(array, _)| (*array, index)));
-    }
-    last_use
-}
-
-/// All ways to go on from the choices so far with one more field.
-fn choose(
-    choices: &HashSet<Choice>,
-    field: &Field,
-    (path, event): (PathId, &Event<'_>),
-    budget: &mut Budget,
-    needed: impl Fn(&(u32, u32)) -> bool,
-) -> Result<HashSet<Choice>, EventError> {
-    // For a field that must be there, values that do not pass decide nothing.
-    let values: Vec<(&Membership, bool)> = event
-        .at(path)
-        .iter()
-        .map(|found| (&*found.membership, field.accepts(found, event)))
-        .filter(|(_, passes)| *passes || field.may_be_absent)
-        .collect();
-    let groups = Groups::new(choices, values);
-    let mut next = HashSet::new();
-    for choice in choices {
-        let mut absent = true;
-        for (membership, passes) in groups.near(choice) {
-            budget.spend()?;
-            if let Some(mut merged) = merge(choice, membership) {
-                absent = false;
-                if *passes {
-                    merged.retain(&needed);
-                    next.insert(merged);
-                }
-            }
-        }
-        if absent && field.may_be_absent {
-            next.insert(choice.iter().copied().filter(&needed).collect());
-        }
-    }
-    Ok(next)
-}
-
-/// The choice and the membership together, unless they name different elements of one array. Both are sorted by array.
-fn merge(choice: &Membership, membership: &Membership) -> Option<Choice> {
-    let mut merged: Choice = Vec::with_capacity(choice.len() + membership.len());
+    };
     let mut rest = choice.iter().copied().peekable();
     for &(array, index) in membership {
         while let Some(chosen) = rest.next_if(|(chosen, _)| *chosen < array) {
-            merged.push(chosen);
+            write(chosen);
         }
         if rest.next_if(|(chosen, _)| *chosen == array).is_some_and(|(_, chosen)| chosen != index) {
-            return None;
+            return false;
         }
-        merged.push((array, index));
+        write((array, index));
     }
-    merged.extend(rest);
-    Some(merged)
+    rest.for_each(write);
+    true
 }
 
-/// Values by their element of one array that all of them and all choices are in, so that a long array is not compared
-/// with itself element by element.
-struct Groups<'e> {
-    array: Option<u32>,
-    values: HashMap<u32, Vec<(&'e Membership, bool)>>,
+/// An array that all choices and all values are in, an inner one before an outer one.
+fn shared_array(choices: &Choices, values: &[(u32, u32, bool)], event: Seen<'_>) -> Option<u32> {
+    let (start, end) = *choices.spans.first()?;
+    let everywhere = |array: &u32| {
+        choices.spans.iter().all(|(start, end)| has(&choices.elements[*start..*end], *array))
+            && values.iter().all(|(_, leaf, _)| has(event.membership_at(*leaf), *array))
+    };
+    choices.elements[start..end].iter().rev().map(|(array, _)| *array).find(everywhere)
 }
 
-impl<'e> Groups<'e> {
-    fn new(choices: &HashSet<Choice>, values: Vec<(&'e Membership, bool)>) -> Self {
-        let everywhere = |array: u32| {
-            choices.iter().all(|choice| index_in(choice, array).is_some())
-                && values.iter().all(|(membership, _)| index_in(membership, array).is_some())
-        };
-        let innermost_first = choices.iter().next().into_iter().flatten().rev().map(|(array, _)| *array);
-        let array = innermost_first.into_iter().find(|array| everywhere(*array));
-        let mut groups = Self { array, values: HashMap::new() };
-        for value in values {
-            groups.values.entry(groups.key(value.0)).or_default().push(value);
-        }
-        groups
-    }
-
-    fn near(&self, choice: &Membership) -> &[(&'e Membership, bool)] {
-        self.values.get(&self.key(choice)).map_or(&[], Vec::as_slice)
-    }
-
-    fn key(&self, membership: &Membership) -> u32 {
-        self.array.and_then(|array| index_in(membership, array)).unwrap_or(0)
-    }
+fn has(membership: &Membership, array: u32) -> bool {
+    membership.iter().any(|(other, _)| *other == array)
 }
 
-fn index_in(membership: &Membership, array: u32) -> Option<u32> {
-    membership.iter().find(|(other, _)| *other == array).map(|(_, index)| *index)
+fn element_of(membership: &Membership, array: Option<u32>) -> u32 {
+    membership.iter().find(|(other, _)| Some(*other) == array).map_or(0, |(_, index)| *index)
 }

@@ -1,103 +1,342 @@
 //! An event as rules see it: for each path that some rule names, the values found there and the arrays they came
 //! through.
 //!
-//! A path is the names on the way joined by dots, so `{"a": {"b": 1}}` and `{"a.b": 1}` are the same. Arrays add no
-//! name: each of their elements stands at the array's own path. What no rule names is checked to be JSON and skipped.
+//! An array adds no name to a path: each of its elements stands at the array's own path. Reading an event walks its
+//! tokens once. What no rule names is checked to be JSON and forgotten. All memory is kept for the next event.
+
+mod skip;
+mod walk;
 
 use crate::error::EventError;
 use crate::json::{JsonError, Reader};
-use crate::scalar::Scalar;
+use crate::number;
+use crate::paths::{PathId, Paths};
+use crate::scan::{Suspect, Tokens};
 use crate::value::{Surroundings, Value};
-use std::collections::HashMap;
+use std::cell::Cell;
 
-/// The number of a path that some rule names.
-pub(crate) type PathId = usize;
-
-/// The paths that rules name, and the ways that lead there.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Paths {
-    steps: HashMap<String, Step>,
-    count: usize,
+/// The values of one event at the paths that rules name, without the text they stand in.
+#[derive(Debug, Default)]
+pub(crate) struct Event {
+    tokens: Tokens,
+    found: Found,
 }
 
-#[derive(Debug, Clone, Copy, Default)]
-struct Step {
-    path: Option<PathId>,
-    leads_on: bool,
+/// What a walk through an event collects.
+#[derive(Debug, Default)]
+struct Found {
+    leaves: Vec<Leaf>,
+    by_path: Vec<AtPath>,
+    /// Tells the entries of `by_path` that are of this event.
+    epoch: u32,
+    memberships: Vec<(u32, u32)>,
+    /// Strings that stand with escapes in the text, without them.
+    unescaped: Vec<u8>,
+    inside: Inside,
+    /// How many steps matching may still take.
+    steps: Cell<usize>,
 }
 
-/// The arrays a value came through, outermost first, and the index in each.
-pub(crate) type Membership = [(u32, u32)];
+/// How many steps matching may take for one event: tests of values and tries of combinations of array elements.
+const MAX_STEPS: usize = 10_000_000;
+
+/// The array elements that are open around a value, as a membership that is written down when a value needs it.
+#[derive(Debug, Default)]
+struct Inside {
+    elements: Vec<(u32, u32)>,
+    written: Option<u32>,
+}
 
 /// A value at a path.
 #[derive(Debug)]
-pub(crate) struct Found<'e> {
-    pub(crate) value: Scalar<'e>,
-    pub(crate) membership: Box<Membership>,
+pub(crate) struct Leaf {
+    pub(crate) path: u32,
+    kind: Kind,
+    /// In the text, or if unescaped among the unescaped.
+    start: u32,
+    end: u32,
+    membership: (u32, u32),
+    /// The next leaf of the same path.
+    next: u32,
+    number: Cell<NumberState>,
 }
 
-/// The values of one event at the paths that rules name.
-#[derive(Debug, Default)]
-pub(crate) struct Event<'e> {
-    fields: HashMap<PathId, Vec<Found<'e>>>,
-    ids: HashMap<String, PathId>,
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Null,
+    True,
+    False,
+    Number,
+    String,
+    Unescaped,
+}
+
+/// What is known of a number so far.
+#[derive(Debug, Clone, Copy)]
+enum NumberState {
+    Unread,
+    Nearest(f64),
+    Comparable(Option<f64>),
+}
+
+/// The first and the last leaf of a path.
+#[derive(Debug, Default, Clone, Copy)]
+struct AtPath {
+    epoch: u32,
+    first: u32,
+    last: u32,
+    in_arrays: bool,
+}
+
+/// There is no further leaf.
+const END: u32 = u32::MAX;
+
+/// The arrays a value came through, outermost first, and the index in each. Arrays are numbered in the order in which
+/// they begin; plain values of an array count as not being in it.
+pub(crate) type Membership = [(u32, u32)];
+
+impl Event {
+    /// Reads an event. As in the reference, what follows the object is not read.
+    pub(crate) fn read<'e>(&'e mut self, text: &'e [u8], paths: &'e Paths) -> Result<Seen<'e>, EventError> {
+        if self.walk(text, paths).is_err() {
+            let end = end_of_object(text)?;
+            // Only what follows the object made it suspect.
+            let text = text.get(..end).unwrap_or(text);
+            self.walk(text, paths).map_err(|Suspect| JsonError { at: 0, what: "it cannot be read" })?;
+        }
+        Ok(Seen { text, paths, found: &self.found })
+    }
+
+    fn walk(&mut self, text: &[u8], paths: &Paths) -> Result<(), Suspect> {
+        self.found.clear(paths.count());
+        self.tokens.scan(text)?;
+        if !self.tokens.is_ascii() && std::str::from_utf8(text).is_err() {
+            return Err(Suspect);
+        }
+        walk::walk(text, &self.tokens, paths, &mut self.found)
+    }
+}
+
+/// Reads an event the slow way: where its object ends, or what is wrong with it.
+fn end_of_object(text: &[u8]) -> Result<usize, EventError> {
+    let text = std::str::from_utf8(text).map_err(|error| EventError::Utf8 { at: error.valid_up_to() })?;
+    let mut reader = Reader::new(text);
+    let first = reader.peek()?;
+    reader.skip()?;
+    if first == b'{' { Ok(reader.at()) } else { Err(EventError::NotAnObject) }
+}
+
+impl Found {
+    fn clear(&mut self, paths: usize) {
+        self.leaves.clear();
+        self.memberships.clear();
+        self.unescaped.clear();
+        self.inside.elements.clear();
+        self.inside.written = None;
+        self.steps.set(MAX_STEPS);
+        if self.by_path.len() < paths {
+            self.by_path.resize(paths, AtPath::default());
+        }
+        self.epoch = self.epoch.checked_add(1).unwrap_or_else(|| {
+            self.by_path.fill(AtPath::default());
+            1
+        });
+    }
+
+    fn at(&self, path: PathId) -> Option<AtPath> {
+        self.by_path.get(path).copied().filter(|at| at.epoch == self.epoch)
+    }
+
+    /// Where the membership of a value that stands here is written, and how long it is.
+    #[inline(always)]
+    fn membership(&mut self) -> Result<(u32, u32), Suspect> {
+        let length = u32::try_from(self.inside.elements.len()).map_err(|_| Suspect)?;
+        if length == 0 {
+            return Ok((0, 0));
+        }
+        let start = match self.inside.written {
+            Some(start) => start,
+            None => {
+                let start = u32::try_from(self.memberships.len()).map_err(|_| Suspect)?;
+                self.memberships.extend_from_slice(&self.inside.elements);
+                start
+            }
+        };
+        self.inside.written = Some(start);
+        Ok((start, length))
+    }
+
+    fn add(&mut self, path: PathId, kind: Kind, (start, end): (u32, u32), membership: (u32, u32)) {
+        let Ok(index) = u32::try_from(self.leaves.len()) else { return };
+        let Some(at) = self.by_path.get_mut(path) else { return };
+        if at.epoch == self.epoch {
+            if let Some(last) = self.leaves.get_mut(at.last as usize) {
+                last.next = index;
+            }
+            at.last = index;
+            at.in_arrays |= membership.1 != 0;
+        } else {
+            *at = AtPath { epoch: self.epoch, first: index, last: index, in_arrays: membership.1 != 0 };
+        }
+        #[expect(clippy::cast_possible_truncation, reason = "paths are numbered by u32")]
+        let path = path as u32;
+        let number = Cell::new(NumberState::Unread);
+        self.leaves.push(Leaf { path, kind, start, end, membership, next: END, number });
+    }
+}
+
+impl Inside {
+    fn enter(&mut self, array: u32, index: u32) {
+        self.elements.push((array, index));
+        self.written = None;
+    }
+
+    fn leave(&mut self) {
+        self.elements.pop();
+        self.written = None;
+    }
+}
+
+/// An event with its text.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Seen<'e> {
+    text: &'e [u8],
+    paths: &'e Paths,
+    found: &'e Found,
+}
+
+impl<'e> Seen<'e> {
+    /// All values, in the order of the text.
+    pub(crate) fn leaves(self) -> &'e [Leaf] {
+        &self.found.leaves
+    }
+
+    /// The values at a path, in the order of the text.
+    pub(crate) fn at(self, path: PathId) -> impl Iterator<Item = &'e Leaf> {
+        self.places_at(path).map(|(_, leaf)| leaf)
+    }
+
+    /// The values at a path, and their places among all values.
+    pub(crate) fn places_at(self, path: PathId) -> impl Iterator<Item = (u32, &'e Leaf)> {
+        let first = self.found.at(path).map_or(END, |at| at.first);
+        let leaf = move |place: u32| self.found.leaves.get(place as usize).map(|leaf| (place, leaf));
+        std::iter::successors(leaf(first), move |(_, last)| leaf(last.next))
+    }
+
+    /// The membership of the value at this place among all values.
+    pub(crate) fn membership_at(self, place: u32) -> &'e Membership {
+        self.found.leaves.get(place as usize).map_or(&[], |leaf| self.membership(leaf))
+    }
+
+    /// Whether there is a value at a path.
+    pub(crate) fn has(self, path: PathId) -> bool {
+        self.found.at(path).is_some()
+    }
+
+    /// Whether some value at a path came through an array.
+    pub(crate) fn in_arrays(self, path: PathId) -> bool {
+        self.found.at(path).is_some_and(|at| at.in_arrays)
+    }
+
+    /// Whether any value came through an array.
+    pub(crate) fn has_arrays(self) -> bool {
+        !self.found.memberships.is_empty()
+    }
+
+    pub(crate) fn membership(self, leaf: &Leaf) -> &'e Membership {
+        let (start, length) = leaf.membership;
+        self.found.memberships.get(start as usize..).and_then(|rest| rest.get(..length as usize)).unwrap_or_default()
+    }
+
+    pub(crate) fn value(self, leaf: &Leaf) -> Value<'e> {
+        match leaf.kind {
+            Kind::Null => Value::Null,
+            Kind::True => Value::Bool(true),
+            Kind::False => Value::Bool(false),
+            Kind::Number => Value::Number { text: self.text(leaf), value: self.comparable(leaf) },
+            Kind::String | Kind::Unescaped => Value::String(self.text(leaf)),
+        }
+    }
+
+    /// A string without its escapes, or how anything else is written.
+    #[inline]
+    pub(crate) fn text(self, leaf: &Leaf) -> &'e [u8] {
+        let bytes = if leaf.kind == Kind::Unescaped { &self.found.unescaped } else { self.text };
+        bytes.get(leaf.start as usize..leaf.end as usize).unwrap_or_default()
+    }
+
+    /// The double that is nearest to a number, which may be another number.
+    pub(crate) fn nearest(self, leaf: &Leaf) -> Option<f64> {
+        match leaf.number.get() {
+            NumberState::Nearest(value) => Some(value),
+            NumberState::Comparable(value) => value,
+            NumberState::Unread => {
+                let read = number::nearest(self.text(leaf));
+                leaf.number.set(read.map_or(NumberState::Comparable(None), NumberState::Nearest));
+                read
+            }
+        }
+    }
+
+    /// The value by which a number is compared.
+    pub(crate) fn comparable(self, leaf: &Leaf) -> Option<f64> {
+        if let NumberState::Comparable(value) = leaf.number.get() {
+            return value;
+        }
+        let value = self.nearest(leaf).filter(|value| number::is_exact(self.text(leaf), *value));
+        leaf.number.set(NumberState::Comparable(value));
+        value
+    }
+
+    /// Takes so many steps.
+    #[inline(always)]
+    pub(crate) fn step(self, count: usize) -> Result<(), EventError> {
+        match self.found.steps.get().checked_sub(count) {
+            Some(rest) => {
+                self.found.steps.set(rest);
+                Ok(())
+            }
+            None => {
+                // So that those notice who cannot be told at once.
+                self.found.steps.set(0);
+                Err(EventError::TooIntricate { limit: MAX_STEPS })
+            }
+        }
+    }
+
+    /// What a value has around it.
+    pub(crate) fn around(self, leaf: &Leaf) -> Around<'e> {
+        Around { event: self, membership: self.membership(leaf) }
+    }
+}
+
+impl Leaf {
+    pub(crate) fn is_string(&self) -> bool {
+        matches!(self.kind, Kind::String | Kind::Unescaped)
+    }
+
+    pub(crate) fn is_number(&self) -> bool {
+        self.kind == Kind::Number
+    }
 }
 
 /// A value among the others of its event.
-pub(crate) struct Around<'a, 'e> {
-    pub(crate) event: &'a Event<'e>,
-    pub(crate) membership: &'a Membership,
+#[derive(Debug)]
+pub(crate) struct Around<'e> {
+    event: Seen<'e>,
+    membership: &'e Membership,
 }
 
-impl Paths {
-    /// The number of this path, a new one if it has none.
-    pub(crate) fn id(&mut self, path: &str) -> PathId {
-        for (dot, _) in path.match_indices('.') {
-            self.steps.entry(path[..dot].to_owned()).or_default().leads_on = true;
-        }
-        let count = &mut self.count;
-        *self.steps.entry(path.to_owned()).or_default().path.get_or_insert_with(|| {
-            *count += 1;
-            *count - 1
-        })
-    }
-}
-
-impl<'e> Event<'e> {
-    /// Reads an event. As in the reference, what follows the object is not read.
-    pub(crate) fn read(json: &'e [u8], paths: &Paths) -> Result<Self, EventError> {
-        let text = std::str::from_utf8(json).map_err(|error| EventError::Utf8 { at: error.valid_up_to() })?;
-        let mut reader = Reader::new(text);
-        if reader.peek()? != b'{' {
-            reader.skip()?;
-            return Err(EventError::NotAnObject);
-        }
-        let mut flattening =
-            Flattening { paths, path: String::new(), inside: Vec::new(), arrays: 0, event: Self::default() };
-        flattening.object(&mut reader, true)?;
-        let mut event = flattening.event;
-        event.ids = paths.steps.iter().filter_map(|(name, step)| Some((name.clone(), step.path?))).collect();
-        Ok(event)
-    }
-
-    pub(crate) fn at(&self, path: PathId) -> &[Found<'e>] {
-        self.fields.get(&path).map_or(&[], Vec::as_slice)
-    }
-
-    /// The paths at which there are values.
-    pub(crate) fn paths(&self) -> impl Iterator<Item = (PathId, &[Found<'e>])> {
-        self.fields.iter().map(|(path, found)| (*path, found.as_slice()))
-    }
-}
-
-impl Around<'_, '_> {
+impl Around<'_> {
     fn find(&self, path: &str, near: bool, passes: &mut dyn FnMut(Value<'_>) -> bool) -> bool {
-        let found = self.event.ids.get(path).map_or(&[][..], |path| self.event.at(*path));
-        found.iter().any(|found| (!near || agree(&found.membership, self.membership)) && passes(found.value.as_value()))
+        let Some(path) = self.event.paths.find(path) else { return false };
+        let is_near = |leaf: &Leaf| agree(self.event.membership(leaf), self.membership);
+        let mut values = self.event.at(path).take_while(|_| self.event.step(1).is_ok());
+        values.any(|leaf| (!near || is_near(leaf)) && passes(self.event.value(leaf)))
     }
 }
 
-impl Surroundings for Around<'_, '_> {
+impl Surroundings for Around<'_> {
     fn some(&self, path: &str, passes: &mut dyn FnMut(Value<'_>) -> bool) -> bool {
         self.find(path, false, passes)
     }
@@ -107,61 +346,7 @@ impl Surroundings for Around<'_, '_> {
     }
 }
 
-fn agree(one: &Membership, other: &Membership) -> bool {
+/// Whether no array is in both with different elements.
+pub(crate) fn agree(one: &Membership, other: &Membership) -> bool {
     one.iter().all(|(array, index)| other.iter().all(|(at, chosen)| at != array || chosen == index))
-}
-
-struct Flattening<'p, 'e> {
-    paths: &'p Paths,
-    path: String,
-    inside: Vec<(u32, u32)>,
-    arrays: u32,
-    event: Event<'e>,
-}
-
-impl<'e> Flattening<'_, 'e> {
-    fn object(&mut self, reader: &mut Reader<'e>, outermost: bool) -> Result<(), JsonError> {
-        let above = self.path.len();
-        reader.object(|reader, name| {
-            if !outermost {
-                self.path.push('.');
-            }
-            self.path.push_str(&name);
-            let read = match self.paths.steps.get(&self.path) {
-                Some(step) => self.value(reader, *step),
-                None => reader.skip(),
-            };
-            self.path.truncate(above);
-            read
-        })
-    }
-
-    fn value(&mut self, reader: &mut Reader<'e>, step: Step) -> Result<(), JsonError> {
-        match (reader.peek()?, step) {
-            (b'{', Step { leads_on: true, .. }) => self.object(reader, false),
-            (b'{', _) => reader.skip(),
-            (b'[', _) => self.array(reader, step),
-            (_, Step { path: Some(path), .. }) => {
-                let found = Found { value: reader.scalar()?, membership: self.inside.as_slice().into() };
-                self.event.fields.entry(path).or_default().push(found);
-                Ok(())
-            }
-            _ => reader.skip(),
-        }
-    }
-
-    /// Plain values of an array count as not being in it: two fields may take them from different places.
-    fn array(&mut self, reader: &mut Reader<'e>, step: Step) -> Result<(), JsonError> {
-        let array = self.arrays;
-        self.arrays += 1;
-        reader.array(|reader, index| {
-            if !matches!(reader.peek()?, b'{' | b'[') {
-                return self.value(reader, step);
-            }
-            self.inside.push((array, index));
-            let read = self.value(reader, step);
-            self.inside.pop();
-            read
-        })
-    }
 }

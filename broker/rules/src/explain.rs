@@ -1,9 +1,10 @@
 //! Why a pattern matches an event or does not.
 
-use crate::compile::{Alternative, Field};
-use crate::consistent::{Budget, match_together};
+use crate::compile::Field;
+use crate::consistent::Together;
 use crate::error::EventError;
-use crate::event::{Event, Paths};
+use crate::event::{Event, Seen};
+use crate::paths::{PathId, PathsBuilder};
 use crate::pattern::Pattern;
 use std::fmt::{Display, Formatter, Result as Formatted};
 
@@ -59,27 +60,34 @@ pub enum Outcome {
 }
 
 pub(crate) fn explain(pattern: &Pattern, event: &serde_json::Value) -> Explanation {
-    let mut paths = Paths::default();
+    let mut paths = PathsBuilder::default();
     for field in pattern.alternatives.iter().flatten() {
         paths.id(&field.path);
         field.matchers.iter().for_each(|matcher| matcher.paths(&mut |path| _ = paths.id(path)));
     }
+    let paths = paths.build();
     let json = event.to_string();
-    let event = Event::read(json.as_bytes(), &paths);
-    let mut problem = event.as_ref().err().cloned();
-    let event = event.unwrap_or_default();
-    let mut budget = Budget::new();
+    let (mut read, mut nothing) = (Event::default(), Event::default());
+    let (event, mut problem) = match read.read(json.as_bytes(), &paths) {
+        Ok(event) => (event, None),
+        Err(error) => match nothing.read(b"{}", &paths) {
+            Ok(event) => (event, Some(error)),
+            Err(_) => return Explanation { matched: false, problem: Some(error), branches: Vec::new() },
+        },
+    };
+    let mut together = Together::default();
     let mut branches: Vec<Branch> = pattern
         .alternatives
         .iter()
         .map(|alternative| {
-            let fields = with_paths(alternative, &mut paths);
-            let together = match_together(fields.iter().copied(), &event, &mut budget);
-            let matched = problem.is_none() && *together.as_ref().unwrap_or(&false);
-            problem = problem.take().or(together.err());
+            let fields: Vec<(PathId, &Field)> =
+                alternative.iter().filter_map(|field| Some((paths.find(&field.path)?, field.as_ref()))).collect();
+            let all = together.match_all(fields.iter().copied(), event);
+            let matched = problem.is_none() && *all.as_ref().unwrap_or(&false);
+            problem = problem.take().or(all.err());
             Branch {
                 matched,
-                fields: fields.iter().map(|(path, field)| report(field, *path, &event, matched)).collect(),
+                fields: fields.iter().map(|(path, field)| report(field, *path, event, matched)).collect(),
             }
         })
         .collect();
@@ -87,26 +95,21 @@ pub(crate) fn explain(pattern: &Pattern, event: &serde_json::Value) -> Explanati
     Explanation { matched: branches.iter().any(|branch| branch.matched), problem, branches }
 }
 
-fn with_paths<'f>(alternative: &'f Alternative, paths: &mut Paths) -> Vec<(usize, &'f Field)> {
-    alternative.iter().map(|field| (paths.id(&field.path), field.as_ref())).collect()
-}
-
 /// Where the whole alternative matches, so does each field: one that must be absent may have a value elsewhere in an array.
-fn report(field: &Field, path: usize, event: &Event<'_>, matched: bool) -> FieldReport {
-    let found = event.at(path);
+fn report(field: &Field, path: PathId, event: Seen<'_>, matched: bool) -> FieldReport {
     let absence = field.may_be_absent.then(|| "no value".to_owned());
-    let outcome = match found {
+    let outcome = match event.has(path) {
         _ if matched => Outcome::Matched,
-        [] if field.may_be_absent => Outcome::Matched,
-        [] => Outcome::Missing,
-        found if found.iter().any(|found| field.accepts(found, event)) => Outcome::Matched,
-        _ if field.matchers.is_empty() => Outcome::Unexpected,
-        _ => Outcome::Different,
+        false if field.may_be_absent => Outcome::Matched,
+        false => Outcome::Missing,
+        true if event.at(path).any(|leaf| field.accepts(leaf, event)) => Outcome::Matched,
+        true if field.matchers.is_empty() => Outcome::Unexpected,
+        true => Outcome::Different,
     };
     FieldReport {
         path: field.path.clone(),
         expected: field.matchers.iter().map(|matcher| cut(&matcher.to_string())).chain(absence).collect(),
-        found: found.iter().take(MAX_FOUND).map(|found| cut(&found.value.to_string())).collect(),
+        found: event.at(path).take(MAX_FOUND).map(|leaf| cut(&event.value(leaf).to_string())).collect(),
         outcome,
     }
 }

@@ -37,6 +37,11 @@ impl<'a> Reader<'a> {
         self.at
     }
 
+    /// How many bytes were read.
+    pub(crate) fn at(&self) -> usize {
+        self.at
+    }
+
     /// The first byte of the next token.
     pub(crate) fn peek(&mut self) -> Result<u8> {
         self.skip_space();
@@ -119,68 +124,37 @@ impl<'a> Reader<'a> {
     }
 
     fn string_with_escapes(&mut self, start: usize) -> Result<Cow<'a, str>> {
-        let mut text = String::from(&self.text[start..self.at]);
         loop {
-            let run = self.at;
-            while self.byte().is_some_and(|byte| byte > 0x1f && byte != b'"' && byte != b'\\') {
-                self.at += 1;
-            }
-            text.push_str(&self.text[run..self.at]);
             match self.byte() {
-                Some(b'"') => {
-                    self.at += 1;
-                    return Ok(Cow::Owned(text));
-                }
-                Some(b'\\') => text.push(self.escape()?),
-                Some(_) => return Err(self.error("a control character in a string must be escaped")),
+                Some(b'"') => break,
+                Some(b'\\') => self.escape()?,
+                Some(0..=0x1f) => return Err(self.error("a control character in a string must be escaped")),
+                Some(_) => self.at += 1,
                 None => return Err(self.error("the string has no end")),
             }
         }
+        let mut text = Vec::new();
+        unescape(&self.text.as_bytes()[start..self.at], &mut text);
+        self.at += 1;
+        Ok(Cow::Owned(String::from_utf8(text).unwrap_or_default()))
     }
 
-    /// Half of a surrogate pair is valid JSON but no character: it becomes U+FFFD.
-    fn escape(&mut self) -> Result<char> {
+    fn escape(&mut self) -> Result<()> {
         self.at += 1;
-        let escaped = match self.byte() {
-            Some(b'n') => '\n',
-            Some(b't') => '\t',
-            Some(b'r') => '\r',
-            Some(b'b') => '\u{8}',
-            Some(b'f') => '\u{c}',
-            Some(byte @ (b'"' | b'\\' | b'/')) => char::from(byte),
+        match self.byte() {
             Some(b'u') => {
                 self.at += 1;
-                return self.unicode_escape();
+                for _ in 0..4 {
+                    if !self.byte().is_some_and(|byte| byte.is_ascii_hexdigit()) {
+                        return Err(self.error("\\u needs four hexadecimal digits"));
+                    }
+                    self.at += 1;
+                }
             }
+            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => self.at += 1,
             _ => return Err(self.error("no such escape: one of \\\" \\\\ \\/ \\b \\f \\n \\r \\t \\uXXXX")),
-        };
-        self.at += 1;
-        Ok(escaped)
-    }
-
-    fn unicode_escape(&mut self) -> Result<char> {
-        let high = self.four_hex_digits()?;
-        if (0xd800..0xdc00).contains(&high) && self.text[self.at..].starts_with("\\u") {
-            let behind_high = self.at;
-            self.at += 2;
-            let low = self.four_hex_digits()?;
-            if (0xdc00..0xe000).contains(&low) {
-                let code = 0x1_0000 + ((high - 0xd800) << 10) + (low - 0xdc00);
-                return Ok(char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER));
-            }
-            self.at = behind_high;
         }
-        Ok(char::from_u32(high).unwrap_or(char::REPLACEMENT_CHARACTER))
-    }
-
-    fn four_hex_digits(&mut self) -> Result<u32> {
-        let mut code = 0;
-        for _ in 0..4 {
-            let digit = self.byte().and_then(|byte| char::from(byte).to_digit(16));
-            code = code * 16 + digit.ok_or(self.error("\\u needs four hexadecimal digits"))?;
-            self.at += 1;
-        }
-        Ok(code)
+        Ok(())
     }
 
     fn number(&mut self) -> Result<&'a str> {
@@ -259,6 +233,51 @@ impl<'a> Reader<'a> {
     fn error(&self, what: &'static str) -> JsonError {
         JsonError { at: self.at, what }
     }
+}
+
+/// Adds a string without its escapes, which are known to be good. Half of a surrogate pair is valid JSON but no
+/// character: it becomes U+FFFD.
+pub(crate) fn unescape(mut text: &[u8], into: &mut Vec<u8>) {
+    while let Some(backslash) = text.iter().position(|byte| *byte == b'\\') {
+        let (before, escape) = text.split_at(backslash);
+        into.extend_from_slice(before);
+        let (character, behind) = match escape {
+            [_, b'u', digits @ ..] => unicode_escape(digits),
+            [_, escaped, behind @ ..] => (escaped_character(*escaped), behind),
+            _ => return,
+        };
+        into.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
+        text = behind;
+    }
+    into.extend_from_slice(text);
+}
+
+fn escaped_character(escaped: u8) -> char {
+    match escaped {
+        b'n' => '\n',
+        b't' => '\t',
+        b'r' => '\r',
+        b'b' => '\u{8}',
+        b'f' => '\u{c}',
+        other => char::from(other),
+    }
+}
+
+fn unicode_escape(digits: &[u8]) -> (char, &[u8]) {
+    let (high, behind) = four_hex_digits(digits);
+    if let (0xd800..0xdc00, [b'\\', b'u', digits @ ..]) = (high, behind)
+        && let (low @ 0xdc00..0xe000, behind) = four_hex_digits(digits)
+    {
+        let code = 0x1_0000 + ((high - 0xd800) << 10) + (low - 0xdc00);
+        return (char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER), behind);
+    }
+    (char::from_u32(high).unwrap_or(char::REPLACEMENT_CHARACTER), behind)
+}
+
+fn four_hex_digits(text: &[u8]) -> (u32, &[u8]) {
+    let (digits, behind) = text.split_at(text.len().min(4));
+    let code = digits.iter().fold(0, |code, digit| code * 16 + char::from(*digit).to_digit(16).unwrap_or(0));
+    (code, behind)
 }
 
 #[cfg(test)]

@@ -1,17 +1,10 @@
-//! Many patterns at once, with an index so that an event meets only the rules it comes near.
-//!
-//! Every alternative of a rule is filed under one of its fields, its anchor: by value if that field takes only plain
-//! values, else by the mere presence of a value. An event tries the alternatives filed under what it contains, and
-//! those that need no field at all.
+//! Many patterns at once.
 
-use crate::compile::{Alternative, Field};
-use crate::consistent::{Budget, match_together};
 use crate::error::EventError;
-use crate::event::{Event, PathId, Paths};
-use crate::operator::Literal;
 use crate::pattern::Pattern;
-use crate::scalar::Scalar;
-use std::collections::{BTreeSet, HashMap};
+use crate::plan::{Plan, Planner};
+use crate::run::Scratch;
+use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::Arc;
 
@@ -29,40 +22,7 @@ use std::sync::Arc;
 #[derive(Debug, Clone)]
 pub struct RuleSet<Id> {
     ids: Arc<[Id]>,
-    engine: Arc<Engine>,
-}
-
-/// Working memory of matching, to be used for one event after another.
-#[derive(Debug, Default)]
-pub struct Scratch {
-    matched: Vec<usize>,
-}
-
-#[derive(Debug, Default)]
-struct Engine {
-    paths: Paths,
-    alternatives: Vec<Filed>,
-    anchors: HashMap<PathId, Anchors>,
-    /// The alternatives that need no field.
-    always: Vec<usize>,
-}
-
-/// An alternative, and the place of its rule among the ids.
-#[derive(Debug)]
-struct Filed {
-    rule: usize,
-    fields: Vec<(PathId, Arc<Field>)>,
-}
-
-/// The alternatives filed under one path.
-#[derive(Debug, Default)]
-struct Anchors {
-    strings: HashMap<Box<str>, Vec<usize>>,
-    /// By the bits of the double.
-    numbers: HashMap<u64, Vec<usize>>,
-    /// True, false, null and the numbers that no double holds.
-    texts: HashMap<Box<str>, Vec<usize>>,
-    present: Vec<usize>,
+    plan: Arc<Plan>,
 }
 
 impl<Id: Clone + Eq + Hash> RuleSet<Id> {
@@ -70,27 +30,24 @@ impl<Id: Clone + Eq + Hash> RuleSet<Id> {
     pub fn build(rules: impl IntoIterator<Item = (Id, Pattern)>) -> Self {
         let mut ids: Vec<Id> = Vec::new();
         let mut places = HashMap::new();
-        let mut engine = Engine::default();
+        let mut planner = Planner::default();
         for (id, pattern) in rules {
             let rule = *places.entry(id).or_insert_with_key(|id| {
                 ids.push(id.clone());
-                ids.len() - 1
+                // Fewer than 2^32: more patterns do not fit into memory.
+                u32::try_from(ids.len() - 1).unwrap_or(u32::MAX)
             });
-            for alternative in &pattern.alternatives {
-                engine.file(rule, alternative);
-            }
+            planner.add(rule, &pattern);
         }
-        Self { ids: ids.into(), engine: Arc::new(engine) }
+        Self { ids: ids.into(), plan: Arc::new(planner.build()) }
     }
 
     /// The ids of the rules that match an event, in the order in which they were given.
     ///
     /// # Errors
-    /// If the event is no JSON object, is nested more than 128 levels deep, or its arrays combine in more than a million
-    /// ways.
+    /// If the event is no JSON object, is nested more than 128 levels deep, or takes more than ten million steps to match.
     pub fn matches(&self, event_json: &[u8]) -> Result<Vec<Id>, EventError> {
-        let rules = self.engine.matches(event_json)?;
-        Ok(rules.into_iter().map(|rule| self.ids[rule].clone()).collect())
+        Ok(self.find(event_json, &mut Scratch::default())?.cloned().collect())
     }
 
     /// The ids of the rules that match an event, in the order in which they were given. The same as
@@ -103,9 +60,9 @@ impl<Id: Clone + Eq + Hash> RuleSet<Id> {
         event_json: &[u8],
         scratch: &'r mut Scratch,
     ) -> Result<impl ExactSizeIterator<Item = &'r Id>, EventError> {
-        scratch.matched.clear();
-        scratch.matched.extend(self.engine.matches(event_json)?);
-        Ok(scratch.matched.iter().map(|rule| &self.ids[*rule]))
+        let matched = scratch.matches(&self.plan, self.ids.len(), event_json)?;
+        // Every rule that the plan knows has an id.
+        Ok(matched.iter().map(|rule| &self.ids[*rule as usize]))
     }
 
     /// How many rules it has.
@@ -116,78 +73,5 @@ impl<Id: Clone + Eq + Hash> RuleSet<Id> {
     /// Whether it has no rules, and so matches nothing.
     pub fn is_empty(&self) -> bool {
         self.ids.is_empty()
-    }
-}
-
-impl Engine {
-    fn file(&mut self, rule: usize, alternative: &Alternative) {
-        let fields: Vec<_> = alternative.iter().map(|field| (self.paths.id(&field.path), Arc::clone(field))).collect();
-        let others = alternative.iter().flat_map(|field| &field.matchers);
-        others.for_each(|matcher| matcher.paths(&mut |path| _ = self.paths.id(path)));
-        let place = self.alternatives.len();
-        match anchor(&fields) {
-            Some((path, field)) => self.anchors.entry(*path).or_default().file(field, place),
-            None => self.always.push(place),
-        }
-        self.alternatives.push(Filed { rule, fields });
-    }
-
-    fn matches(&self, event_json: &[u8]) -> Result<BTreeSet<usize>, EventError> {
-        let event = Event::read(event_json, &self.paths)?;
-        let mut near = BTreeSet::from_iter(self.always.iter().copied());
-        for (path, found) in event.paths() {
-            if let Some(anchors) = self.anchors.get(&path) {
-                near.extend(&anchors.present);
-                near.extend(found.iter().flat_map(|found| anchors.by_value(&found.value)));
-            }
-        }
-        let mut budget = Budget::new();
-        let mut matched = BTreeSet::new();
-        for Filed { rule, fields } in near.into_iter().map(|place| &self.alternatives[place]) {
-            let fields = fields.iter().map(|(path, field)| (*path, field.as_ref()));
-            if !matched.contains(rule) && match_together(fields, &event, &mut budget)? {
-                matched.insert(*rule);
-            }
-        }
-        Ok(matched)
-    }
-}
-
-/// The field that tells most: one with few plain values, else any that must be there.
-fn anchor(fields: &[(PathId, Arc<Field>)]) -> Option<&(PathId, Arc<Field>)> {
-    let needed = || fields.iter().filter(|(_, field)| !field.may_be_absent);
-    let plain = needed().filter(|(_, field)| keys(field).is_some());
-    plain.min_by_key(|(_, field)| field.matchers.len()).or_else(|| needed().next())
-}
-
-/// The plain values of a field, if it takes nothing else. The many spellings of an IP address are not plain.
-fn keys(field: &Field) -> Option<Vec<&Literal>> {
-    let literal = |literal: &&Literal| !matches!(literal, Literal::Address { .. });
-    field.matchers.iter().map(|matcher| matcher.as_literal().filter(literal)).collect()
-}
-
-impl Anchors {
-    fn file(&mut self, field: &Field, place: usize) {
-        let Some(keys) = keys(field) else { return self.present.push(place) };
-        for key in keys {
-            match key {
-                Literal::String(text) => self.strings.entry(text.clone()).or_default().push(place),
-                Literal::Number(value) => self.numbers.entry(value.to_bits()).or_default().push(place),
-                Literal::Text(text) => self.texts.entry(text.clone()).or_default().push(place),
-                Literal::Address { .. } => {}
-            }
-        }
-    }
-
-    fn by_value(&self, value: &Scalar<'_>) -> &[usize] {
-        match value {
-            Scalar::String(text) => self.strings.get(&**text),
-            Scalar::Number { value: Some(value), .. } => self.numbers.get(&value.to_bits()),
-            Scalar::Number { text, value: None } => self.texts.get(&**text),
-            Scalar::Bool(true) => self.texts.get("true"),
-            Scalar::Bool(false) => self.texts.get("false"),
-            Scalar::Null => self.texts.get("null"),
-        }
-        .map_or(&[], Vec::as_slice)
     }
 }

@@ -3,6 +3,7 @@
 use super::{Operator, Place};
 use crate::address::{Address, AddressRange};
 use crate::error::PatternError;
+use crate::hint::{Hint, Hinted};
 use crate::tree::Node;
 use crate::value::{Surroundings, Value};
 
@@ -20,6 +21,10 @@ impl Operator for Cidr {
         let text = place.string::<Self>(argument)?;
         let range = network(text).map_err(|problem| place.wrong::<Self>(argument, problem))?;
         Ok(Self { text: text.into(), range })
+    }
+
+    fn hint(&self) -> Hinted<'_> {
+        Hint::Address.perhaps()
     }
 
     fn accepts(&self, value: Value<'_>, _: &dyn Surroundings) -> bool {

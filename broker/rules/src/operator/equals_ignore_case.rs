@@ -3,6 +3,7 @@
 use super::{Operator, Place};
 use crate::case::CaseFree;
 use crate::error::PatternError;
+use crate::hint::{Hint, Hinted, Reach};
 use crate::tree::Node;
 use crate::value::{Surroundings, Value};
 
@@ -20,6 +21,13 @@ impl Operator for EqualsIgnoreCase {
     fn parse(argument: &Node<'_>, place: Place<'_>) -> Result<Self, PatternError> {
         let text = place.string::<Self>(argument)?;
         Ok(Self { text: text.into(), without_case: CaseFree::new(text) })
+    }
+
+    fn hint(&self) -> Hinted<'_> {
+        match self.without_case.ascii_start() {
+            (ascii, true) => Hint::EqualsIgnoringCase(ascii).sure(),
+            (ascii, false) => Hint::Prefix(ascii, Reach::IgnoringCase).perhaps(),
+        }
     }
 
     fn accepts(&self, value: Value<'_>, _: &dyn Surroundings) -> bool {

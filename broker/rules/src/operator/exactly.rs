@@ -2,17 +2,12 @@
 
 use super::{Literal, Operator, Place};
 use crate::error::PatternError;
+use crate::hint::Hinted;
 use crate::tree::Node;
 use crate::value::{Surroundings, Value};
 
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Exactly(Literal);
-
-impl Exactly {
-    pub(super) fn literal(&self) -> &Literal {
-        &self.0
-    }
-}
 
 impl Operator for Exactly {
     const NAME: &'static str = "exactly";
@@ -20,6 +15,10 @@ impl Operator for Exactly {
 
     fn parse(argument: &Node<'_>, place: Place<'_>) -> Result<Self, PatternError> {
         Ok(Self(Literal::String(place.string::<Self>(argument)?.into())))
+    }
+
+    fn hint(&self) -> Hinted<'_> {
+        self.0.hint()
     }
 
     fn accepts(&self, value: Value<'_>, _: &dyn Surroundings) -> bool {

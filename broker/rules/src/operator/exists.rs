@@ -2,6 +2,7 @@
 
 use super::{Operator, Place};
 use crate::error::PatternError;
+use crate::hint::{Hint, Hinted};
 use crate::scalar::Scalar;
 use crate::tree::{Node, Tree};
 use crate::value::{Surroundings, Value};
@@ -25,6 +26,10 @@ impl Operator for Exists {
             Tree::Scalar(Scalar::Bool(wanted)) => Ok(Self(*wanted)),
             _ => Err(place.wrong::<Self>(argument, format_args!("takes true or false, not {}", argument.kind()))),
         }
+    }
+
+    fn hint(&self) -> Hinted<'_> {
+        Hint::Any.sure()
     }
 
     fn accepts(&self, _: Value<'_>, _: &dyn Surroundings) -> bool {

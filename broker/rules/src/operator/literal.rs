@@ -1,6 +1,7 @@
 //! A plain value: `"x"`, `300`, `true`, `null`.
 
 use crate::address::{Address, AddressRange};
+use crate::hint::{Hint, Hinted};
 use crate::scalar::Scalar;
 use crate::value::Value;
 
@@ -28,6 +29,15 @@ impl Literal {
             },
             Scalar::Number { value: Some(value), .. } => Self::Number(*value),
             other => Self::Text(other.to_string().into()),
+        }
+    }
+
+    pub(super) fn hint(&self) -> Hinted<'_> {
+        match self {
+            Self::String(text) => Hint::Equals(text.as_bytes()).sure(),
+            Self::Number(value) => Hint::Number(*value).sure(),
+            Self::Text(text) => Hint::Word(text.as_bytes()).sure(),
+            Self::Address { .. } => Hint::Address.perhaps(),
         }
     }
 

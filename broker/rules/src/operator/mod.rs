@@ -15,9 +15,10 @@ mod suffix;
 mod wildcard;
 
 use crate::error::PatternError;
+use crate::hint::{Hint, Hinted};
 use crate::tree::{Node, Tree};
 use crate::value::{Surroundings, Value};
-pub(crate) use literal::Literal;
+use literal::Literal;
 use std::fmt::Display;
 
 /// One operator of the language. Displayed as messages name it: `prefix "Mac"`.
@@ -36,6 +37,11 @@ trait Operator: Sized + Display {
 
     /// The other paths whose values it looks at.
     fn paths(&self, _: &mut dyn FnMut(&str)) {}
+
+    /// Which values pass, as far as an index can know it.
+    fn hint(&self) -> Hinted<'_> {
+        Hint::Any.perhaps()
+    }
 }
 
 /// The field whose pattern is being read.
@@ -65,6 +71,14 @@ macro_rules! operators {
                     return Some(Operator::parse(argument, place).map(Self::$operator));
                 })*
                 None
+            }
+
+            /// Which values pass, as far as an index can know it.
+            pub(crate) fn hint(&self) -> Hinted<'_> {
+                match self {
+                    Self::Literal(literal) => literal.hint(),
+                    $(Self::$operator(operator) => operator.hint()),*
+                }
             }
 
             /// The other paths whose values it looks at.
@@ -127,15 +141,6 @@ impl Matcher {
     /// Whether it asks that the field be absent, which no value can satisfy.
     pub(crate) fn is_absence(&self) -> bool {
         matches!(self, Self::Exists(exists) if !exists.wanted())
-    }
-
-    /// The only value that passes, if it is that simple.
-    pub(crate) fn as_literal(&self) -> Option<&Literal> {
-        match self {
-            Self::Literal(literal) => Some(literal),
-            Self::Exactly(exactly) => Some(exactly.literal()),
-            _ => None,
-        }
     }
 }
 

@@ -2,6 +2,8 @@
 
 use super::{Operator, Place};
 use crate::error::PatternError;
+use crate::hint::{Hint, Hinted};
+use crate::number::rank;
 use crate::scalar::Scalar;
 use crate::tree::{Node, Tree};
 use crate::value::{Surroundings, Value};
@@ -49,6 +51,15 @@ impl Operator for Numeric {
                 "has a range with nothing in between: the first number must be the lesser".to_owned(),
             )),
             _ => Err(wrong(argument, "takes two comparisons only as > or >= and then < or <=".to_owned())),
+        }
+    }
+
+    fn hint(&self) -> Hinted<'_> {
+        let low = self.low.map_or(0, |low| rank(low.value) + u64::from(!low.inclusive));
+        let high = self.high.map_or(u64::MAX, |high| rank(high.value) - u64::from(!high.inclusive));
+        match self.low {
+            Some(only) if low == high => Hint::Number(only.value).sure(),
+            _ => Hint::Between(low, high).sure(),
         }
     }
 

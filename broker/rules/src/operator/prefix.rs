@@ -3,6 +3,7 @@
 use super::{Operator, Place};
 use crate::case::CaseFree;
 use crate::error::PatternError;
+use crate::hint::{Hint, Hinted, Reach};
 use crate::tree::Node;
 use crate::value::{Surroundings, Value};
 
@@ -24,6 +25,18 @@ impl Operator for Prefix {
             return Ok(Self { text: text.into(), without_case: Some(CaseFree::new(text)) });
         }
         Ok(Self { text: place.string::<Self>(argument)?.into(), without_case: None })
+    }
+
+    fn hint(&self) -> Hinted<'_> {
+        let ends_with_quote = self.text.ends_with('"');
+        match &self.without_case {
+            _ if ends_with_quote => Hint::String.perhaps(),
+            None => Hint::Prefix(self.text.as_bytes(), Reach::AsTheyAre).sure(),
+            Some(prefix) => {
+                let (ascii, is_all) = prefix.ascii_start();
+                Hinted { hint: Hint::Prefix(ascii, Reach::IgnoringCase), sure: is_all }
+            }
+        }
     }
 
     fn accepts(&self, value: Value<'_>, _: &dyn Surroundings) -> bool {

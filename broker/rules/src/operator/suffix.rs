@@ -3,6 +3,7 @@
 use super::{Operator, Place};
 use crate::case::CaseFree;
 use crate::error::PatternError;
+use crate::hint::{Hint, Hinted, Reach};
 use crate::tree::Node;
 use crate::value::{Surroundings, Value};
 
@@ -24,6 +25,18 @@ impl Operator for Suffix {
             return Ok(Self { text: text.into(), without_case: Some(CaseFree::new(text)) });
         }
         Ok(Self { text: place.string::<Self>(argument)?.into(), without_case: None })
+    }
+
+    fn hint(&self) -> Hinted<'_> {
+        let begins_with_quote = self.text.starts_with('"');
+        match &self.without_case {
+            _ if begins_with_quote => Hint::String.perhaps(),
+            None => Hint::Suffix(self.text.as_bytes(), Reach::AsTheyAre).sure(),
+            Some(suffix) => {
+                let (ascii, is_all) = suffix.ascii_end();
+                Hinted { hint: Hint::Suffix(ascii, Reach::IgnoringCase), sure: is_all }
+            }
+        }
     }
 
     fn accepts(&self, value: Value<'_>, _: &dyn Surroundings) -> bool {

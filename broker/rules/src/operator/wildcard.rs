@@ -2,6 +2,7 @@
 
 use super::{Operator, Place};
 use crate::error::PatternError;
+use crate::hint::{Hint, Hinted, Reach};
 use crate::tree::Node;
 use crate::value::{Surroundings, Value};
 
@@ -26,6 +27,19 @@ impl Operator for Wildcard {
         let mut middle: Vec<String> = pieces.collect();
         let last = middle.pop();
         Ok(Self { text: text.into(), first, middle, last })
+    }
+
+    fn hint(&self) -> Hinted<'_> {
+        let (first, middle) = (self.first.as_bytes(), self.middle.iter().max_by_key(|piece| piece.len()));
+        let Some(last) = &self.last else { return Hint::Equals(first).sure() };
+        match (middle.map(String::as_bytes), last.as_bytes()) {
+            (None, b"") => Hint::Prefix(first, Reach::AsTheyAre).sure(),
+            (None, last) if first.is_empty() => Hint::Suffix(last, Reach::AsTheyAre).sure(),
+            (Some(middle), b"") if first.is_empty() && self.middle.len() == 1 => Hint::Contains(middle).sure(),
+            (Some(middle), last) if middle.len() > first.len().max(last.len()) => Hint::Contains(middle).perhaps(),
+            (_, last) if last.len() > first.len() => Hint::Suffix(last, Reach::AsTheyAre).perhaps(),
+            _ => Hint::Prefix(first, Reach::AsTheyAre).perhaps(),
+        }
     }
 
     /// Taking each piece where it first occurs leaves the most room for the next, so there is nothing to go back for.

@@ -1,0 +1,69 @@
+//! What an index can know of a test.
+
+/// Which values can pass a test.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Hint<'m> {
+    /// Only this string.
+    Equals(&'m [u8]),
+    /// Only numbers of this value.
+    Number(f64),
+    /// Only `true`, `false`, `null` or a number written like this.
+    Word(&'m [u8]),
+    /// Strings that begin so; with [`Reach::IgnoringCase`], in lower case ASCII.
+    Prefix(&'m [u8], Reach),
+    /// Strings that end so.
+    Suffix(&'m [u8], Reach),
+    /// Strings that hold this.
+    Contains(&'m [u8]),
+    /// Strings that are this when their ASCII letters are in lower case.
+    EqualsIgnoringCase(&'m [u8]),
+    /// Numbers from one to another, both included, in the order of [`crate::number::rank`].
+    Between(u64, u64),
+    /// Strings that are IP addresses.
+    Address,
+    /// Any string.
+    String,
+    /// Any value.
+    Any,
+}
+
+/// What bytes are compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reach {
+    AsTheyAre,
+    IgnoringCase,
+}
+
+/// Which values can pass a test, and whether all of those do.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Hinted<'m> {
+    pub(crate) hint: Hint<'m>,
+    pub(crate) sure: bool,
+}
+
+impl<'m> Hint<'m> {
+    /// These values and no others pass.
+    pub(crate) fn sure(self) -> Hinted<'m> {
+        Hinted { hint: self, sure: true }
+    }
+
+    /// No other values pass.
+    pub(crate) fn perhaps(self) -> Hinted<'m> {
+        Hinted { hint: self, sure: false }
+    }
+
+    /// How many values of the real world pass, more or less, in no unit.
+    pub(crate) fn width(self) -> usize {
+        match self {
+            Self::Equals(_) | Self::Number(_) | Self::EqualsIgnoringCase(_) => 1,
+            Self::Word(_) => 20,
+            Self::Prefix(text, _) | Self::Suffix(text, _) => 2 + 20_usize.saturating_sub(5 * text.len()),
+            Self::Contains(text) => 10 + 20_usize.saturating_sub(5 * text.len()),
+            Self::Address => 20,
+            Self::Between(low, high) if low == high => 1,
+            Self::Between(..) => 50,
+            Self::String => 100,
+            Self::Any => 200,
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! The paths that rules name, as a tree of names: what a walk through an event looks for.
+//!
+//! A path is names joined by dots, and a name in an event may itself hold dots: `{"a": {"b": 1}}` and `{"a.b": 1}` are the
+//! same. So the tree's names hold none, and a name of an event that has some is taken apart.
+
+use crate::table::Table;
+use std::collections::HashMap;
+
+/// The number of a path; the paths of a set are numbered from 0.
+pub(crate) type PathId = usize;
+
+/// A place in the tree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Step(u32);
+
+/// Paths that are gathered.
+#[derive(Debug, Default)]
+pub(crate) struct PathsBuilder {
+    nodes: Vec<Growing>,
+    count: u32,
+}
+
+#[derive(Debug, Default)]
+struct Growing {
+    names: HashMap<Box<str>, u32>,
+    path: Option<u32>,
+}
+
+/// The paths that rules name.
+#[derive(Debug)]
+pub(crate) struct Paths {
+    nodes: Box<[Node]>,
+    count: usize,
+}
+
+#[derive(Debug)]
+struct Node {
+    names: Table,
+    path: Option<u32>,
+    /// Whether two names lead on from here, so that one with a dot may.
+    deep: bool,
+}
+
+impl PathsBuilder {
+    /// The number of this path, a new one if it has none.
+    pub(crate) fn id(&mut self, path: &str) -> PathId {
+        let mut node = self.node(0);
+        for name in path.split('.') {
+            let known = self.nodes[node].names.get(name).copied();
+            node = known.map_or_else(|| self.grow(node, name), |known| known as usize);
+        }
+        let count = &mut self.count;
+        let path = self.nodes[node].path.get_or_insert_with(|| {
+            *count += 1;
+            *count - 1
+        });
+        *path as usize
+    }
+
+    fn grow(&mut self, node: usize, name: &str) -> usize {
+        let new = self.nodes.len();
+        // A set has fewer names than 2^32: they would not fit into memory.
+        self.nodes[node].names.insert(name.into(), u32::try_from(new).unwrap_or(u32::MAX));
+        self.node(new)
+    }
+
+    fn node(&mut self, index: usize) -> usize {
+        if index >= self.nodes.len() {
+            self.nodes.resize_with(index + 1, Growing::default);
+        }
+        index
+    }
+
+    /// The paths, ready to be looked for.
+    pub(crate) fn build(mut self) -> Paths {
+        self.node(0);
+        let leads_on = |node: &u32| !self.nodes[*node as usize].names.is_empty();
+        let nodes = self.nodes.iter().map(|node| Node {
+            names: Table::new(node.names.iter().map(|(name, node)| (name.as_bytes(), *node))),
+            path: node.path,
+            deep: node.names.values().any(leads_on),
+        });
+        Paths { nodes: nodes.collect(), count: self.count as usize }
+    }
+}
+
+impl Paths {
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.count
+    }
+
+    /// The number of a path that is one of these.
+    pub(crate) fn find(&self, path: &str) -> Option<PathId> {
+        let names = path.split('.').try_fold(Self::ROOT, |step, name| self.one(step, name.as_bytes()));
+        names.and_then(|step| self.path(step))
+    }
+
+    pub(crate) const ROOT: Step = Step(0);
+
+    /// Where a name of an event leads. `has_dot` is asked only if it matters.
+    #[inline(always)]
+    pub(crate) fn child(&self, step: Step, name: &[u8], has_dot: impl FnOnce() -> bool) -> Option<Step> {
+        let node = self.nodes.get(step.0 as usize)?;
+        match node.names.get(name) {
+            Some(child) => Some(Step(child)),
+            None if node.deep && has_dot() => {
+                name.split(|byte| *byte == b'.').try_fold(step, |step, name| self.one(step, name))
+            }
+            None => None,
+        }
+    }
+
+    fn one(&self, step: Step, name: &[u8]) -> Option<Step> {
+        self.nodes.get(step.0 as usize)?.names.get(name).map(Step)
+    }
+
+    /// The path that ends here.
+    #[inline(always)]
+    pub(crate) fn path(&self, step: Step) -> Option<PathId> {
+        self.nodes.get(step.0 as usize)?.path.map(|path| path as usize)
+    }
+
+    /// Whether paths go on from here.
+    #[inline(always)]
+    pub(crate) fn leads_on(&self, step: Step) -> bool {
+        self.nodes.get(step.0 as usize).is_some_and(|node| !node.names.is_empty())
+    }
+}
+
+impl Default for Paths {
+    fn default() -> Self {
+        PathsBuilder::default().build()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_with_dots_are_several() {
+        let mut builder = PathsBuilder::default();
+        let ids: Vec<PathId> = ["a.b", "a", "", "a..c", ".x", "a.b"].iter().map(|path| builder.id(path)).collect();
+        assert_eq!(ids, [0, 1, 2, 3, 4, 0]);
+        let paths = builder.build();
+        assert_eq!((paths.count(), paths.find("a..c"), paths.find("b")), (5, Some(3), None));
+        let walk = |names: &[&str]| {
+            let step = names
+                .iter()
+                .try_fold(Paths::ROOT, |step, name| paths.child(step, name.as_bytes(), || name.contains('.')))?;
+            paths.path(step)
+        };
+        for (names, found) in [
+            (&["a", "b"][..], Some(0)),
+            (&["a.b"], Some(0)),
+            (&["a"], Some(1)),
+            (&[""], Some(2)),
+            (&["a.", "c"], Some(3)),
+            (&["a", ".c"], Some(3)),
+            (&["a", "", "c"], Some(3)),
+            (&["", "x"], Some(4)),
+            (&[".x"], Some(4)),
+            (&["a.c"], None),
+            (&["."], None),
+        ] {
+            assert_eq!(walk(names), found, "{names:?}");
+        }
+    }
+}

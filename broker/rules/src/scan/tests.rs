@@ -1,0 +1,138 @@
+use super::*;
+use proptest::prelude::*;
+
+type Way = fn(&mut Tokens, &[u8]) -> Result<usize, Suspect>;
+
+fn ways() -> Vec<Way> {
+    let mut ways: Vec<Way> = vec![portable::scan];
+    #[cfg(target_arch = "x86_64")]
+    ways.extend(x86::tests::ways());
+    ways
+}
+
+fn scan(way: Way, text: &[u8]) -> Option<Vec<u32>> {
+    let mut tokens = Tokens::default();
+    tokens.make_room(text.len());
+    let count = way(&mut tokens, text).ok()?;
+    Some(tokens.at[..count].to_vec())
+}
+
+fn good(text: &str) -> bool {
+    let scanned: Vec<bool> = ways().iter().map(|way| scan(*way, text.as_bytes()).is_some()).collect();
+    assert!(scanned.iter().all(|one| *one == scanned[0]), "{text}: {scanned:?}");
+    scanned[0]
+}
+
+#[test]
+fn tokens_are_found_where_they_are() {
+    let text = r#"{"a" : [1, -2.5e+3,"b\"}"],  "":null}"#;
+    for way in ways() {
+        let tokens = scan(way, text.as_bytes()).unwrap();
+        let found: String = tokens.iter().map(|at| char::from(text.as_bytes()[*at as usize])).collect();
+        assert_eq!(found, r#"{"":[1,-,""],"":n}"#);
+    }
+}
+
+#[test]
+fn what_stands_on_the_edge_of_a_block_is_as_good_as_elsewhere() {
+    let pieces = [
+        ("-12.5e+10", true),
+        ("0", true),
+        ("-0.0", true),
+        ("1E5", true),
+        ("10", true),
+        ("1e-05", true),
+        ("0e0", true),
+        ("01", false),
+        ("-01", false),
+        ("1.", false),
+        (".5", false),
+        ("-", false),
+        ("1e", false),
+        ("1e+", false),
+        ("1.2.3", false),
+        ("1e5.5", false),
+        ("1e5e5", false),
+        ("1-2", false),
+        ("1+2", false),
+        ("1.e5", false),
+        ("--1", false),
+        ("1e+-5", false),
+        ("12x", false),
+        ("1.5x", false),
+        ("-x", false),
+        ("1ex", false),
+        ("00", false),
+        (r#""\n""#, true),
+        (r#""\\""#, true),
+        (r#""\\\"""#, true),
+        (r#""\u00e9""#, true),
+        (r#""\x""#, false),
+        (r#""\u00g0""#, false),
+        (r#""\""#, false),
+        (r#"""#, false),
+        ("\"\n\"", false),
+        ("\\\"", false),
+        (r#""\\"""#, false),
+    ];
+    for (piece, expected) in pieces {
+        for spaces in 0..130 {
+            for behind in ["", " ", ",", "\n                                                                      "] {
+                let text = format!("[{}{piece}{behind}]", " ".repeat(spaces));
+                assert_eq!(good(&text), expected, "{text}");
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn all_ways_to_scan_find_the_same(
+        text in "([-+.0-9eE]{1,4}|[ \t\n]{1,3}|[\\[\\]{}:,]|true|null|\"([a-z]|\\\\[\"\\\\nu]|é|😀){0,9}\"|[\"\\\\]|[\u{0}-\u{ff}]){0,60}",
+    ) {
+        let found: Vec<_> = ways().iter().map(|way| scan(*way, text.as_bytes())).collect();
+        prop_assert!(found.iter().all(|one| *one == found[0]), "{found:?}");
+    }
+
+    #[test]
+    fn numbers_are_those_of_json(text in "[-+.0-9eE]{1,8}", spaces in 0..70_usize) {
+        let mut reader = crate::json::Reader::new(&text);
+        let expected = reader.skip().is_ok() && reader.position() == text.len();
+        // What does not begin like a number is left to whoever walks the tokens.
+        let begins = text.starts_with(|c: char| c == '-' || c.is_ascii_digit());
+        prop_assert_eq!(begins && good(&format!("{}{text}", " ".repeat(spaces))), expected);
+    }
+
+    #[test]
+    fn marks_tell_what_is_between_two_places(text in "[a.\\\\]{0,200}", from in 0..200_u32, to in 0..200_u32) {
+        let text = format!("\"{}\"", text.replace('\\', "\\\\"));
+        let to = to.min(u32::try_from(text.len()).unwrap());
+        let mut tokens = Tokens::default();
+        tokens.scan(text.as_bytes()).unwrap();
+        let between = |c| text.get(from as usize..to as usize).is_some_and(|between| between.contains(c));
+        prop_assert_eq!(tokens.has_dot(from, to), between('.'));
+        prop_assert_eq!(tokens.has_escape(from, to), between('\\'));
+    }
+}
+
+#[test]
+#[ignore]
+fn zz_speed() {
+    let text = std::fs::read_to_string("/tmp/perf/gis.jsonl").unwrap();
+    let lines: Vec<&[u8]> = text.lines().map(str::as_bytes).collect();
+    let mut tokens = Tokens::default();
+    for way in ways() {
+        tokens.make_room(10_000);
+        let begin = std::time::Instant::now();
+        let mut count = 0;
+        for _ in 0..100 {
+            for line in &lines {
+                count += way(&mut tokens, line).unwrap();
+            }
+        }
+        let each = begin.elapsed().as_nanos() as f64 / (100 * lines.len()) as f64;
+        println!("{each:.0} ns, {} tokens, {} bytes", count / 100 / lines.len(), text.len() / lines.len());
+    }
+}
