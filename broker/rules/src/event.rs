@@ -4,7 +4,6 @@
 //! An array adds no name to a path: each of its elements stands at the array's own path. Reading an event walks its
 //! tokens once. What no rule names is checked to be JSON and forgotten. All memory is kept for the next event.
 
-mod skip;
 mod walk;
 
 use crate::error::EventError;
@@ -113,7 +112,8 @@ impl Event {
         if !self.tokens.is_ascii() && std::str::from_utf8(text).is_err() {
             return Err(Suspect);
         }
-        walk::walk(text, &self.tokens, paths, &mut self.found)
+        walk::walk(text, &self.tokens, paths, &mut self.found);
+        Ok(())
     }
 }
 
@@ -149,21 +149,20 @@ impl Found {
 
     /// Where the membership of a value that stands here is written, and how long it is.
     #[inline(always)]
-    fn membership(&mut self) -> Result<(u32, u32), Suspect> {
-        let length = u32::try_from(self.inside.elements.len()).map_err(|_| Suspect)?;
+    fn membership(&mut self) -> (u32, u32) {
+        // Elements and memberships are fewer than bytes, which u32 counts.
+        let place = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
+        let length = place(self.inside.elements.len());
         if length == 0 {
-            return Ok((0, 0));
+            return (0, 0);
         }
-        let start = match self.inside.written {
-            Some(start) => start,
-            None => {
-                let start = u32::try_from(self.memberships.len()).map_err(|_| Suspect)?;
-                self.memberships.extend_from_slice(&self.inside.elements);
-                start
-            }
-        };
+        let start = self.inside.written.unwrap_or_else(|| {
+            let start = place(self.memberships.len());
+            self.memberships.extend_from_slice(&self.inside.elements);
+            start
+        });
         self.inside.written = Some(start);
-        Ok((start, length))
+        (start, length)
     }
 
     fn add(&mut self, path: PathId, kind: Kind, (start, end): (u32, u32), membership: (u32, u32)) {

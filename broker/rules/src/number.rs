@@ -1,7 +1,8 @@
 //! Which numbers can be compared, and by which value.
 //!
 //! A number can be compared if a double holds it: if the shortest decimal that stands for the nearest double has the
-//! same value as the text. `300`, `3.0e2` and `0.1` can; `9007199254740993` and `1e400` cannot, for comparing the
+//! same value as the text (of two as short and as near, the one with the even last digit, as JavaScript and Java have
+//! it). `300`, `3.0e2` and `0.1` can; `9007199254740993` and `1e400` cannot, for comparing the
 //! nearest double instead would say that two different numbers are the same. Those are equal only to their own text.
 
 /// Every decimal of up to 15 digits is the shortest for its double.
@@ -150,8 +151,7 @@ mod tests {
     proptest! {
         #[test]
         fn what_was_printed_can_be_compared(value in any::<f64>().prop_filter("finite", |v| v.is_finite())) {
-            prop_assert_eq!(comparable(&format!("{value:e}")), Some(value + 0.0));
-            prop_assert_eq!(comparable(&format!("{value}")), Some(value + 0.0));
+            prop_assert_eq!(comparable(zmij::Buffer::new().format_finite(value)), Some(value + 0.0));
         }
 
         #[test]

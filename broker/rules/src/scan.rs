@@ -2,33 +2,57 @@
 //!
 //! A token is one of `{ } [ ] : ,` outside of strings, the quote that opens or closes a string, or the first byte of
 //! anything else outside of strings. Along the way everything is checked that can be seen without knowing the nesting:
-//! strings end, contain no control characters and only escapes there are; backslashes stand in strings only; numbers
-//! are numbers. What is left to whoever walks the tokens is their order, `true`, `false` and `null`, and what else
-//! begins like none of these.
+//! strings end, contain no control characters and only escapes there are; numbers are numbers and words are `true`,
+//! `false` or `null`; there is nothing else. Then the order and nesting of the tokens is checked, see [`structure`].
 //!
-//! The bytes of a block become masks, one bit a byte, and all checks are arithmetic on masks: `a << 1 & b` is a byte of
+//! The bytes become masks, one bit a byte, and all checks are arithmetic on masks, 512 bytes at once: `a << 1 & b` is a byte of
 //! `b` behind one of `a`, and adding the first digits of runs of digits to all digits carries each one to the end of its
 //! run. The idea is that of simdjson (Langdale and Lemire, "Parsing gigabytes of JSON per second", 2019).
 
+/// An array of eight, written out: what a closure does is not compiled for the processor's features.
+macro_rules! eight {
+    ($lane:ident => $value:expr) => {
+        eight!($lane => $value; 0 1 2 3 4 5 6 7)
+    };
+    ($lane:ident => $value:expr; $($number:literal)*) => {
+        [$({
+            let $lane: usize = $number;
+            $value
+        }),*]
+    };
+}
+
+mod lanes;
 mod masks;
 mod portable;
+mod structure;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
-pub(crate) use masks::Masks;
+use lanes::{LANES, Lanes};
+use masks::{Masks, State};
+use structure::{Kinds, Open};
 
 /// How many bytes are looked at together.
-pub(crate) const BLOCK: usize = 64;
+const BLOCK: usize = 64;
+/// How many bytes, and then tokens, are looked at in one go.
+const WIDTH: usize = BLOCK * LANES;
+
+/// What stands for a closing quote among the first bytes of tokens. No token begins like this.
+const CLOSING: u8 = b'\'';
 
 /// The tokens of a text.
 #[derive(Debug, Default)]
 pub(crate) struct Tokens {
-    /// The first byte of each token, then zeros.
+    /// The first byte of each token, for a closing quote [`CLOSING`]; then zeros.
     bytes: Vec<u8>,
+    /// For each token that opens a container, which one closes it.
+    partners: Vec<u32>,
     /// Where each token is, then the length of the text.
     at: Vec<u32>,
-    /// For each block, which of its bytes are backslashes and which are dots, in strings or not.
+    /// For each 512 bytes, which are backslashes and which are dots, in strings or not.
     marks: Vec<Marks>,
+    open: Open,
     /// Whether there are backslashes at all.
     escapes: bool,
     /// Whether there is nothing but ASCII.
@@ -37,8 +61,8 @@ pub(crate) struct Tokens {
 
 #[derive(Debug, Default, Clone, Copy)]
 struct Marks {
-    backslash: u64,
-    dot: u64,
+    backslash: [u64; LANES],
+    dot: [u64; LANES],
 }
 
 /// Why a text was not taken: it is no JSON, or has something behind its first value that makes it look so.
@@ -56,26 +80,31 @@ impl Tokens {
         self.make_room(text.len());
         let count = dispatch(self, text)?;
         let ends = count..count + ENDS;
-        self.at.get_mut(ends.clone()).ok_or(Suspect)?.fill(length);
-        self.bytes.get_mut(ends).ok_or(Suspect)?.fill(0);
+        self.at.get_mut(ends).ok_or(Suspect)?.fill(length);
         Ok(())
     }
 
     /// Room for one token a byte, and for what is written ahead.
     fn make_room(&mut self, length: usize) {
-        let (blocks, tokens) = (length / BLOCK + 1, length + 2 * BLOCK);
+        let (groups, tokens) = (length / WIDTH + 1, length + 2 * WIDTH);
         if self.at.len() < tokens {
             self.at.resize(tokens, 0);
             self.bytes.resize(tokens, 0);
+            self.partners.resize(tokens, 0);
         }
-        if self.marks.len() < blocks {
-            self.marks.resize(blocks, Marks::default());
+        if self.marks.len() < groups {
+            self.marks.resize(groups, Marks::default());
         }
     }
 
     /// The first byte of each token. Behind the last one stand zeros.
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes
+    }
+
+    /// Which token closes the container that a token opens.
+    pub(crate) fn partners(&self) -> &[u32] {
+        &self.partners
     }
 
     /// Where the tokens are. Behind the last one stands the length of the text.
@@ -90,29 +119,52 @@ impl Tokens {
 
     /// Whether there is a backslash in these bytes of the text.
     pub(crate) fn has_escape(&self, from: u32, to: u32) -> bool {
-        self.escapes && self.any(from, to, |marks| marks.backslash)
+        self.escapes && self.any(from, to, |marks| &marks.backslash)
     }
 
     /// Whether there is a dot in these bytes of the text.
     pub(crate) fn has_dot(&self, from: u32, to: u32) -> bool {
-        self.any(from, to, |marks| marks.dot)
+        self.any(from, to, |marks| &marks.dot)
     }
 
-    fn any(&self, from: u32, to: u32, mark: impl Fn(&Marks) -> u64) -> bool {
+    fn any(&self, from: u32, to: u32, mark: impl Fn(&Marks) -> &[u64; LANES]) -> bool {
         if from >= to {
             return false;
         }
-        let (first, last) = (from as usize / BLOCK, (to as usize - 1) / BLOCK);
-        let Some(blocks) = self.marks.get(first..=last) else { return false };
-        let (above, below) = (u64::MAX << (from % 64), u64::MAX >> (63 - (to - 1) % 64));
-        match blocks {
-            [only] => mark(only) & above & below != 0,
-            [first, middle @ .., last] => {
-                mark(first) & above != 0 || mark(last) & below != 0 || middle.iter().any(|marks| mark(marks) != 0)
-            }
-            [] => false,
+        let (from, last) = (from as usize, to as usize - 1);
+        let block = |block: usize| self.marks.get(block / LANES).map_or(0, |marks| mark(marks)[block % LANES]);
+        let (above, below) = (u64::MAX << (from % BLOCK), u64::MAX >> (BLOCK - 1 - last % BLOCK));
+        let (first, last) = (from / BLOCK, last / BLOCK);
+        if first == last {
+            return block(first) & above & below != 0;
         }
+        block(first) & above != 0 || block(last) & below != 0 || (first + 1..last).any(|middle| block(middle) != 0)
     }
+}
+
+/// What a processor offers.
+trait Machine: Copy {
+    type Lanes: Lanes;
+    /// 64 bytes.
+    type Block: Copy;
+
+    /// The bytes of a text from a place on; behind its end there are spaces.
+    fn load(self, text: &[u8], from: usize) -> Self::Block;
+
+    /// Which bytes of eight blocks are what.
+    fn masks(self, blocks: &[Self::Block; LANES]) -> Masks<Self::Lanes>;
+
+    /// Which tokens are what.
+    fn kinds(self, tokens: &[u8; WIDTH]) -> Kinds<Self::Lanes>;
+
+    /// Writes the tokens of a block that begins at `base`: `which` bytes they are, and which of these are closing quotes.
+    fn write(self, room: Room<'_>, block: &Self::Block, base: u32, which: u64, closing: u64);
+}
+
+/// Where the tokens of a block go: which bytes they are, and their places.
+struct Room<'t> {
+    bytes: &'t mut [u8; BLOCK],
+    places: &'t mut [u32; BLOCK],
 }
 
 fn dispatch(tokens: &mut Tokens, text: &[u8]) -> Result<usize, Suspect> {
@@ -120,82 +172,82 @@ fn dispatch(tokens: &mut Tokens, text: &[u8]) -> Result<usize, Suspect> {
     if let Some(scanned) = x86::scan(tokens, text) {
         return scanned;
     }
-    portable::scan(tokens, text)
+    scan_with(portable::Portable, tokens, text)
 }
 
-/// Scans with what a processor offers: a way to make the masks of a block, the running exclusive or of a mask's bits, and
-/// a way to write the tokens of a block. Answers how many there are.
+/// Scans a text. Answers how many tokens there are.
 #[inline(always)]
-fn scan_with(
-    tokens: &mut Tokens,
-    text: &[u8],
-    masks: impl Fn(&[u8; BLOCK]) -> Masks,
-    running_xor: impl Fn(u64) -> u64,
-    write: impl Fn(Room<'_>, &[u8; BLOCK], u32, u64),
-) -> Result<usize, Suspect> {
-    let Tokens { bytes, at, marks, escapes, ascii } = tokens;
-    let mut high = 0;
-    let mut state = masks::State::default();
+fn scan_with<M: Machine>(machine: M, tokens: &mut Tokens, text: &[u8]) -> Result<usize, Suspect> {
+    let Tokens { bytes, at, partners, marks, open, escapes, ascii } = tokens;
+    let mut state = State::new();
     let mut count = 0;
-    let mut base = 0_u32;
-    let (blocks, rest) = text.as_chunks::<BLOCK>();
-    let mut last = [b' '; BLOCK];
-    last[..rest.len()].copy_from_slice(rest);
-    for (index, mark) in marks.iter_mut().enumerate().take(blocks.len() + 1) {
-        let block = blocks.get(index).unwrap_or(&last);
-        let masks = masks(block);
-        high |= masks.high;
-        let in_block = state.next(&masks, &running_xor);
-        if in_block.backslashes_to_check != 0 {
+    for (from, marks) in (0..=text.len()).step_by(WIDTH).zip(marks) {
+        let blocks = eight!(lane => machine.load(text, from + lane * BLOCK));
+        let masks = machine.masks(&blocks);
+        let found = state.next(&masks);
+        *marks = Marks { backslash: masks.backslash.to_array(), dot: masks.dot.to_array() };
+        if let Some(backslashes) = found.escapes {
             *escapes = true;
-            check_escapes(text, base, in_block.backslashes_to_check)?;
+            check_escapes(text, from, backslashes)?;
         }
-        *mark = Marks { backslash: masks.backslash, dot: masks.dot };
-        let places = at.get_mut(count..).and_then(|rest| rest.first_chunk_mut()).ok_or(Suspect)?;
-        let bytes = bytes.get_mut(count..).and_then(|rest| rest.first_chunk_mut()).ok_or(Suspect)?;
-        write(Room { bytes, places }, block, base, in_block.tokens);
-        count += in_block.tokens.count_ones() as usize;
-        base = base.wrapping_add(64);
+        let (which, closing, words) = (found.tokens.to_array(), found.closing.to_array(), found.words.to_array());
+        let lanes = (text.len() - from).div_ceil(BLOCK).min(LANES);
+        for (lane, block) in blocks.iter().enumerate().take(lanes) {
+            let base = from + lane * BLOCK;
+            let places = at.get_mut(count..).and_then(|rest| rest.first_chunk_mut()).ok_or(Suspect)?;
+            let bytes = bytes.get_mut(count..).and_then(|rest| rest.first_chunk_mut()).ok_or(Suspect)?;
+            #[expect(clippy::cast_possible_truncation, reason = "the text is that short")]
+            machine.write(Room { bytes, places }, block, base as u32, which[lane], closing[lane]);
+            count += which[lane].count_ones() as usize;
+            check_words(text, base, words[lane])?;
+        }
     }
-    *ascii = high == 0;
-    if state.ends_well() { Ok(count) } else { Err(Suspect) }
+    *ascii = state.is_ascii();
+    if !state.ends_well() {
+        return Err(Suspect);
+    }
+    bytes.get_mut(count..count + ENDS).ok_or(Suspect)?.fill(0);
+    structure::check(machine, bytes, count, partners, open)?;
+    Ok(count)
 }
 
-/// Where the tokens of a block go: first which bytes they are, then where.
-struct Room<'t> {
-    bytes: &'t mut [u8; BLOCK],
-    places: &'t mut [u32; BLOCK],
-}
-
-/// Writes the tokens of a block, of which `bits` tells which bytes they are.
+/// Checks that `true`, `false` or `null` stands at each of these places, and nothing more.
 #[inline(always)]
-fn write(room: Room<'_>, block: &[u8; BLOCK], base: u32, mut bits: u64) {
-    let mut next = 0;
-    while bits != 0 {
-        let bit = bits.trailing_zeros();
-        room.bytes[next % BLOCK] = block[bit as usize % BLOCK];
-        room.places[next % BLOCK] = base + bit;
-        bits &= bits - 1;
-        next += 1;
+fn check_words(text: &[u8], base: usize, mut words: u64) -> Result<(), Suspect> {
+    while words != 0 {
+        let at = base + words.trailing_zeros() as usize;
+        words &= words - 1;
+        let behind = match text.get(at..) {
+            Some([b't', b'r', b'u', b'e', behind @ ..] | [b'n', b'u', b'l', b'l', behind @ ..]) => behind,
+            Some([b'f', b'a', b'l', b's', b'e', behind @ ..]) => behind,
+            _ => return Err(Suspect),
+        };
+        let ([] | [b',' | b'}' | b']' | b' ' | b'\n' | b'\r' | b'\t', ..]) = behind else { return Err(Suspect) };
     }
+    Ok(())
 }
 
 /// Checks what stands behind each of these backslashes.
 #[cold]
-fn check_escapes(text: &[u8], base: u32, mut backslashes: u64) -> Result<(), Suspect> {
-    while backslashes != 0 {
-        let at = base as usize + backslashes.trailing_zeros() as usize;
-        backslashes &= backslashes - 1;
-        let known = match text.get(at + 1) {
-            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => true,
-            Some(b'u') => text.get(at + 2..at + 6).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)),
-            _ => false,
-        };
-        if !known {
-            return Err(Suspect);
+fn check_escapes(text: &[u8], base: usize, backslashes: [u64; LANES]) -> Result<(), Suspect> {
+    let block = |(lane, backslashes): (usize, u64)| (base + lane * BLOCK, backslashes);
+    for (base, mut backslashes) in backslashes.into_iter().enumerate().map(block) {
+        while backslashes != 0 {
+            let at = base + backslashes.trailing_zeros() as usize;
+            backslashes &= backslashes - 1;
+            check_escape(text, at)?;
         }
     }
     Ok(())
+}
+
+fn check_escape(text: &[u8], at: usize) -> Result<(), Suspect> {
+    let known = match text.get(at + 1) {
+        Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => true,
+        Some(b'u') => text.get(at + 2..at + 6).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)),
+        _ => false,
+    };
+    if known { Ok(()) } else { Err(Suspect) }
 }
 
 #[cfg(test)]

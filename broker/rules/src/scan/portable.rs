@@ -1,9 +1,97 @@
 //! For processors without anything special: a table, byte by byte.
 
-use super::{BLOCK, Masks, Suspect, Tokens, scan_with, write};
+use super::lanes::{LANES, Lanes, Plain};
+use super::masks::Masks;
+use super::structure::Kinds;
+use super::{BLOCK, CLOSING, Machine, Room, WIDTH};
 
-pub(super) fn scan(tokens: &mut Tokens, text: &[u8]) -> Result<usize, Suspect> {
-    scan_with(tokens, text, masks, running_xor, write)
+/// Any processor.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Portable;
+
+impl Machine for Portable {
+    type Lanes = Plain;
+    type Block = [u8; BLOCK];
+
+    fn load(self, text: &[u8], from: usize) -> [u8; BLOCK] {
+        load(text, from)
+    }
+
+    fn masks(self, blocks: &[[u8; BLOCK]; LANES]) -> Masks<Plain> {
+        masks_of(blocks.map(|block| classes(&block)))
+    }
+
+    fn kinds(self, tokens: &[u8; WIDTH]) -> Kinds<Plain> {
+        let (words, _) = tokens.as_chunks::<BLOCK>();
+        let kinds = |is: fn(u8) -> bool| {
+            let mask = |word: &[u8; BLOCK]| word.iter().rev().fold(0, |mask, byte| mask << 1 | u64::from(is(*byte)));
+            let mut words = words.iter().map(mask);
+            Plain::from_array(std::array::from_fn(|_| words.next().unwrap_or(0)))
+        };
+        Kinds {
+            quote: kinds(|byte| byte == b'"'),
+            closing: kinds(|byte| byte == CLOSING),
+            open_object: kinds(|byte| byte == b'{'),
+            close_object: kinds(|byte| byte == b'}'),
+            open_array: kinds(|byte| byte == b'['),
+            close_array: kinds(|byte| byte == b']'),
+            colon: kinds(|byte| byte == b':'),
+            comma: kinds(|byte| byte == b','),
+        }
+    }
+
+    fn write(self, room: Room<'_>, block: &[u8; BLOCK], base: u32, which: u64, closing: u64) {
+        write(room, block, base, which, closing);
+    }
+}
+
+/// The bytes of a text from a place on; behind its end there are spaces.
+pub(super) fn load(text: &[u8], from: usize) -> [u8; BLOCK] {
+    let rest = text.get(from..).unwrap_or_default();
+    if let Some(block) = rest.first_chunk() {
+        return *block;
+    }
+    let mut block = [b' '; BLOCK];
+    block[..rest.len()].copy_from_slice(rest);
+    block
+}
+
+/// Writes the tokens of a block.
+#[inline(always)]
+pub(super) fn write(room: Room<'_>, block: &[u8; BLOCK], base: u32, mut which: u64, closing: u64) {
+    let mut next = 0;
+    while which != 0 {
+        let bit = which.trailing_zeros();
+        let closes = closing >> bit & 1 == 1;
+        room.bytes[next % BLOCK] = if closes { CLOSING } else { block[bit as usize % BLOCK] };
+        room.places[next % BLOCK] = base + bit;
+        which &= which - 1;
+        next += 1;
+    }
+}
+
+/// One kind after the other of what blocks hold, side by side.
+pub(super) fn masks_of(blocks: [Masks<u64>; LANES]) -> Masks<Plain> {
+    macro_rules! side_by_side {
+        ($($kind:ident),*) => {
+            Masks { $($kind: Plain::from_array(blocks.map(|block| block.$kind))),* }
+        };
+    }
+    side_by_side!(
+        quote,
+        backslash,
+        structural,
+        space,
+        high,
+        control,
+        digit,
+        zero,
+        minus,
+        before_digit,
+        dot,
+        exponent,
+        word
+    )
 }
 
 const QUOTE: u16 = 1;
@@ -17,6 +105,7 @@ const MINUS: u16 = 1 << 7;
 const BEFORE_DIGIT: u16 = 1 << 8;
 const DOT: u16 = 1 << 9;
 const EXPONENT: u16 = 1 << 10;
+const WORD: u16 = 1 << 11;
 
 const CLASSES: [u16; 256] = {
     let mut classes = [0; 256];
@@ -38,6 +127,7 @@ const CLASSES: [u16; 256] = {
             b'+' => BEFORE_DIGIT,
             b'.' => DOT | BEFORE_DIGIT,
             b'e' | b'E' => EXPONENT,
+            b't' | b'f' | b'n' => WORD,
             _ => 0,
         };
         classes[byte] = known;
@@ -46,8 +136,8 @@ const CLASSES: [u16; 256] = {
     classes
 };
 
-pub(super) fn masks(block: &[u8; BLOCK]) -> Masks {
-    let mut masks = Masks::default();
+fn classes(block: &[u8; BLOCK]) -> Masks<u64> {
+    let mut masks = Masks::<u64>::default();
     for (bit, byte) in block.iter().enumerate() {
         let class = CLASSES[usize::from(*byte)];
         masks.high |= u64::from(*byte >= 0x80) << bit;
@@ -63,14 +153,7 @@ pub(super) fn masks(block: &[u8; BLOCK]) -> Masks {
         masks.before_digit |= mask(BEFORE_DIGIT);
         masks.dot |= mask(DOT);
         masks.exponent |= mask(EXPONENT);
+        masks.word |= mask(WORD);
     }
     masks
-}
-
-/// Each bit is the exclusive or of itself and all below.
-pub(super) fn running_xor(mut bits: u64) -> u64 {
-    for shift in [1, 2, 4, 8, 16, 32] {
-        bits ^= bits << shift;
-    }
-    bits
 }

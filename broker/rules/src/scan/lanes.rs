@@ -1,0 +1,128 @@
+//! Eight masks of 64 bits side by side: 512 bytes or tokens in a row, and arithmetic on all of them at once.
+
+use std::ops::{BitAnd, BitOr, BitXor, Not};
+
+/// How many masks are side by side.
+pub(super) const LANES: usize = 8;
+
+/// The masks; the lowest bit of the first stands for what comes first.
+pub(super) trait Lanes:
+    Copy + BitAnd<Output = Self> + BitOr<Output = Self> + BitXor<Output = Self> + Not<Output = Self>
+{
+    /// What is remembered of the masks before.
+    type Edge: Copy;
+
+    fn from_array(masks: [u64; LANES]) -> Self;
+
+    fn to_array(self) -> [u64; LANES];
+
+    /// At the beginning there is nothing before.
+    fn no_edge() -> Self::Edge;
+
+    /// What is so many places behind.
+    fn behind<const BY: u32>(self, edge: &mut Self::Edge) -> Self;
+
+    /// Each bit is the exclusive or of itself and all before. `odd` is that of all bits of the masks before.
+    fn running_xor(self, odd: &mut bool) -> Self;
+
+    /// The places behind the runs in `self` that begin with `starts`. `open` is whether such a run reached the end of the
+    /// masks before.
+    fn run_ends(self, starts: Self, open: &mut bool) -> Self;
+
+    /// Whether any bit is set.
+    fn any(self) -> bool;
+
+    fn none() -> Self {
+        Self::from_array([0; LANES])
+    }
+}
+
+/// The masks as plain numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Plain([u64; LANES]);
+
+impl Lanes for Plain {
+    /// The last mask.
+    type Edge = u64;
+
+    #[inline(always)]
+    fn from_array(masks: [u64; LANES]) -> Self {
+        Self(masks)
+    }
+
+    #[inline(always)]
+    fn to_array(self) -> [u64; LANES] {
+        self.0
+    }
+
+    #[inline(always)]
+    fn no_edge() -> u64 {
+        0
+    }
+
+    #[inline(always)]
+    fn behind<const BY: u32>(self, edge: &mut u64) -> Self {
+        Self(self.0.map(|mask| {
+            let behind = mask << BY | *edge >> (64 - BY);
+            *edge = mask;
+            behind
+        }))
+    }
+
+    #[inline(always)]
+    fn running_xor(self, odd: &mut bool) -> Self {
+        Self(self.0.map(|mut mask| {
+            for shift in [1, 2, 4, 8, 16, 32] {
+                mask ^= mask << shift;
+            }
+            let run = mask ^ u64::from(*odd).wrapping_neg();
+            *odd = run >> 63 == 1;
+            run
+        }))
+    }
+
+    #[inline(always)]
+    fn run_ends(self, starts: Self, open: &mut bool) -> Self {
+        let mut starts = starts.0.into_iter();
+        Self(self.0.map(|runs| {
+            // A run that is open and one that starts are never both at the first bit.
+            let (sum, over) = runs.overflowing_add(starts.next().unwrap_or(0) | u64::from(*open));
+            *open = over;
+            // Runs without a start stay as they are.
+            sum & !runs
+        }))
+    }
+
+    #[inline(always)]
+    fn any(self) -> bool {
+        self.0.iter().fold(0, |all, mask| all | mask) != 0
+    }
+}
+
+macro_rules! lanewise {
+    ($($operator:ident :: $function:ident),*) => {$(
+        impl $operator for Plain {
+            type Output = Self;
+
+            #[inline(always)]
+            fn $function(self, other: Self) -> Self {
+                let mut lanes = self.0;
+                for (lane, other) in lanes.iter_mut().zip(other.0) {
+                    *lane = $operator::$function(*lane, other);
+                }
+                Self(lanes)
+            }
+        }
+    )*};
+}
+
+lanewise!(BitAnd::bitand, BitOr::bitor, BitXor::bitxor);
+
+impl Not for Plain {
+    type Output = Self;
+
+    #[inline(always)]
+    fn not(self) -> Self {
+        Self(self.0.map(|mask| !mask))
+    }
+}

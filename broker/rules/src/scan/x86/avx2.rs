@@ -1,0 +1,118 @@
+//! AVX2: bytes are compared 32 at a time.
+
+use crate::scan::lanes::{LANES, Lanes, Plain};
+use crate::scan::masks::Masks;
+use crate::scan::portable;
+use crate::scan::structure::Kinds;
+use crate::scan::{BLOCK, CLOSING, Machine, Room, Suspect, Tokens, WIDTH, scan_with};
+use std::arch::x86_64::*;
+
+pub(super) fn scan(tokens: &mut Tokens, text: &[u8]) -> Option<Result<usize, Suspect>> {
+    let has_it = is_x86_feature_detected!("avx2")
+        && is_x86_feature_detected!("bmi1")
+        && is_x86_feature_detected!("bmi2")
+        && is_x86_feature_detected!("popcnt");
+    // SAFETY: the processor has the features, as has just been asked.
+    has_it.then(|| unsafe { scan_there(tokens, text) })
+}
+
+#[target_feature(enable = "avx2,bmi1,bmi2,popcnt")]
+fn scan_there(tokens: &mut Tokens, text: &[u8]) -> Result<usize, Suspect> {
+    scan_with(Avx2, tokens, text)
+}
+
+/// A processor that has AVX2. It is named in [`scan_there`] only.
+#[derive(Clone, Copy)]
+struct Avx2;
+
+impl Machine for Avx2 {
+    type Lanes = Plain;
+    type Block = [u8; BLOCK];
+
+    #[inline(always)]
+    fn load(self, text: &[u8], from: usize) -> [u8; BLOCK] {
+        portable::load(text, from)
+    }
+
+    #[inline(always)]
+    fn masks(self, blocks: &[[u8; BLOCK]; LANES]) -> Masks<Plain> {
+        // SAFETY: this machine is used only where its features are there.
+        portable::masks_of(eight!(lane => unsafe { masks(&blocks[lane]) }))
+    }
+
+    #[inline(always)]
+    fn kinds(self, tokens: &[u8; WIDTH]) -> Kinds<Plain> {
+        let (words, _) = tokens.as_chunks::<BLOCK>();
+        macro_rules! kind {
+            ($byte:expr) => {
+                // SAFETY: this machine is used only where its features are there.
+                Plain::from_array(eight!(lane => unsafe { equal(&words[lane], $byte) }))
+            };
+        }
+        Kinds {
+            quote: kind!(b'"'),
+            closing: kind!(CLOSING),
+            open_object: kind!(b'{'),
+            close_object: kind!(b'}'),
+            open_array: kind!(b'['),
+            close_array: kind!(b']'),
+            colon: kind!(b':'),
+            comma: kind!(b','),
+        }
+    }
+
+    #[inline(always)]
+    fn write(self, room: Room<'_>, block: &[u8; BLOCK], base: u32, which: u64, closing: u64) {
+        portable::write(room, block, base, which, closing);
+    }
+}
+
+#[target_feature(enable = "avx2")]
+fn masks(block: &[u8; BLOCK]) -> Masks<u64> {
+    let halves = halves(block);
+    let is = |byte: i8| join(halves.map(|half| _mm256_cmpeq_epi8(half, _mm256_set1_epi8(byte))));
+    let is_either = |bit: i8, byte: i8| {
+        let folded = halves.map(|half| _mm256_or_si256(half, _mm256_set1_epi8(bit)));
+        join(folded.map(|half| _mm256_cmpeq_epi8(half, _mm256_set1_epi8(byte))))
+    };
+    let between = |low: i8, high: i8| {
+        join(halves.map(|half| {
+            let above = _mm256_max_epu8(half, _mm256_set1_epi8(low));
+            _mm256_cmpeq_epi8(_mm256_min_epu8(above, _mm256_set1_epi8(high)), half)
+        }))
+    };
+    Masks {
+        high: join(halves),
+        quote: is(0x22),
+        backslash: is(0x5c),
+        structural: is_either(0x20, 0x7b) | is_either(0x20, 0x7d) | is(0x3a) | is(0x2c),
+        space: is(0x20) | is(0x09) | is(0x0a) | is(0x0d),
+        control: between(0, 0x1f),
+        digit: between(0x30, 0x39),
+        exponent: is_either(0x20, 0x65),
+        zero: is(0x30),
+        minus: is(0x2d),
+        before_digit: is(0x2b) | is(0x2d) | is(0x2e),
+        dot: is(0x2e),
+        word: is(0x74) | is(0x66) | is(0x6e),
+    }
+}
+
+#[target_feature(enable = "avx2")]
+fn equal(word: &[u8; BLOCK], byte: u8) -> u64 {
+    join(halves(word).map(|half| _mm256_cmpeq_epi8(half, _mm256_set1_epi8(byte.cast_signed()))))
+}
+
+#[target_feature(enable = "avx2")]
+fn halves(block: &[u8; BLOCK]) -> [__m256i; 2] {
+    let (halves, _) = block.as_chunks::<32>();
+    // SAFETY: 32 bytes are there to be read.
+    let load = |half: &[u8; 32]| unsafe { _mm256_loadu_si256(half.as_ptr().cast()) };
+    [load(&halves[0]), load(&halves[1])]
+}
+
+/// The highest bit of each byte.
+#[target_feature(enable = "avx2")]
+fn join([low, high]: [__m256i; 2]) -> u64 {
+    u64::from(_mm256_movemask_epi8(low).cast_unsigned()) | u64::from(_mm256_movemask_epi8(high).cast_unsigned()) << 32
+}
