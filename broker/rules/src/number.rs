@@ -9,11 +9,17 @@
 const ALWAYS_EXACT: u32 = 15;
 /// No double needs more.
 const NEVER_MORE: u32 = 17;
-/// The powers of ten that are doubles.
-const POWERS: [f64; 23] = [
-    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20,
-    1e21, 1e22,
-];
+
+/// The powers of ten below 2^64.
+const POWERS: [u64; 20] = {
+    let mut powers = [1; 20];
+    let mut power = 1;
+    while power < 20 {
+        powers[power] = 10 * powers[power - 1];
+        power += 1;
+    }
+    powers
+};
 
 /// The value by which a JSON number is compared; zero has no sign.
 pub(crate) fn comparable(text: &str) -> Option<f64> {
@@ -23,12 +29,11 @@ pub(crate) fn comparable(text: &str) -> Option<f64> {
 /// The double nearest to a JSON number, if there is one: whether both are the same is another question.
 pub(crate) fn nearest(text: &[u8]) -> Option<f64> {
     let decimal = Decimal::of(text)?;
-    if let Some(value) = decimal.small() {
-        return Some(value);
-    }
-    let value = std::str::from_utf8(text).ok()?.parse::<f64>().ok()?;
-    // Minus zero plus zero is zero.
-    value.is_finite().then_some(value + 0.0)
+    decimal.nearest().or_else(|| {
+        let value = std::str::from_utf8(text).ok()?.parse::<f64>().ok()?;
+        // Minus zero plus zero is zero.
+        value.is_finite().then_some(value + 0.0)
+    })
 }
 
 /// Whether a JSON number is the value of its nearest double.
@@ -37,7 +42,9 @@ pub(crate) fn is_exact(text: &[u8], nearest: f64) -> bool {
     match decimal.count {
         0 => true,
         1..=ALWAYS_EXACT if nearest.is_normal() => true,
-        0..=NEVER_MORE => Decimal::of(zmij::Buffer::new().format_finite(nearest).as_bytes()) == Some(decimal),
+        0..=NEVER_MORE => decimal
+            .is_shortest(nearest)
+            .unwrap_or_else(|| Decimal::of(zmij::Buffer::new().format_finite(nearest).as_bytes()) == Some(decimal)),
         _ => false,
     }
 }
@@ -66,52 +73,119 @@ impl Decimal {
             [b'-', rest @ ..] => (true, rest),
             rest => (false, rest),
         };
-        let (mut digits, mut count, mut exponent) = (0_u64, 0_u32, 0_i64);
-        // Zeros wait until it is known that they are not the last.
-        let mut zeros = 0_u32;
-        let mut in_fraction = false;
+        // All digits as one number, how many there are from the first that is no zero, and how many behind the dot.
+        let (mut digits, mut count, mut fraction) = (0_u64, 0_u32, 0_i64);
+        let mut in_fraction = 0;
         while let [byte, behind @ ..] = rest {
             match byte {
-                b'0' if count == 0 => exponent -= i64::from(in_fraction),
-                b'0' => {
-                    zeros += 1;
-                    exponent -= i64::from(in_fraction);
+                b'0'..=b'9' => {
+                    digits = digits.wrapping_mul(10).wrapping_add(u64::from(byte - b'0'));
+                    count = count.saturating_add(u32::from(digits != 0 || count != 0));
+                    fraction += in_fraction;
                 }
-                b'1'..=b'9' => {
-                    for _ in 0..=zeros.min(20) {
-                        digits = digits.wrapping_mul(10);
-                    }
-                    digits = digits.wrapping_add(u64::from(byte - b'0'));
-                    count = count.saturating_add(zeros + 1);
-                    zeros = 0;
-                    exponent -= i64::from(in_fraction);
-                }
-                b'.' => in_fraction = true,
+                b'.' => in_fraction = 1,
                 _ => break,
             }
             rest = behind;
         }
+        let mut exponent = -fraction;
         if let [_, written @ ..] = rest {
             exponent += i64::from(std::str::from_utf8(written).ok()?.parse::<i32>().ok()?);
         }
         if count == 0 {
             return Some(Self { negative: false, digits: 0, count: 0, exponent: 0 });
         }
-        Some(Self { negative, digits, count, exponent: exponent + i64::from(zeros) })
+        let mut decimal = Self { negative, digits, count, exponent };
+        if count > MAX_DIGITS {
+            decimal.count_without_zeros(text);
+        } else {
+            while decimal.digits.is_multiple_of(10) {
+                decimal.digits /= 10;
+                decimal.count -= 1;
+                decimal.exponent += 1;
+            }
+        }
+        Some(decimal)
     }
 
-    /// Its value if that is a product or quotient of two doubles, which is rounded once and so the nearest.
-    fn small(self) -> Option<f64> {
-        if self.count > ALWAYS_EXACT {
+    /// Of a number with more digits than fit, only how many there are without the zeros at the end matters, unless that
+    /// is few enough.
+    #[cold]
+    fn count_without_zeros(&mut self, text: &[u8]) {
+        let mantissa = text.split(|byte| matches!(byte, b'e' | b'E')).next().unwrap_or_default();
+        let digits = || mantissa.iter().filter(|byte| byte.is_ascii_digit());
+        let zeros = digits().rev().take_while(|digit| **digit == b'0').count();
+        let zeros = u32::try_from(zeros).unwrap_or(u32::MAX);
+        self.count = self.count.saturating_sub(zeros);
+        self.exponent += i64::from(zeros);
+        if self.count <= MAX_DIGITS {
+            let first = digits().skip_while(|digit| **digit == b'0').take(self.count as usize);
+            self.digits = first.fold(0, |digits, digit| digits * 10 + u64::from(digit - b'0'));
+        }
+    }
+
+    /// The nearest double, if all can be done with whole numbers of 128 bits.
+    fn nearest(self) -> Option<f64> {
+        if self.count > MAX_DIGITS {
             return None;
         }
         let power = *POWERS.get(usize::try_from(self.exponent.unsigned_abs()).ok()?)?;
-        #[expect(clippy::cast_precision_loss, reason = "15 digits are fewer than 2^53")]
-        let digits = self.digits as f64;
-        let value = if self.exponent < 0 { digits / power } else { digits * power };
+        let value = if self.exponent >= 0 {
+            #[expect(clippy::cast_precision_loss, reason = "it is rounded to the nearest")]
+            let value = (u128::from(self.digits) * u128::from(power)) as f64;
+            value
+        } else if self.digits == 0 {
+            0.0
+        } else {
+            // The quotient gets 63 or 64 bits, and one more for what is left: more than a double has, so that it is
+            // rounded once.
+            let shift = 63 + power.ilog2() - self.digits.ilog2();
+            let dividend = u128::from(self.digits) << shift;
+            let quotient = dividend / u128::from(power);
+            let rest = dividend - quotient * u128::from(power);
+            #[expect(clippy::cast_precision_loss, reason = "it is rounded to the nearest")]
+            let value = (quotient << 1 | u128::from(rest != 0)) as f64;
+            value * f64::from_bits(u64::from(1023 - 1 - shift) << 52)
+        };
         Some(if self.negative { -value } else { value })
     }
+
+    /// Whether this is the shortest decimal of its nearest double, if that can be told with whole numbers of 128 bits.
+    ///
+    /// Both are multiplied by the power of ten that makes the decimal whole, and the power of two that makes the double
+    /// whole. Then one step of the decimal's last digit is `step`, one step of the double's last bit is `power`.
+    fn is_shortest(self, nearest: f64) -> Option<bool> {
+        let bits = nearest.to_bits();
+        let fraction = bits & ((1 << 52) - 1);
+        let exponent = i64::try_from(bits >> 52 & 0x7ff).ok()? - 1075;
+        // At a power of two, the next double below is nearer than the one above.
+        if self.exponent >= 0 || exponent >= 0 || fraction == 0 || !nearest.is_normal() || self.count > NEVER_MORE {
+            return None;
+        }
+        let power = u128::from(*POWERS.get(usize::try_from(-self.exponent).ok()?)?);
+        let shift = u32::try_from(-exponent).ok().filter(|shift| *shift <= 64)?;
+        let double = u128::from(fraction | 1 << 52);
+        let place = double * power;
+        let distance = |digits: u64| (u128::from(digits) << shift).abs_diff(place);
+        let reads_as_it = |digits: u64| match (2 * distance(digits)).cmp(&power) {
+            std::cmp::Ordering::Less => true,
+            std::cmp::Ordering::Equal => double.is_multiple_of(2),
+            std::cmp::Ordering::Greater => false,
+        };
+        let shorter = self.digits - self.digits % 10;
+        if reads_as_it(shorter) || reads_as_it(shorter + 10) {
+            return Some(false);
+        }
+        Some(match (2 * distance(self.digits)).cmp(&(1 << shift)) {
+            std::cmp::Ordering::Less => true,
+            std::cmp::Ordering::Equal => self.digits.is_multiple_of(2),
+            std::cmp::Ordering::Greater => false,
+        })
+    }
 }
+
+/// So many digits fit into 64 bits.
+const MAX_DIGITS: u32 = 19;
 
 #[cfg(test)]
 mod tests {
@@ -158,6 +232,20 @@ mod tests {
         fn the_nearest_double_is_that_of_the_standard_library(text in "-?(0|[1-9][0-9]{0,20})(\\.[0-9]{1,20})?([eE][-+]?[0-9]{1,3})?") {
             let value = text.parse::<f64>().ok().filter(|value| value.is_finite());
             prop_assert_eq!(nearest(text.as_bytes()), value.map(|value| value + 0.0), "{}", text);
+        }
+
+        #[test]
+        fn the_shortest_decimal_is_told_from_its_neighbours(value in -1e6..1e6_f64, steps in -30..30_i64) {
+            let mut decimal = Decimal::of(zmij::Buffer::new().format_finite(value).as_bytes()).unwrap();
+            while decimal.count < NEVER_MORE {
+                (decimal.digits, decimal.count, decimal.exponent) =
+                    (decimal.digits * 10, decimal.count + 1, decimal.exponent - 1);
+            }
+            let digits = decimal.digits.checked_add_signed(steps).unwrap();
+            let text = format!("{}{digits}e{}", if decimal.negative { "-" } else { "" }, decimal.exponent);
+            let nearest = nearest(text.as_bytes()).unwrap();
+            let shortest = Decimal::of(zmij::Buffer::new().format_finite(nearest).as_bytes());
+            prop_assert_eq!(is_exact(text.as_bytes(), nearest), shortest == Decimal::of(text.as_bytes()), "{}", text);
         }
 
         #[test]

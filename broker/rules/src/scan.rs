@@ -29,9 +29,10 @@ mod structure;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
+use crate::json::MAX_DEPTH;
 use lanes::{LANES, Lanes};
 use masks::{Masks, State};
-use structure::{Kinds, Open};
+use structure::{Containers, Kinds};
 
 /// How many bytes are looked at together.
 const BLOCK: usize = 64;
@@ -42,7 +43,7 @@ const WIDTH: usize = BLOCK * LANES;
 const CLOSING: u8 = b'\'';
 
 /// The tokens of a text.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Tokens {
     /// The first byte of each token, for a closing quote [`CLOSING`]; then zeros.
     bytes: Vec<u8>,
@@ -52,7 +53,8 @@ pub(crate) struct Tokens {
     at: Vec<u32>,
     /// For each 512 bytes, which are backslashes and which are dots, in strings or not.
     marks: Vec<Marks>,
-    open: Open,
+    containers: Box<Containers>,
+    way: Way,
     /// Whether there are backslashes at all.
     escapes: bool,
     /// Whether there is nothing but ASCII.
@@ -78,7 +80,7 @@ impl Tokens {
         let length = u32::try_from(text.len()).map_err(|_| Suspect)?;
         self.escapes = false;
         self.make_room(text.len());
-        let count = dispatch(self, text)?;
+        let count = (self.way)(self, text)?;
         let ends = count..count + ENDS;
         self.at.get_mut(ends).ok_or(Suspect)?.fill(length);
         Ok(())
@@ -167,18 +169,37 @@ struct Room<'t> {
     places: &'t mut [u32; BLOCK],
 }
 
-fn dispatch(tokens: &mut Tokens, text: &[u8]) -> Result<usize, Suspect> {
+/// A way to scan a text, which answers how many tokens there are.
+type Way = fn(&mut Tokens, &[u8]) -> Result<usize, Suspect>;
+
+/// The best way that this processor has.
+fn best_way() -> Way {
     #[cfg(target_arch = "x86_64")]
-    if let Some(scanned) = x86::scan(tokens, text) {
-        return scanned;
+    if let Some(way) = x86::ways().next() {
+        return way;
     }
-    scan_with(portable::Portable, tokens, text)
+    |tokens, text| scan_with(portable::Portable, tokens, text)
+}
+
+impl Default for Tokens {
+    fn default() -> Self {
+        Self {
+            bytes: Vec::new(),
+            at: Vec::new(),
+            partners: Vec::new(),
+            marks: Vec::new(),
+            containers: Box::new([(0, 0); MAX_DEPTH]),
+            escapes: false,
+            ascii: true,
+            way: best_way(),
+        }
+    }
 }
 
 /// Scans a text. Answers how many tokens there are.
 #[inline(always)]
 fn scan_with<M: Machine>(machine: M, tokens: &mut Tokens, text: &[u8]) -> Result<usize, Suspect> {
-    let Tokens { bytes, at, partners, marks, open, escapes, ascii } = tokens;
+    let Tokens { bytes, at, partners, marks, containers, escapes, ascii, .. } = tokens;
     let mut state = State::new();
     let mut count = 0;
     for (from, marks) in (0..=text.len()).step_by(WIDTH).zip(marks) {
@@ -207,7 +228,7 @@ fn scan_with<M: Machine>(machine: M, tokens: &mut Tokens, text: &[u8]) -> Result
         return Err(Suspect);
     }
     bytes.get_mut(count..count + ENDS).ok_or(Suspect)?.fill(0);
-    structure::check(machine, bytes, count, partners, open)?;
+    structure::check(machine, bytes, count, partners, containers)?;
     Ok(count)
 }
 

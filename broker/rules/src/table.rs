@@ -14,10 +14,12 @@ pub(crate) struct Table {
 
 #[derive(Debug, Default, Clone, Copy)]
 struct Slot {
-    /// The upper half of the hash; a slot is free if its value is [`FREE`].
-    tag: u32,
-    start: u32,
+    /// All of a key of up to 16 bytes, and the last 16 bytes of another.
+    ends: (u64, u64),
     length: u32,
+    /// Where the longer keys stand.
+    start: u32,
+    /// A slot is free if this is [`FREE`].
     value: u32,
 }
 
@@ -32,8 +34,8 @@ impl Table {
             return Self::default();
         }
         let free = Slot { value: FREE, ..Slot::default() };
-        let mut table =
-            Self { filter: 0, slots: vec![free; (2 * entries.len()).next_power_of_two()].into(), keys: Box::default() };
+        let slots = vec![free; (2 * entries.len()).next_power_of_two()].into();
+        let mut table = Self { filter: 0, slots, keys: Box::default() };
         let mut keys = Vec::new();
         for (key, value) in &entries {
             table.insert(key.as_ref(), *value, &mut keys);
@@ -44,18 +46,20 @@ impl Table {
 
     fn insert(&mut self, key: &[u8], value: u32, keys: &mut Vec<u8>) {
         self.filter |= 1 << shape(key);
-        let (tag, mut place) = self.place(key);
-        while self.slots[place].value != FREE {
-            let slot = &mut self.slots[place];
-            if slot.tag == tag && keys[slot.start as usize..][..slot.length as usize] == *key {
+        let ends = ends(key);
+        let mut place = self.place(key, ends);
+        while let Some(slot) = self.slots.get_mut(place).filter(|slot| slot.value != FREE) {
+            if slot.is(key, ends, keys) {
                 slot.value = value;
                 return;
             }
             place = (place + 1) & (self.slots.len() - 1);
         }
         let (Ok(start), Ok(length)) = (u32::try_from(keys.len()), u32::try_from(key.len())) else { return };
-        self.slots[place] = Slot { tag, start, length, value };
-        keys.extend(key);
+        self.slots[place] = Slot { ends, length, start, value };
+        if key.len() > INLINE {
+            keys.extend(key);
+        }
     }
 
     /// What stands under this key.
@@ -66,17 +70,15 @@ impl Table {
 
     #[inline]
     fn find(&self, key: &[u8]) -> Option<u32> {
-        let (tag, mut place) = self.place(key);
+        let ends = ends(key);
+        let mut place = self.place(key, ends);
         loop {
             let slot = self.slots.get(place)?;
             if slot.value == FREE {
                 return None;
             }
-            if slot.tag == tag && slot.length as usize == key.len() {
-                let found = self.keys.get(slot.start as usize..)?.get(..key.len())?;
-                if found == key {
-                    return Some(slot.value);
-                }
+            if slot.is(key, ends, &self.keys) {
+                return Some(slot.value);
             }
             place = (place + 1) & (self.slots.len() - 1);
         }
@@ -88,13 +90,25 @@ impl Table {
     }
 
     #[inline(always)]
-    fn place(&self, key: &[u8]) -> (u32, usize) {
-        let hash = hash(key);
-        #[expect(clippy::cast_possible_truncation, reason = "the upper and the lower half")]
-        let (tag, low) = ((hash >> 32) as u32, hash as u32);
-        (tag, low as usize & (self.slots.len() - 1))
+    fn place(&self, key: &[u8], ends: (u64, u64)) -> usize {
+        #[expect(clippy::cast_possible_truncation, reason = "the low bits are wanted")]
+        let hash = hash(key, ends) as usize;
+        hash & (self.slots.len() - 1)
     }
 }
+
+impl Slot {
+    #[inline(always)]
+    fn is(&self, key: &[u8], ends: (u64, u64), keys: &[u8]) -> bool {
+        let length = self.length as usize;
+        self.ends == ends
+            && length == key.len()
+            && (length <= INLINE || keys.get(self.start as usize..).and_then(|keys| keys.get(..length)) == Some(key))
+    }
+}
+
+/// So many bytes are compared as two numbers.
+const INLINE: usize = 16;
 
 /// A number below 64 that differs for keys that look different.
 #[inline(always)]
@@ -105,24 +119,30 @@ fn shape(key: &[u8]) -> u32 {
     (length.wrapping_mul(7) ^ u32::from(*first) ^ (u32::from(*last) << 2)) & 63
 }
 
-/// A hash with 64 good bits: each 16 bytes are multiplied into it, the last 16 overlapping those before.
+/// Two numbers that are different for different keys of the same length, up to 16 bytes; of longer ones their last 16.
 #[inline(always)]
-pub(crate) fn hash(bytes: &[u8]) -> u64 {
-    let mut hash = bytes.len() as u64;
-    let mut rest = bytes;
-    while let Some((sixteen, behind)) = rest.split_first_chunk::<16>().filter(|(_, behind)| !behind.is_empty()) {
-        let (low, high) = halves(sixteen);
-        hash = mix(low ^ hash, high);
-        rest = behind;
-    }
-    let (low, high) = match *rest {
+fn ends(key: &[u8]) -> (u64, u64) {
+    match *key {
         [] => (0, 0),
         [only] => (u64::from(only), 0),
         [first, second] => (u64::from(first), u64::from(second)),
         [first, second, third] => (u64::from(first) << 8 | u64::from(second), u64::from(third)),
-        _ if rest.len() < 8 => (four(rest.first_chunk()), four(rest.last_chunk())),
-        _ => (eight(rest.first_chunk()), eight(rest.last_chunk())),
-    };
+        _ if key.len() < 8 => (four(key.first_chunk()), four(key.last_chunk())),
+        _ if key.len() <= INLINE => (eight(key.first_chunk()), eight(key.last_chunk())),
+        _ => key.last_chunk().map_or((0, 0), halves),
+    }
+}
+
+/// A hash with 64 good bits: each 16 bytes are multiplied into it, then the ends.
+#[inline(always)]
+fn hash(key: &[u8], (low, high): (u64, u64)) -> u64 {
+    let mut hash = key.len() as u64;
+    if key.len() > INLINE {
+        for sixteen in key.as_chunks().0 {
+            let (low, high) = halves(sixteen);
+            hash = mix(low ^ hash, high);
+        }
+    }
     mix(low ^ hash.wrapping_mul(0x9e37_79b9_7f4a_7c15), high)
 }
 
@@ -134,6 +154,7 @@ fn mix(one: u64, other: u64) -> u64 {
     high ^ low
 }
 
+#[inline(always)]
 fn halves(sixteen: &[u8; 16]) -> (u64, u64) {
     (eight(sixteen.first_chunk()), eight(sixteen.last_chunk()))
 }
@@ -172,7 +193,12 @@ mod tests {
     #[test]
     fn hashes_of_similar_texts_are_spread() {
         let count = 100_000;
-        let mut low: Vec<u64> = (0..count).map(|number| hash(format!("C02XL{number:06}").as_bytes()) & 0xfff).collect();
+        let mut low: Vec<u64> = (0..count)
+            .map(|number| {
+                let key = format!("C02XL{number:06}");
+                hash(key.as_bytes(), ends(key.as_bytes())) & 0xfff
+            })
+            .collect();
         low.sort_unstable();
         let most = low.chunk_by(|one, other| one == other).map(<[u64]>::len).max().unwrap();
         assert!(most < 3 * count / 4096, "{most}");

@@ -22,18 +22,15 @@ pub(super) struct Kinds<M> {
 }
 
 /// The containers that are open: for each the token that opens it, and what the container around it is.
-#[derive(Debug)]
-pub(super) struct Open {
-    containers: Box<[(u32, u64); MAX_DEPTH]>,
+pub(super) type Containers = [(u32, u64); MAX_DEPTH];
+
+/// The innermost container that is open.
+struct Open<'t> {
+    around: &'t mut Containers,
     depth: usize,
     /// All ones in an object.
     in_object: u64,
-}
-
-impl Default for Open {
-    fn default() -> Self {
-        Self { containers: Box::new([(0, 0); MAX_DEPTH]), depth: 0, in_object: 0 }
-    }
+    partners: &'t mut [u32],
 }
 
 /// Checks that the first `count` tokens are one object, and notes which token closes which.
@@ -43,10 +40,9 @@ pub(super) fn check<M: Machine>(
     bytes: &[u8],
     count: usize,
     partners: &mut [u32],
-    open: &mut Open,
+    around: &mut Containers,
 ) -> Result<(), Suspect> {
-    open.depth = 0;
-    open.in_object = 0;
+    let mut open = Open { around, depth: 0, in_object: 0, partners };
     let mut before = Before::new();
     let mut wrong = u64::from(bytes.first() != Some(&b'{'));
     for from in (0..count).step_by(WIDTH) {
@@ -59,47 +55,100 @@ pub(super) fn check<M: Machine>(
             (order.wrong.to_array(), order.not_in_object.to_array(), order.not_in_array.to_array());
         for lane in 0..(count - from).div_ceil(BLOCK).min(LANES) {
             let base = from + lane * BLOCK;
-            let mut rest = u64::MAX >> (BLOCK - (count - base).min(BLOCK));
-            let misplaced = |open: &Open| (in_object[lane] & open.in_object) | (in_array[lane] & !open.in_object);
-            let mut brackets = brackets[lane] & rest;
-            wrong |= always[lane] & rest;
-            while brackets != 0 {
-                let place = brackets.trailing_zeros();
-                let upto = brackets ^ (brackets - 1);
-                wrong |= upto & rest & misplaced(open);
-                rest &= !upto;
-                brackets &= brackets - 1;
-                let token = base + place as usize;
-                let object = (objects[lane] >> place & 1).wrapping_neg();
-                if opening[lane] >> place & 1 == 1 {
-                    open.push(token, object)?;
-                } else {
-                    let (opened, opened_object) = open.pop()?;
-                    wrong |= object ^ opened_object;
-                    #[expect(
-                        clippy::cast_possible_truncation,
-                        reason = "tokens are fewer than bytes, which u32 counts"
-                    )]
-                    if let Some(partner) = partners.get_mut(opened as usize) {
-                        *partner = token as u32;
-                    }
-                    if open.depth == 0 && token + 1 != count {
-                        return Err(Suspect);
-                    }
-                }
-            }
-            wrong |= rest & misplaced(open);
+            let inside = u64::MAX >> (BLOCK - (count - base).min(BLOCK));
+            let word = Word {
+                base,
+                inside,
+                opening: opening[lane],
+                objects: objects[lane],
+                in_object: in_object[lane],
+                in_array: in_array[lane],
+            };
+            wrong |= always[lane] & inside;
+            wrong |= open.word(&word, brackets[lane] & inside, count)?;
         }
     }
     if wrong == 0 && open.depth == 0 && count > 0 { Ok(()) } else { Err(Suspect) }
 }
 
-impl Open {
+/// 64 tokens.
+struct Word {
+    /// Which token is the first.
+    base: usize,
+    /// Which of them are there.
+    inside: u64,
+    opening: u64,
+    objects: u64,
+    /// What must not be in an object.
+    in_object: u64,
+    in_array: u64,
+}
+
+impl Word {
+    #[inline(always)]
+    fn misplaced(&self, in_object: u64) -> u64 {
+        (self.in_object & in_object) | (self.in_array & !in_object)
+    }
+
+    /// All ones if the bracket at this place is one of an object.
+    #[inline(always)]
+    fn object(&self, place: u32) -> u64 {
+        (self.objects >> place & 1).wrapping_neg()
+    }
+
+    #[inline(always)]
+    fn opens(&self, place: u32) -> bool {
+        self.opening >> place & 1 == 1
+    }
+}
+
+impl Open<'_> {
+    /// Goes from bracket to bracket. Answers what is wrong.
+    #[inline(always)]
+    fn word(&mut self, word: &Word, mut brackets: u64, count: usize) -> Result<u64, Suspect> {
+        let (mut wrong, mut rest) = (0, word.inside);
+        while brackets != 0 {
+            let place = brackets.trailing_zeros();
+            let upto = brackets ^ (brackets - 1);
+            wrong |= upto & rest & word.misplaced(self.in_object);
+            rest &= !upto;
+            brackets &= brackets - 1;
+            let (token, object) = (word.base + place as usize, word.object(place));
+            if word.opens(place) {
+                let next = brackets.trailing_zeros();
+                if brackets == 0 || word.opens(next) {
+                    self.push(token, object)?;
+                    continue;
+                }
+                // A container without containers, as most are, is opened and closed at once.
+                if self.depth == MAX_DEPTH {
+                    return Err(Suspect);
+                }
+                let upto = brackets ^ (brackets - 1);
+                wrong |= (upto & rest & word.misplaced(object)) | (object ^ word.object(next));
+                rest &= !upto;
+                brackets &= brackets - 1;
+                self.pair(token, word.base + next as usize);
+                if self.depth == 0 && word.base + next as usize + 1 != count {
+                    return Err(Suspect);
+                }
+            } else {
+                let (opened, opened_object) = self.pop()?;
+                wrong |= object ^ opened_object;
+                self.pair(opened as usize, token);
+                if self.depth == 0 && token + 1 != count {
+                    return Err(Suspect);
+                }
+            }
+        }
+        Ok(wrong | (rest & word.misplaced(self.in_object)))
+    }
+
     #[inline(always)]
     fn push(&mut self, token: usize, object: u64) -> Result<(), Suspect> {
         #[expect(clippy::cast_possible_truncation, reason = "tokens are fewer than bytes, which u32 counts")]
         let container = (token as u32, self.in_object);
-        *self.containers.get_mut(self.depth).ok_or(Suspect)? = container;
+        *self.around.get_mut(self.depth).ok_or(Suspect)? = container;
         self.depth += 1;
         self.in_object = object;
         Ok(())
@@ -110,9 +159,17 @@ impl Open {
     fn pop(&mut self) -> Result<(u32, u64), Suspect> {
         let object = self.in_object;
         self.depth = self.depth.checked_sub(1).ok_or(Suspect)?;
-        let (token, around) = *self.containers.get(self.depth).ok_or(Suspect)?;
+        let (token, around) = *self.around.get(self.depth).ok_or(Suspect)?;
         self.in_object = around;
         Ok((token, object))
+    }
+
+    #[inline(always)]
+    fn pair(&mut self, opens: usize, closes: usize) {
+        #[expect(clippy::cast_possible_truncation, reason = "tokens are fewer than bytes, which u32 counts")]
+        if let Some(partner) = self.partners.get_mut(opens) {
+            *partner = closes as u32;
+        }
     }
 }
 

@@ -5,13 +5,9 @@
 mod avx2;
 mod avx512;
 
-use super::{Suspect, Tokens};
+use super::Way;
 
-/// Scans if the processor has what it takes.
-pub(super) fn scan(tokens: &mut Tokens, text: &[u8]) -> Option<Result<usize, Suspect>> {
-    avx512::scan(tokens, text).or_else(|| avx2::scan(tokens, text))
+/// The ways to scan that this processor has, the best first.
+pub(super) fn ways() -> impl Iterator<Item = Way> {
+    [avx512::way(), avx2::way()].into_iter().flatten()
 }
-
-/// The ways to scan that this processor may have.
-#[cfg(test)]
-pub(super) const WAYS: &[fn(&mut Tokens, &[u8]) -> Option<Result<usize, Suspect>>] = &[avx512::scan, avx2::scan];

@@ -4,16 +4,18 @@ use crate::scan::lanes::{LANES, Lanes, Plain};
 use crate::scan::masks::Masks;
 use crate::scan::portable;
 use crate::scan::structure::Kinds;
-use crate::scan::{BLOCK, CLOSING, Machine, Room, Suspect, Tokens, WIDTH, scan_with};
+use crate::scan::{BLOCK, CLOSING, Machine, Room, Suspect, Tokens, WIDTH, Way, scan_with};
 use std::arch::x86_64::*;
 
-pub(super) fn scan(tokens: &mut Tokens, text: &[u8]) -> Option<Result<usize, Suspect>> {
+/// The way, if this processor has it.
+pub(super) fn way() -> Option<Way> {
     let has_it = is_x86_feature_detected!("avx2")
         && is_x86_feature_detected!("bmi1")
         && is_x86_feature_detected!("bmi2")
         && is_x86_feature_detected!("popcnt");
     // SAFETY: the processor has the features, as has just been asked.
-    has_it.then(|| unsafe { scan_there(tokens, text) })
+    let way: Way = |tokens, text| unsafe { scan_there(tokens, text) };
+    has_it.then_some(way)
 }
 
 #[target_feature(enable = "avx2,bmi1,bmi2,popcnt")]

@@ -6,11 +6,12 @@
 use crate::scan::lanes::{LANES, Lanes};
 use crate::scan::masks::Masks;
 use crate::scan::structure::Kinds;
-use crate::scan::{BLOCK, CLOSING, Machine, Room, Suspect, Tokens, WIDTH, scan_with};
+use crate::scan::{BLOCK, CLOSING, Machine, Room, Suspect, Tokens, WIDTH, Way, scan_with};
 use std::arch::x86_64::*;
 use std::ops::{BitAnd, BitOr, BitXor, Not};
 
-pub(super) fn scan(tokens: &mut Tokens, text: &[u8]) -> Option<Result<usize, Suspect>> {
+/// The way, if this processor has it.
+pub(super) fn way() -> Option<Way> {
     let has_it = is_x86_feature_detected!("avx512f")
         && is_x86_feature_detected!("avx512bw")
         && is_x86_feature_detected!("avx512dq")
@@ -21,7 +22,8 @@ pub(super) fn scan(tokens: &mut Tokens, text: &[u8]) -> Option<Result<usize, Sus
         && is_x86_feature_detected!("bmi2")
         && is_x86_feature_detected!("popcnt");
     // SAFETY: the processor has the features, as has just been asked.
-    has_it.then(|| unsafe { scan_there(tokens, text) })
+    let way: Way = |tokens, text| unsafe { scan_there(tokens, text) };
+    has_it.then_some(way)
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vbmi,avx512vbmi2,gfni,bmi1,bmi2,popcnt")]
