@@ -5,6 +5,8 @@ use super::lanes::{LANES, Lanes};
 /// Which bytes are what, one bit a byte.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Masks<M> {
+    /// Whether all bytes are below 0x80. What is not is of no kind.
+    pub(super) ascii: bool,
     /// `"`
     pub(super) quote: M,
     /// `\`
@@ -13,8 +15,6 @@ pub(super) struct Masks<M> {
     pub(super) structural: M,
     /// Space, tab, line feed, carriage return.
     pub(super) space: M,
-    /// 0x80 and above: parts of characters outside of ASCII.
-    pub(super) high: M,
     /// Below 0x20.
     pub(super) control: M,
     /// `0` to `9`
@@ -37,7 +37,7 @@ pub(super) struct Masks<M> {
 #[derive(Debug)]
 pub(super) struct State<L: Lanes> {
     wrong: L,
-    high: L,
+    ascii: bool,
     in_string: bool,
     /// Whether the next byte is escaped.
     escaped: bool,
@@ -86,12 +86,12 @@ impl<L: Lanes> State<L> {
         let exponents = Exponents { any: false, exponent: edge, sign: edge, power: false };
         let numbers =
             Numbers { digit: edge, before_digit: edge, dot: edge, first_zero: edge, fraction: false, exponents };
-        Self { wrong: L::none(), high: L::none(), in_string: false, escaped: false, loose: edge, numbers }
+        Self { wrong: L::none(), ascii: true, in_string: false, escaped: false, loose: edge, numbers }
     }
 
     #[inline(always)]
     pub(super) fn next(&mut self, masks: &Masks<L>) -> Found<L> {
-        self.high = self.high | masks.high;
+        self.ascii &= masks.ascii;
         let (mut quote, mut escapes) = (masks.quote, None);
         if self.escaped || masks.backslash.any() {
             let (escaped, escaping) = self.escapes(masks.backslash.to_array());
@@ -133,7 +133,7 @@ impl<L: Lanes> State<L> {
     }
 
     pub(super) fn is_ascii(&self) -> bool {
-        !self.high.any()
+        self.ascii
     }
 }
 

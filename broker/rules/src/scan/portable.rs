@@ -74,24 +74,13 @@ pub(super) fn write(room: Room<'_>, block: &[u8; BLOCK], base: u32, mut which: u
 pub(super) fn masks_of(blocks: [Masks<u64>; LANES]) -> Masks<Plain> {
     macro_rules! side_by_side {
         ($($kind:ident),*) => {
-            Masks { $($kind: Plain::from_array(blocks.map(|block| block.$kind))),* }
+            Masks {
+                ascii: blocks.iter().all(|block| block.ascii),
+                $($kind: Plain::from_array(blocks.map(|block| block.$kind))),*
+            }
         };
     }
-    side_by_side!(
-        quote,
-        backslash,
-        structural,
-        space,
-        high,
-        control,
-        digit,
-        zero,
-        minus,
-        before_digit,
-        dot,
-        exponent,
-        word
-    )
+    side_by_side!(quote, backslash, structural, space, control, digit, zero, minus, before_digit, dot, exponent, word)
 }
 
 const QUOTE: u16 = 1;
@@ -137,10 +126,9 @@ const CLASSES: [u16; 256] = {
 };
 
 fn classes(block: &[u8; BLOCK]) -> Masks<u64> {
-    let mut masks = Masks::<u64>::default();
+    let mut masks = Masks::<u64> { ascii: block.is_ascii(), ..Masks::default() };
     for (bit, byte) in block.iter().enumerate() {
         let class = CLASSES[usize::from(*byte)];
-        masks.high |= u64::from(*byte >= 0x80) << bit;
         let mask = |which: u16| u64::from(class & which != 0) << bit;
         masks.quote |= mask(QUOTE);
         masks.backslash |= mask(BACKSLASH);

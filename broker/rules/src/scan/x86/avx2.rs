@@ -84,7 +84,7 @@ fn masks(block: &[u8; BLOCK]) -> Masks<u64> {
         }))
     };
     Masks {
-        high: join(halves),
+        ascii: join(halves) == 0,
         quote: is(0x22),
         backslash: is(0x5c),
         structural: is_either(0x20, 0x7b) | is_either(0x20, 0x7d) | is(0x3a) | is(0x2c),

@@ -64,30 +64,20 @@ impl Machine for Avx512 {
 
     #[inline(always)]
     fn masks(self, blocks: &[Register; LANES]) -> Masks<Register> {
-        let first = sort(eight!(lane => transpose(class(blocks[lane], &CLASSES))));
-        let second = sort(eight!(lane => transpose(class(blocks[lane], &MORE_CLASSES))));
-        let high = Register::from_array(eight!(lane => there!(_mm512_movepi8_mask(blocks[lane].0))));
-        Masks {
-            quote: first[0],
-            backslash: first[1],
-            structural: first[2],
-            space: first[3],
-            control: first[4],
-            digit: first[5],
-            before_digit: first[6],
-            dot: first[7],
-            zero: second[0],
-            minus: second[1],
-            exponent: second[2],
-            word: second[3],
-            high,
-        }
+        let [a, b, c, d, e, f, g, h] = *blocks;
+        let all = ((a | b) | (c | d)) | ((e | f) | (g | h));
+        let ascii = there!(_mm512_movepi8_mask(all.0)) == 0;
+        if ascii { masks::<true>(blocks) } else { masks::<false>(blocks) }
     }
 
     #[inline(always)]
     fn kinds(self, tokens: &[u8; WIDTH]) -> Kinds<Register> {
         let (words, _) = tokens.as_chunks::<BLOCK>();
-        let kinds = sort(eight!(lane => transpose(class(load(&words[lane]), &KINDS))));
+        // What is no token of JSON has been seen before.
+        let kinds = sort(eight!(lane => {
+            let word = Register(there!(_mm512_shuffle_epi8(load(&words[lane]).0, load(&REVERSED).0)));
+            transpose(class::<true>(word, &KINDS), &SORTED)
+        }));
         Kinds {
             quote: kinds[0],
             closing: kinds[1],
@@ -129,25 +119,66 @@ impl Machine for Avx512 {
     }
 }
 
-/// The bytes of a block as a table knows them. It knows ASCII; other bytes are nothing.
 #[inline(always)]
-fn class(block: Register, table: &[[u8; BLOCK]; 2]) -> Register {
-    there! {
-        let ascii = !_mm512_movepi8_mask(block.0);
-        Register(_mm512_maskz_permutex2var_epi8(ascii, load(&table[0]).0, block.0, load(&table[1]).0))
+fn masks<const ASCII: bool>(blocks: &[Register; LANES]) -> Masks<Register> {
+    // The instruction that transposes takes a matrix with its last row first.
+    let blocks = eight!(lane => Register(there!(_mm512_shuffle_epi8(blocks[lane].0, load(&REVERSED).0))));
+    let first = sort(eight!(lane => transpose(class::<ASCII>(blocks[lane], &CLASSES), &SORTED)));
+    // Of the other classes there are half as many, so those of two blocks fit together.
+    let pair = |one: usize| (class::<ASCII>(blocks[one], &EVEN_CLASSES), class::<ASCII>(blocks[one + 1], &ODD_CLASSES));
+    let (zero, two, four, six) = (pair(0), pair(2), pair(4), pair(6));
+    let second = sort_pairs([
+        transpose(zero.0 | zero.1, &SORTED_PAIRS),
+        transpose(two.0 | two.1, &SORTED_PAIRS),
+        transpose(four.0 | four.1, &SORTED_PAIRS),
+        transpose(six.0 | six.1, &SORTED_PAIRS),
+    ]);
+    Masks {
+        ascii: ASCII,
+        quote: first[0],
+        backslash: first[1],
+        structural: first[2],
+        space: first[3],
+        control: first[4],
+        digit: first[5],
+        before_digit: first[6],
+        dot: first[7],
+        zero: second[0],
+        minus: second[1],
+        exponent: second[2],
+        word: second[3],
     }
 }
 
-/// From 64 bytes of eight bits to eight masks, the lowest bits first.
+/// The bytes of a block as a table knows them. It knows ASCII; other bytes are nothing.
 #[inline(always)]
-fn transpose(block: Register) -> Register {
+fn class<const ASCII: bool>(block: Register, table: &[[u8; BLOCK]; 2]) -> Register {
     there! {
-        // The instruction takes a matrix with its last row first.
-        let reversed = _mm512_shuffle_epi8(block.0, load(&REVERSED).0);
-        let identity = _mm512_set1_epi64(0x8040_2010_0804_0201_u64.cast_signed());
-        let transposed = _mm512_gf2p8affine_epi64_epi8(identity, reversed, 0);
-        Register(_mm512_permutexvar_epi8(load(&SORTED).0, transposed))
+        let (low, high) = (load(&table[0]).0, load(&table[1]).0);
+        Register(if ASCII {
+            _mm512_permutex2var_epi8(low, block.0, high)
+        } else {
+            _mm512_maskz_permutex2var_epi8(!_mm512_movepi8_mask(block.0), low, block.0, high)
+        })
     }
+}
+
+/// From 64 bytes of eight bits, each eight bytes backwards, to eight masks in an order.
+#[inline(always)]
+fn transpose(block: Register, order: &[u8; BLOCK]) -> Register {
+    there! {
+        let identity = _mm512_set1_epi64(0x8040_2010_0804_0201_u64.cast_signed());
+        let transposed = _mm512_gf2p8affine_epi64_epi8(identity, block.0, 0);
+        Register(_mm512_permutexvar_epi8(load(order).0, transposed))
+    }
+}
+
+/// From four kinds of masks of two blocks after another to one kind of mask after another.
+#[inline(always)]
+fn sort_pairs([a, b, c, d]: [Register; 4]) -> [Register; 4] {
+    let ((ab, ba), (cd, dc)) = (fours(a.0, b.0), fours(c.0, d.0));
+    let ((k0, k2), (k1, k3)) = (fours(ab, cd), fours(ba, dc));
+    [Register(k0), Register(k1), Register(k2), Register(k3)]
 }
 
 /// From the masks of one block after another to one kind of mask after another: an 8 by 8 transposition.
@@ -324,6 +355,8 @@ const NUMBERS: [u8; BLOCK] = table!(byte => byte);
 const REVERSED: [u8; BLOCK] = table!(byte => byte % 16 / 8 * 8 + 7 - byte % 8);
 /// The first bytes of all eights, then the second ones, and so on.
 const SORTED: [u8; BLOCK] = table!(byte => byte % 8 * 8 + byte / 8);
+/// The first and the fifth bytes, the second and the sixth, and so on.
+const SORTED_PAIRS: [u8; BLOCK] = table!(byte => byte % 8 * 8 + byte / 16 + byte / 8 % 2 * 4);
 
 const CONTROL: u8 = 1 << 4;
 
@@ -339,11 +372,18 @@ const CLASSES: [[u8; BLOCK]; 2] = table!(ascii
     b'.' => 1 << 6 | 1 << 7
 );
 
-const MORE_CLASSES: [[u8; BLOCK]; 2] = table!(ascii
+const EVEN_CLASSES: [[u8; BLOCK]; 2] = table!(ascii
     b'0' => 1,
     b'-' => 1 << 1,
     b'e' | b'E' => 1 << 2,
     b't' | b'f' | b'n' => 1 << 3
+);
+
+const ODD_CLASSES: [[u8; BLOCK]; 2] = table!(ascii
+    b'0' => 1 << 4,
+    b'-' => 1 << 5,
+    b'e' | b'E' => 1 << 6,
+    b't' | b'f' | b'n' => 1 << 7
 );
 
 const KINDS: [[u8; BLOCK]; 2] = table!(ascii
