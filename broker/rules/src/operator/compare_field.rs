@@ -38,7 +38,10 @@ impl Operator for CompareField {
             Tree::List(nodes) => match nodes.as_slice() {
                 [sign, other] => (sign, other),
                 _ => {
-                    return wrong(argument, &format!("takes a sign and a path, this list has {} elements", nodes.len()));
+                    return wrong(
+                        argument,
+                        &format!("takes a sign and a path, this list has {} elements", nodes.len()),
+                    );
                 }
             },
             _ => return wrong(argument, &format!("takes a list, not {}", argument.kind())),

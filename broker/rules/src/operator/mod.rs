@@ -288,4 +288,27 @@ mod tests {
             assert!(error.starts_with("a.b: ") && error.contains(said), "{error}");
         }
     }
+
+    #[test]
+    fn operators_are_displayed_as_they_are_explained() {
+        for (pattern, displayed) in [
+            (r#"{"all-of": [{"prefix": "a"}, {"exists": true}]}"#, r#"prefix "a" and any value"#),
+            (
+                r#"{"all-of": [["a", "b"], {"semver": [">=", "v1.0", "<", "2-rc"]}]}"#,
+                r#"("a" or "b") and (version >= 1.0 and < 2-rc)"#,
+            ),
+            (r#"{"all-of": [{"anything-but": ["a", "b"]}, 1]}"#, r#"(anything but "a" or "b") and 1"#),
+            (r#"{"compare-field": ["!=", "a.b"]}"#, "!= the value of a.b"),
+            (r#"{"contains-all": ["a"]}"#, r#"among its values "a""#),
+            (r#"{"contains-all": ["a", {"regex": "b+"}]}"#, r#"among its values each of "a", regex "b+""#),
+            (r#"{"time-window": ["=", "2026-11-01T00:00:00Z"]}"#, "time = 2026-11-01T00:00:00Z"),
+            (r#"{"time-of-day": {"from": "22:00", "to": "06:00"}}"#, "time from 22:00 to 06:00 at Z"),
+            (r#"{"time-of-day": {"days": ["sun", "fri"], "offset": "+01:00"}}"#, "time on fri, sun at +01:00"),
+            (r#"{"numeric": [">", 0, "<=", 5]}"#, "numeric > 0 and <= 5"),
+        ] {
+            let matcher =
+                Matcher::parse(&Node::read(pattern).unwrap(), Place::new("field", &Allowance::new())).unwrap();
+            assert_eq!(matcher.to_string(), displayed, "{pattern}");
+        }
+    }
 }
