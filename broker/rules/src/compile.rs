@@ -5,7 +5,7 @@
 //! repeated, a dotted path and its nested form, or a field beside and inside `$or`.
 
 use crate::error::PatternError;
-use crate::operator::{Matcher, OPERATORS, Place};
+use crate::operator::{Allowance, Matcher, Place, REFERENCE_OPERATORS};
 use crate::tree::{Node, Tree};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,7 +18,8 @@ const MAX_ALTERNATIVES: usize = 1_000;
 const MAX_VALUES: usize = 100_000;
 
 const OR: &str = "$or";
-/// What may not be the name of a field inside `$or`, besides the operators: the reference keeps these for itself.
+/// What may not be the name of a field inside `$or`, besides the reference's operators: it keeps these for itself. Our own
+/// operators are free as names, so that what is valid there is valid here.
 const RESERVED: &[&str] = &[
     "=",
     "<",
@@ -46,6 +47,8 @@ pub(crate) struct Field {
     pub(crate) may_be_absent: bool,
     /// One of these must accept a value of it.
     pub(crate) matchers: Vec<Matcher>,
+    /// How many tests they make together.
+    tests: usize,
 }
 
 /// Fields that must all match, in the order in which the reference tries them.
@@ -59,9 +62,9 @@ pub(crate) fn compile(root: &Node<'_>) -> Result<Vec<Alternative>, PatternError>
         let remedy = "write an object such as {\"scope\": [\"device\"]}";
         return Err(PatternError::new("", root.at, format!("a pattern is an object, not {}", root.kind()), remedy));
     };
-    let compiler = Compiler { or_is_a_field: has_or_of_values(members) };
+    let compiler = Compiler { or_is_a_field: has_or_of_values(members), allowance: Allowance::new() };
     let alternatives = compiler.object(vec![Fields::new()], members, root, &Path::default())?;
-    let values: usize = alternatives.iter().flat_map(BTreeMap::values).map(|field| field.matchers.len()).sum();
+    let values: usize = alternatives.iter().flat_map(BTreeMap::values).map(|field| field.tests).sum();
     if values > MAX_VALUES {
         let problem = format!("its alternatives list {values} values together, more than {MAX_VALUES}");
         return Err(PatternError::new("", root.at, problem, "split it into several rules, or use prefix or wildcard"));
@@ -91,6 +94,7 @@ fn has_or_of_values(members: &[(String, Node<'_>)]) -> bool {
 
 struct Compiler {
     or_is_a_field: bool,
+    allowance: Allowance,
 }
 
 /// Where in the pattern something stands.
@@ -131,7 +135,7 @@ impl Compiler {
                 continue;
             }
             let field = path.field(name);
-            if path.inside_or && (OPERATORS.contains(&name.as_str()) || RESERVED.contains(&name.as_str())) {
+            if path.inside_or && (REFERENCE_OPERATORS.contains(&name.as_str()) || RESERVED.contains(&name.as_str())) {
                 let remedy = "name a field of the event here, and put the operator into its list";
                 return Err(PatternError::new(&field, node.at, format!("{name:?} is not a field inside $or"), remedy));
             }
@@ -139,7 +143,7 @@ impl Compiler {
                 Tree::Object(members) => {
                     alternatives = self.object(alternatives, members, node, &path.into(name))?;
                 }
-                Tree::List(nodes) => put(&mut alternatives, read_field(field, nodes, node)?, node)?,
+                Tree::List(nodes) => put(&mut alternatives, self.field(field, nodes, node)?, node)?,
                 Tree::Scalar(value) => {
                     let problem = format!("a field's pattern is a list, not {}", node.kind());
                     return Err(PatternError::new(&field, node.at, problem, format!("write [{value:.80}]")));
@@ -173,18 +177,19 @@ impl Compiler {
         }
         Ok(all)
     }
-}
 
-fn read_field(path: String, nodes: &[Node<'_>], node: &Node<'_>) -> Result<Field, PatternError> {
-    if nodes.is_empty() {
-        let remedy = "list the values that match, or write [{\"exists\": true}] for any";
-        return Err(PatternError::new(&path, node.at, "an empty list matches nothing", remedy));
+    fn field(&self, path: String, nodes: &[Node<'_>], node: &Node<'_>) -> Result<Field, PatternError> {
+        if nodes.is_empty() {
+            let remedy = "list the values that match, or write [{\"exists\": true}] for any";
+            return Err(PatternError::new(&path, node.at, "an empty list matches nothing", remedy));
+        }
+        let place = Place::new(&path, &self.allowance);
+        let mut matchers = nodes.iter().map(|node| Matcher::parse(node, place)).collect::<Result<Vec<_>, _>>()?;
+        let all = matchers.len();
+        matchers.retain(|matcher| !matcher.is_absence());
+        let tests = matchers.iter().map(Matcher::tests).sum();
+        Ok(Field { may_be_absent: matchers.len() < all, matchers, tests, path })
     }
-    let place = Place { path: &path };
-    let mut matchers = nodes.iter().map(|node| Matcher::parse(node, place)).collect::<Result<Vec<_>, _>>()?;
-    let all = matchers.len();
-    matchers.retain(|matcher| !matcher.is_absence());
-    Ok(Field { may_be_absent: matchers.len() < all, matchers, path })
 }
 
 fn put(alternatives: &mut [Fields], field: Field, node: &Node<'_>) -> Result<(), PatternError> {

@@ -12,7 +12,7 @@ use crate::number;
 use crate::paths::{PathId, Paths};
 use crate::scan::{Suspect, Tokens};
 use crate::value::{Surroundings, Value};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 
 /// The values of one event at the paths that rules name, without the text they stand in.
 #[derive(Debug, Default)]
@@ -34,6 +34,8 @@ struct Found {
     inside: Inside,
     /// How many steps matching may still take.
     steps: Cell<usize>,
+    /// What was decided once for all values, by the address of the test.
+    decided: RefCell<Vec<(usize, bool)>>,
 }
 
 /// How many steps matching may take for one event: tests of values and tries of combinations of array elements.
@@ -134,6 +136,7 @@ impl Found {
         self.inside.elements.clear();
         self.inside.written = None;
         self.steps.set(MAX_STEPS);
+        self.decided.get_mut().clear();
         if self.by_path.len() < paths {
             self.by_path.resize(paths, AtPath::default());
         }
@@ -342,6 +345,15 @@ impl Surroundings for Around<'_> {
 
     fn some_near(&self, path: &str, passes: &mut dyn FnMut(Value<'_>) -> bool) -> bool {
         self.find(path, true, passes)
+    }
+
+    fn once(&self, key: usize, decide: &mut dyn FnMut() -> bool) -> bool {
+        let known = self.event.found.decided.borrow().iter().find(|(test, _)| *test == key).map(|(_, known)| *known);
+        known.unwrap_or_else(|| {
+            let decided = decide();
+            self.event.found.decided.borrow_mut().push((key, decided));
+            decided
+        })
     }
 }
 

@@ -1,5 +1,6 @@
 //! `anything-but`: a value that none of these accepts. There must be a value; a missing field does not match.
 
+use super::regex::Regex;
 use super::{Literal, Matcher, NEGATABLE, Operator, Place};
 use crate::error::PatternError;
 use crate::scalar::Scalar;
@@ -62,6 +63,9 @@ fn negated(
             return Err(wrong(argument, &format!("takes an object with one of {names} alone")));
         }
     };
+    if name == Regex::NAME {
+        return Ok(vec![Matcher::Regex(Regex::parse(nested, place)?)]);
+    }
     let mut refused = Vec::new();
     for node in one_or_more(nested, place)? {
         match node.as_str() {

@@ -3,15 +3,24 @@
 //! A new operator is a file here, its `mod` line and its line in `operators!` below; messages and the list of names
 //! come from there.
 
+mod all_of;
 mod anything_but;
 mod cidr;
+mod compare_field;
+mod contains_all;
 mod equals_ignore_case;
 mod exactly;
 mod exists;
 mod literal;
 mod numeric;
 mod prefix;
+mod range;
+mod regex;
+mod semver;
 mod suffix;
+mod time_of_day;
+mod time_window;
+mod timestamp;
 mod wildcard;
 
 use crate::error::PatternError;
@@ -19,6 +28,7 @@ use crate::hint::{Hint, Hinted};
 use crate::tree::{Node, Tree};
 use crate::value::{Surroundings, Value};
 use literal::Literal;
+use std::cell::Cell;
 use std::fmt::Display;
 
 /// One operator of the language. Displayed as messages name it: `prefix "Mac"`.
@@ -42,16 +52,40 @@ trait Operator: Sized + Display {
     fn hint(&self) -> Hinted<'_> {
         Hint::Any.perhaps()
     }
+
+    /// How many tests of a value it stands for, those inside it counted one by one.
+    fn tests(&self) -> usize {
+        1
+    }
 }
 
 /// The field whose pattern is being read.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Place<'a> {
-    pub(crate) path: &'a str,
+    path: &'a str,
+    allowance: &'a Allowance,
+    /// Inside `contains-all`, tests are made of other values than the one whose surroundings are known.
+    in_contains_all: bool,
 }
 
+/// What the pattern being read may still use of what is dear.
+#[derive(Debug)]
+pub(crate) struct Allowance {
+    regexes: Cell<usize>,
+}
+
+/// `operators! { those of the reference; those beyond it }`, each group in the order of the names.
 macro_rules! operators {
-    ($($module:ident :: $operator:ident),* $(,)?) => {
+    ($($theirs_in:ident :: $theirs:ident),* ; $($ours_in:ident :: $ours:ident),*) => {
+        /// The operators that the reference has too.
+        pub(crate) const REFERENCE_OPERATORS: &[&str] = &[$(<$theirs_in::$theirs as Operator>::NAME),*];
+
+        all_operators! { $($theirs_in::$theirs,)* $($ours_in::$ours),* }
+    };
+}
+
+macro_rules! all_operators {
+    ($($module:ident :: $operator:ident),*) => {
         /// One test of a value.
         #[derive(Debug, Clone, PartialEq)]
         pub(crate) enum Matcher {
@@ -89,6 +123,14 @@ macro_rules! operators {
                 }
             }
 
+            /// How many tests of a value it stands for.
+            pub(crate) fn tests(&self) -> usize {
+                match self {
+                    Self::Literal(_) => 1,
+                    $(Self::$operator(operator) => operator.tests()),*
+                }
+            }
+
             /// Whether a value of the event passes.
             pub(crate) fn accepts(&self, value: Value<'_>, around: &dyn Surroundings) -> bool {
                 match self {
@@ -118,7 +160,15 @@ operators! {
     numeric::Numeric,
     prefix::Prefix,
     suffix::Suffix,
-    wildcard::Wildcard,
+    wildcard::Wildcard;
+
+    all_of::AllOf,
+    compare_field::CompareField,
+    contains_all::ContainsAll,
+    regex::Regex,
+    semver::Semver,
+    time_of_day::TimeOfDay,
+    time_window::TimeWindow
 }
 
 impl Matcher {
@@ -144,7 +194,18 @@ impl Matcher {
     }
 }
 
-impl Place<'_> {
+impl Allowance {
+    /// What one pattern may use.
+    pub(crate) fn new() -> Self {
+        Self { regexes: Cell::new(regex::MAX_REGEXES) }
+    }
+}
+
+impl<'a> Place<'a> {
+    pub(crate) fn new(path: &'a str, allowance: &'a Allowance) -> Self {
+        Self { path, allowance, in_contains_all: false }
+    }
+
     fn error(self, node: &Node<'_>, problem: String, remedy: impl Into<String>) -> PatternError {
         PatternError::new(self.path, node.at, problem, remedy)
     }
@@ -169,6 +230,15 @@ impl Place<'_> {
             _ => Err(self.wrong::<O>(argument, "takes a string, or an object with equals-ignore-case alone")),
         }
     }
+}
+
+/// Tests one after another, for messages; in parentheses what would read wrongly without.
+fn joined(tests: &[impl Display], conjunction: &str) -> String {
+    let in_parentheses = |test: String| {
+        let compound = tests.len() > 1 && [" and ", " or "].iter().any(|word| test.contains(word));
+        if compound { format!("({test})") } else { test }
+    };
+    tests.iter().map(|test| in_parentheses(test.to_string())).collect::<Vec<_>>().join(conjunction)
 }
 
 fn only_member<'n, 'a>(
@@ -197,7 +267,8 @@ mod tests {
 
     #[test]
     fn the_example_of_every_operator_is_one() {
-        let place = Place { path: "field" };
+        let allowance = Allowance::new();
+        let place = Place::new("field", &allowance);
         for name in OPERATORS {
             let number = Node::read("{}").unwrap();
             let error = Matcher::operator(name, &number, place).unwrap().unwrap_err();
@@ -211,13 +282,38 @@ mod tests {
     #[test]
     fn what_is_not_an_operator_is_told_what_is() {
         for (pattern, said) in [
-            (r#"{"regex": "x"}"#, "there is no operator \"regex\"; expected one of anything-but, cidr, "),
+            (r#"{"glob": "x"}"#, "there is no operator \"glob\"; expected one of anything-but, cidr, "),
             (r"{}", "this one has 0"),
             (r#"{"prefix": "a", "suffix": "b"}"#, "this one has 2"),
             (r"[1]", "a list inside a list"),
         ] {
-            let error = Matcher::parse(&Node::read(pattern).unwrap(), Place { path: "a.b" }).unwrap_err().to_string();
+            let error = Matcher::parse(&Node::read(pattern).unwrap(), Place::new("a.b", &Allowance::new()))
+                .unwrap_err()
+                .to_string();
             assert!(error.starts_with("a.b: ") && error.contains(said), "{error}");
+        }
+    }
+
+    #[test]
+    fn operators_are_displayed_as_they_are_explained() {
+        for (pattern, displayed) in [
+            (r#"{"all-of": [{"prefix": "a"}, {"exists": true}]}"#, r#"prefix "a" and any value"#),
+            (
+                r#"{"all-of": [["a", "b"], {"semver": [">=", "v1.0", "<", "2-rc"]}]}"#,
+                r#"("a" or "b") and (version >= 1.0 and < 2-rc)"#,
+            ),
+            (r#"{"all-of": [{"anything-but": ["a", "b"]}, 1]}"#, r#"(anything but "a" or "b") and 1"#),
+            (r#"{"compare-field": ["!=", "a.b"]}"#, "!= the value of a.b"),
+            (r#"{"contains-all": ["a"]}"#, r#"among its values "a""#),
+            (r#"{"contains-all": ["a", {"regex": ["b+"]}]}"#, r#"among its values each of "a", regex "b+""#),
+            (r#"{"time-window": ["=", "2026-11-01T00:00:00Z"]}"#, "time = 2026-11-01T00:00:00Z"),
+            (r#"{"time-of-day": {"from": "22:00", "to": "06:00"}}"#, "time from 22:00 to 06:00 at Z"),
+            (r#"{"time-of-day": {"days": ["sun", "fri"], "offset": "+01:00"}}"#, "time on fri, sun at +01:00"),
+            (r#"{"numeric": [">", 0, "<=", 5]}"#, "numeric > 0 and <= 5"),
+        ] {
+            let matcher =
+                Matcher::parse(&Node::read(pattern).unwrap(), Place::new("field", &Allowance::new())).unwrap();
+            assert_eq!(matcher.to_string(), displayed, "{pattern}");
         }
     }
 }

@@ -1,5 +1,6 @@
 //! `numeric`: a number that equals another, lies on one side of it, or between two.
 
+use super::range::{Bound, Range};
 use super::{Operator, Place};
 use crate::error::PatternError;
 use crate::hint::{Hint, Hinted};
@@ -7,101 +8,54 @@ use crate::number::rank;
 use crate::scalar::Scalar;
 use crate::tree::{Node, Tree};
 use crate::value::{Surroundings, Value};
+use std::cmp::Ordering;
 
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Numeric {
-    low: Option<Bound>,
-    high: Option<Bound>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq)]
-struct Bound {
-    value: f64,
-    inclusive: bool,
-}
+pub(crate) struct Numeric(Range<f64>);
 
 impl Operator for Numeric {
     const NAME: &'static str = "numeric";
     const EXAMPLE: &'static str = r#"{"numeric": [">", 0, "<=", 5]}"#;
 
     fn parse(argument: &Node<'_>, place: Place<'_>) -> Result<Self, PatternError> {
-        let wrong = |node, problem: String| place.wrong::<Self>(node, problem);
-        let Tree::List(terms) = &argument.value else {
-            return Err(wrong(argument, format!("takes a list, not {}", argument.kind())));
-        };
-        let (first, second) = match terms.as_slice() {
-            [sign, number] => ((sign, number), None),
-            [sign, number, other_sign, other_number] => ((sign, number), Some((other_sign, other_number))),
-            _ => {
-                return Err(wrong(
-                    argument,
-                    format!("takes a comparison or two, this list has {} elements", terms.len()),
-                ));
-            }
-        };
-        let low = comparison(first, place)?;
-        let Some(second) = second else { return Ok(low) };
-        let high = comparison(second, place)?;
-        match (low, high) {
-            (Self { low: Some(low), high: None }, Self { low: None, high: Some(high) }) if low.value < high.value => {
-                Ok(Self { low: Some(low), high: Some(high) })
-            }
-            (Self { low: Some(_), high: None }, Self { low: None, high: Some(_) }) => Err(wrong(
-                argument,
-                "has a range with nothing in between: the first number must be the lesser".to_owned(),
-            )),
-            _ => Err(wrong(argument, "takes two comparisons only as > or >= and then < or <=".to_owned())),
-        }
+        Range::parse::<Self>(argument, place).map(Self)
     }
 
     fn hint(&self) -> Hinted<'_> {
-        let low = self.low.map_or(0, |low| rank(low.value) + u64::from(!low.inclusive));
-        let high = self.high.map_or(u64::MAX, |high| rank(high.value) - u64::from(!high.inclusive));
-        match self.low {
-            Some(only) if low == high => Hint::Number(only.value).sure(),
+        let low = self.0.low().map_or(0, |(bound, inside)| rank(*bound) + u64::from(!inside));
+        let high = self.0.high().map_or(u64::MAX, |(bound, inside)| rank(*bound) - u64::from(!inside));
+        match self.0.low() {
+            Some((only, true)) if low == high => Hint::Number(*only).sure(),
             _ => Hint::Between(low, high).sure(),
         }
     }
 
     fn accepts(&self, value: Value<'_>, _: &dyn Surroundings) -> bool {
         let Value::Number { value: Some(value), .. } = value else { return false };
-        self.low.is_none_or(|low| value > low.value || (low.inclusive && value == low.value))
-            && self.high.is_none_or(|high| value < high.value || (high.inclusive && value == high.value))
+        self.0.contains(|bound| value.order(bound))
     }
 }
 
-fn comparison((sign, number): (&Node<'_>, &Node<'_>), place: Place<'_>) -> Result<Numeric, PatternError> {
-    let value = match &number.value {
-        Tree::Scalar(Scalar::Number { value: Some(value), .. }) => *value,
-        Tree::Scalar(Scalar::Number { text, .. }) => {
-            let problem =
-                format!("cannot compare {text:.40}: it has more digits than a double holds, or is out of its range");
-            return Err(place.wrong::<Numeric>(number, problem));
+impl Bound for f64 {
+    fn parse<O: Operator>(node: &Node<'_>, place: Place<'_>) -> Result<Self, PatternError> {
+        match &node.value {
+            Tree::Scalar(Scalar::Number { value: Some(value), .. }) => Ok(*value),
+            Tree::Scalar(Scalar::Number { text, .. }) => {
+                let problem = "it has more digits than a double holds, or is out of its range";
+                Err(place.wrong::<O>(node, format_args!("cannot compare {text:.40}: {problem}")))
+            }
+            _ => Err(place.wrong::<O>(node, format_args!("compares with a number, not {}", node.kind()))),
         }
-        _ => return Err(place.wrong::<Numeric>(number, format_args!("compares with a number, not {}", number.kind()))),
-    };
-    let bound = |inclusive| Some(Bound { value, inclusive });
-    match sign.as_str() {
-        Some("=") => Ok(Numeric { low: bound(true), high: bound(true) }),
-        Some(">") => Ok(Numeric { low: bound(false), high: None }),
-        Some(">=") => Ok(Numeric { low: bound(true), high: None }),
-        Some("<") => Ok(Numeric { low: None, high: bound(false) }),
-        Some("<=") => Ok(Numeric { low: None, high: bound(true) }),
-        _ => Err(place.wrong::<Numeric>(sign, "compares with one of =, <, <=, >, >=")),
+    }
+
+    /// Numbers that can be compared are finite and zero has no sign, so the total order is the one by value.
+    fn order(&self, other: &Self) -> Ordering {
+        self.total_cmp(other)
     }
 }
 
 impl std::fmt::Display for Numeric {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let sign = |bound: Bound, sign| if bound.inclusive { format!("{sign}=") } else { format!("{sign}") };
-        match (self.low, self.high) {
-            (Some(low), Some(high)) if low == high => write!(f, "numeric = {}", low.value),
-            (Some(low), Some(high)) => {
-                write!(f, "numeric {} {} and {} {}", sign(low, '>'), low.value, sign(high, '<'), high.value)
-            }
-            (Some(low), None) => write!(f, "numeric {} {}", sign(low, '>'), low.value),
-            (None, Some(high)) => write!(f, "numeric {} {}", sign(high, '<'), high.value),
-            (None, None) => f.write_str("numeric"),
-        }
+        write!(f, "numeric {}", self.0)
     }
 }

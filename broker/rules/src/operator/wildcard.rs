@@ -85,7 +85,7 @@ impl std::fmt::Display for Wildcard {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::operator::Place;
+    use crate::operator::{Allowance, Place};
     use crate::scalar::Scalar;
     use crate::tree::Tree;
     use proptest::prelude::*;
@@ -105,7 +105,7 @@ mod tests {
         #[test]
         fn asterisks_stand_for_any_run_of_characters(pattern in "([ab*é]|\\\\\\*|\\\\\\\\){0,8}", text in "[ab*é\\\\]{0,10}") {
             let node = Node { at: 0, value: Tree::Scalar(Scalar::String(pattern.as_str().into())) };
-            if let Ok(wildcard) = Wildcard::parse(&node, Place { path: "" }) {
+            if let Ok(wildcard) = Wildcard::parse(&node, Place::new("", &Allowance::new())) {
                 let (pattern, characters): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
                 prop_assert_eq!(wildcard.accepts(Value::String(text.as_bytes()), &crate::value::Nothing), slow(&pattern, &characters));
             }

@@ -61,3 +61,100 @@ fn deep_events_are_an_error() {
         assert!(matches!(rules.matches(event.as_bytes()), Err(EventError::Json { .. })));
     }
 }
+
+#[track_caller]
+fn refused(pattern: &str, said: &str) {
+    let error = Pattern::parse(pattern).unwrap_err().to_string();
+    assert!(error.contains(said) && error.len() < 1_000 && !error.contains('\n'), "{said}\n{error:.1000}");
+}
+
+#[test]
+fn conditions_in_conditions_are_bounded() {
+    let nested = |levels: usize| {
+        let (open, close) = (r#"{"all-of": [1, "#.repeat(levels), "]}".repeat(levels));
+        format!(r#"{{"a": [{open}{{"exists": true}}{close}]}}"#)
+    };
+    let rules = RuleSet::build([((), Pattern::parse(&nested(62)).unwrap())]);
+    assert_eq!(rules.matches(br#"{"a": 1}"#).unwrap().len(), 1);
+    assert_eq!(rules.matches(br#"{"a": 2}"#).unwrap().len(), 0);
+    refused(&nested(63), "at most 128 levels");
+    refused(&nested(100_000), "at most 128 levels");
+}
+
+#[test]
+fn tests_inside_tests_count_as_values() {
+    let list = |count: usize| vec!["1"; count].join(",");
+    for (open, close) in [(r#"{"all-of": ["#, "]}"), (r#"{"all-of": [{"exists": true}, ["#, "]]}")] {
+        let pattern = |count: usize| format!(r#"{{"a": [{open}{}{close}]}}"#, list(count));
+        let others = open.matches("exists").count();
+        assert!(Pattern::parse(&pattern(100_000 - others)).is_ok());
+        refused(&pattern(100_001 - others), "more than 100000; split it into several rules");
+    }
+    let contains = |count: usize| format!(r#"{{"a": [{{"contains-all": [{}]}}]}}"#, list(count));
+    assert!(Pattern::parse(&contains(100)).is_ok());
+    refused(&contains(101), "has 101 elements, more than 100; describe several by one prefix");
+    refused(&contains(1_000_000), "more than 100;");
+    let branches = format!(r#"{{"b": [{}]}}, {{"c": [1]}}"#, list(1));
+    let multiplied = format!(r#"{{"a": [{{"all-of": [{}]}}], "$or": [{branches}]}}"#, list(50_000));
+    refused(&multiplied, "list 100002 values together");
+}
+
+#[test]
+fn regular_expressions_are_bounded() {
+    let regex = |text: &str| format!(r#"{{"a": [{{"regex": [{text:?}]}}]}}"#);
+    for (text, said) in [
+        ("(a{1000}){1000}", "larger than 256 KiB when compiled; repeat less often"),
+        ("\\w{100}", "larger than 256 KiB"),
+        ("((a{100}){100}){100}", "larger than 256 KiB"),
+        (&"[^\\p{Lu}\\p{N}]".repeat(250), "larger than 256 KiB"),
+        (&"[α-ωა-ჰ一-鿿]".repeat(200), "more than 4096"),
+        (&"a".repeat(4_097), "regex has 4097 bytes, more than 4096; list long alternatives"),
+        (&format!("{}a{}", "(".repeat(51), ")".repeat(51)), "cannot be read: exceed the maximum number of nested"),
+        (&"(".repeat(4_000), "cannot be read: "),
+        ("a{5", "cannot be read: unclosed counted repetition; write {\"regex\": "),
+        ("(?=a)", "cannot be read: look-around"),
+        ("(a)\\1", "cannot be read: backreferences are not supported"),
+        ("", "regex is empty"),
+    ] {
+        refused(&regex(text), said);
+    }
+    assert!(Pattern::parse(&regex(&"a".repeat(4_096))).is_ok());
+    let many =
+        |count: usize| format!(r#"{{"a": [{{"anything-but": {{"regex": [{}]}}}}]}}"#, vec!["\"a\""; count].join(","));
+    assert!(Pattern::parse(&many(100)).is_ok());
+    refused(&many(101), "more than 100 regexes in one pattern; join several with |");
+    refused(&many(100_000), "more than 100 regexes");
+}
+
+#[test]
+fn a_regular_expression_takes_linear_time() {
+    let event = format!(r#"{{"a": "{}"}}"#, "a".repeat(100_000));
+    for text in ["(a*)*b", "(a|aa)+$b", "^(a+)+$b", "(.*)(.*)(.*)(.*)c", "[ab]*a[ab]{400}c"] {
+        let pattern = Pattern::parse(&format!(r#"{{"a": [{{"regex": [{text:?}]}}]}}"#)).unwrap();
+        assert!(RuleSet::build([((), pattern)]).matches(event.as_bytes()).unwrap().is_empty(), "{text}");
+    }
+}
+
+#[test]
+fn all_of_many_are_looked_for_among_many() {
+    let wanted: Vec<String> = (0..100).map(|number| number.to_string()).collect();
+    let pattern = format!(r#"{{"a": [{{"contains-all": [{}]}}]}}"#, wanted.join(","));
+    let rules = RuleSet::build([((), Pattern::parse(&pattern).unwrap())]);
+    let values = |from: usize, to: usize| (from..to).map(|number| number.to_string()).collect::<Vec<_>>().join(",");
+    let event = |from: usize, to: usize| format!(r#"{{"a": [{}]}}"#, values(from, to)).into_bytes();
+    assert_eq!(rules.matches(&event(0, 20_000)).unwrap().len(), 1);
+    assert_eq!(rules.matches(&event(0, 99)).unwrap().len(), 0);
+    assert_eq!(rules.matches(&event(1, 300)).unwrap().len(), 0);
+}
+
+#[test]
+fn versions_and_times_may_be_of_any_length() {
+    let pattern = r#"{"v": [{"semver": ["<", "2"]}], "t": [{"time-window": ["<", "2027-01-01T00:00:00Z"]}]}"#;
+    let rules = RuleSet::build([((), Pattern::parse(pattern).unwrap())]);
+    let event =
+        |version: &str, fraction: &str| format!(r#"{{"v": "{version}", "t": "2026-01-01T00:00:00.{fraction}Z"}}"#);
+    let nines = "9".repeat(1_000_000);
+    assert_eq!(rules.matches(event(&format!("1.{nines}-{nines}+{nines}"), &nines).as_bytes()).unwrap().len(), 1);
+    assert_eq!(rules.matches(event(&nines, "0").as_bytes()).unwrap().len(), 0);
+    assert_eq!(rules.matches(event(&"1.".repeat(500_000), "0").as_bytes()).unwrap().len(), 0);
+}

@@ -4,6 +4,7 @@
 
 mod cases;
 mod explaining;
+mod generate;
 mod language;
 mod limits;
 mod properties;

@@ -1,68 +1,38 @@
 //! Against a second implementation, and against noise.
 
-use crate::slow;
-use emote_rules::{Pattern, RuleSet};
+use crate::generate::{event, pattern, pattern_and_table, patterns_and_event, test_and_value};
+use crate::{matches, slow};
+use emote_rules::{OPERATORS, Pattern, RuleSet};
 use proptest::prelude::*;
-use serde_json::{Map, Value, json};
+use proptest::test_runner::TestRunner;
+use serde_json::{Value, json};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 
-fn scalar() -> impl Strategy<Value = Value> {
-    prop_oneof![
-        4 => "[ab]{0,2}".prop_map(Value::from),
-        4 => (-2..3_i32).prop_map(Value::from),
-        1 => (-2..3_i32).prop_map(|number| json!(f64::from(number) / 2.0)),
-        1 => any::<bool>().prop_map(Value::from),
-        1 => Just(Value::Null),
-    ]
-}
-
-fn object(name: &'static str, value: impl Strategy<Value = Value>) -> impl Strategy<Value = Value> {
-    proptest::collection::vec((name, value), 0..4).prop_map(|members| Value::Object(Map::from_iter(members)))
-}
-
-fn event() -> impl Strategy<Value = Value> {
-    let value = scalar().prop_recursive(5, 24, 4, |inner| {
-        prop_oneof![proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::from), object("[xyz]", inner)]
-    });
-    object("[xyz]|x\\.y", value)
-}
-
-fn test() -> impl Strategy<Value = Value> {
-    let number = || -2..3_i32;
-    prop_oneof![
-        4 => scalar(),
-        1 => "[ab]{0,2}".prop_map(|text| json!({"prefix": text})),
-        2 => any::<bool>().prop_map(|wanted| json!({"exists": wanted})),
-        1 => proptest::collection::vec("[ab]{0,2}", 1..3).prop_map(|texts| json!({"anything-but": texts})),
-        1 => number().prop_map(|number| json!({"anything-but": number})),
-        1 => "[ab]{1,2}".prop_map(|text| json!({"anything-but": {"prefix": text}})),
-        1 => ("=|<|<=|>|>=", number()).prop_map(|(sign, number)| json!({"numeric": [sign, number]})),
-        1 => (">|>=", number(), "<|<=", 1..3_i32).prop_map(|(one, low, other, more)| {
-            json!({"numeric": [one, low, other, low + more]})
-        }),
-    ]
-}
-
-/// Fields inside `$or` have names of their own, for a value does not say whether they come before or after the others.
-fn pattern() -> impl Strategy<Value = Value> {
-    let fields = |name: &'static str| {
-        let list = || proptest::collection::vec(test(), 1..3).prop_map(Value::from);
-        let nested = proptest::collection::vec(("[xyz]", list()), 1..3).prop_map(|m| Value::Object(Map::from_iter(m)));
-        proptest::collection::vec((name, prop_oneof![list(), nested]), 1..4).prop_map(Map::from_iter)
-    };
-    (fields("[xy]"), proptest::option::of(proptest::collection::vec(fields("z"), 2..4))).prop_map(|(mut fields, or)| {
-        fields.extend(or.map(|branches| ("$or".to_owned(), json!(branches))));
-        Value::Object(fields)
-    })
+/// The text of a pattern, with each `$or` behind the fields beside it, as a value has it.
+fn text(pattern: &Value) -> String {
+    let list = |texts: Vec<String>| texts.join(", ");
+    match pattern {
+        Value::Object(members) => {
+            let (or, fields): (Vec<_>, Vec<_>) = members.iter().partition(|(name, _)| *name == "$or");
+            let member = |(name, value)| format!("{}: {}", json!(name), text(value));
+            format!("{{\n{}\n}}", list(fields.into_iter().chain(or).map(member).collect()))
+        }
+        Value::Array(elements) => format!("[{}]", list(elements.iter().map(text).collect())),
+        scalar => scalar.to_string(),
+    }
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1_500))]
+    #![proptest_config(ProptestConfig::with_cases(700))]
 
     #[test]
-    fn matching_many_rules_is_matching_each_in_the_obvious_way(
-        patterns in proptest::collection::vec(pattern(), 1..6),
-        event in event(),
-    ) {
+    fn operators_that_look_around_see_what_they_do_in_the_obvious_way((pattern, event) in pattern_and_table()) {
+        prop_assert_eq!(matches(&pattern.to_string(), &event.to_string()), slow::matches(&pattern, &event));
+    }
+
+    #[test]
+    fn matching_many_rules_is_matching_each_in_the_obvious_way((patterns, event) in patterns_and_event()) {
         let compiled = |pattern: &Value| Pattern::from_value(pattern).unwrap();
         let rules = RuleSet::build(patterns.iter().map(compiled).enumerate());
         let expected: Vec<usize> = (0..patterns.len()).filter(|rule| slow::matches(&patterns[*rule], &event)).collect();
@@ -74,8 +44,38 @@ proptest! {
 
     #[test]
     fn text_and_value_are_the_same_pattern(pattern in pattern()) {
-        let text = serde_json::to_string_pretty(&pattern).unwrap();
-        prop_assert_eq!(Pattern::parse(&text).unwrap(), Pattern::from_value(&pattern).unwrap());
+        prop_assert_eq!(Pattern::parse(&text(&pattern)).unwrap(), Pattern::from_value(&pattern).unwrap());
+    }
+}
+
+/// How often the tests with an operator accepted a value, and how often not.
+type Tally = BTreeMap<String, (usize, usize)>;
+
+#[test]
+fn every_operator_accepts_what_it_does_in_the_obvious_way_and_is_seen_to() {
+    let tally = RefCell::new(Tally::new());
+    let mut runner =
+        TestRunner::new(ProptestConfig { cases: 5_000, failure_persistence: None, ..ProptestConfig::default() });
+    let checked = runner.run(&test_and_value(), |(test, value)| {
+        let event = json!({"x": {"y": value}, "z": [value, 1]});
+        let pattern = json!({"x": {"y": [test]}});
+        let compiled = match Pattern::from_value(&pattern) {
+            Err(error) if error.problem().contains("not with itself") => return Err(TestCaseError::reject("itself")),
+            compiled => compiled.unwrap(),
+        };
+        let accepted = !RuleSet::build([((), compiled)]).matches(event.to_string().as_bytes()).unwrap().is_empty();
+        prop_assert_eq!(accepted, slow::matches(&pattern, &event), "{} {}", test, value);
+        let operator = test.as_object().and_then(|test| test.keys().next().cloned());
+        let mut tally = tally.borrow_mut();
+        let (yes, no) = tally.entry(operator.unwrap_or_else(|| "plain".to_owned())).or_default();
+        *(if accepted { yes } else { no }) += 1;
+        Ok(())
+    });
+    checked.unwrap_or_else(|error| panic!("{error}"));
+    let tally = tally.into_inner();
+    for operator in OPERATORS {
+        let (yes, no) = tally.get(*operator).copied().unwrap_or_default();
+        assert!(yes.min(no) >= 1, "{operator} accepted {yes} times and refused {no} times: {tally:?}");
     }
 }
 
@@ -83,8 +83,14 @@ proptest! {
     #[test]
     fn no_pattern_panics(
         text in "[\\[\\]{}:,\"a01.*\\\\/-]{0,40}",
-        operator in proptest::sample::select(emote_rules::OPERATORS),
-        argument in prop_oneof![event(), test(), scalar(), any::<String>().prop_map(Value::from)],
+        operator in proptest::sample::select(OPERATORS),
+        argument in prop_oneof![
+            event(),
+            test_and_value().prop_map(|(test, value)| json!([test, value])),
+            test_and_value().prop_map(|(test, _)| test.as_object().and_then(|test| test.values().next().cloned()).unwrap_or(test)),
+            any::<String>().prop_map(Value::from),
+            proptest::collection::vec("[=<>]{1,2}|\\PC{0,4}", 0..5).prop_map(Value::from),
+        ],
     ) {
         let _ = Pattern::parse(&text);
         let _ = Pattern::from_value(&argument);

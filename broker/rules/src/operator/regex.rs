@@ -1,0 +1,104 @@
+//! `regex`: a string in which a regular expression of a list finds something. Not of a plain string: `{"regex": "x"}` is
+//! what the reference refuses, and so it is refused here.
+//!
+//! The expressions are those of the crate `regex`: searching takes time linear in the string, whatever the expression.
+//! What one costs to compile and to keep is bounded here.
+
+use super::{Operator, Place};
+use crate::error::PatternError;
+use crate::hint::{Hint, Hinted};
+use crate::tree::{Node, Tree};
+use crate::value::{Surroundings, Value};
+use regex::bytes::{Regex as Compiled, RegexBuilder};
+
+/// How many expressions a pattern may have.
+pub(super) const MAX_REGEXES: usize = 100;
+/// How long an expression may be, in bytes.
+const MAX_LENGTH: usize = 4_096;
+/// How deep its parentheses may be nested.
+const MAX_DEPTH: u32 = 50;
+/// How large it may be when compiled, and the memory in which parts of it are made faster, both in bytes.
+const MAX_COMPILED: usize = 256 * 1_024;
+
+/// Expressions of which one must find something.
+#[derive(Debug, Clone)]
+pub(crate) struct Regex(Vec<Compiled>);
+
+impl Operator for Regex {
+    const NAME: &'static str = "regex";
+    const EXAMPLE: &'static str = r#"{"regex": ["^Mac(Book)?[0-9]+,[0-9]+$"]}"#;
+    const NEGATABLE: bool = true;
+
+    fn parse(argument: &Node<'_>, place: Place<'_>) -> Result<Self, PatternError> {
+        match &argument.value {
+            Tree::List(nodes) if nodes.is_empty() => Err(place.wrong::<Self>(argument, "has an empty list")),
+            Tree::List(nodes) => nodes.iter().map(|node| compile(node, place)).collect::<Result<_, _>>().map(Self),
+            _ => {
+                let problem = format_args!("takes a list of expressions, not {}", argument.kind());
+                Err(place.wrong::<Self>(argument, problem))
+            }
+        }
+    }
+
+    fn hint(&self) -> Hinted<'_> {
+        Hint::String.perhaps()
+    }
+
+    fn accepts(&self, value: Value<'_>, _: &dyn Surroundings) -> bool {
+        value.as_string().is_some_and(|text| self.0.iter().any(|expression| expression.is_match(text)))
+    }
+
+    fn tests(&self) -> usize {
+        self.0.len()
+    }
+}
+
+fn compile(node: &Node<'_>, place: Place<'_>) -> Result<Compiled, PatternError> {
+    let text = place.string::<Regex>(node)?;
+    let too_large = |problem: String, remedy: &str| Err(place.error(node, problem, remedy));
+    if text.is_empty() {
+        return Err(place.wrong::<Regex>(node, "is empty, and would find itself in every string"));
+    }
+    if text.len() > MAX_LENGTH {
+        let problem = format!("regex has {} bytes, more than {MAX_LENGTH}", text.len());
+        return too_large(problem, "list long alternatives as plain values, prefixes or suffixes");
+    }
+    let left = &place.allowance.regexes;
+    let Some(fewer) = left.get().checked_sub(1) else {
+        let problem = format!("more than {MAX_REGEXES} regexes in one pattern");
+        return too_large(problem, "join several with |, or use prefix, suffix or wildcard");
+    };
+    left.set(fewer);
+    let mut builder = RegexBuilder::new(text);
+    builder.size_limit(MAX_COMPILED).dfa_size_limit(MAX_COMPILED).nest_limit(MAX_DEPTH);
+    match builder.build() {
+        Ok(compiled) => Ok(compiled),
+        Err(regex::Error::CompiledTooBig(_)) => {
+            let remedy =
+                "repeat less often, with * or + instead of a large count, and write [0-9] or [a-z] for \\d or \\w";
+            too_large(format!("regex is larger than {} KiB when compiled", MAX_COMPILED / 1_024), remedy)
+        }
+        Err(error) => Err(place.wrong::<Regex>(node, format_args!("cannot be read: {}", reason(&error)))),
+    }
+}
+
+/// The crate explains over several lines, the expression and a mark under it first; the last line is the reason.
+fn reason(error: &regex::Error) -> String {
+    let text = error.to_string();
+    let reason = text.lines().last().unwrap_or_default();
+    reason.trim().trim_start_matches("error: ").chars().take(200).collect()
+}
+
+/// Two expressions are the same if their texts are.
+impl PartialEq for Regex {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.iter().map(Compiled::as_str).eq(other.0.iter().map(Compiled::as_str))
+    }
+}
+
+impl std::fmt::Display for Regex {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let texts: Vec<String> = self.0.iter().map(|expression| format!("{:?}", expression.as_str())).collect();
+        write!(f, "regex {}", texts.join(" or "))
+    }
+}
