@@ -1,6 +1,6 @@
 //! `exactly`: this string, byte for byte. What a plain string does, but an IP address is not special.
 
-use super::{Literal, Operator, Place};
+use super::{Aim, Literal, Operator, Place};
 use crate::error::PatternError;
 use crate::tree::Node;
 use crate::value::{Surroundings, Value};
@@ -24,6 +24,10 @@ impl Operator for Exactly {
 
     fn accepts(&self, value: Value<'_>, _: &dyn Surroundings) -> bool {
         self.0.accepts(value)
+    }
+
+    fn aim(&self) -> Option<Aim<'_>> {
+        self.0.aim()
     }
 }
 

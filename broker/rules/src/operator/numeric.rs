@@ -1,6 +1,6 @@
 //! `numeric`: a number that equals another, lies on one side of it, or between two.
 
-use super::{Operator, Place};
+use super::{Aim, Operator, Place};
 use crate::error::PatternError;
 use crate::scalar::Scalar;
 use crate::tree::{Node, Tree};
@@ -56,6 +56,10 @@ impl Operator for Numeric {
         let Value::Number { value: Some(value), .. } = value else { return false };
         self.low.is_none_or(|low| value > low.value || (low.inclusive && value == low.value))
             && self.high.is_none_or(|high| value < high.value || (high.inclusive && value == high.value))
+    }
+
+    fn aim(&self) -> Option<Aim<'_>> {
+        Some(Aim::Between(self.low.map(|low| low.value), self.high.map(|high| high.value)))
     }
 }
 
