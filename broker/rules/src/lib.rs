@@ -20,7 +20,7 @@ mod scalar;
 mod tree;
 mod value;
 
-pub use error::{EventError, PatternError, Position};
+pub use error::{EventError, PatternError, Position, Step};
 pub use explain::{Branch, Explanation, FieldReport, Outcome};
 pub use operator::OPERATORS;
 pub use pattern::Pattern;
