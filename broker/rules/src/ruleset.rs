@@ -29,6 +29,8 @@ use std::sync::Arc;
 #[derive(Debug, Clone)]
 pub struct RuleSet<Id> {
     ids: Arc<[Id]>,
+    /// The patterns of the ids, for explaining.
+    patterns: Arc<[Pattern]>,
     engine: Arc<Engine>,
 }
 
@@ -69,18 +71,26 @@ impl<Id: Clone + Eq + Hash> RuleSet<Id> {
     /// Builds a set. An id that is given twice matches if either of its patterns does.
     pub fn build(rules: impl IntoIterator<Item = (Id, Pattern)>) -> Self {
         let mut ids: Vec<Id> = Vec::new();
+        let mut patterns: Vec<Pattern> = Vec::new();
         let mut places = HashMap::new();
         let mut engine = Engine::default();
         for (id, pattern) in rules {
             let rule = *places.entry(id).or_insert_with_key(|id| {
                 ids.push(id.clone());
+                patterns.push(Pattern { alternatives: Vec::new() });
                 ids.len() - 1
             });
             for alternative in &pattern.alternatives {
                 engine.file(rule, alternative);
             }
+            patterns[rule].alternatives.extend(pattern.alternatives);
         }
-        Self { ids: ids.into(), engine: Arc::new(engine) }
+        Self { ids: ids.into(), patterns: patterns.into(), engine: Arc::new(engine) }
+    }
+
+    /// Each id with its pattern; with the alternatives of all of them where it was given several.
+    pub(crate) fn patterns(&self) -> impl Iterator<Item = (&Id, &Pattern)> {
+        self.ids.iter().zip(self.patterns.iter())
     }
 
     /// The ids of the rules that match an event, in the order in which they were given.
