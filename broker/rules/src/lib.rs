@@ -21,7 +21,7 @@ mod tree;
 mod value;
 
 pub use error::{EventError, PatternError, Position, Step};
-pub use explain::{Branch, Explanation, FieldReport, Outcome};
+pub use explain::{Apart, Branch, Explanation, FieldReport, FoundValue, NearMiss, NearRule, Outcome, Part, SeenPaths};
 pub use operator::OPERATORS;
 pub use pattern::Pattern;
 pub use ruleset::{RuleSet, Scratch};
