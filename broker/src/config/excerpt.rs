@@ -11,7 +11,7 @@ const BEFORE: usize = 70;
 pub(crate) fn excerpt(text: &str, line: usize, column: usize) -> Option<String> {
     let source = text.lines().nth(line.checked_sub(1)?)?;
     let caret = column.saturating_sub(1).min(source.chars().count());
-    let skipped = if caret > BEFORE { caret - BEFORE } else { 0 };
+    let skipped = caret.saturating_sub(BEFORE);
     let mut shown: String = if skipped > 0 { "…".to_owned() } else { String::new() };
     let mut rest = source.chars().skip(skipped);
     shown.extend(rest.by_ref().take(WIDTH).map(|char| if char.is_control() { ' ' } else { char }));
