@@ -12,7 +12,7 @@ async fn a_broken_folder_is_told_with_file_line_and_column() {
         ("emote.yaml", "ingest:\n  listen: 0.0.0.0:8480\n", "emote.yaml:2:"),
         ("emote.yaml", "dta: data\n", "emote.yaml:1:1: "),
         ("emote.yaml", "a: [\n", "emote.yaml:"),
-        ("rules/log.yaml", "targets: [log]\npattern:\n  log: true\n", "rules/log.yaml:2:"),
+        ("rules/log.yaml", "targets: [log]\npattern:\n  log: true\n", "rules/log.yaml:3:8: pattern.log: "),
         ("rules/log.yaml", "pattern: {log: [true]}\ntargets: [lgo]\n", "rules/log.yaml:2:"),
         ("rules/log.yaml", "pattern: {log: [true]}\ntargets: [{target: log, input: '{'}]\n", "rules/log.yaml:2:"),
         ("rules/log.yaml", "pattern: {log: [{prefx: a}]}\ntargets: [log]\n", "rules/log.yaml:1:"),

@@ -14,4 +14,5 @@ mod crash;
 mod interop;
 mod layout;
 mod nodes;
+mod patterns;
 mod scenario;

@@ -26,7 +26,7 @@ mod wire;
 pub use agent::Agent;
 pub use nats::NatsServer;
 pub use process::Process;
-pub use programs::{emote, free_port, required, run, tool};
+pub use programs::{emote, emote_fed, emote_piped, free_port, required, run, tool};
 pub use stack::{Broker, Builder, Stack};
 pub use standin::{Reply, Seen, StandIn};
 pub use streams::{Stored, Streams};

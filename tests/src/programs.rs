@@ -44,6 +44,28 @@ pub async fn run(program: &Path, args: &[&str]) -> Output {
     command.output().await.unwrap_or_else(|error| panic!("{}: {error}", program.display()))
 }
 
+/// `emote` with `args`, run to its end with this on its standard input.
+pub async fn emote_fed(args: &[&str], input: impl AsRef<[u8]>) -> Output {
+    use tokio::io::AsyncWriteExt;
+    let mut child = emote_piped(args);
+    let mut stdin = child.stdin.take().unwrap();
+    let feed = async {
+        // A program that does not read all of it says why itself.
+        stdin.write_all(input.as_ref()).await.ok();
+        drop(stdin);
+    };
+    let (output, ()) = tokio::join!(child.wait_with_output(), feed);
+    output.unwrap()
+}
+
+/// `emote` with `args`, its standard streams piped.
+pub fn emote_piped(args: &[&str]) -> tokio::process::Child {
+    use std::process::Stdio;
+    let mut command = tokio::process::Command::new(built().join("emote"));
+    command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    command.spawn().unwrap_or_else(|error| panic!("emote: {error}"))
+}
+
 /// A program on PATH or in the tool folder.
 pub fn tool(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();

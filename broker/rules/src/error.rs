@@ -1,6 +1,7 @@
 //! What can be wrong with a pattern or an event, and what would do.
 
 use crate::json::JsonError;
+use crate::tree::{Node, Tree};
 
 /// Why a pattern cannot be used.
 ///
@@ -10,9 +11,20 @@ use crate::json::JsonError;
 pub struct PatternError {
     path: String,
     at: usize,
+    /// In a box, so that the error stays small beside what it stands in for.
+    steps: Box<[Step]>,
     position: Option<Position>,
     problem: String,
     remedy: String,
+}
+
+/// One step from a value to a value in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// To the value of this key; a dot in it is a part of the key.
+    Key(String),
+    /// To the element of this index, from 0.
+    Index(usize),
 }
 
 /// A place in a text; both count from 1, columns in characters.
@@ -26,7 +38,8 @@ pub struct Position {
 
 impl PatternError {
     pub(crate) fn new(path: &str, at: usize, problem: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { path: path.to_owned(), at, position: None, problem: problem.into(), remedy: remedy.into() }
+        let (problem, remedy) = (problem.into(), remedy.into());
+        Self { path: path.to_owned(), at, steps: Box::default(), position: None, problem, remedy }
     }
 
     pub(crate) fn json(error: &JsonError) -> Self {
@@ -39,6 +52,14 @@ impl PatternError {
         self
     }
 
+    /// Notes the way to the value that is wrong.
+    pub(crate) fn in_tree(mut self, root: &Node<'_>) -> Self {
+        let mut steps = Vec::new();
+        steps_to(root, self.at, &mut steps);
+        self.steps = steps.into();
+        self
+    }
+
     /// The dotted path of the field that is wrong; empty for the pattern as a whole.
     pub fn path(&self) -> &str {
         &self.path
@@ -47,6 +68,19 @@ impl PatternError {
     /// Where it is in the pattern's text; nowhere if the pattern was not given as text.
     pub fn position(&self) -> Option<Position> {
         self.position
+    }
+
+    /// The way from the pattern to the very value that is wrong; none if it is the pattern as a whole, or no JSON. Where
+    /// [`PatternError::path`] names a field of the event, these lead through the pattern as it is written.
+    ///
+    /// ```
+    /// use emote_rules::{Pattern, Step::{Index, Key}};
+    ///
+    /// let error = Pattern::parse(r#"{"device.model": [{"prefix": 14}]}"#).unwrap_err();
+    /// assert_eq!(error.steps(), [Key("device.model".into()), Index(0), Key("prefix".into())]);
+    /// ```
+    pub fn steps(&self) -> &[Step] {
+        &self.steps
     }
 
     /// What is wrong.
@@ -66,6 +100,24 @@ impl PatternError {
             None => path.to_owned(),
         }
     }
+}
+
+/// Whether the node that stands at this byte is this one or in it; if so, `steps` lead there.
+fn steps_to(node: &Node<'_>, at: usize, steps: &mut Vec<Step>) -> bool {
+    let mut through = |step: Step, node: &Node<'_>| {
+        steps.push(step);
+        let found = steps_to(node, at, steps);
+        if !found {
+            steps.pop();
+        }
+        found
+    };
+    node.at == at
+        || match &node.value {
+            Tree::Object(members) => members.iter().any(|(name, node)| through(Step::Key(name.clone()), node)),
+            Tree::List(nodes) => nodes.iter().enumerate().any(|(index, node)| through(Step::Index(index), node)),
+            Tree::Scalar(_) => false,
+        }
 }
 
 impl Position {

@@ -249,8 +249,5 @@ fn tell(
 
 /// Whether a text could be an IP address, at the first glance.
 fn may_be_address(text: &[u8]) -> bool {
-    text.len() <= MAX_ADDRESS && text.first().is_some_and(|first| first.is_ascii_hexdigit() || *first == b':')
+    text.first().is_some_and(|first| first.is_ascii_hexdigit() || *first == b':')
 }
-
-/// Groups of an address may have leading zeros, but nobody writes that many.
-const MAX_ADDRESS: usize = usize::MAX;

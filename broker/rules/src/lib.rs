@@ -27,8 +27,8 @@ mod table;
 mod tree;
 mod value;
 
-pub use error::{EventError, PatternError, Position};
-pub use explain::{Branch, Explanation, FieldReport, Outcome};
+pub use error::{EventError, PatternError, Position, Step};
+pub use explain::{Apart, Branch, Explanation, FieldReport, FoundValue, NearMiss, NearRule, Outcome, Part, SeenPaths};
 pub use operator::OPERATORS;
 pub use pattern::Pattern;
 pub use ruleset::RuleSet;

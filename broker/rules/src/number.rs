@@ -39,14 +39,11 @@ pub(crate) fn nearest(text: &[u8]) -> Option<f64> {
 /// Whether a JSON number is the value of its nearest double.
 pub(crate) fn is_exact(text: &[u8], nearest: f64) -> bool {
     let Some(decimal) = Decimal::of(text) else { return false };
-    match decimal.count {
-        0 => true,
-        1..=ALWAYS_EXACT if nearest.is_normal() => true,
-        0..=NEVER_MORE => decimal
-            .is_shortest(nearest)
-            .unwrap_or_else(|| Decimal::of(zmij::Buffer::new().format_finite(nearest).as_bytes()) == Some(decimal)),
-        _ => false,
+    if decimal.count == 0 || (decimal.count <= ALWAYS_EXACT && nearest.is_normal()) {
+        return true;
     }
+    let printed = || Decimal::of(zmij::Buffer::new().format_finite(nearest).as_bytes());
+    decimal.count <= NEVER_MORE && decimal.is_shortest(nearest).unwrap_or_else(|| printed() == Some(decimal))
 }
 
 /// The place of a double in the order of all of them; between two neighbours there is nothing.

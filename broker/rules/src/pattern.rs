@@ -27,8 +27,7 @@ impl Pattern {
     /// If it is no JSON, no pattern, or a pattern of more than 256 fields, 1,000 alternatives, 100,000 values or 128
     /// levels.
     pub fn parse(json: &str) -> Result<Self, PatternError> {
-        let compiled = Node::read(json).map_err(|error| PatternError::json(&error)).and_then(|root| compile(&root));
-        compiled.map(|alternatives| Self { alternatives }).map_err(|error| error.in_text(json))
+        Self::from_text(json, false).map_err(|error| error.in_text(json))
     }
 
     /// Compiles a pattern from a JSON value.
@@ -37,12 +36,17 @@ impl Pattern {
     /// a `$or`: here the `$or` comes last, so what is inside counts.
     ///
     /// # Errors
-    /// As [`Pattern::parse`], without a position.
+    /// As [`Pattern::parse`], without a position; [`PatternError::steps`] lead to what is wrong.
     pub fn from_value(value: &serde_json::Value) -> Result<Self, PatternError> {
-        let text = value.to_string();
-        let mut root = Node::read(&text).map_err(|error| PatternError::json(&error))?;
-        put_or_last(&mut root);
-        compile(&root).map(|alternatives| Self { alternatives })
+        Self::from_text(&value.to_string(), true)
+    }
+
+    fn from_text(json: &str, or_last: bool) -> Result<Self, PatternError> {
+        let mut root = Node::read(json).map_err(|error| PatternError::json(&error))?;
+        if or_last {
+            put_or_last(&mut root);
+        }
+        compile(&root).map(|alternatives| Self { alternatives }).map_err(|error| error.in_tree(&root))
     }
 
     /// Why this pattern matches an event or does not, field by field.

@@ -22,6 +22,8 @@ use std::sync::Arc;
 #[derive(Debug, Clone)]
 pub struct RuleSet<Id> {
     ids: Arc<[Id]>,
+    /// The patterns of the ids, for explaining.
+    patterns: Arc<[Pattern]>,
     plan: Arc<Plan>,
 }
 
@@ -29,17 +31,25 @@ impl<Id: Clone + Eq + Hash> RuleSet<Id> {
     /// Builds a set. An id that is given twice matches if either of its patterns does.
     pub fn build(rules: impl IntoIterator<Item = (Id, Pattern)>) -> Self {
         let mut ids: Vec<Id> = Vec::new();
+        let mut patterns: Vec<Pattern> = Vec::new();
         let mut places = HashMap::new();
         let mut planner = Planner::default();
         for (id, pattern) in rules {
             let rule = *places.entry(id).or_insert_with_key(|id| {
                 ids.push(id.clone());
+                patterns.push(Pattern { alternatives: Vec::new() });
                 // Fewer than 2^32: more patterns do not fit into memory.
                 u32::try_from(ids.len() - 1).unwrap_or(u32::MAX)
             });
             planner.add(rule, &pattern);
+            patterns[rule as usize].alternatives.extend(pattern.alternatives);
         }
-        Self { ids: ids.into(), plan: Arc::new(planner.build()) }
+        Self { ids: ids.into(), patterns: patterns.into(), plan: Arc::new(planner.build()) }
+    }
+
+    /// Each id with its pattern; with the alternatives of all of them where it was given several.
+    pub(crate) fn patterns(&self) -> impl Iterator<Item = (&Id, &Pattern)> {
+        self.ids.iter().zip(self.patterns.iter())
     }
 
     /// The ids of the rules that match an event, in the order in which they were given.

@@ -33,7 +33,9 @@ pub(crate) trait Surroundings {
     fn some(&self, path: &str, passes: &mut dyn FnMut(Value<'_>) -> bool) -> bool;
 
     /// What a test decides that does not depend on the value: decided once for an event, and kept under this key.
-    fn once(&self, key: usize, decide: &mut dyn FnMut() -> bool) -> bool;
+    fn once(&self, _key: usize, decide: &mut dyn FnMut() -> bool) -> bool {
+        decide()
+    }
 
     /// Whether one of those values at this path passes that stand in the same array elements as the value under test,
     /// as far as both came through the same arrays.
@@ -63,9 +65,5 @@ impl Surroundings for Nothing {
 
     fn some_near(&self, _: &str, _: &mut dyn FnMut(Value<'_>) -> bool) -> bool {
         false
-    }
-
-    fn once(&self, _: usize, decide: &mut dyn FnMut() -> bool) -> bool {
-        decide()
     }
 }

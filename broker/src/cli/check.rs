@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 
 use super::{Exit, Output, print_line, render};
-use crate::config::Folder;
+use crate::config::{FileProblem, Folder};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Reads no secret and needs no network: made for a commit hook or CI.
-Exit code 3 when there are problems, each printed as file:line:column: what is wrong.")]
+Exit code 3 when there are problems, each printed as file:line:column: what is wrong; for rules and tests with the line
+and a caret under the place.")]
 pub(super) struct Args {
     /// The configuration folder
     #[arg(default_value = ".")]
@@ -44,7 +45,9 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
             Ok(Exit::Ok)
         }
         (Err(report), Output::Table) => {
-            print_line(&report)?;
+            for problem in &report.problems {
+                print_line(shown(problem))?;
+            }
             let count = report.problems.len();
             let many = if count == 1 { "problem" } else { "problems" };
             anstream::eprintln!(
@@ -59,5 +62,14 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
             print_line(serde_json::json!({"problems": report.problems}))?;
             Ok(Exit::Config)
         }
+    }
+}
+
+/// The problem as it is displayed, the line it is in dimmed.
+fn shown(problem: &FileProblem) -> String {
+    let text = problem.to_string();
+    match text.split_once('\n') {
+        Some((what, line)) => format!("{what}\n{dim}{line}{dim:#}", dim = render::DIM),
+        None => text,
     }
 }

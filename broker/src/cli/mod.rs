@@ -6,9 +6,13 @@ mod completions;
 mod connect;
 mod dev;
 mod events;
+mod explain;
 mod init;
+mod json_stream;
+mod match_;
 mod node;
 mod nodes;
+mod pattern_arg;
 mod pin;
 mod render;
 mod serve;
@@ -26,7 +30,7 @@ pub enum Exit {
     Ok,
     /// It failed.
     Failed,
-    /// The configuration has problems.
+    /// The configuration has problems, or a pattern has.
     Config,
     /// NATS or the broker is away.
     Unreachable,
@@ -52,7 +56,7 @@ To begin:
   emote dev my-emote       run everything on this machine, NATS included
   emote events -f          watch what happens
 
-Exit codes: 0 done · 1 failed · 2 wrong usage · 3 the configuration has problems · 4 NATS or the broker cannot be reached · 5 not found
+Exit codes: 0 done · 1 failed · 2 wrong usage · 3 the configuration or a pattern has problems · 4 NATS or the broker cannot be reached · 5 not found
 Logs go to standard error; EMOTE_LOG sets their level (error, warn, info, debug, or per module as in emote::deliver=debug).";
 
 /// Event-driven client management: Macs, MDM and identity provider in one stream of events, and rules on top.
@@ -81,6 +85,10 @@ enum Command {
     Node(node::Args),
     /// Show what an event set off: rules, jobs, results
     Trace(trace::Args),
+    /// Print the events that a pattern matches: grep for events
+    Match(match_::Args),
+    /// Say why a rule matches an event or does not, and how near it came
+    Explain(explain::Args),
     /// Show the PIN of a Mac that was locked
     Pin(pin::Args),
     /// Print a shell completion script
@@ -111,6 +119,8 @@ pub async fn run(cli: Cli) -> Exit {
         Command::Nodes(args) => nodes::run(args).await,
         Command::Node(args) => node::run(args).await,
         Command::Trace(args) => trace::run(args).await,
+        Command::Match(args) => match_::run(&args),
+        Command::Explain(args) => explain::run(args).await,
         Command::Pin(args) => pin::run(&args),
         Command::Completions(args) => completions::run(&args),
         Command::NatsGuard(args) => dev::guard(args).await,
@@ -127,7 +137,7 @@ pub async fn run(cli: Cli) -> Exit {
 fn exit_of(error: &anyhow::Error) -> Exit {
     use crate::bus::{BusError, ReadError};
     let unreachable = |error: &BusError| matches!(error, BusError::Unreachable { .. } | BusError::NoAnswer { .. });
-    if error.downcast_ref::<crate::config::Report>().is_some() {
+    if error.is::<crate::config::Report>() || error.is::<pattern_arg::BadPattern>() {
         Exit::Config
     } else if error.downcast_ref::<BusError>().is_some_and(unreachable) || error.downcast_ref::<ReadError>().is_some() {
         Exit::Unreachable

@@ -63,7 +63,8 @@ pub(super) async fn run(args: Args) -> anyhow::Result<Exit> {
     Ok(Exit::Ok)
 }
 
-async fn find(bus: &Bus, name: &str) -> anyhow::Result<Option<Placed>> {
+/// The event of this id or number in the stream.
+pub(super) async fn find(bus: &Bus, name: &str) -> anyhow::Result<Option<Placed>> {
     if let Ok(sequence) = name.trim_start_matches('#').parse::<u64>() {
         let (first, last) = bus.events_state().await?;
         if sequence < first || sequence > last {

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use emote_rules::Step;
 use serde_json::{Map, Value};
 
 use super::text::Template;
@@ -29,6 +30,13 @@ impl<'a> Fields<'a> {
     pub(crate) fn problem(&mut self, key: &str, message: impl std::fmt::Display) {
         let path = self.path(key);
         self.problems.add(path, message);
+    }
+
+    /// Notes a problem with the value to which these steps lead from here, which people know as `key`.
+    pub(crate) fn problem_at(&mut self, key: &str, steps: Vec<Step>, message: impl std::fmt::Display) {
+        let path = self.path(key);
+        let all = super::locate::steps(&self.prefix).into_iter().chain(steps).collect();
+        self.problems.add_at(path, all, message);
     }
 
     /// The value of `key`; `null` is as good as absent.

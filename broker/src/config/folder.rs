@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use emote_proto::Name;
+use emote_rules::Pattern;
 use serde_json::{Map, Value};
 
 use super::{Case, Problems, Report, Settings, rule_file};
@@ -14,6 +15,8 @@ use crate::{
 
 /// Largest configuration file in bytes.
 const MAX_FILE: u64 = 1024 * 1024;
+/// Where rules are.
+const RULES: &str = "rules";
 /// Most files of a kind.
 const MAX_FILES: usize = 10_000;
 
@@ -73,7 +76,7 @@ impl Folder {
         let targets = read_targets(root, &mut report);
         let names: Vec<Name> = targets.1;
         let sources = read_sources(root, &mut report);
-        let rules = each(root, "rules", &mut report, |document, problems| {
+        let rules = each(root, RULES, &mut report, |document, problems| {
             if document.name.as_str() == CORE_RULE {
                 problems.add("", format!("{CORE_RULE} is a name that emote uses itself: name the rule otherwise"));
             }
@@ -142,6 +145,31 @@ impl Folder {
     }
 }
 
+/// The patterns of all rules of the folder at `root`, by name; whatever else is wrong there.
+pub fn patterns(root: &Path) -> Result<Vec<(Name, Pattern)>, Report> {
+    let mut report = Report::default();
+    let patterns = each(root, RULES, &mut report, |document, problems| {
+        rule_file::read_pattern(&document.map, problems).map(|pattern| (document.name.clone(), pattern))
+    });
+    report.ok(patterns)
+}
+
+/// The pattern of the rule in this file, which lies in the folder at `root`; whatever else is wrong with it.
+pub fn pattern_of(root: &Path, file: &Path) -> Result<Pattern, Report> {
+    let mut report = Report::default();
+    let mut problems = Problems::default();
+    let (text, map) = match read(root, file, &mut report) {
+        Some(read) => read,
+        None => return Err(report),
+    };
+    let pattern = rule_file::read_pattern(&map, &mut problems);
+    report.add_all(file, &text, problems);
+    match pattern {
+        Some(pattern) => report.ok(pattern),
+        None => Err(report),
+    }
+}
+
 fn read_settings(root: &Path, report: &mut Report) -> Settings {
     let file = PathBuf::from("emote.yaml");
     let Some((text, map)) = read(root, &file, report) else { return Settings::default() };
@@ -173,7 +201,7 @@ fn read_sources(root: &Path, report: &mut Report) -> Vec<(Name, SourceSpec)> {
         let spec = match serde_saphyr::from_str::<SourceSpec>(&document.text) {
             Ok(spec) => spec,
             Err(error) => {
-                report.add_at(&document.file, place(&error), first_line(&error.to_string()).to_owned());
+                report.add_at(&document.file, &document.text, place(&error), first_line(&error.to_string()).to_owned());
                 continue;
             }
         };
@@ -254,11 +282,11 @@ fn read(root: &Path, file: &Path, report: &mut Report) -> Option<(String, Map<St
         Ok(None | Some(Value::Null)) => Some((text, Map::new())),
         Ok(Some(Value::Object(map))) => Some((text, map)),
         Ok(Some(_)) => {
-            report.add_at(file, Some((1, 1)), "expected keys and values, such as `name: value`".to_owned());
+            report.add_at(file, &text, Some((1, 1)), "expected keys and values, such as `name: value`".to_owned());
             None
         }
         Err(error) => {
-            report.add_at(file, place(&error), format!("not YAML: {}", first_line(&error.to_string())));
+            report.add_at(file, &text, place(&error), format!("not YAML: {}", first_line(&error.to_string())));
             None
         }
     }

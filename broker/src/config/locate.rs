@@ -1,14 +1,30 @@
 //! Finds the line and column that a dotted path such as `targets[1].input` has in a YAML file.
 
+use emote_rules::Step;
 use granit_parser::{Event, Parser};
 
 /// Line and column, from 1.
 pub(super) type Place = (usize, usize);
 
 /// Where `path` stands in `yaml`; where the file has no such key, where the nearest part of the path that it has stands.
+/// What has a key stands where its key does.
 pub(super) fn locate(yaml: &str, path: &str) -> Option<Place> {
-    let wanted = steps(path);
-    let mut best: Option<(usize, Place)> = None;
+    nearest(yaml, &steps(path)).map(|found| found.key.unwrap_or(found.value))
+}
+
+/// Where the value stands to which these steps lead, or as much of them as the file has; not its key.
+pub(super) fn locate_value(yaml: &str, steps: &[Step]) -> Option<Place> {
+    nearest(yaml, steps).map(|found| found.value)
+}
+
+struct Found {
+    depth: usize,
+    key: Option<Place>,
+    value: Place,
+}
+
+fn nearest(yaml: &str, wanted: &[Step]) -> Option<Found> {
+    let mut best: Option<Found> = None;
     let mut open: Vec<Open> = Vec::new();
     let mut parser = Parser::new_from_str(yaml);
     while let Some(Ok((event, span))) = parser.next_event() {
@@ -18,9 +34,9 @@ pub(super) fn locate(yaml: &str, path: &str) -> Option<Place> {
         if starts_node && !is_key(&mut open, &event, place) {
             // A value: its path is that of everything open around it.
             let here: Vec<Step> = open.iter().filter_map(|open| open.step.clone()).collect();
-            if wanted.starts_with(&here) && best.is_none_or(|(depth, _)| here.len() > depth) {
-                let place = open.last().and_then(|open| open.key_place).unwrap_or(place);
-                best = Some((here.len(), place));
+            if wanted.starts_with(&here) && best.as_ref().is_none_or(|best| here.len() > best.depth) {
+                let key = open.last().and_then(|open| open.key_place);
+                best = Some(Found { depth: here.len(), key, value: place });
             }
         }
         match event {
@@ -39,13 +55,7 @@ pub(super) fn locate(yaml: &str, path: &str) -> Option<Place> {
             open.just_keyed = false;
         }
     }
-    best.map(|(_, place)| place)
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Step {
-    Key(String),
-    Index(usize),
+    best
 }
 
 #[derive(Debug, Default)]
@@ -78,7 +88,8 @@ fn value_ended(open: &mut [Open]) {
     }
 }
 
-fn steps(path: &str) -> Vec<Step> {
+/// The steps of a dotted path.
+pub(super) fn steps(path: &str) -> Vec<Step> {
     let mut steps = Vec::new();
     for part in path.split('.').filter(|part| !part.is_empty()) {
         let (key, mut rest) = part.split_at(part.find('[').unwrap_or(part.len()));
@@ -128,6 +139,35 @@ retry: {max: 3}
             assert_eq!(locate(YAML, path), Some(place), "{path}");
         }
         assert_eq!(locate("", "a"), None);
+    }
+
+    #[test]
+    fn steps_lead_to_values() {
+        let yaml = "\
+description: x
+pattern:
+  device.model: [{prefix: 14}]
+  os:
+    - prefix: '15.'
+    - {}
+  $or:
+    - {a: [1]}
+    - b: []
+  alias: &anchor [x]
+  again: *anchor
+";
+        let key = |name: &str| Step::Key(name.to_owned());
+        for (steps, place) in [
+            (vec![key("pattern"), key("device.model"), Step::Index(0), key("prefix")], (3, 27)),
+            (vec![key("pattern"), key("device.model")], (3, 17)),
+            (vec![key("pattern"), key("os"), Step::Index(1)], (6, 7)),
+            (vec![key("pattern"), key("os"), Step::Index(0), key("prefix")], (5, 15)),
+            (vec![key("pattern"), key("$or"), Step::Index(1), key("b")], (9, 10)),
+            (vec![key("pattern"), key("again"), Step::Index(0)], (11, 10)),
+            (vec![key("pattern"), key("device"), key("model")], (3, 3)),
+        ] {
+            assert_eq!(locate_value(yaml, &steps), Some(place), "{steps:?}");
+        }
     }
 
     proptest! {

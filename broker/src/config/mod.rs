@@ -1,6 +1,7 @@
 //! The configuration folder: raw files to validated settings, all problems at once.
 
 mod case;
+pub(crate) mod excerpt;
 pub(crate) mod fields;
 mod folder;
 mod locate;
@@ -12,7 +13,7 @@ mod settings;
 pub(crate) mod text;
 
 pub use case::Case;
-pub use folder::{Folder, Parts};
+pub use folder::{Folder, Parts, pattern_of, patterns};
 pub use problem::{Problem, Problems};
 pub use report::{FileProblem, Report};
 pub use secret::{Secret, SecretError, SecretRef};

@@ -1,10 +1,14 @@
 //! What is wrong with a configuration: collected, so that all of it is said at once.
 
+use emote_rules::Step;
+
 /// One thing that is wrong, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     /// Dotted path inside the document, such as `verify.secret` or `targets[1].input`; empty for the whole of it.
     pub path: String,
+    /// The steps from the document to the very value, where keys may have dots in them; none where the path says it.
+    pub steps: Vec<Step>,
     /// What is wrong and what would do.
     pub message: String,
 }
@@ -16,18 +20,27 @@ pub struct Problems(Vec<Problem>);
 impl Problems {
     /// Adds a problem at `path`.
     pub fn add(&mut self, path: impl Into<String>, message: impl std::fmt::Display) {
-        self.0.push(Problem { path: path.into(), message: message.to_string() });
+        self.0.push(Problem { path: path.into(), steps: Vec::new(), message: message.to_string() });
+    }
+
+    /// Adds a problem with the value to which these steps lead, which people know as `path`.
+    pub fn add_at(&mut self, path: impl Into<String>, steps: Vec<Step>, message: impl std::fmt::Display) {
+        self.0.push(Problem { path: path.into(), steps, message: message.to_string() });
     }
 
     /// Adds all of `others`, each path put under `prefix`.
     pub fn add_all(&mut self, prefix: &str, others: Self) {
         for problem in others.0 {
+            let steps = match problem.steps.is_empty() {
+                true => problem.steps,
+                false => super::locate::steps(prefix).into_iter().chain(problem.steps).collect(),
+            };
             let path = match (prefix.is_empty(), problem.path.is_empty()) {
                 (true, _) => problem.path,
                 (false, true) => prefix.to_owned(),
                 (false, false) => format!("{prefix}.{}", problem.path),
             };
-            self.0.push(Problem { path, message: problem.message });
+            self.0.push(Problem { path, steps, message: problem.message });
         }
     }
 

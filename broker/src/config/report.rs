@@ -2,7 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Problems, locate::locate};
+use super::{
+    Problems,
+    excerpt::excerpt,
+    locate::{locate, locate_value},
+};
 
 /// One problem in one file.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -17,6 +21,9 @@ pub struct FileProblem {
     pub path: String,
     /// What is wrong and what would do.
     pub message: String,
+    /// The line with a caret under the place, where it is known and cannot hold a secret.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub excerpt: Option<String>,
 }
 
 /// Problems in the order of files.
@@ -30,38 +37,51 @@ impl Report {
     /// Adds the problems of a file whose text is `yaml`.
     pub fn add_all(&mut self, file: &Path, yaml: &str, problems: Problems) {
         for problem in problems {
-            let place = locate(yaml, &problem.path);
-            self.problems.push(FileProblem {
-                file: file.to_owned(),
-                line: place.map(|place| place.0),
-                column: place.map(|place| place.1),
-                path: problem.path,
-                message: problem.message,
-            });
+            let place =
+                if problem.steps.is_empty() { locate(yaml, &problem.path) } else { locate_value(yaml, &problem.steps) };
+            self.push(file, (yaml, place), problem.path, problem.message);
         }
     }
 
     /// Adds a problem with the file as such.
     pub fn add(&mut self, file: &Path, message: impl std::fmt::Display) {
-        let message = message.to_string();
-        self.problems.push(FileProblem {
-            file: file.to_owned(),
-            line: None,
-            column: None,
-            path: String::new(),
-            message,
-        });
+        self.push(file, ("", None), String::new(), message.to_string());
     }
 
-    /// Adds a problem at a known place.
-    pub fn add_at(&mut self, file: &Path, place: Option<(usize, usize)>, message: String) {
+    /// Adds a problem at a known place of a file whose text is `yaml`.
+    pub fn add_at(&mut self, file: &Path, yaml: &str, place: Option<(usize, usize)>, message: String) {
+        self.push(file, (yaml, place), String::new(), message);
+    }
+
+    fn push(&mut self, file: &Path, (yaml, place): (&str, Option<(usize, usize)>), path: String, message: String) {
+        let excerpt = place.filter(|_| holds_no_secret(file)).and_then(|(line, column)| excerpt(yaml, line, column));
         let (line, column) = (place.map(|place| place.0), place.map(|place| place.1));
-        self.problems.push(FileProblem { file: file.to_owned(), line, column, path: String::new(), message });
+        self.problems.push(FileProblem { file: file.to_owned(), line, column, path, message, excerpt });
     }
 
     /// The value if nothing is wrong.
     pub fn ok<T>(self, value: T) -> Result<T, Self> {
         if self.problems.is_empty() { Ok(value) } else { Err(self) }
+    }
+}
+
+/// Rules and tests name no secrets. Other files may have one in the wrong place, and that must not be printed.
+fn holds_no_secret(file: &Path) -> bool {
+    file.parent().is_some_and(|folder| folder.ends_with("rules") || folder.ends_with("tests"))
+}
+
+impl std::fmt::Display for FileProblem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.file.display())?;
+        if let (Some(line), Some(column)) = (self.line, self.column) {
+            write!(f, ":{line}:{column}")?;
+        }
+        f.write_str(": ")?;
+        if !self.path.is_empty() {
+            write!(f, "{}: ", self.path)?;
+        }
+        f.write_str(&self.message)?;
+        self.excerpt.iter().try_for_each(|excerpt| write!(f, "\n{excerpt}"))
     }
 }
 
@@ -71,15 +91,7 @@ impl std::fmt::Display for Report {
             if index > 0 {
                 f.write_str("\n")?;
             }
-            write!(f, "{}", problem.file.display())?;
-            if let (Some(line), Some(column)) = (problem.line, problem.column) {
-                write!(f, ":{line}:{column}")?;
-            }
-            f.write_str(": ")?;
-            if !problem.path.is_empty() {
-                write!(f, "{}: ", problem.path)?;
-            }
-            f.write_str(&problem.message)?;
+            problem.fmt(f)?;
         }
         Ok(())
     }

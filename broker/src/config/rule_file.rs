@@ -1,7 +1,7 @@
 //! `rules/<name>.yaml`: a pattern and what it sets off.
 
 use emote_proto::Name;
-use emote_rules::Pattern;
+use emote_rules::{Pattern, Step};
 use serde_json::{Map, Value};
 
 use super::{Problems, fields::Fields};
@@ -27,8 +27,7 @@ pub(super) fn read(name: Name, map: &Map<String, Value>, targets: &[Name], probl
             Fanout::Event
         }
     };
-    let pattern = fields.parsed("pattern", |value| Pattern::from_value(value).map_err(|error| error.to_string()));
-    let pattern = fields.require("pattern", pattern, "pattern: {scope: [device], action: [enroll]}");
+    let pattern = pattern(&mut fields);
     let list = fields.list("targets", |fields, path, value| read_target(fields, path, value, targets));
     let list = fields.require("targets", list, "targets: [slack]").unwrap_or_default();
     if list.len() > MAX_TARGETS {
@@ -45,6 +44,28 @@ pub(super) fn read(name: Name, map: &Map<String, Value>, targets: &[Name], probl
     }
     fields.finish();
     Some(Rule { name, pattern: pattern?, fanout, targets: list })
+}
+
+/// Reads nothing but the pattern of a rule file.
+pub(super) fn read_pattern(map: &Map<String, Value>, problems: &mut Problems) -> Option<Pattern> {
+    pattern(&mut Fields::new(map, problems))
+}
+
+/// A problem with it stands where the wrong part of it does.
+fn pattern(fields: &mut Fields<'_>) -> Option<Pattern> {
+    const KEY: &str = "pattern";
+    let pattern = match fields.value(KEY).map(Pattern::from_value) {
+        Some(Ok(pattern)) => Some(pattern),
+        Some(Err(error)) => {
+            let message = format!("{}; {}", error.problem(), error.remedy());
+            let path = if error.path().is_empty() { KEY.to_owned() } else { format!("{KEY}.{}", error.path()) };
+            let steps = std::iter::once(Step::Key(KEY.to_owned())).chain(error.steps().iter().cloned());
+            fields.problem_at(&path, steps.collect(), message);
+            None
+        }
+        None => None,
+    };
+    fields.require(KEY, pattern, "pattern: {scope: [device], action: [enroll]}")
 }
 
 /// `slack`, or `{target: slack, input: <jq>}`.
@@ -68,4 +89,67 @@ fn read_target(fields: &mut Fields<'_>, path: &str, value: &Value, targets: &[Na
         fields.problem(path, format!("there is no target {text:?}: expected one of {}", known.join(", ")));
     }
     found.map(|name| RuleTarget { target: name.clone(), input })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Report;
+    use std::path::Path;
+
+    fn told(yaml: &str) -> String {
+        let map: Map<String, Value> = serde_saphyr::from_str(yaml).unwrap();
+        let mut problems = Problems::default();
+        read(Name::new("lock").unwrap(), &map, &[Name::new("slack").unwrap()], &mut problems);
+        let mut report = Report::default();
+        report.add_all(Path::new("rules/lock.yaml"), yaml, problems);
+        report.to_string()
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_pattern_is_told_where_it_stands() {
+        let all_at_once = "\
+description: A Mac that is locked.
+pattern:
+  scope: [device]
+  device:
+    model: [{prefix: 14}]
+targets: [slack, slakc]
+on: {}
+";
+        insta::assert_snapshot!(told(all_at_once), @r#"
+        rules/lock.yaml:5:22: pattern.device.model: prefix takes a string, not a number; write {"prefix": "MacBook"}
+          5 |     model: [{prefix: 14}]
+            |                      ^
+        rules/lock.yaml:6:18: targets[1]: there is no target "slakc": expected one of slack
+          6 | targets: [slack, slakc]
+            |                  ^
+        rules/lock.yaml:7:1: on: unknown key: expected one of description, for_each, pattern, targets
+          7 | on: {}
+            | ^
+        "#);
+        for (pattern, said) in [
+            (" {scope: device}", ":1:18: pattern.scope: a field's pattern is a list, not a string"),
+            ("\n  device.model:\n    - {regx: x}", ":3:7: pattern.device.model: there is no operator \"regx\""),
+            ("\n  $or:\n    - scope: [device]\n    - scope: []", ":4:14: pattern.scope: an empty list matches nothing"),
+            ("\n  a: [1]\n  $or: [{b: [1]}]", ":3:8: pattern.$or: $or has 1 alternatives"),
+            (" [scope]", ":1:10: pattern: a pattern is an object, not a list"),
+            (" {}", ":1:10: pattern: an empty object matches nothing"),
+            ("\n  x.y:\n    z.w: [{numeric: [\">\", x]}]", ":3:27: pattern.x.y.z.w: numeric compares with a number"),
+        ] {
+            let told = told(&format!("pattern:{pattern}\ntargets: [slack]\n"));
+            assert!(told.starts_with(&format!("rules/lock.yaml{said}")), "{pattern}: {told}");
+            assert_eq!(told.lines().count(), 3, "{told}");
+        }
+    }
+
+    #[test]
+    fn a_line_that_may_hold_a_secret_is_not_shown() {
+        let mut problems = Problems::default();
+        problems.add("webhook", "a secret is given by reference");
+        let mut report = Report::default();
+        report.add_all(Path::new("targets/slack.yaml"), "kind: slack\nwebhook: hunter2\n", problems);
+        assert_eq!(report.to_string(), "targets/slack.yaml:2:1: webhook: a secret is given by reference");
+        assert!(!serde_json::to_string(&report.problems).unwrap().contains("hunter2"));
+    }
 }

@@ -1,6 +1,6 @@
 //! `equals-ignore-case`: this string, without regard to case.
 
-use super::{Operator, Place};
+use super::{Aim, Operator, Place};
 use crate::case::CaseFree;
 use crate::error::PatternError;
 use crate::hint::{Hint, Hinted, Reach};
@@ -32,6 +32,10 @@ impl Operator for EqualsIgnoreCase {
 
     fn accepts(&self, value: Value<'_>, _: &dyn Surroundings) -> bool {
         value.as_str().is_some_and(|value| self.without_case.is(value))
+    }
+
+    fn aim(&self) -> Option<Aim<'_>> {
+        Some(Aim::Whole(&self.text))
     }
 }
 

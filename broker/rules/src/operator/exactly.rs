@@ -1,6 +1,6 @@
 //! `exactly`: this string, byte for byte. What a plain string does, but an IP address is not special.
 
-use super::{Literal, Operator, Place};
+use super::{Aim, Literal, Operator, Place};
 use crate::error::PatternError;
 use crate::hint::Hinted;
 use crate::tree::Node;
@@ -23,6 +23,10 @@ impl Operator for Exactly {
 
     fn accepts(&self, value: Value<'_>, _: &dyn Surroundings) -> bool {
         self.0.accepts(value)
+    }
+
+    fn aim(&self) -> Option<Aim<'_>> {
+        self.0.aim()
     }
 }
 

@@ -1,5 +1,6 @@
 //! A plain value: `"x"`, `300`, `true`, `null`.
 
+use super::Aim;
 use crate::address::{Address, AddressRange};
 use crate::hint::{Hint, Hinted};
 use crate::scalar::Scalar;
@@ -53,6 +54,14 @@ impl Literal {
                 value.as_str().and_then(Address::parse).is_some_and(|address| range.contains(&address))
             }
             _ => false,
+        }
+    }
+
+    pub(super) fn aim(&self) -> Option<Aim<'_>> {
+        match self {
+            Self::String(text) | Self::Address { text, .. } => Some(Aim::Whole(text)),
+            Self::Number(value) => Some(Aim::Between(Some(*value), Some(*value))),
+            Self::Text(_) => None,
         }
     }
 }

@@ -42,6 +42,11 @@ trait Operator: Sized + Display {
 
     fn parse(argument: &Node<'_>, place: Place<'_>) -> Result<Self, PatternError>;
 
+    /// What it is after, if that can be said in one text or range.
+    fn aim(&self) -> Option<Aim<'_>> {
+        None
+    }
+
     /// Whether a value of the event passes. What an operator asks of its surroundings it must name in `paths`.
     fn accepts(&self, value: Value<'_>, around: &dyn Surroundings) -> bool;
 
@@ -138,6 +143,14 @@ macro_rules! all_operators {
                     $(Self::$operator(operator) => operator.accepts(value, around)),*
                 }
             }
+
+            /// What it is after, if that can be said in one text or range.
+            pub(crate) fn aim(&self) -> Option<Aim<'_>> {
+                match self {
+                    Self::Literal(literal) => literal.aim(),
+                    $(Self::$operator(operator) => operator.aim()),*
+                }
+            }
         }
 
         impl Display for Matcher {
@@ -169,6 +182,19 @@ operators! {
     semver::Semver,
     time_of_day::TimeOfDay,
     time_window::TimeWindow
+}
+
+/// What a test of a value is after: how near a value came is measured by it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Aim<'a> {
+    /// This string.
+    Whole(&'a str),
+    /// A string that begins like this.
+    Start(&'a str),
+    /// A string that ends like this.
+    End(&'a str),
+    /// A number not below the first and not above the second.
+    Between(Option<f64>, Option<f64>),
 }
 
 impl Matcher {

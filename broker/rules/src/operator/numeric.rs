@@ -1,7 +1,7 @@
 //! `numeric`: a number that equals another, lies on one side of it, or between two.
 
 use super::range::{Bound, Range};
-use super::{Operator, Place};
+use super::{Aim, Operator, Place};
 use crate::error::PatternError;
 use crate::hint::{Hint, Hinted};
 use crate::number::rank;
@@ -33,6 +33,11 @@ impl Operator for Numeric {
     fn accepts(&self, value: Value<'_>, _: &dyn Surroundings) -> bool {
         let Value::Number { value: Some(value), .. } = value else { return false };
         self.0.contains(|bound| value.order(bound))
+    }
+
+    fn aim(&self) -> Option<Aim<'_>> {
+        let bound = |end: Option<(&f64, bool)>| end.map(|(bound, _)| *bound);
+        Some(Aim::Between(bound(self.0.low()), bound(self.0.high())))
     }
 }
 

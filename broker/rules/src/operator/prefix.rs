@@ -1,6 +1,6 @@
 //! `prefix`: a string that begins like this, with or without regard to case.
 
-use super::{Operator, Place};
+use super::{Aim, Operator, Place};
 use crate::case::CaseFree;
 use crate::error::PatternError;
 use crate::hint::{Hint, Hinted, Reach};
@@ -46,6 +46,10 @@ impl Operator for Prefix {
             None => value.starts_with(&*self.text),
         };
         starts(value) || (self.text.ends_with('"') && starts(&format!("{value}\"")))
+    }
+
+    fn aim(&self) -> Option<Aim<'_>> {
+        Some(Aim::Start(&self.text))
     }
 }
 

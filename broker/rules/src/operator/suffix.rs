@@ -1,6 +1,6 @@
 //! `suffix`: a string that ends like this, with or without regard to case.
 
-use super::{Operator, Place};
+use super::{Aim, Operator, Place};
 use crate::case::CaseFree;
 use crate::error::PatternError;
 use crate::hint::{Hint, Hinted, Reach};
@@ -46,6 +46,10 @@ impl Operator for Suffix {
             None => value.ends_with(&*self.text),
         };
         ends(value) || (self.text.starts_with('"') && ends(&format!("\"{value}")))
+    }
+
+    fn aim(&self) -> Option<Aim<'_>> {
+        Some(Aim::End(&self.text))
     }
 }
 

@@ -1,10 +1,20 @@
 //! What people are told.
 
-use emote_rules::{Outcome, Pattern};
+use emote_rules::{Explanation, NearMiss, NearRule, Outcome, Pattern, RuleSet, SeenPaths, Step};
+use proptest::prelude::*;
 use serde_json::{Value, json};
+use std::time::Instant;
 
-fn explain(pattern: &str, event: &Value) -> emote_rules::Explanation {
+fn explain(pattern: &str, event: &Value) -> Explanation {
     Pattern::parse(pattern).unwrap().explain(event)
+}
+
+/// All that is told of an event that does not match.
+fn told(pattern: &str, event: &Value) -> String {
+    let explanation = explain(pattern, event);
+    let text = explanation.to_string();
+    let told = text.strip_prefix("The event does not match.").unwrap_or_else(|| panic!("{pattern} {event}: {text}"));
+    told.trim_start_matches('\n').to_owned()
 }
 
 #[test]
@@ -17,7 +27,9 @@ fn every_field_tells_what_was_expected_and_found() {
         explanation.to_string(),
         "The event does not match.
   ✗ ip: expected anything but suffix \".1\" or suffix \".2\"; found \"10.0.0.1\"
-  ✗ os: expected prefix \"15.\" or numeric >= 15; found \"14.7\", 14
+  ✗ os: expected prefix \"15.\" or numeric >= 15; found \"14.7\" at os[0], 14 at os[1]
+      \"14.7\" begins one edit away from \"15.\": is one of them mistyped?
+      14 misses numeric >= 15 by 1
   ✗ owner: expected no value; found \"ada\"
   ✓ scope: expected \"device\"; found \"device\"
   ✗ user: expected any value; found nothing"
@@ -25,6 +37,154 @@ fn every_field_tells_what_was_expected_and_found() {
     let outcomes: Vec<Outcome> = explanation.branches[0].fields.iter().map(|field| field.outcome).collect();
     use Outcome::{Different, Matched, Missing, Unexpected};
     assert_eq!(outcomes, [Different, Different, Unexpected, Matched, Missing]);
+}
+
+/// A list of tests for the field `f`, its value, and what is said besides what was expected and found.
+#[test]
+fn slips_are_recognised() {
+    for (tests, value, said) in [
+        (
+            r#"["Device"]"#,
+            json!("device"),
+            r#""device" differs from "Device" only in case; to ignore case write {"equals-ignore-case": "Device"}"#,
+        ),
+        (
+            r#"[{"prefix": "MacBook"}]"#,
+            json!("macbook pro"),
+            r#""macbook pro" differs from "MacBook" only in case; to ignore case write {"prefix": {"equals-ignore-case": "MacBook"}}"#,
+        ),
+        (
+            r#"[{"suffix": "@x.org"}]"#,
+            json!("ada@X.ORG"),
+            r#""ada@X.ORG" differs from "@x.org" only in case; to ignore case write {"suffix": {"equals-ignore-case": "@x.org"}}"#,
+        ),
+        (r#"[{"wildcard": "a*z"}]"#, json!("A..Z"), r#""A..Z" differs from wildcard "a*z" only in case"#),
+        (r#"["device"]"#, json!(" device\n"), r#"" device\n" differs from "device" only in white space around it"#),
+        (r#"["device "]"#, json!("device"), r#""device" differs from "device " only in white space around it"#),
+        (r#"["device"]"#, json!("devcie"), r#""devcie" is one edit away from "device": is one of them mistyped?"#),
+        (
+            r#"["inventory"]"#,
+            json!("invetorry"),
+            r#""invetorry" is two edits away from "inventory": is one of them mistyped?"#,
+        ),
+        (
+            r#"[{"equals-ignore-case": "Enroll"}]"#,
+            json!("enrol"),
+            r#""enrol" is one edit away from "Enroll": is one of them mistyped?"#,
+        ),
+        (
+            r#"[{"prefix": "MacBok"}]"#,
+            json!("MacBook Pro"),
+            r#""MacBook Pro" begins one edit away from "MacBok": is one of them mistyped?"#,
+        ),
+        (
+            r#"[{"suffix": "@example.com"}]"#,
+            json!("ada@exmaple.com"),
+            r#""ada@exmaple.com" ends one edit away from "@example.com": is one of them mistyped?"#,
+        ),
+        (
+            r#"["admin"]"#,
+            json!("staff,admin,ops"),
+            r#""staff,admin,ops" has it inside; to match any text around it write {"wildcard": "*admin*"}"#,
+        ),
+        (
+            r#"["Mac"]"#,
+            json!("Mac14,2 (M2)"),
+            r#""Mac14,2 (M2)" begins with it; to match any text behind it write {"prefix": "Mac"}"#,
+        ),
+        (
+            r#"[{"prefix": "Pro*"}]"#,
+            json!("MacBook Pro*!"),
+            r#""MacBook Pro*!" has it inside; to match any text around it write {"wildcard": "*Pro\\**"}"#,
+        ),
+        (
+            r#"["example.com"]"#,
+            json!("ada@example.com"),
+            r#""ada@example.com" ends with it; to match any text before it write {"suffix": "example.com"}"#,
+        ),
+        (
+            r#"["com.example.mail"]"#,
+            json!("com.example.browser"),
+            r#""com.example.browser" and "com.example.mail" begin with the same 12 characters"#,
+        ),
+        (
+            r#"["mail.example.com"]"#,
+            json!("chat.example.com"),
+            r#""chat.example.com" and "mail.example.com" end with the same 12 characters"#,
+        ),
+        (r#"[300]"#, json!("300"), r#""300" is a string; as a number it would match, but a type is never another"#),
+        (
+            r#"[{"numeric": [">", 5]}]"#,
+            json!("7.5"),
+            r#""7.5" is a string; as a number it would match, but a type is never another"#,
+        ),
+        (r#"["300"]"#, json!(300), r"300 is a number; as a string it would match, but a type is never another"),
+        (
+            r#"[{"prefix": "3"}]"#,
+            json!(300),
+            r"300 is a number; as a string it would match, but a type is never another",
+        ),
+        (r#"[true]"#, json!("True"), r#""True" is a string; as a boolean it would match, but a type is never another"#),
+        (r#"["false"]"#, json!(false), r"false is a boolean; as a string it would match, but a type is never another"),
+        (r#"[null]"#, json!("null"), r#""null" is a string; as null it would match, but a type is never another"#),
+        (r#"["null"]"#, json!(null), r"null is null; as a string it would match, but a type is never another"),
+        (r#"[{"numeric": [">", 5, "<=", 10]}]"#, json!(12.5), r"12.5 misses numeric > 5 and <= 10 by 2.5"),
+        (r#"[{"numeric": [">", 5]}]"#, json!(5), r"5 is the bound of numeric > 5 itself, which does not count"),
+        (r#"[300]"#, json!(299), r"299 misses 300 by 1"),
+        (
+            r#"["ada"]"#,
+            json!({"id": "x", "name": "ada"}),
+            r"f is an object with the fields id, name, and an object is no value; did you mean f.name?",
+        ),
+        (
+            r#"["eve"]"#,
+            json!({"id": "x", "a.b": {"c": 1}}),
+            r"f is an object with the fields id, and an object is no value",
+        ),
+        (r#"[1]"#, json!([]), r"f is an empty list, which is no value"),
+        // Nothing to say: no slip, or none that can be told from a difference.
+        (r#"["lock"]"#, json!("wipe"), ""),
+        (r#"["on"]"#, json!("off"), ""),
+        (r#"[{"anything-but": "agent"}]"#, json!("agent"), ""),
+        (r#"[true]"#, json!(1), ""),
+        (r#"[1]"#, json!({}), "f is an object, and an object is no value"),
+    ] {
+        let told = told(&format!("{{\"f\": {tests}}}"), &json!({"f": value}));
+        let said_of_it: Vec<&str> = told.lines().skip(1).map(str::trim).collect();
+        assert_eq!(said_of_it.join("\n"), said, "{tests} {value}");
+    }
+}
+
+/// The path in the pattern, an event, and what is said.
+#[test]
+fn a_missing_field_tells_how_far_the_event_goes_and_what_may_be_meant() {
+    let device = json!({"device": {"uuid": "C02", "model": "Mac14,2", "os_version": "15.1", "disks": [{"size": 1}]}, "action": "lock"});
+    for (path, event, said) in [
+        ("device.modle", &device, "device is there, device.modle is not; did you mean device.model?"),
+        ("device.Model", &device, "device is there, device.Model is not; did you mean device.model?"),
+        ("device.osVersion", &device, "device is there, device.osVersion is not; did you mean device.os_version?"),
+        ("device.os.version", &device, "device is there, device.os.version is not; did you mean device.os_version?"),
+        ("device.disk.size", &device, "device is there, device.disk.size is not; did you mean device.disks.size?"),
+        (
+            "device.disks.sizes",
+            &device,
+            "device.disks is there, device.disks.sizes is not; did you mean device.disks.size?",
+        ),
+        ("device.serial", &device, "device is there, device.serial is not"),
+        ("devcie.model", &device, "the event has no devcie.model; did you mean device.model?"),
+        ("model", &device, "the event has no model; did you mean device.model?"),
+        ("info.action", &device, "the event has no info.action; did you mean action?"),
+        ("action.name", &device, "action is a string, so there is no action.name"),
+        ("Action", &device, "the event has no Action; did you mean action?"),
+        ("nowhere", &device, ""),
+        ("a b\u{1b}[31m", &json!({"a b": 1}), ""),
+    ] {
+        let told = told(&json!({path: ["x"]}).to_string(), event);
+        let mut lines = told.lines();
+        assert!(lines.next().unwrap().ends_with(": expected \"x\"; found nothing"), "{told}");
+        assert_eq!(lines.next().unwrap_or("").trim(), said, "{path}");
+        assert!(lines.next().is_none() && !told.contains('\u{1b}'), "{told}");
+    }
 }
 
 #[test]
@@ -35,39 +195,326 @@ fn the_nearest_alternative_is_told_first() {
         explanation.to_string(),
         "The event does not match. Of 2 alternatives, this one is the nearest:
   ✓ a: expected 1; found 1
-  ✗ d: expected \"X\" ignoring case; found \"y\""
+  ✗ d: expected \"X\" ignoring case; found \"y\"
+  alternative 1: ✗ b: expected 1; found nothing; ✗ c: expected 1; found nothing"
     );
-    assert!(explain(pattern, &json!({"a": 1, "d": "x"})).to_string().starts_with("The event matches."));
+    assert_eq!(
+        explain(pattern, &json!({"a": 1, "d": "x"})).to_string(),
+        "The event matches. Of 2 alternatives, this one matches:
+  ✓ a: expected 1; found 1
+  ✓ d: expected \"X\" ignoring case; found \"x\""
+    );
+    // Of alternatives with as many fields that fail, one that nearly matches is nearer.
+    let pattern = r#"{"$or": [{"a": ["device"]}, {"a": ["user"]}, {"b": [1]}, {"c": [1]}, {"d": [1]}, {"e": [1]}]}"#;
+    assert_eq!(
+        explain(pattern, &json!({"a": "User"})).to_string(),
+        "The event does not match. Of 6 alternatives, this one is the nearest:
+  ✗ a: expected \"user\"; found \"User\"
+      \"User\" differs from \"user\" only in case; to ignore case write {\"equals-ignore-case\": \"user\"}
+  alternative 1: ✗ a: expected \"device\"; found \"User\"
+  alternative 3: ✗ b: expected 1; found nothing
+  alternative 4: ✗ c: expected 1; found nothing
+  and 2 more"
+    );
 }
 
 #[test]
 fn fields_of_different_elements_are_told_apart_from_fields_that_differ() {
-    let event = json!({"apps": [{"name": "Xcode", "version": 15}, {"name": "Slack", "version": 16}]});
+    let event =
+        json!({"apps": [{"name": "Xcode", "version": 15}, {"name": "Slack", "version": 16}, {"name": "Xcode"}]});
     let explanation = explain(r#"{"apps": {"name": ["Xcode"], "version": [16]}}"#, &event);
-    assert!(!explanation.matched);
-    assert!(explanation.to_string().ends_with("not all of them in the same element of an array."), "{explanation}");
-}
-
-#[test]
-fn an_absence_that_holds_for_its_element_is_no_failure() {
-    let explanation = explain(r#"{"d": {"a": [1], "b": [{"exists": false}]}}"#, &json!({"d": [{"a": 1}, {"b": 2}]}));
-    assert!(explanation.matched && explanation.branches[0].failures().next().is_none(), "{explanation}");
-}
-
-#[test]
-fn long_values_and_lists_are_cut() {
-    let pattern = format!("{{\"a\": [{:?}, 1, 2, 3, 4, 5, 6]}}", "x".repeat(1_000));
-    let explanation = explain(&pattern, &json!({"a": vec!["y".repeat(1_000); 100]}));
-    assert!(explanation.to_string().len() < 1_000, "{explanation}");
     assert_eq!(
-        (explanation.branches[0].fields[0].expected.len(), explanation.branches[0].fields[0].found.len()),
-        (7, 5)
+        explanation.to_string(),
+        "The event does not match.
+  ✓ apps.name: expected \"Xcode\"; found \"Xcode\" at apps[0].name, \"Xcode\" at apps[2].name, \"Slack\" at apps[1].name
+  ✓ apps.version: expected 16; found 16 at apps[1].version, 15 at apps[0].version
+  Each field matches, but not all of them in the same element of an array: apps.name in apps[0], apps[2]; apps.version in apps[1]."
     );
 }
 
 #[test]
-fn an_event_that_is_no_object_is_a_problem() {
-    let explanation = explain(r#"{"a": [{"exists": false}]}"#, &json!([1]));
-    assert!(!explanation.matched && explanation.problem.is_some());
-    assert!(explanation.to_string().contains("It could not be looked at: the event is not a JSON object."));
+fn an_absence_that_holds_for_its_element_is_no_failure() {
+    let pattern = r#"{"d": {"a": [1], "b": [{"exists": false}]}, "e": [2]}"#;
+    for (event, matched, failures) in [
+        (json!({"d": [{"a": 1}, {"b": 2}], "e": 2}), true, vec![]),
+        (json!({"d": [{"a": 1}, {"b": 2}], "e": 3}), false, vec!["e"]),
+        (json!({"d": [{"a": 1, "b": 2}], "e": 2}), false, vec!["d.b"]),
+        (json!({"d": {"a": 1, "b": 2}, "e": 3}), false, vec!["d.b", "e"]),
+    ] {
+        let explanation = explain(pattern, &event);
+        let failed: Vec<&str> = explanation.branches[0].failures().map(|field| field.path.as_str()).collect();
+        assert_eq!((explanation.matched, failed), (matched, failures), "{explanation}");
+    }
+}
+
+#[test]
+fn what_the_text_of_an_event_holds_and_a_value_does_not_is_told() {
+    let pattern = Pattern::parse(r#"{"n": [9007199254740993], "a": ["x"]}"#).unwrap();
+    let explanation = pattern.explain_json(br#"{"n": 9007199254740993, "a": "y", "a": "x"} and more"#);
+    assert!(explanation.matched, "{explanation}");
+    assert_eq!(explanation.branches[0].fields[0].found_count, 2);
+}
+
+#[test]
+fn a_path_that_no_recent_event_had_is_marked() {
+    let mut seen = SeenPaths::new(500);
+    for n in 0..600 {
+        seen.see(format!(r#"{{"scope": "device", "device": {{"model": "Mac14,{n}"}}}}"#).as_bytes()).unwrap();
+    }
+    let told = |pattern: &str, event: &str| {
+        Pattern::parse(pattern).unwrap().explain_with(event.as_bytes(), Some(&seen)).to_string()
+    };
+    assert_eq!(
+        told(r#"{"scope": ["user"], "device": {"model": ["x"], "modle": ["x"]}}"#, r#"{"scope": "user"}"#),
+        "The event does not match.
+  ✗ device.model: expected \"x\"; found nothing
+  ✗ device.modle: expected \"x\"; found nothing
+      none of the last 500 events had this path: is it mistyped in the rule? Did you mean device.model?
+  ✓ scope: expected \"user\"; found \"user\""
+    );
+    // Of an absence too: it is always true.
+    assert_eq!(
+        told(
+            r#"{"scpoe": [{"exists": false}], "device.serial": [{"exists": false}]}"#,
+            r#"{"device": {"model": "x"}}"#
+        ),
+        "The event matches.
+  ✓ device.serial: expected no value; found nothing
+      none of the last 500 events had this path: is it mistyped in the rule?
+  ✓ scpoe: expected no value; found nothing
+      none of the last 500 events had this path: is it mistyped in the rule? Did you mean scope?"
+    );
+}
+
+#[test]
+fn an_explanation_is_json_too() {
+    let pattern = r#"{"$or": [{"a": ["Device"]}, {"b": [{"numeric": ["<", 5]}], "c": [{"exists": false}]}]}"#;
+    let explanation = explain(pattern, &json!({"a": "device", "b": [5, 70], "c": null}));
+    let field = |path: &str, outcome: &str, expected: &str, found: Value, near: Value| {
+        json!({"path": path, "outcome": outcome, "expected": [expected], "expected_count": 1,
+            "found_count": found.as_array().unwrap().len(), "found": found, "near": near})
+    };
+    let found = |value: &str, at: &str| json!({"value": value, "at": at, "accepted": false});
+    let case = json!({"kind": "case", "expected": "Device", "found": "device", "part": "whole", "is_near": true});
+    let number = |found: &str, by: f64, little: bool| json!({"kind": "number", "expected": "numeric < 5", "found": found, "by": by, "little": little, "is_near": little});
+    assert_eq!(
+        explanation.to_json(),
+        json!({"matched": false, "problem": null, "alternatives": 2, "branches": [
+            {"number": 1, "matched": false, "apart": [], "fields": [
+                field("a", "different", "\"Device\"", json!([found("\"device\"", "a")]), json!([case])),
+            ]},
+            {"number": 2, "matched": false, "apart": [], "fields": [
+                field("b", "different", "numeric < 5", json!([found("5", "b[0]"), found("70", "b[1]")]),
+                    json!([number("5", 0.0, true), number("70", 65.0, false)])),
+                field("c", "unexpected", "no value", json!([found("null", "c")]), json!([])),
+            ]},
+        ]})
+    );
+}
+
+#[test]
+fn what_is_told_is_bounded() {
+    let pattern = format!("{{\"a\": [{:?}, 1, 2, 3, 4, 5, 6]}}", "x".repeat(1_000));
+    let explanation = explain(&pattern, &json!({"a": vec!["y".repeat(1_000); 100]}));
+    assert!(explanation.to_string().len() < 1_500, "{explanation}");
+    let field = &explanation.branches[0].fields[0];
+    assert_eq!((field.expected.len(), field.found.len(), field.found_count), (7, 5, 100));
+    let alternatives: Vec<String> = (0..1_000).map(|n| format!("{{\"a\": [\"v{n:03}\"]}}")).collect();
+    let explanation = explain(&format!("{{\"$or\": [{}]}}", alternatives.join(",")), &json!({"a": "v00"}));
+    assert_eq!((explanation.alternatives, explanation.branches.len()), (1_000, 10));
+    assert!(explanation.to_string().len() < 1_500, "{explanation}");
+}
+
+#[test]
+fn large_patterns_and_events_are_explained_within_a_bound() {
+    let values: Vec<String> = (0..100_000).map(|n| format!("\"{}{n}\"", "v".repeat(40))).collect();
+    let pattern = Pattern::parse(&format!("{{\"a\": [{}]}}", values.join(","))).unwrap();
+    let event = format!("{{\"a\": [{}]}}", vec![format!("\"{}\"", "v".repeat(44)); 20_000].join(","));
+    let began = Instant::now();
+    let explanation = pattern.explain_json(event.as_bytes());
+    assert!(!explanation.matched && explanation.problem.is_some(), "{explanation}");
+    assert!(began.elapsed().as_secs() < 60, "{:?}", began.elapsed());
+}
+
+#[test]
+fn an_event_that_cannot_be_looked_at_is_a_problem() {
+    for (event, said) in [
+        (&b"[1]"[..], "the event is not a JSON object"),
+        (b"{\"a\":", "the event is not JSON: the text ends too early (byte 5)"),
+        (b"{\"a\": \"\xff\"}", "the event is not UTF-8: the bytes from 7 on are none"),
+    ] {
+        let explanation = Pattern::parse(r#"{"a": [{"exists": false}]}"#).unwrap().explain_json(event);
+        assert!(!explanation.matched && explanation.branches.is_empty());
+        assert_eq!(explanation.to_string(), format!("The event does not match. It could not be looked at: {said}."));
+    }
+}
+
+#[test]
+fn a_bad_pattern_leads_to_what_is_wrong_in_it() {
+    let key = |name: &str| Step::Key(name.into());
+    for (pattern, steps) in [
+        (
+            r#"{"device.model": {"a.b": ["x", {"prefix": 14}]}}"#,
+            vec![key("device.model"), key("a.b"), Step::Index(1), key("prefix")],
+        ),
+        (r#"{"x": [1], "$or": [{"a": [1]}, {"b": []}]}"#, vec![key("$or"), Step::Index(1), key("b")]),
+        (r#"{"a": "x"}"#, vec![key("a")]),
+        (r#"{"a": [{"anything-but": ["x", 1]}]}"#, vec![key("a"), Step::Index(0), key("anything-but")]),
+        ("[]", vec![]),
+    ] {
+        for error in [Pattern::parse(pattern), Pattern::from_value(&serde_json::from_str(pattern).unwrap())] {
+            assert_eq!(error.unwrap_err().steps(), steps, "{pattern}");
+        }
+    }
+    assert!(Pattern::parse("{").unwrap_err().steps().is_empty());
+}
+
+/// The rules nearest to an event, as `name failed/near/fields`.
+fn nearest(rules: &[(&str, &str)], event: &Value, limit: usize) -> Vec<String> {
+    let rules = RuleSet::build(rules.iter().map(|(name, pattern)| (*name, Pattern::parse(pattern).unwrap())));
+    let nearest = rules.nearest(event.to_string().as_bytes(), limit).unwrap();
+    assert!(nearest.iter().all(|rule| !rule.explanation.matched && rule.distance() > 0.0 && rule.distance() <= 1.0));
+    assert!(nearest.is_sorted_by(|one, other| one.distance() <= other.distance()));
+    let shown = |NearRule { id, failed, near, fields, .. }: &NearRule<&str>| format!("{id} {failed}/{near}/{fields}");
+    nearest.iter().map(shown).collect()
+}
+
+#[test]
+fn rules_that_almost_matched_are_ranked() {
+    let rules = [
+        ("nothing in common", r#"{"scope": ["user"], "action": ["lock"]}"#),
+        ("matches", r#"{"scope": ["device"]}"#),
+        ("half", r#"{"scope": ["device"], "action": ["lock"]}"#),
+        ("mistyped", r#"{"scope": ["device"], "action": ["enrol"]}"#),
+        ("a third", r#"{"scope": ["device"], "action": ["enroll"], "source": ["okta"]}"#),
+        ("half too", r#"{"action": ["enroll"], "user": [{"exists": true}]}"#),
+        ("absence only", r#"{"nobody": [{"exists": false}], "action": ["lock"]}"#),
+        (
+            "by an alternative",
+            r#"{"$or": [{"scope": ["user"]}, {"scope": ["device"], "device": {"modle": ["Mac14,2"]}}]}"#,
+        ),
+        ("wholly mistyped", r#"{"actoin": ["enroll"]}"#),
+        ("other elements", r#"{"apps": {"name": ["Xcode"], "version": [16]}}"#),
+    ];
+    let event = json!({"scope": "device", "action": "enroll", "source": "agent", "device": {"model": "Mac14,2"},
+        "apps": [{"name": "Xcode", "version": 15}, {"name": "Slack", "version": 16}]});
+    let expected = [
+        "mistyped 1/1/2",
+        "by an alternative 1/1/2",
+        "other elements 0/0/2",
+        "a third 1/0/3",
+        "half 1/0/2",
+        "half too 1/0/2",
+        "wholly mistyped 1/1/1",
+    ];
+    assert_eq!(nearest(&rules, &event, 20), expected);
+    assert_eq!(nearest(&rules, &event, 3), expected[..3]);
+    assert!(nearest(&rules, &event, 0).is_empty() && nearest(&[], &event, 5).is_empty());
+    assert!(nearest(&rules, &json!({}), 5).is_empty());
+    assert!(RuleSet::<u8>::build([]).nearest(b"[]", 5).is_err());
+}
+
+#[test]
+fn an_id_given_twice_is_ranked_once_by_its_nearer_pattern() {
+    let rules = [("both", r#"{"a": [1], "b": [1]}"#), ("both", r#"{"a": [1], "b": [1], "c": [2]}"#)];
+    assert_eq!(nearest(&rules, &json!({"a": 1, "c": 2}), 5), ["both 1/0/3"]);
+}
+
+#[test]
+fn the_nearest_of_ten_thousand_rules_are_found_in_less_than_a_second() {
+    let pattern = |n: usize| {
+        let text = format!(
+            r#"{{"scope": ["device"], "action": ["action-{n}", "inventory-{n}"], "device": {{"model": [{{"prefix": "Mac{n},"}}], "field_{n}": [{n}]}}}}"#
+        );
+        Pattern::parse(&text).unwrap()
+    };
+    let rules = RuleSet::build((0..10_000).map(|n| (n, pattern(n))));
+    let event = json!({"scope": "device", "action": "inventry-7777", "device": {"model": "Mac7777,2", "uuid": "C02"}});
+    let began = Instant::now();
+    let nearest = rules.nearest(event.to_string().as_bytes(), 5).unwrap();
+    let took = began.elapsed();
+    assert_eq!((nearest[0].id, nearest[0].failed, nearest[0].near), (7777, 2, 1));
+    assert!(
+        nearest[0].explanation.branches[0]
+            .fields
+            .iter()
+            .any(|field| matches!(field.near[..], [NearMiss::Edits { .. }, ..]))
+    );
+    let seconds = if cfg!(debug_assertions) { 10 } else { 1 };
+    assert!(took.as_secs() < seconds, "{took:?}");
+}
+
+fn any_event() -> impl Strategy<Value = String> {
+    let leaf = prop::sample::select(vec!["1", "2", "\"x\"", "\"X\"", "\" x\"", "null", "[]", "{}", "\"1\"", "1.5"]);
+    let value = leaf.prop_map(str::to_owned).prop_recursive(3, 12, 3, |inner| {
+        let member = (prop::sample::select(vec!["a", "b", "a.b", "A", ""]), inner.clone());
+        prop_oneof![
+            prop::collection::vec(inner, 0..3).prop_map(|elements| format!("[{}]", elements.join(","))),
+            prop::collection::vec(member, 0..3).prop_map(|members| {
+                let members: Vec<String> = members.iter().map(|(name, value)| format!("{name:?}:{value}")).collect();
+                format!("{{{}}}", members.join(","))
+            }),
+        ]
+    });
+    (value.clone(), value).prop_map(|(one, other)| format!("{{\"a\":{one},\"b\":{other}}}"))
+}
+
+fn any_pattern() -> impl Strategy<Value = String> {
+    let test = prop::sample::select(vec![
+        "1",
+        "\"x\"",
+        "null",
+        r#"{"exists":false}"#,
+        r#"{"exists":true}"#,
+        r#"{"prefix":"x"}"#,
+        r#"{"anything-but":"x"}"#,
+        r#"{"numeric":[">",1]}"#,
+    ]);
+    let path = prop::sample::select(vec!["a", "b", "a.b", "b.a", "a.a", "c", "a.b.a"]);
+    let fields = prop::collection::vec((path, prop::collection::vec(test, 1..3)), 1..4).prop_map(|fields| {
+        let fields: Vec<String> =
+            fields.iter().map(|(path, tests)| format!("{path:?}:[{}]", tests.join(","))).collect();
+        format!("{{{}}}", fields.join(","))
+    });
+    prop_oneof![
+        fields.clone(),
+        (fields.clone(), fields).prop_map(|(one, other)| format!("{{\"$or\":[{one},{other}]}}"))
+    ]
+}
+
+proptest! {
+    #[test]
+    fn an_explanation_says_what_matching_says(patterns in prop::collection::vec(any_pattern(), 1..4), event in any_event()) {
+        let patterns: Vec<Pattern> = patterns.iter().map(|pattern| Pattern::parse(pattern).unwrap()).collect();
+        let rules = RuleSet::build(patterns.iter().cloned().enumerate());
+        let matched = rules.matches(event.as_bytes()).unwrap();
+        for (id, pattern) in patterns.iter().enumerate() {
+            let explanation = pattern.explain_json(event.as_bytes());
+            prop_assert_eq!(explanation.matched, matched.contains(&id));
+            prop_assert!(!explanation.to_string().is_empty() && explanation.to_json().is_object());
+            for branch in &explanation.branches {
+                let failures = branch.failures().count();
+                prop_assert!(!branch.matched || failures == 0);
+                for field in &branch.fields {
+                    let accepted = field.found.iter().any(|found| found.accepted);
+                    prop_assert!(field.outcome == Outcome::Matched || !accepted, "{}", field);
+                    prop_assert_eq!(field.outcome == Outcome::Missing && field.found_count > 0, false);
+                }
+            }
+        }
+        let nearest = rules.nearest(event.as_bytes(), 10).unwrap();
+        prop_assert!(nearest.iter().all(|rule| !matched.contains(&rule.id) && !rule.explanation.matched));
+        prop_assert!(nearest.is_sorted_by(|one, other| (one.distance(), one.id) <= (other.distance(), other.id)));
+    }
+
+    #[test]
+    fn no_event_and_no_path_panic(event in any::<Vec<u8>>(), text in "\\PC{0,40}", path in "[a.]{0,5}") {
+        let pattern = Pattern::parse(&json!({path: [text]}).to_string());
+        if let Ok(pattern) = pattern {
+            let _ = pattern.explain_json(&event).to_string();
+            let _ = pattern.explain_json(text.as_bytes()).to_string();
+        }
+        let mut seen = SeenPaths::new(1);
+        let _ = (seen.see(&event), seen.see(text.as_bytes()));
+    }
 }

@@ -55,6 +55,7 @@ impl Machine for Avx512 {
     #[inline(always)]
     fn load(self, text: &[u8], from: usize) -> Register {
         let there = text.len().saturating_sub(from).min(BLOCK);
+        #[expect(clippy::cast_possible_truncation, reason = "at most 64")]
         let mask = u64::MAX.checked_shr((BLOCK - there) as u32).unwrap_or(0);
         // SAFETY: as above; what the mask leaves out is not read.
         Register(unsafe {

@@ -200,6 +200,10 @@ impl Version {
         let mut numbers: Vec<u64> = release.split('.').map(|number| number.parse().ok()).collect::<Option<_>>()?;
         numbers.resize(8, 0);
         let word = |word: &str| word.parse().map_or_else(|_| Word::Text(word.to_owned()), Word::Number);
+        let is_word = |word: &str| word.chars().all(|c| c.is_ascii_alphanumeric() || c == '-') && !word.is_empty();
+        if !words.is_none_or(|words| words.split('.').all(is_word)) {
+            return None;
+        }
         let words = words.map(|words| words.split('.').map(word).collect());
         Some(Self { numbers, is_release: words.is_none(), words: words.unwrap_or_default() })
     }

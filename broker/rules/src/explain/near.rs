@@ -1,0 +1,357 @@
+//! How near a field came that did not match: the slips people make, recognised.
+//!
+//! Nothing here knows the operators. A test that refuses a value is asked again of the value as it might have been
+//! meant: without white space, as another type, in another case. What a test is after, where it says so, is held against
+//! the value.
+
+use super::alike::{common_end, common_start, edits, edits_at_end, edits_at_start, same_name};
+use super::shape::{Entry, Leaf, Shape, Tests};
+use super::text::cut;
+use crate::compile::Field;
+use crate::operator::{Aim, Matcher};
+use crate::scalar::Scalar;
+use crate::value::{Surroundings, Value};
+
+/// How many hints a field has at most.
+const MAX_HINTS: usize = 3;
+/// How many names a hint lists at most.
+const MAX_NAMES: usize = 5;
+/// Texts longer than this, in bytes, are not compared for slips.
+const MAX_COMPARED: usize = 4_096;
+/// How many paths of an event are looked through for one that was meant.
+const MAX_MEANT: usize = 512;
+
+/// Why a field that did not match nearly did, or what may have been meant. Texts are cut to 120 characters.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum NearMiss {
+    /// Upper and lower case differ, and nothing else does.
+    Case {
+        /// What is wanted: the text; the operator as it is displayed where `part` is nothing.
+        expected: String,
+        /// The value.
+        found: String,
+        /// Which part of the value is compared; nothing for an operator that wants no one text.
+        part: Option<Part>,
+    },
+    /// White space around the value, or around what is wanted.
+    WhiteSpace {
+        /// What is wanted, as it is displayed.
+        expected: String,
+        /// The value.
+        found: String,
+    },
+    /// It would match if it were of another type: `"300"` is not `300`.
+    Type {
+        /// The value.
+        found: String,
+        /// What it is: a string, a number, a boolean, null.
+        is: &'static str,
+        /// What it would have to be.
+        wanted: &'static str,
+    },
+    /// A slip or two of typing away.
+    Edits {
+        /// What is wanted.
+        expected: String,
+        /// The value.
+        found: String,
+        /// How many characters are put in, left out, replaced or swapped with their neighbour; one or two.
+        edits: usize,
+        /// Which part of the value is compared.
+        part: Part,
+    },
+    /// The value has what is wanted in it, with more around it.
+    Inside {
+        /// What is wanted.
+        expected: String,
+        /// The value.
+        found: String,
+        /// Where in the value it is; `Whole` for neither beginning nor end.
+        part: Part,
+    },
+    /// Both begin, or end, with the same characters.
+    Alike {
+        /// What is wanted.
+        expected: String,
+        /// The value.
+        found: String,
+        /// How many characters are the same; three at least.
+        characters: usize,
+        /// `Start` or `End`.
+        part: Part,
+    },
+    /// A number that misses its bound.
+    Number {
+        /// The value.
+        found: String,
+        /// What is wanted.
+        expected: String,
+        /// By how much; 0 for a bound that does not count itself.
+        by: f64,
+        /// Whether that is little: no more than a tenth of the bound.
+        little: bool,
+    },
+    /// The path leads to an object, and an object is no value.
+    Object {
+        /// What it has, at most five.
+        fields: Vec<String>,
+        /// Paths below it whose value would match, at most three.
+        meant: Vec<String>,
+    },
+    /// The path leads to an empty list, which is no value.
+    EmptyList,
+    /// The path leads on below a plain value.
+    NotAnObject {
+        /// The path of that value.
+        at: String,
+        /// What it is: a string, a number, a boolean, null.
+        is: &'static str,
+    },
+    /// The way to the field ends.
+    NoSuchField {
+        /// How far the event has it; empty if not at all.
+        there: String,
+        /// Similar paths that it has, at most three.
+        meant: Vec<String>,
+    },
+    /// No recent event had this path either: the rule may be mistyped rather than the event odd.
+    NeverSeen {
+        /// How many events that is said of.
+        events: usize,
+        /// Similar paths that they had, at most three.
+        meant: Vec<String>,
+    },
+}
+
+/// A part of a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// All of it.
+    Whole,
+    /// Its beginning.
+    Start,
+    /// Its end.
+    End,
+}
+
+impl NearMiss {
+    /// Whether it makes a field a near miss. A number far off, or a missing field that nothing resembles, is explained
+    /// but not near.
+    pub fn is_near(&self) -> bool {
+        match self {
+            Self::Number { little, .. } => *little,
+            Self::Object { meant, .. } | Self::NoSuchField { meant, .. } => !meant.is_empty(),
+            Self::EmptyList | Self::NotAnObject { .. } | Self::NeverSeen { .. } => false,
+            _ => true,
+        }
+    }
+
+    /// The likelier slips first.
+    fn rank(&self) -> usize {
+        match self {
+            Self::Type { .. } => 0,
+            Self::Case { .. } | Self::WhiteSpace { .. } => 1,
+            Self::Edits { edits, .. } => 1 + edits,
+            Self::Inside { .. } => 4,
+            Self::Number { little: true, .. } => 5,
+            Self::Alike { .. } => 6,
+            _ => 7,
+        }
+    }
+}
+
+/// How near the values of a field came: for each value the likeliest slip.
+pub(super) fn misses_of_values(field: &Field, leaves: &[Leaf<'_>], shape: &Shape<'_>, tests: &Tests) -> Vec<NearMiss> {
+    let mut misses: Vec<NearMiss> = Vec::new();
+    for leaf in leaves {
+        let around = shape.around(leaf, tests);
+        let near = field.matchers.iter().take_while(|_| tests.spend(1));
+        let near = near.filter_map(|matcher| miss(matcher, leaf.value, &around)).min_by_key(NearMiss::rank);
+        misses.extend(near.filter(|near| !misses.contains(near)));
+        if tests.are_over() {
+            break;
+        }
+    }
+    misses.sort_by_key(NearMiss::rank);
+    misses.truncate(MAX_HINTS);
+    misses
+}
+
+fn miss(matcher: &Matcher, found: &Scalar<'_>, around: &dyn Surroundings) -> Option<NearMiss> {
+    let accepts = |value: Value<'_>| matcher.accepts(value, around);
+    // What takes any odd text refuses some values, and no other value is any nearer.
+    if accepts(Value::String("\u{fffd}\u{1}".as_bytes())) {
+        return None;
+    }
+    other_type(found, &accepts).or_else(|| match found {
+        Scalar::String(text) if text.len() <= MAX_COMPARED => of_text(matcher, text, &accepts),
+        Scalar::Number { value: Some(value), .. } => of_number(matcher, found, *value),
+        _ => None,
+    })
+}
+
+fn other_type(found: &Scalar<'_>, accepts: &dyn Fn(Value<'_>) -> bool) -> Option<NearMiss> {
+    let as_text = |text: &str| accepts(Value::String(text.as_bytes())).then_some("a string");
+    let wanted = match found {
+        Scalar::String(text) => {
+            let text = text.trim();
+            let is_number = serde_json::from_str::<serde_json::Number>(text).is_ok();
+            let meant = match text.to_ascii_lowercase().as_str() {
+                "true" => Some(Scalar::Bool(true)),
+                "false" => Some(Scalar::Bool(false)),
+                "null" => Some(Scalar::Null),
+                _ => is_number.then(|| Scalar::number(text)),
+            };
+            meant.filter(|meant| accepts(meant.as_value())).map(|meant| meant.kind())
+        }
+        Scalar::Number { text, .. } => as_text(text),
+        Scalar::Bool(bool) => as_text(if *bool { "true" } else { "false" }),
+        Scalar::Null => as_text("null"),
+    }?;
+    Some(NearMiss::Type { found: cut(&found.to_string()), is: found.kind(), wanted })
+}
+
+fn of_text(matcher: &Matcher, found: &str, accepts: &dyn Fn(Value<'_>) -> bool) -> Option<NearMiss> {
+    let accepts = |text: &str| accepts(Value::String(text.as_bytes()));
+    let (wanted, part) = match matcher.aim() {
+        Some(Aim::Whole(text)) => (Some(text), Part::Whole),
+        Some(Aim::Start(text)) => (Some(text), Part::Start),
+        Some(Aim::End(text)) => (Some(text), Part::End),
+        _ => (None, Part::Whole),
+    };
+    let wanted = wanted.filter(|wanted| !wanted.is_empty() && wanted.len() <= MAX_COMPARED);
+    let displayed = || cut(&matcher.to_string());
+    let (lower, upper) = (found.to_lowercase(), found.to_uppercase());
+    let but_for_case = wanted.is_some_and(|wanted| fits(&wanted.to_lowercase(), &lower, part));
+    if but_for_case || accepts(&lower) || accepts(&upper) {
+        let expected = wanted.map_or_else(displayed, cut);
+        return Some(NearMiss::Case { expected, found: cut(found), part: wanted.map(|_| part) });
+    }
+    let bare = found.trim();
+    if (bare != found && accepts(bare)) || wanted.is_some_and(|wanted| fits(wanted.trim(), bare, part)) {
+        return Some(NearMiss::WhiteSpace { expected: displayed(), found: cut(found) });
+    }
+    let wanted = wanted?;
+    let (expected, found_text) = (cut(wanted), cut(found));
+    // What ignores case is compared without it.
+    let (low, high) = (wanted.to_lowercase(), wanted.to_uppercase());
+    let (one, other) = if accepts(&low) && accepts(&high) { (low.as_str(), lower.as_str()) } else { (wanted, found) };
+    let edits = match part {
+        Part::Whole => edits(one, other),
+        Part::Start => edits_at_start(one, other),
+        Part::End => edits_at_end(one, other),
+    };
+    if let Some(edits) = edits {
+        return Some(NearMiss::Edits { expected, found: found_text, edits, part });
+    }
+    if wanted.chars().nth(1).is_some() && found.contains(wanted) {
+        let part = match () {
+            () if found.starts_with(wanted) => Part::Start,
+            () if found.ends_with(wanted) => Part::End,
+            () => Part::Whole,
+        };
+        return Some(NearMiss::Inside { expected, found: found_text, part });
+    }
+    let start = (part != Part::End).then(|| common_start(one, other)).flatten();
+    let end = (part != Part::Start).then(|| common_end(one, other)).flatten();
+    let (characters, part) = match (start, end) {
+        (Some(start), end) if end.is_none_or(|end| start >= end) => (start, Part::Start),
+        (_, end) => (end?, Part::End),
+    };
+    Some(NearMiss::Alike { expected, found: found_text, characters, part })
+}
+
+fn fits(wanted: &str, found: &str, part: Part) -> bool {
+    match part {
+        Part::Whole => wanted == found,
+        Part::Start => found.starts_with(wanted),
+        Part::End => found.ends_with(wanted),
+    }
+}
+
+fn of_number(matcher: &Matcher, found: &Scalar<'_>, value: f64) -> Option<NearMiss> {
+    let Some(Aim::Between(low, high)) = matcher.aim() else { return None };
+    let bound = match (low, high) {
+        (Some(low), _) if value <= low => low,
+        (_, Some(high)) if value >= high => high,
+        _ => return None,
+    };
+    let by = (value - bound).abs();
+    let little = by <= bound.abs() / 10.0;
+    Some(NearMiss::Number { found: cut(&found.to_string()), expected: cut(&matcher.to_string()), by, little })
+}
+
+/// What may have been meant by a path that has no value.
+pub(super) fn miss_of_path(field: &Field, shape: &Shape<'_>) -> Option<NearMiss> {
+    let path = field.path.as_str();
+    match shape.entry(path) {
+        Some(entry) if entry.object => {
+            let names = shape.below(path).map(|(below, _)| &below[path.len() + 1..]);
+            let direct = names.filter(|name| !name.contains('.'));
+            let fields = direct.take(MAX_NAMES).map(cut).collect();
+            let meant = shape.below(path).take(MAX_MEANT).filter(|(_, entry)| passes(field, entry));
+            Some(NearMiss::Object { fields, meant: meant.map(|(below, _)| cut(below)).take(MAX_HINTS).collect() })
+        }
+        Some(Entry { empty_list: true, .. }) => Some(NearMiss::EmptyList),
+        _ => no_such_field(path, shape),
+    }
+}
+
+fn passes(field: &Field, entry: &Entry<'_>) -> bool {
+    entry.value.is_some_and(|value| {
+        field.matchers.iter().take(MAX_MEANT).any(|matcher| matcher.accepts(value.as_value(), &Alone))
+    })
+}
+
+fn no_such_field(path: &str, shape: &Shape<'_>) -> Option<NearMiss> {
+    let beginnings = path.rmatch_indices('.').map(|(dot, _)| &path[..dot]);
+    let nearest = beginnings.filter_map(|start| Some((start, shape.entry(start)?))).next();
+    if let Some((start, Entry { object: false, value: Some(value), .. })) = nearest {
+        return Some(NearMiss::NotAnObject { at: start.to_owned(), is: value.kind() });
+    }
+    let there = nearest.map_or("", |(start, _)| start);
+    let values = shape.below(there).take(MAX_MEANT).filter(|(_, entry)| entry.value.is_some());
+    let mut meant = similar(path, values.map(|(below, _)| below));
+    if meant.is_empty() {
+        meant = same_last_name(path, shape);
+    }
+    (!there.is_empty() || !meant.is_empty()).then(|| NearMiss::NoSuchField { there: cut(there), meant })
+}
+
+/// The paths most like this one, at most three.
+pub(super) fn similar<'p>(path: &str, others: impl Iterator<Item = &'p str>) -> Vec<String> {
+    let distance = |other: &str| if same_name(path, other) { Some(0) } else { slips(path, other) };
+    let mut near: Vec<(usize, &str)> = others.filter_map(|other| Some((distance(other)?, other))).collect();
+    near.sort_unstable();
+    near.iter().take(MAX_HINTS).map(|(_, path)| cut(path)).collect()
+}
+
+/// Edits between two paths, which must be few for the part in which they differ.
+fn slips(one: &str, other: &str) -> Option<usize> {
+    let common = one.char_indices().zip(other.chars()).take_while(|((_, a), b)| a == b);
+    let same = common.filter(|((_, char), _)| *char == '.').last().map_or(0, |((dot, _), _)| dot + 1);
+    edits(&one[same..], &other[same..])
+}
+
+/// Values elsewhere in the event that have the last name of this path.
+fn same_last_name(path: &str, shape: &Shape<'_>) -> Vec<String> {
+    let last = |path: &str| path.rfind('.').map_or(0, |dot| dot + 1);
+    let name = &path[last(path)..];
+    let values = shape.below("").take(MAX_MEANT).filter(|(_, entry)| entry.value.is_some());
+    let same = values.filter(|(other, _)| name.len() > 1 && same_name(&other[last(other)..], name));
+    same.map(|(other, _)| cut(other)).take(MAX_HINTS).collect()
+}
+
+/// A value taken out of its event.
+struct Alone;
+
+impl Surroundings for Alone {
+    fn some(&self, _: &str, _: &mut dyn FnMut(Value<'_>) -> bool) -> bool {
+        false
+    }
+
+    fn some_near(&self, _: &str, _: &mut dyn FnMut(Value<'_>) -> bool) -> bool {
+        false
+    }
+}

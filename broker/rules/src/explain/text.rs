@@ -1,0 +1,199 @@
+//! An explanation as lines of text, for people.
+
+use super::{Apart, Branch, Explanation, FieldReport, FoundValue, NearMiss, Outcome, Part};
+use std::fmt::{Display, Formatter, Result};
+
+/// How much of a text is told, in characters.
+const MAX_TEXT: usize = 120;
+/// How many values a line lists.
+const MAX_LISTED: usize = 5;
+/// How many alternatives besides the nearest are told.
+const MAX_OTHERS: usize = 3;
+
+pub(super) fn cut(text: &str) -> String {
+    match text.char_indices().nth(MAX_TEXT) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+/// A path as it can be shown on a terminal.
+struct Path<'a>(&'a str);
+
+impl Display for Path<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        let text = cut(self.0);
+        let shows = !text.is_empty() && text.chars().all(|char| char.escape_debug().len() == 1 && char != ' ');
+        if shows { f.write_str(&text) } else { write!(f, "{text:?}") }
+    }
+}
+
+fn paths(paths: &[String], between: &str) -> String {
+    paths.iter().map(|path| Path(path).to_string()).collect::<Vec<_>>().join(between)
+}
+
+/// `; did you mean a or b?`, or nothing.
+fn did_you_mean(meant: &[String]) -> String {
+    if meant.is_empty() { String::new() } else { format!("; did you mean {}?", paths(meant, " or ")) }
+}
+
+/// A text as a pattern has it.
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+/// What to write for `text` wherever it stands in a value.
+fn operator(text: &str, part: Part) -> String {
+    let escaped = text.replace('\\', "\\\\").replace('*', "\\*");
+    match part {
+        Part::Whole => format!("{{\"wildcard\": {}}}", quoted(&format!("*{escaped}*"))),
+        Part::Start => format!("{{\"prefix\": {}}}", quoted(text)),
+        Part::End => format!("{{\"suffix\": {}}}", quoted(text)),
+    }
+}
+
+fn ignoring_case(text: &str, part: Part) -> String {
+    let alone = format!("{{\"equals-ignore-case\": {}}}", quoted(text));
+    match part {
+        Part::Whole => alone,
+        Part::Start => format!("{{\"prefix\": {alone}}}"),
+        Part::End => format!("{{\"suffix\": {alone}}}"),
+    }
+}
+
+impl Display for Explanation {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        f.write_str(if self.matched { "The event matches." } else { "The event does not match." })?;
+        if let Some(problem) = &self.problem {
+            write!(f, " It could not be looked at: {problem}.")?;
+        }
+        let [nearest, others @ ..] = self.branches.as_slice() else { return Ok(()) };
+        if self.alternatives > 1 {
+            let which = if self.matched { "this one matches" } else { "this one is the nearest" };
+            write!(f, " Of {} alternatives, {which}:", self.alternatives)?;
+        }
+        write!(f, "\n{nearest}")?;
+        if self.matched {
+            return Ok(());
+        }
+        for branch in others.iter().take(MAX_OTHERS) {
+            let failures: Vec<String> = branch.failures().take(MAX_LISTED).map(FieldReport::line).collect();
+            let failures =
+                if failures.is_empty() { "its fields in different elements".to_owned() } else { failures.join("; ") };
+            write!(f, "\n  alternative {}: {failures}", branch.number)?;
+        }
+        match self.alternatives.saturating_sub(1 + MAX_OTHERS) {
+            0 => Ok(()),
+            more => write!(f, "\n  and {more} more"),
+        }
+    }
+}
+
+impl Display for Branch {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        let lines: Vec<String> = self.fields.iter().map(FieldReport::to_string).collect();
+        f.write_str(&lines.join("\n"))?;
+        if !self.matched && self.failures().next().is_none() {
+            f.write_str("\n  Each field matches, but not all of them in the same element of an array")?;
+            let places = |Apart { path, elements }: &Apart| format!("{} in {}", Path(path), paths(elements, ", "));
+            match self.apart.iter().map(places).collect::<Vec<_>>() {
+                apart if apart.is_empty() => f.write_str(".")?,
+                apart => write!(f, ": {}.", apart.join("; "))?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl FieldReport {
+    fn line(&self) -> String {
+        let mut expected = self.expected.iter().take(MAX_LISTED).cloned().collect::<Vec<_>>().join(" or ");
+        if self.expected_count > MAX_LISTED {
+            expected.push_str(" or …");
+        }
+        let shown = |FoundValue { value, at, .. }: &FoundValue| {
+            if *at == self.path { value.clone() } else { format!("{value} at {}", Path(at)) }
+        };
+        let mut found = self.found.iter().map(shown).collect::<Vec<_>>().join(", ");
+        match self.found_count {
+            0 => found.push_str("nothing"),
+            count if count > self.found.len() => found.push_str(&format!(", … ({count} values)")),
+            _ => {}
+        }
+        let mark = if self.outcome == Outcome::Matched { "✓" } else { "✗" };
+        format!("{mark} {}: expected {expected}; found {found}", Path(&self.path))
+    }
+}
+
+impl Display for FieldReport {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        write!(f, "  {}", self.line())?;
+        self.near.iter().try_for_each(|near| write!(f, "\n      {}", near.of(&self.path)))
+    }
+}
+
+impl NearMiss {
+    /// What it says of the field at this path.
+    fn of(&self, path: &str) -> String {
+        let path = Path(path);
+        match self {
+            Self::Case { expected, found, part: Some(part) } if !expected.ends_with('…') => {
+                let to_do = ignoring_case(expected, *part);
+                format!("{found:?} differs from {expected:?} only in case; to ignore case write {to_do}")
+            }
+            Self::Case { expected, found, .. } => format!("{found:?} differs from {expected} only in case"),
+            Self::WhiteSpace { expected, found } => {
+                format!("{found:?} differs from {expected} only in white space around it")
+            }
+            Self::Type { found, is, wanted } => {
+                format!("{found} is {is}; as {wanted} it would match, but a type is never another")
+            }
+            Self::Edits { expected, found, edits, part } => {
+                let many = if *edits == 1 { "one edit" } else { "two edits" };
+                let what = match part {
+                    Part::Whole => "is",
+                    Part::Start => "begins",
+                    Part::End => "ends",
+                };
+                format!("{found:?} {what} {many} away from {expected:?}: is one of them mistyped?")
+            }
+            Self::Inside { expected, found, part } => {
+                let (how, to_do) = match part {
+                    Part::Whole => ("has it inside", "to match any text around it"),
+                    Part::Start => ("begins with it", "to match any text behind it"),
+                    Part::End => ("ends with it", "to match any text before it"),
+                };
+                format!("{found:?} {how}; {to_do} write {}", operator(expected, *part))
+            }
+            Self::Alike { expected, found, characters, part } => {
+                let how = if *part == Part::End { "end" } else { "begin" };
+                format!("{found:?} and {expected:?} {how} with the same {characters} characters")
+            }
+            Self::Number { found, expected, by, .. } if *by == 0.0 => {
+                format!("{found} is the bound of {expected} itself, which does not count")
+            }
+            Self::Number { found, expected, by, .. } => format!("{found} misses {expected} by {by}"),
+            Self::Object { fields, meant } => {
+                let with =
+                    if fields.is_empty() { String::new() } else { format!(" with the fields {}", paths(fields, ", ")) };
+                format!("{path} is an object{with}, and an object is no value{}", did_you_mean(meant))
+            }
+            Self::EmptyList => format!("{path} is an empty list, which is no value"),
+            Self::NotAnObject { at, is } => format!("{} is {is}, so there is no {path}", Path(at)),
+            Self::NoSuchField { there, meant } if there.is_empty() => {
+                format!("the event has no {path}{}", did_you_mean(meant))
+            }
+            Self::NoSuchField { there, meant } => {
+                format!("{} is there, {path} is not{}", Path(there), did_you_mean(meant))
+            }
+            Self::NeverSeen { events, meant } => {
+                let none = match events {
+                    1 => "the last event did not have this path".to_owned(),
+                    events => format!("none of the last {events} events had this path"),
+                };
+                let meant = did_you_mean(meant).replacen("; did", " Did", 1);
+                format!("{none}: is it mistyped in the rule?{meant}")
+            }
+        }
+    }
+}

@@ -1,0 +1,295 @@
+//! `emote explain`: why a rule matches an event or does not.
+
+use std::{
+    fs::File,
+    io::{BufReader, Read},
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context;
+use emote_proto::{EventId, Name};
+use emote_rules::{NearRule, Pattern, RuleSet, SeenPaths};
+use serde_json::json;
+
+use super::{
+    Exit, Output,
+    connect::ServerArgs,
+    events,
+    json_stream::{JsonStream, Piece},
+    pattern_arg, print_line, render, trace,
+};
+use crate::{
+    bus::{Bus, TailStart},
+    config,
+};
+
+/// How many of the latest events tell which paths there are.
+const SEEN: usize = 500;
+
+#[derive(Debug, clap::Args)]
+#[command(
+    override_usage = "emote explain [OPTIONS] <RULE> <EVENT>\n       emote explain [OPTIONS] --nearest <EVENT>",
+    after_help = "\
+Examples:
+  emote explain enrolled 17                    the rule rules/enrolled.yaml and event 17 of the stream
+  emote explain enrolled 0198c0de-0000-7000-8000-000000000000 --config my-emote
+  emote explain pattern.json event.json        a pattern or a rule in a file, an event in another
+  emote events -n 1 -o json | emote explain enrolled -
+  emote explain --nearest 17                   which rules match, and which almost did
+
+The event is named by its number in the stream or its id, as `emote events` shows them, or is in a file; - is standard
+input. An event in a file is taken as it stands: id, time and source are filled in only when an event is received.
+A missing field that no event of late had is marked as such: the rule is more likely mistyped than the event odd. For an
+event of the stream the latest 500 are looked at; for one in a file none, unless -n says so.
+
+Exit codes: 0 the rule matches (with --nearest: a rule does) · 1 it does not · 2 wrong usage · 3 bad pattern or rule
+4 NATS cannot be reached · 5 no such rule or event"
+)]
+pub(super) struct Args {
+    /// A rule of the configuration folder by name, or a file with a pattern (JSON) or a rule (YAML)
+    #[arg(value_name = "RULE")]
+    first: String,
+    /// A file, - for standard input, a number in the stream, or an event id
+    #[arg(value_name = "EVENT", required_unless_present = "nearest", conflicts_with = "nearest")]
+    second: Option<String>,
+    /// Rank the rules of the configuration folder that almost matched the event
+    #[arg(long)]
+    nearest: bool,
+    /// How many rules to rank
+    #[arg(long, value_name = "COUNT", default_value_t = 5, requires = "nearest")]
+    limit: usize,
+    /// How many of the latest events tell which paths there are [default: 500; for an event in a file 0]
+    #[arg(short = 'n', long, value_name = "COUNT")]
+    last: Option<usize>,
+    /// The configuration folder
+    #[arg(long, short, value_name = "DIR", default_value = ".")]
+    config: PathBuf,
+    /// What to print
+    #[arg(long, short, value_enum, default_value_t)]
+    output: Output,
+    #[command(flatten)]
+    server: ServerArgs,
+}
+
+pub(super) async fn run(args: Args) -> anyhow::Result<Exit> {
+    let (rule, event) = match &args.second {
+        Some(event) => (Some(args.first.as_str()), event.as_str()),
+        None => (None, args.first.as_str()),
+    };
+    // What is on this machine first: it needs no NATS to be found wrong.
+    let rules = match rule {
+        Some(rule) => match one_rule(&args.config, rule)? {
+            Some(pattern) => vec![(rule.to_owned(), pattern)],
+            None => return Ok(Exit::NotFound),
+        },
+        None => {
+            let patterns = config::patterns(&args.config)?;
+            patterns.into_iter().map(|(name, pattern)| (name.to_string(), pattern)).collect()
+        }
+    };
+    let Some(found) = find(&args, event).await? else { return Ok(Exit::NotFound) };
+    match rule {
+        Some(_) => one(&args, &rules[0], &found),
+        None => nearest(&args, &rules, &found),
+    }
+}
+
+/// An event's JSON, and the paths that others had.
+struct Found {
+    json: Vec<u8>,
+    seen: Option<SeenPaths>,
+}
+
+/// The rule's pattern; what is not there is told.
+fn one_rule(folder: &Path, rule: &str) -> anyhow::Result<Option<Pattern>> {
+    if rule.starts_with('{') || rule.starts_with('@') {
+        return pattern_arg::parse(rule).map(Some);
+    }
+    if Name::new(rule).is_ok() {
+        let file = PathBuf::from(format!("rules/{rule}.yaml"));
+        if folder.join(&file).is_file() {
+            return Ok(Some(config::pattern_of(folder, &file)?));
+        }
+    }
+    if Path::new(rule).is_file() {
+        return pattern_arg::read(Path::new(rule)).map(Some);
+    }
+    let names = config::patterns(folder).unwrap_or_default();
+    let names: Vec<&str> = names.iter().map(|(name, _)| name.as_str()).take(20).collect();
+    let there = if names.is_empty() { "there are none".to_owned() } else { format!("there are {}", names.join(", ")) };
+    anstream::eprintln!(
+        "{} is neither a rule of {} nor a file; of rules {there}.",
+        render::clip(rule, 100),
+        folder.join("rules").display()
+    );
+    Ok(None)
+}
+
+async fn find(args: &Args, event: &str) -> anyhow::Result<Option<Found>> {
+    let number = event.strip_prefix('#').unwrap_or(event);
+    let in_stream = event != "-" && (number.parse::<u64>().is_ok() || event.parse::<EventId>().is_ok());
+    let last = args.last.unwrap_or(if in_stream { SEEN } else { 0 });
+    let bus = if in_stream || last > 0 { Some(args.server.connect().await?) } else { None };
+    let json = match &bus {
+        Some(bus) if in_stream => trace::find(bus, event).await?.map(|(_, event)| event.to_json()),
+        _ => read(event)?,
+    };
+    let Some(json) = json else {
+        if in_stream {
+            anstream::eprintln!(
+                "EVENTS has no event {event}: it may be older than what the stream keeps. `emote events` shows what there is."
+            );
+        }
+        return Ok(None);
+    };
+    let seen = match &bus {
+        Some(bus) if last > 0 => Some(seen(bus, last).await?),
+        _ => None,
+    };
+    Ok(Some(Found { json, seen }))
+}
+
+/// The event in a file; what is not there is told.
+fn read(file: &str) -> anyhow::Result<Option<Vec<u8>>> {
+    let input: Box<dyn Read> = match file {
+        "-" => Box::new(std::io::stdin().lock()),
+        path if !Path::new(path).exists() => {
+            anstream::eprintln!(
+                "{} is neither a file nor an event id (a UUID) or a number in the stream.",
+                render::clip(path, 100)
+            );
+            return Ok(None);
+        }
+        path => Box::new(File::open(path).with_context(|| format!("reading {path}"))?),
+    };
+    let name = if file == "-" { "stdin" } else { file };
+    let mut pieces = JsonStream::new(BufReader::new(input));
+    match pieces.next() {
+        Some(Piece { object: Ok(json), .. }) => {
+            if let Some(Piece { line, .. }) = pieces.next() {
+                anstream::eprintln!("{name}:{line}: there is more than one event; the first is explained.");
+            }
+            Ok(Some(json))
+        }
+        Some(Piece { line, object: Err(problem) }) => anyhow::bail!("{name}:{line}: {problem}"),
+        None => anyhow::bail!("{name} is empty: an event is a JSON object"),
+    }
+}
+
+async fn seen(bus: &Bus, last: usize) -> anyhow::Result<SeenPaths> {
+    let (_, end) = bus.events_state().await?;
+    let start = (end + 1).saturating_sub(u64::try_from(last).unwrap_or(u64::MAX)).max(1);
+    let (events, _) = events::collect(bus, Vec::new(), TailStart::Sequence(start), last).await?;
+    let mut seen = SeenPaths::new(last);
+    for (_, event) in events {
+        // What the fold itself made of the event is JSON that can be read.
+        let _ = seen.see(&event.to_json());
+    }
+    Ok(seen)
+}
+
+fn one(args: &Args, (name, pattern): &(String, Pattern), found: &Found) -> anyhow::Result<Exit> {
+    let explanation = pattern.explain_with(&found.json, found.seen.as_ref());
+    match args.output {
+        Output::Table => print_line(painted(&explanation.to_string()))?,
+        Output::Json => print_line(json!({"rule": name, "explanation": explanation.to_json()}))?,
+    };
+    Ok(if explanation.matched { Exit::Ok } else { Exit::Failed })
+}
+
+fn nearest(args: &Args, rules: &[(String, Pattern)], found: &Found) -> anyhow::Result<Exit> {
+    let set = RuleSet::build(rules.iter().cloned());
+    let matches = set.matches(&found.json)?;
+    let mut nearest = set.nearest(&found.json, args.limit)?;
+    for near in &mut nearest {
+        if let Some((_, pattern)) = rules.iter().find(|(name, _)| *name == near.id) {
+            near.explanation = pattern.explain_with(&found.json, found.seen.as_ref());
+        }
+    }
+    match args.output {
+        Output::Table => print_line(ranking(&matches, &nearest, rules.len()))?,
+        Output::Json => {
+            let nearest: Vec<_> = nearest
+                .iter()
+                .map(|near| {
+                    json!({"rule": near.id, "failed": near.failed, "near": near.near, "fields": near.fields,
+                        "distance": near.distance(), "explanation": near.explanation.to_json()})
+                })
+                .collect();
+            print_line(json!({"matches": matches, "nearest": nearest}))?
+        }
+    };
+    Ok(if matches.is_empty() { Exit::Failed } else { Exit::Ok })
+}
+
+fn ranking(matches: &[String], nearest: &[NearRule<String>], all: usize) -> String {
+    let (bold, dim) = (render::BOLD, render::DIM);
+    let mut text = match matches {
+        [] => format!("Of {all} rules none matches."),
+        [one] => format!("Of {all} rules one matches: {bold}{one}{bold:#}."),
+        many => format!("Of {all} rules {} match: {bold}{}{bold:#}.", many.len(), many.join(", ")),
+    };
+    text.push_str(if nearest.is_empty() { " No other has anything in common with the event." } else { " Almost:" });
+    for near in nearest {
+        let how = match (near.failed, near.near) {
+            (0, _) => "each field matches, but in different elements".to_owned(),
+            (failed, 0) => format!("{failed} of {} fields", near.fields),
+            (failed, slight) => format!("{failed} of {} fields, {slight} nearly right", near.fields),
+        };
+        let explanation = near.explanation.to_string();
+        let (said, fields) = explanation.split_once('\n').unwrap_or((&explanation, ""));
+        let alternatives = said.trim_start_matches("The event does not match.").trim_end_matches(':');
+        text.push_str(&format!("\n\n{bold}{}{bold:#}  {dim}{how}.{alternatives}{dim:#}\n{}", near.id, painted(fields)));
+    }
+    text
+}
+
+/// An explanation in colour: what fails stands out, what is fine stands back.
+pub(super) fn painted(explanation: &str) -> String {
+    let (error, dim) = (render::ERROR, render::DIM);
+    let paint = |line: &str| match line.trim_start() {
+        rest if rest.starts_with('✗') => {
+            let indent = &line[..line.len() - rest.len()];
+            format!("{indent}{error}✗{error:#}{}", &rest['✗'.len_utf8()..])
+        }
+        rest if rest.starts_with('✓') => format!("{dim}{line}{dim:#}"),
+        _ => line.to_owned(),
+    };
+    explanation.lines().map(paint).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ranking_names_what_matches_and_explains_what_almost_does() {
+        let rules: Vec<(String, Pattern)> = [
+            ("archive", r#"{"scope": [{"exists": true}]}"#),
+            ("enrolled", r#"{"scope": ["device"], "action": ["Enroll"]}"#),
+            ("leavers", r#"{"scope": ["user"], "action": ["deactivated"]}"#),
+            ("large", r#"{"scope": ["device"], "$or": [{"device": {"disk": [1]}}, {"info": {"disk": [1]}}]}"#),
+        ]
+        .map(|(name, pattern)| (name.to_owned(), Pattern::parse(pattern).unwrap()))
+        .into();
+        let set = RuleSet::build(rules.iter().cloned());
+        let event = br#"{"scope": "device", "action": "enroll", "device": {"disks": 1}}"#;
+        let text = ranking(&set.matches(event).unwrap(), &set.nearest(event, 5).unwrap(), rules.len());
+        insta::assert_snapshot!(anstream::adapter::strip_str(&text).to_string(), @r#"
+        Of 4 rules one matches: archive. Almost:
+
+        enrolled  1 of 2 fields, 1 nearly right.
+          ✗ action: expected "Enroll"; found "enroll"
+              "enroll" differs from "Enroll" only in case; to ignore case write {"equals-ignore-case": "Enroll"}
+          ✓ scope: expected "device"; found "device"
+
+        large  1 of 2 fields, 1 nearly right. Of 2 alternatives, this one is the nearest
+          ✗ device.disk: expected 1; found nothing
+              device is there, device.disk is not; did you mean device.disks?
+          ✓ scope: expected "device"; found "device"
+          alternative 2: ✗ info.disk: expected 1; found nothing
+        "#);
+        let empty = ranking(&[], &[], 0);
+        assert_eq!(empty, "Of 0 rules none matches. No other has anything in common with the event.");
+    }
+}
