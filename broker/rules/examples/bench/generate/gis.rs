@@ -87,7 +87,7 @@ pub(super) fn parcels(random: &mut Random, count: usize, spaced: bool) -> Vec<Pa
     let parcels = (0..count).map(|_| {
         lot += 1;
         if random.percent(5) {
-            (block, lot) = ((block + random.below(9)) % 9_999 + 1, 1);
+            (block, lot) = (1 + random.below(9_999), 1);
         }
         if random.percent(20) {
             street = *random.popular(&STREETS);
