@@ -52,15 +52,28 @@ impl<'m> Hint<'m> {
         Hinted { hint: self, sure: false }
     }
 
-    /// How many values of the real world pass, more or less, in no unit.
+    /// How likely a value of the real world passes, more or less.
+    pub(crate) fn chance(self) -> f64 {
+        let per_byte =
+            |text: &[u8], most: i32| 0.3_f64.powi(i32::try_from(text.len()).map_or(most, |len| len.min(most)));
+        match self {
+            Self::Equals(_) | Self::Number(_) | Self::Word(_) | Self::EqualsIgnoringCase(_) => 0.01,
+            Self::Prefix(text, _) | Self::Suffix(text, _) => per_byte(text, 4),
+            Self::Contains(text) => per_byte(text, 3),
+            Self::Address => 0.2,
+            Self::Between(..) => 0.4,
+            Self::String => 0.7,
+            Self::Any => 1.0,
+        }
+    }
+
+    /// How many values pass, more or less, to compare tests of one value.
     pub(crate) fn width(self) -> usize {
         match self {
-            Self::Equals(_) | Self::Number(_) | Self::EqualsIgnoringCase(_) => 1,
-            Self::Word(_) => 20,
+            Self::Equals(_) | Self::Number(_) | Self::EqualsIgnoringCase(_) | Self::Word(_) => 1,
             Self::Prefix(text, _) | Self::Suffix(text, _) => 2 + 20_usize.saturating_sub(5 * text.len()),
             Self::Contains(text) => 10 + 20_usize.saturating_sub(5 * text.len()),
             Self::Address => 20,
-            Self::Between(low, high) if low == high => 1,
             Self::Between(..) => 50,
             Self::String => 100,
             Self::Any => 200,

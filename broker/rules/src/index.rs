@@ -88,6 +88,12 @@ pub(crate) struct Index {
 /// The longest text in lower case that is looked up.
 const MAX_FOLDED: usize = 128;
 
+/// The kinds of plain values.
+const STRING: u8 = 0;
+const FOLDED: u8 = 1;
+const NUMBER: u8 = 2;
+const WORD: u8 = 3;
+
 type Filed = BTreeMap<Vec<u8>, Vec<Entry>>;
 
 /// Tests that are gathered.
@@ -109,6 +115,30 @@ pub(crate) struct IndexBuilder {
 }
 
 impl IndexBuilder {
+    /// What stands for a plain value: a byte for its kind, and the key under which it is filed.
+    pub(crate) fn plain(hint: Hint<'_>) -> Option<Vec<u8>> {
+        let key = |kind: u8, key: &[u8]| Some([&[kind], key].concat());
+        match hint {
+            Hint::Equals(text) => key(STRING, text),
+            Hint::EqualsIgnoringCase(text) if text.len() <= MAX_FOLDED => key(FOLDED, text),
+            Hint::Number(value) => key(NUMBER, &number::rank(value).to_le_bytes()),
+            Hint::Word(text) => key(WORD, text),
+            _ => None,
+        }
+    }
+
+    /// Files what a plain value leads to, by what stands for it.
+    pub(crate) fn add_plain(&mut self, number: u32, plain: &[u8]) {
+        let Some((kind, key)) = plain.split_first() else { return };
+        let filed = match *kind {
+            STRING => &mut self.equal,
+            FOLDED => &mut self.equal_ignoring_case,
+            NUMBER => &mut self.numbers,
+            _ => &mut self.words,
+        };
+        filed.entry(key.to_vec()).or_default().push(Entry::new(number, true));
+    }
+
     /// Files a test.
     pub(crate) fn add(&mut self, number: u32, hinted: Hinted<'_>) {
         let entry = Entry::new(number, hinted.sure);

@@ -1,20 +1,24 @@
 //! How to find the alternatives that an event matches without trying each.
 //!
-//! A plan is a tree. From a node an edge leads on for a field that some value passes, and below it are the alternatives
-//! that have this field; each alternative is filed under the field that fewest of its neighbours share and fewest values
-//! pass. So what an event comes to see are the edges its values lead along. Where few alternatives are left, they are
-//! tried one by one. Trying ends with array consistency, if several of its fields came through arrays.
+//! A plan is a tree. From a node, edges lead on for values that are found at a path, and below an edge are the
+//! alternatives that such a value brings nearer: each alternative is filed under the field that the fewest values are
+//! likely to pass. A field that is one of a few plain values is filed under each of these, so that all alternatives that
+//! want the same value are found with one look; another field under what it looks for. Where few alternatives are left,
+//! they are tried one by one. Trying ends with array consistency, if several fields came through arrays.
 
 use crate::compile::Field;
-use crate::hint::Hint;
+use crate::hint::{Hint, Hinted};
 use crate::index::{Index, IndexBuilder};
 use crate::paths::{PathId, Paths, PathsBuilder};
 use crate::pattern::Pattern;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// So many alternatives are tried one by one.
 const FEW: usize = 4;
+/// Under so many plain values an alternative is filed, each time below all that it was filed under before.
+const MAX_VALUES: usize = 4;
+const MAX_COPIES: usize = 16;
 
 /// A compiled set of rules.
 #[derive(Debug, Default)]
@@ -42,18 +46,26 @@ pub(crate) struct Alternative {
     pub(crate) fields: Box<[u32]>,
 }
 
-/// What follows if a value passes a field.
+/// What follows if a value is found.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Edge {
+    /// The field that it must pass, where finding it does not say so.
     pub(crate) field: u32,
     pub(crate) node: u32,
 }
 
 #[derive(Debug, Default)]
 pub(crate) struct Node {
-    /// The alternatives to try here.
-    pub(crate) few: Box<[u32]>,
+    pub(crate) few: Box<[Candidate]>,
     pub(crate) branches: Box<[(PathId, Index)]>,
+}
+
+/// An alternative to try.
+#[derive(Debug)]
+pub(crate) struct Candidate {
+    pub(crate) alternative: u32,
+    /// Its fields that did not lead here.
+    pub(crate) rest: Box<[u32]>,
 }
 
 #[derive(Default)]
@@ -65,9 +77,21 @@ pub(crate) struct Planner {
 }
 
 /// An alternative, and which of its fields do not lead to it yet.
+#[derive(Clone)]
 struct Filing {
     alternative: u32,
     rest: Vec<u32>,
+    copies: usize,
+}
+
+/// A plain value at a path, as a key.
+type PlainValue = (PathId, Vec<u8>);
+
+/// What is filed under one edge.
+#[derive(PartialEq, Eq, Hash, PartialOrd, Ord)]
+enum Key {
+    Value(PlainValue),
+    Field(u32),
 }
 
 impl Planner {
@@ -97,7 +121,8 @@ impl Planner {
         self.plan.paths = std::mem::take(&mut self.paths).build();
         let all = self.plan.alternatives.iter().zip(0..).map(|(alternative, place)| Filing {
             alternative: place,
-            rest: alternative.fields.iter().copied().filter(|field| self.must_be_there(*field)).collect(),
+            rest: alternative.fields.to_vec(),
+            copies: 1,
         });
         let all = all.collect();
         // Node 0 is the root. Its alternatives are filed even if they are few: events mostly come near none.
@@ -118,57 +143,125 @@ impl Planner {
         self.plan
     }
 
-    fn must_be_there(&self, field: u32) -> bool {
-        !self.plan.fields[field as usize].field.may_be_absent
-    }
-
     /// Files the alternatives of a node. Those that are not filed are tried.
     fn branch(
         &mut self,
         is_root: bool,
         filings: Vec<Filing>,
         waiting: &mut Vec<(usize, Vec<Filing>)>,
-    ) -> (Vec<u32>, Vec<(PathId, Index)>) {
+    ) -> (Vec<Candidate>, Vec<(PathId, Index)>) {
         let mut few = Vec::new();
-        let mut groups: HashMap<u32, Vec<Filing>> = HashMap::new();
-        let mut shared: HashMap<u32, usize> = HashMap::new();
-        let branches = is_root || filings.len() > FEW;
-        for field in filings.iter().flat_map(|filing| &filing.rest) {
-            *shared.entry(*field).or_default() += 1;
-        }
-        for mut filing in filings {
-            let worth = |field: &u32| shared[field] * self.width(*field);
-            let best = filing.rest.iter().copied().min_by_key(worth).filter(|_| branches);
-            // Below the root, an edge that any value takes leads nowhere faster.
-            match best.filter(|field| is_root || self.width(*field) < Hint::Any.width()) {
-                Some(field) => {
-                    filing.rest.retain(|rest| *rest != field);
-                    groups.entry(field).or_default().push(filing);
+        let mut groups: HashMap<Key, Vec<Filing>> = HashMap::new();
+        if !is_root && filings.len() <= FEW {
+            few = filings;
+        } else {
+            let variety = self.variety(&filings);
+            for filing in filings {
+                // Below the root, an edge that nearly any value takes leads nowhere faster.
+                let chance = |field: &u32| self.chance(*field, &variety);
+                let fields = filing.rest.iter().copied().filter(|field| self.must_be_there(*field));
+                let best = fields.map(|field| (chance(&field), field)).min_by(|one, other| one.0.total_cmp(&other.0));
+                match best.filter(|(chance, _)| is_root || *chance < LIKELY) {
+                    Some((_, field)) => self.file(filing, field, &mut groups),
+                    None => few.push(filing),
                 }
-                None => few.push(filing.alternative),
             }
         }
-        let mut groups: Vec<(u32, Vec<Filing>)> = groups.into_iter().collect();
-        groups.sort_unstable_by_key(|(field, _)| *field);
+        let candidate = |Filing { alternative, rest, .. }| Candidate { alternative, rest: rest.into() };
+        (few.into_iter().map(candidate).collect(), self.grow(groups, waiting))
+    }
+
+    fn must_be_there(&self, field: u32) -> bool {
+        !self.plan.fields[field as usize].field.may_be_absent
+    }
+
+    /// For each path how many plain values are asked for.
+    fn variety(&self, filings: &[Filing]) -> HashMap<PathId, usize> {
+        let mut values: HashSet<PlainValue> = HashSet::new();
+        let mut variety = HashMap::new();
+        let fields: HashSet<u32> = filings.iter().flat_map(|filing| &filing.rest).copied().collect();
+        for field in fields {
+            for value in self.plain_values(field).into_iter().flatten() {
+                let path = value.0;
+                if values.insert(value) {
+                    *variety.entry(path).or_default() += 1;
+                }
+            }
+        }
+        variety
+    }
+
+    /// How likely it is that a value of an event leads along this field, more or less.
+    fn chance(&self, field: u32, variety: &HashMap<PathId, usize>) -> f64 {
+        let PlannedField { path, field } = &self.plan.fields[field as usize];
+        let of_values = |hint: Hint<'_>| match plain(hint) {
+            Some(_) => 1.0 / (variety.get(path).map_or(1.0, |count| f64::from(number(*count))) + 1.0),
+            None => hint.chance(),
+        };
+        field.matchers.iter().map(|matcher| of_values(matcher.hint().hint)).sum()
+    }
+
+    /// All plain values that pass a field, if these are all that does.
+    fn plain_values(&self, field: u32) -> Option<Vec<PlainValue>> {
+        let PlannedField { path, field } = &self.plan.fields[field as usize];
+        let value = |hinted: Hinted<'_>| plain(hinted.hint).filter(|_| hinted.sure).map(|key| (*path, key));
+        field.matchers.iter().map(|matcher| value(matcher.hint())).collect()
+    }
+
+    fn file(&self, mut filing: Filing, field: u32, groups: &mut HashMap<Key, Vec<Filing>>) {
+        filing.rest.retain(|rest| *rest != field);
+        match self.plain_values(field) {
+            Some(values) if values.len() <= MAX_VALUES && filing.copies * values.len() <= MAX_COPIES => {
+                filing.copies *= values.len();
+                let values: HashSet<PlainValue> = values.into_iter().collect();
+                for value in values {
+                    groups.entry(Key::Value(value)).or_default().push(filing.clone());
+                }
+            }
+            _ => groups.entry(Key::Field(field)).or_default().push(filing),
+        }
+    }
+
+    /// Makes the edges and their nodes.
+    fn grow(
+        &mut self,
+        groups: HashMap<Key, Vec<Filing>>,
+        waiting: &mut Vec<(usize, Vec<Filing>)>,
+    ) -> Vec<(PathId, Index)> {
+        let mut groups: Vec<(Key, Vec<Filing>)> = groups.into_iter().collect();
+        groups.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
         let mut indexes: HashMap<PathId, IndexBuilder> = HashMap::new();
-        for (field, filings) in groups {
+        for (key, filings) in groups {
             let (edge, node) = (number(self.plan.edges.len()), self.plan.nodes.len());
             self.plan.nodes.push(Node::default());
+            let field = match &key {
+                Key::Value((path, value)) => {
+                    indexes.entry(*path).or_default().add_plain(edge, value);
+                    u32::MAX
+                }
+                Key::Field(number) => {
+                    let PlannedField { path, field } = &self.plan.fields[*number as usize];
+                    let index = indexes.entry(*path).or_default();
+                    field.matchers.iter().for_each(|matcher| index.add(edge, matcher.hint()));
+                    *number
+                }
+            };
             self.plan.edges.push(Edge { field, node: number(node) });
-            let PlannedField { path, field } = &self.plan.fields[field as usize];
-            let index = indexes.entry(*path).or_default();
-            field.matchers.iter().for_each(|matcher| index.add(edge, matcher.hint()));
             waiting.push((node, filings));
         }
         let mut branches: Vec<(PathId, Index)> =
             indexes.into_iter().map(|(path, builder)| (path, builder.build())).collect();
         branches.sort_unstable_by_key(|(path, _)| *path);
-        (few, branches)
+        branches
     }
+}
 
-    fn width(&self, field: u32) -> usize {
-        self.plan.fields[field as usize].field.matchers.iter().map(|matcher| matcher.hint().hint.width()).sum()
-    }
+/// An edge that is taken more often than this is no help.
+const LIKELY: f64 = 0.6;
+
+/// What stands for a plain value: the bytes under which an index files it, behind one that says as what.
+fn plain(hint: Hint<'_>) -> Option<Vec<u8>> {
+    IndexBuilder::plain(hint)
 }
 
 /// Fields, edges and nodes are fewer than 2^31: they would not fit into memory.

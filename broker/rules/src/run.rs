@@ -103,11 +103,11 @@ impl Run {
 
     fn try_few(&mut self, node: u32, plan: &Plan, event: Seen<'_>) -> Result<(), EventError> {
         let Some(node) = plan.nodes.get(node as usize) else { return Ok(()) };
-        for alternative in &node.few {
-            let Some(alternative) = plan.alternatives.get(*alternative as usize) else { continue };
+        for candidate in &node.few {
+            let Some(alternative) = plan.alternatives.get(candidate.alternative as usize) else { continue };
             let rule = alternative.rule;
             if self.marks.get(rule as usize).is_none_or(|mark| *mark != self.epoch)
-                && self.matches(alternative, plan, event)?
+                && self.matches(alternative, &candidate.rest, plan, event)?
             {
                 if let Some(mark) = self.marks.get_mut(rule as usize) {
                     *mark = self.epoch;
@@ -118,11 +118,18 @@ impl Run {
         Ok(())
     }
 
-    fn matches(&mut self, alternative: &Alternative, plan: &Plan, event: Seen<'_>) -> Result<bool, EventError> {
+    /// Whether an alternative matches of which only these fields are not known to hold by themselves.
+    fn matches(
+        &mut self,
+        alternative: &Alternative,
+        rest: &[u32],
+        plan: &Plan,
+        event: Seen<'_>,
+    ) -> Result<bool, EventError> {
         let fields = || alternative.fields.iter().filter_map(|field| plan.fields.get(*field as usize));
         let in_arrays =
             if event.has_arrays() { fields().filter(|field| event.in_arrays(field.path)).count() } else { 0 };
-        for number in &alternative.fields {
+        for number in rest {
             let Some(planned) = plan.fields.get(*number as usize) else { return Ok(false) };
             // With several fields in arrays, one may be absent from the elements that the others came through.
             let may_be_elsewhere = planned.field.may_be_absent && in_arrays > 1;
