@@ -5,8 +5,11 @@
 //! IPv4 range (by its first digits), and an IPv4 address in a wide IPv6 one.
 
 /// An address as bytes: 4 or 16.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Address(Vec<u8>);
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Address {
+    V4([u8; 4]),
+    V6([u8; 16]),
+}
 
 /// From one address to another of the same length, both inside.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,9 +26,9 @@ impl Address {
         if !text.starts_with(|c: char| c == ':' || c.is_ascii_hexdigit()) {
             None
         } else if looks_like_v4() {
-            v4(text).map(Self)
+            v4(text)
         } else if looks_like_v6() {
-            v6(text).map(Self)
+            v6(text)
         } else {
             None
         }
@@ -33,26 +36,43 @@ impl Address {
 
     /// 32 or 128.
     pub(crate) fn bits(&self) -> u32 {
-        if self.0.len() == 4 { 32 } else { 128 }
+        match self {
+            Self::V4(_) => 32,
+            Self::V6(_) => 128,
+        }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::V4(bytes) => bytes,
+            Self::V6(bytes) => bytes,
+        }
+    }
+
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        match self {
+            Self::V4(bytes) => bytes,
+            Self::V6(bytes) => bytes,
+        }
     }
 
     fn digits(&self) -> impl Iterator<Item = u8> {
-        self.0.iter().flat_map(|byte| [byte >> 4, byte & 0xf])
+        self.bytes().iter().flat_map(|byte| [byte >> 4, byte & 0xf])
     }
 }
 
 impl AddressRange {
     /// This address and no other of its length.
     pub(crate) fn single(address: Address) -> Self {
-        Self { low: address.clone(), high: address }
+        Self { low: address, high: address }
     }
 
     /// All addresses with the same first `bits`.
     pub(crate) fn network(address: &Address, bits: u32) -> Self {
-        let (mut low, mut high) = (address.clone(), address.clone());
+        let (mut low, mut high) = (*address, *address);
         for (bit, index) in (bits..address.bits()).map(|bit| (1 << (7 - bit % 8), bit as usize / 8)) {
-            low.0[index] &= !bit;
-            high.0[index] |= bit;
+            low.bytes_mut()[index] &= !bit;
+            high.bytes_mut()[index] |= bit;
         }
         Self { low, high }
     }
@@ -75,33 +95,54 @@ impl AddressRange {
     }
 }
 
-fn v4(text: &str) -> Option<Vec<u8>> {
-    let parts: Vec<u8> = text.split('.').map(|part| part.parse().ok()).collect::<Option<_>>()?;
-    (parts.len() == 4 && text.len() <= 15).then_some(parts)
+fn v4(text: &str) -> Option<Address> {
+    let mut bytes = [0; 4];
+    let mut parts = text.split('.');
+    for byte in &mut bytes {
+        *byte = parts.next()?.parse().ok()?;
+    }
+    (parts.next().is_none() && text.len() <= 15).then_some(Address::V4(bytes))
 }
 
-fn v6(text: &str) -> Option<Vec<u8>> {
-    let groups = match text.split_once("::") {
+fn v6(text: &str) -> Option<Address> {
+    let mut groups = [0; 8];
+    match text.split_once("::") {
         Some((front, back)) => {
-            let (front, back) = (v6_groups(front)?, v6_groups(back)?);
-            let zeros = 7usize.checked_sub(front.len() + back.len())? + 1;
-            [front, vec![0; zeros], back].concat()
+            let count = v6_groups(front, &mut groups)?;
+            let mut behind = [0; 8];
+            let count_behind = v6_groups(back, &mut behind)?;
+            // The two colons stand for one group at least.
+            let zeros = 7usize.checked_sub(count + count_behind)? + 1;
+            groups[count + zeros..].copy_from_slice(&behind[..count_behind]);
         }
-        None => v6_groups(text)?,
-    };
-    let bytes: Vec<u8> = groups.iter().flat_map(|group| group.to_be_bytes()).collect();
-    match bytes.len() {
-        16 if bytes[..10] == [0; 10] && bytes[10..12] == [0xff; 2] => Some(bytes[12..].to_vec()),
-        16 => Some(bytes),
-        _ => None,
+        None if v6_groups(text, &mut groups)? == 8 => {}
+        None => return None,
     }
+    let [.., mapped, high, low] = groups;
+    let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
+    let is_v4 = mapped == 0xffff && groups[..5] == [0; 5];
+    Some(if is_v4 { Address::V4([a, b, c, d]) } else { v6_of(groups) })
 }
 
-fn v6_groups(text: &str) -> Option<Vec<u16>> {
-    if text.is_empty() {
-        return Some(Vec::new());
+fn v6_of(groups: [u16; 8]) -> Address {
+    let mut bytes = [0; 16];
+    for (bytes, group) in bytes.as_chunks_mut().0.iter_mut().zip(groups) {
+        *bytes = group.to_be_bytes();
     }
-    text.split(':').map(|group| u16::from_str_radix(group, 16).ok()).collect()
+    Address::V6(bytes)
+}
+
+/// Reads groups, as many as there are.
+fn v6_groups(text: &str, groups: &mut [u16; 8]) -> Option<usize> {
+    if text.is_empty() {
+        return Some(0);
+    }
+    let mut count = 0;
+    for group in text.split(':') {
+        *groups.get_mut(count)? = u16::from_str_radix(group, 16).ok()?;
+        count += 1;
+    }
+    Some(count)
 }
 
 #[cfg(test)]
@@ -182,7 +223,7 @@ mod tests {
         #[test]
         fn what_the_standard_library_prints_is_read(address in any::<u128>()) {
             let text = std::net::Ipv6Addr::from(address).to_string();
-            prop_assert_eq!(Address::parse(&text).map(|a| a.0), Some(address.to_be_bytes().to_vec()));
+            prop_assert_eq!(Address::parse(&text).map(|a| a.bytes().to_vec()), Some(address.to_be_bytes().to_vec()));
         }
     }
 }

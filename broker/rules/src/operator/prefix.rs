@@ -40,12 +40,12 @@ impl Operator for Prefix {
     }
 
     fn accepts(&self, value: Value<'_>, _: &dyn Surroundings) -> bool {
-        let Some(value) = value.as_str() else { return false };
-        let starts = |value: &str| match &self.without_case {
-            Some(prefix) => prefix.starts(value),
-            None => value.starts_with(&*self.text),
+        let Some(prefix) = &self.without_case else {
+            let (text, value) = (self.text.as_bytes(), value.as_string());
+            return value.is_some_and(|value| value.starts_with(text) || text.strip_suffix(b"\"") == Some(value));
         };
-        starts(value) || (self.text.ends_with('"') && starts(&format!("{value}\"")))
+        let Some(value) = value.as_str() else { return false };
+        prefix.starts(value) || (self.text.ends_with('"') && prefix.starts(&format!("{value}\"")))
     }
 
     fn aim(&self) -> Option<Aim<'_>> {

@@ -40,12 +40,12 @@ impl Operator for Suffix {
     }
 
     fn accepts(&self, value: Value<'_>, _: &dyn Surroundings) -> bool {
-        let Some(value) = value.as_str() else { return false };
-        let ends = |value: &str| match &self.without_case {
-            Some(suffix) => suffix.ends(value),
-            None => value.ends_with(&*self.text),
+        let Some(suffix) = &self.without_case else {
+            let (text, value) = (self.text.as_bytes(), value.as_string());
+            return value.is_some_and(|value| value.ends_with(text) || text.strip_prefix(b"\"") == Some(value));
         };
-        ends(value) || (self.text.starts_with('"') && ends(&format!("\"{value}")))
+        let Some(value) = value.as_str() else { return false };
+        suffix.ends(value) || (self.text.starts_with('"') && suffix.ends(&format!("\"{value}")))
     }
 
     fn aim(&self) -> Option<Aim<'_>> {

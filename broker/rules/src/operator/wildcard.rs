@@ -5,6 +5,7 @@ use crate::error::PatternError;
 use crate::hint::{Hint, Hinted, Reach};
 use crate::tree::Node;
 use crate::value::{Surroundings, Value};
+use memchr::memmem;
 
 /// `first*middle*…*last`; without an asterisk there is only `first`, and it is the whole string.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,13 +45,29 @@ impl Operator for Wildcard {
 
     /// Taking each piece where it first occurs leaves the most room for the next, so there is nothing to go back for.
     fn accepts(&self, value: Value<'_>, _: &dyn Surroundings) -> bool {
-        let Some(value) = value.as_str() else { return false };
-        let Some(last) = &self.last else { return value == self.first };
-        let Some(rest) = value.strip_prefix(&*self.first) else { return false };
-        let rest = self.middle.iter().try_fold(rest, |rest, piece| rest.split_once(&**piece).map(|(_, behind)| behind));
-        rest.is_some_and(|rest| rest.ends_with(&**last))
+        let Some(value) = value.as_string() else { return false };
+        let Some(last) = &self.last else { return value == self.first.as_bytes() };
+        let Some(rest) = value.strip_prefix(self.first.as_bytes()) else { return false };
+        let Some(mut rest) = rest.strip_suffix(last.as_bytes()) else { return false };
+        for piece in &self.middle {
+            let Some(place) = find(rest, piece.as_bytes()) else { return false };
+            rest = &rest[place + piece.len()..];
+        }
+        true
     }
 }
+
+/// Where a piece, which is not empty, first stands in a text. Preparing a search in linear time takes longer than trying
+/// each place of a short text.
+fn find(text: &[u8], piece: &[u8]) -> Option<usize> {
+    if text.len() > SHORT {
+        return memmem::find(text, piece);
+    }
+    text.windows(piece.len()).position(|window| window == piece)
+}
+
+/// So many bytes are short.
+const SHORT: usize = 64;
 
 /// The literal text between the asterisks.
 fn pieces(pattern: &str) -> Result<Vec<String>, &'static str> {
