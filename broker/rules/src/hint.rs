@@ -39,17 +39,51 @@ pub(crate) enum Reach {
 pub(crate) struct Hinted<'m> {
     pub(crate) hint: Hint<'m>,
     pub(crate) sure: bool,
+    /// The pairs of bytes that a string must hold to pass, besides.
+    pub(crate) pairs: Pairs,
+}
+
+/// Which pairs of neighbouring bytes a string holds, thrown together into 64 bits: a string that lacks a bit of another
+/// does not hold it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Pairs(u64);
+
+impl Pairs {
+    /// Above so many bytes, everything may be there.
+    const MAX: usize = 64;
+
+    pub(crate) fn of(text: &[u8]) -> Self {
+        if text.len() > Self::MAX {
+            return Self(u64::MAX);
+        }
+        let bit = |pair: &[u8; 2]| 1 << (u16::from_le_bytes(*pair).wrapping_mul(0x9e37) >> 10);
+        Self(text.array_windows().map(bit).fold(0, |all, bit: u64| all | bit))
+    }
+
+    /// Those of all pieces.
+    pub(crate) fn of_all<'p>(pieces: impl Iterator<Item = &'p [u8]>) -> Self {
+        let short = pieces.filter(|piece| piece.len() <= Self::MAX);
+        Self(short.map(Self::of).fold(0, |all, pairs| all | pairs.0))
+    }
+
+    pub(crate) fn are_none(self) -> bool {
+        self.0 == 0
+    }
+
+    pub(crate) fn are_all_in(self, other: Self) -> bool {
+        self.0 & !other.0 == 0
+    }
 }
 
 impl<'m> Hint<'m> {
     /// These values and no others pass.
     pub(crate) fn sure(self) -> Hinted<'m> {
-        Hinted { hint: self, sure: true }
+        Hinted { hint: self, sure: true, pairs: Pairs::default() }
     }
 
     /// No other values pass.
     pub(crate) fn perhaps(self) -> Hinted<'m> {
-        Hinted { hint: self, sure: false }
+        Hinted { hint: self, sure: false, pairs: Pairs::default() }
     }
 
     /// How likely a value of the real world passes, more or less.

@@ -10,7 +10,7 @@ mod ranges;
 
 use crate::error::EventError;
 use crate::event::{Leaf, Seen};
-use crate::hint::{Hint, Hinted, Reach};
+use crate::hint::{Hint, Hinted, Pairs, Reach};
 use crate::number;
 use crate::table::Table;
 use affixes::{Affixes, Direction};
@@ -18,24 +18,15 @@ use pieces::Pieces;
 use ranges::Ranges;
 use std::collections::BTreeMap;
 
-/// What is found: the number of a test, and whether a value that was led there passes it for sure.
+/// What is found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Entry(u32);
-
-const SURE: u32 = 1 << 31;
-
-impl Entry {
-    fn new(number: u32, sure: bool) -> Self {
-        Self(if sure { number | SURE } else { number })
-    }
-
-    pub(crate) fn number(self) -> usize {
-        (self.0 & !SURE) as usize
-    }
-
-    pub(crate) fn is_sure(self) -> bool {
-        self.0 & SURE != 0
-    }
+pub(crate) struct Entry {
+    /// The number of a test.
+    pub(crate) number: u32,
+    /// Whether a value that was led here passes it for sure.
+    pub(crate) sure: bool,
+    /// What a string must hold to pass.
+    pairs: Pairs,
 }
 
 /// Lists of entries, by number.
@@ -136,12 +127,12 @@ impl IndexBuilder {
             NUMBER => &mut self.numbers,
             _ => &mut self.words,
         };
-        filed.entry(key.to_vec()).or_default().push(Entry::new(number, true));
+        filed.entry(key.to_vec()).or_default().push(Entry { number, sure: true, pairs: Pairs::default() });
     }
 
     /// Files a test.
     pub(crate) fn add(&mut self, number: u32, hinted: Hinted<'_>) {
-        let entry = Entry::new(number, hinted.sure);
+        let entry = Entry { number, sure: hinted.sure, pairs: hinted.pairs };
         let (filed, key) = match hinted.hint {
             Hint::Equals(text) => (&mut self.equal, text.to_vec()),
             Hint::Word(text) => (&mut self.words, text.to_vec()),
@@ -156,7 +147,7 @@ impl IndexBuilder {
             }
             Hint::Between(low, high) => return self.ranges.push((low, high, entry)),
             Hint::Address => return self.addresses.push(entry),
-            Hint::String | Hint::EqualsIgnoringCase(_) => return self.strings.push(Entry::new(number, false)),
+            Hint::String | Hint::EqualsIgnoringCase(_) => return self.strings.push(Entry { sure: false, ..entry }),
             Hint::Any => return self.all.push(entry),
         };
         filed.entry(key).or_default().push(entry);
@@ -213,6 +204,11 @@ impl Index {
         event: Seen<'_>,
         found: &mut impl FnMut(Entry) -> Result<(), EventError>,
     ) -> Result<(), EventError> {
+        let mut pairs = None;
+        let found = &mut |entry: Entry| {
+            let mut lacks = |wanted: Pairs| !wanted.are_all_in(*pairs.get_or_insert_with(|| Pairs::of(text)));
+            if !entry.sure && !entry.pairs.are_none() && lacks(entry.pairs) { Ok(()) } else { found(entry) }
+        };
         if let Some(list) = self.equal.get(text) {
             tell(self.lists.get(list), event, found)?;
         }

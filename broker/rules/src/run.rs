@@ -84,13 +84,15 @@ impl Run {
     /// Goes along an edge, once, if the value passes its field.
     #[inline]
     fn take(&mut self, entry: Entry, leaf: &Leaf, plan: &Plan, event: Seen<'_>) -> Result<(), EventError> {
-        let (Some(taken), Some(edge)) = (self.taken.get_mut(entry.number()), plan.edges.get(entry.number())) else {
+        let (Some(taken), Some(edge)) =
+            (self.taken.get_mut(entry.number as usize), plan.edges.get(entry.number as usize))
+        else {
             return Ok(());
         };
         if *taken == self.epoch {
             return Ok(());
         }
-        if !entry.is_sure() {
+        if !entry.sure {
             let Some(field) = plan.fields.get(edge.field as usize) else { return Ok(()) };
             if !field.field.accepts(leaf, event) {
                 return Ok(());

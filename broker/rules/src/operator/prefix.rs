@@ -34,7 +34,7 @@ impl Operator for Prefix {
             None => Hint::Prefix(self.text.as_bytes(), Reach::AsTheyAre).sure(),
             Some(prefix) => {
                 let (ascii, is_all) = prefix.ascii_start();
-                Hinted { hint: Hint::Prefix(ascii, Reach::IgnoringCase), sure: is_all }
+                Hinted { sure: is_all, ..Hint::Prefix(ascii, Reach::IgnoringCase).perhaps() }
             }
         }
     }

@@ -34,7 +34,7 @@ impl Operator for Suffix {
             None => Hint::Suffix(self.text.as_bytes(), Reach::AsTheyAre).sure(),
             Some(suffix) => {
                 let (ascii, is_all) = suffix.ascii_end();
-                Hinted { hint: Hint::Suffix(ascii, Reach::IgnoringCase), sure: is_all }
+                Hinted { sure: is_all, ..Hint::Suffix(ascii, Reach::IgnoringCase).perhaps() }
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use super::{Operator, Place};
 use crate::error::PatternError;
-use crate::hint::{Hint, Hinted, Reach};
+use crate::hint::{Hint, Hinted, Pairs, Reach};
 use crate::tree::Node;
 use crate::value::{Surroundings, Value};
 use memchr::memmem;
@@ -33,14 +33,16 @@ impl Operator for Wildcard {
     fn hint(&self) -> Hinted<'_> {
         let (first, middle) = (self.first.as_bytes(), self.middle.iter().max_by_key(|piece| piece.len()));
         let Some(last) = &self.last else { return Hint::Equals(first).sure() };
-        match (middle.map(String::as_bytes), last.as_bytes()) {
+        let hinted = match (middle.map(String::as_bytes), last.as_bytes()) {
             (None, b"") => Hint::Prefix(first, Reach::AsTheyAre).sure(),
             (None, last) if first.is_empty() => Hint::Suffix(last, Reach::AsTheyAre).sure(),
             (Some(middle), b"") if first.is_empty() && self.middle.len() == 1 => Hint::Contains(middle).sure(),
             (Some(middle), last) if middle.len() > first.len().max(last.len()) => Hint::Contains(middle).perhaps(),
             (_, last) if last.len() > first.len() => Hint::Suffix(last, Reach::AsTheyAre).perhaps(),
             _ => Hint::Prefix(first, Reach::AsTheyAre).perhaps(),
-        }
+        };
+        let pieces = [first, last.as_bytes()].into_iter().chain(self.middle.iter().map(String::as_bytes));
+        Hinted { pairs: Pairs::of_all(pieces), ..hinted }
     }
 
     /// Taking each piece where it first occurs leaves the most room for the next, so there is nothing to go back for.
@@ -63,7 +65,15 @@ fn find(text: &[u8], piece: &[u8]) -> Option<usize> {
     if text.len() > SHORT {
         return memmem::find(text, piece);
     }
-    text.windows(piece.len()).position(|window| window == piece)
+    let (first, behind) = piece.split_first()?;
+    let mut from = 0;
+    loop {
+        let place = from + text.get(from..)?.iter().position(|byte| byte == first)?;
+        if text[place + 1..].starts_with(behind) {
+            return Some(place);
+        }
+        from = place + 1;
+    }
 }
 
 /// So many bytes are short.
