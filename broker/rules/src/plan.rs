@@ -12,6 +12,7 @@ use crate::index::{Index, IndexBuilder};
 use crate::paths::{PathId, Paths, PathsBuilder};
 use crate::pattern::Pattern;
 use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// So many alternatives are tried one by one.
@@ -29,6 +30,9 @@ pub(crate) struct Plan {
     pub(crate) alternatives: Vec<Alternative>,
     pub(crate) edges: Vec<Edge>,
     pub(crate) nodes: Vec<Node>,
+    /// The alternatives to try, node by node, and the fields of each that are left to try.
+    candidates: Vec<Candidate>,
+    rests: Vec<u32>,
     /// For each path the index of the root's edges.
     pub(crate) root: Vec<Option<Index>>,
 }
@@ -56,16 +60,29 @@ pub(crate) struct Edge {
 
 #[derive(Debug, Default)]
 pub(crate) struct Node {
-    pub(crate) few: Box<[Candidate]>,
+    /// Which of the plan's candidates are tried here.
+    few: Range<u32>,
     pub(crate) branches: Box<[(PathId, Index)]>,
 }
 
 /// An alternative to try.
 #[derive(Debug)]
 pub(crate) struct Candidate {
+    pub(crate) rule: u32,
     pub(crate) alternative: u32,
-    /// Its fields that did not lead here.
-    pub(crate) rest: Box<[u32]>,
+    rest: Range<u32>,
+}
+
+impl Plan {
+    /// What is tried at a node.
+    pub(crate) fn candidates(&self, node: &Node) -> &[Candidate] {
+        self.candidates.get(node.few.start as usize..node.few.end as usize).unwrap_or_default()
+    }
+
+    /// The fields of a candidate that did not lead to it.
+    pub(crate) fn rest(&self, candidate: &Candidate) -> &[u32] {
+        self.rests.get(candidate.rest.start as usize..candidate.rest.end as usize).unwrap_or_default()
+    }
 }
 
 #[derive(Default)]
@@ -135,9 +152,9 @@ impl Planner {
                 for (path, index) in branches {
                     self.plan.root[path] = Some(index);
                 }
-                self.plan.nodes[0].few = few.into();
+                self.plan.nodes[0].few = few;
             } else {
-                self.plan.nodes[node] = Node { few: few.into(), branches: branches.into() };
+                self.plan.nodes[node] = Node { few, branches: branches.into() };
             }
         }
         self.plan
@@ -149,7 +166,7 @@ impl Planner {
         is_root: bool,
         filings: Vec<Filing>,
         waiting: &mut Vec<(usize, Vec<Filing>)>,
-    ) -> (Vec<Candidate>, Vec<(PathId, Index)>) {
+    ) -> (Range<u32>, Vec<(PathId, Index)>) {
         let mut few = Vec::new();
         let mut groups: HashMap<Key, Vec<Filing>> = HashMap::new();
         if !is_root && filings.len() <= FEW {
@@ -167,8 +184,19 @@ impl Planner {
                 }
             }
         }
-        let candidate = |Filing { alternative, rest, .. }| Candidate { alternative, rest: rest.into() };
-        (few.into_iter().map(candidate).collect(), self.grow(groups, waiting))
+        (self.write_candidates(few), self.grow(groups, waiting))
+    }
+
+    fn write_candidates(&mut self, few: Vec<Filing>) -> Range<u32> {
+        let Plan { candidates, rests, alternatives, .. } = &mut self.plan;
+        let start = number(candidates.len());
+        for Filing { alternative, rest, .. } in few {
+            let from = number(rests.len());
+            rests.extend(rest);
+            let rule = alternatives[alternative as usize].rule;
+            candidates.push(Candidate { rule, alternative, rest: from..number(rests.len()) });
+        }
+        start..number(candidates.len())
     }
 
     fn must_be_there(&self, field: u32) -> bool {

@@ -5,7 +5,7 @@ use crate::error::EventError;
 use crate::event::{Event, Leaf, Seen};
 use crate::index::Entry;
 use crate::paths::PathId;
-use crate::plan::{Alternative, Plan};
+use crate::plan::{Candidate, Plan};
 
 /// Working memory of matching, to be used for one event after another, also with different sets of rules.
 #[derive(Debug, Default)]
@@ -105,11 +105,10 @@ impl Run {
 
     fn try_few(&mut self, node: u32, plan: &Plan, event: Seen<'_>) -> Result<(), EventError> {
         let Some(node) = plan.nodes.get(node as usize) else { return Ok(()) };
-        for candidate in &node.few {
-            let Some(alternative) = plan.alternatives.get(candidate.alternative as usize) else { continue };
-            let rule = alternative.rule;
+        for candidate in plan.candidates(node) {
+            let rule = candidate.rule;
             if self.marks.get(rule as usize).is_none_or(|mark| *mark != self.epoch)
-                && self.matches(alternative, &candidate.rest, plan, event)?
+                && self.matches(candidate, plan, event)?
             {
                 if let Some(mark) = self.marks.get_mut(rule as usize) {
                     *mark = self.epoch;
@@ -120,18 +119,17 @@ impl Run {
         Ok(())
     }
 
-    /// Whether an alternative matches of which only these fields are not known to hold by themselves.
-    fn matches(
-        &mut self,
-        alternative: &Alternative,
-        rest: &[u32],
-        plan: &Plan,
-        event: Seen<'_>,
-    ) -> Result<bool, EventError> {
-        let fields = || alternative.fields.iter().filter_map(|field| plan.fields.get(*field as usize));
+    /// Whether an alternative matches; the fields that led to it hold by themselves.
+    fn matches(&mut self, candidate: &Candidate, plan: &Plan, event: Seen<'_>) -> Result<bool, EventError> {
+        let alternative = || plan.alternatives.get(candidate.alternative as usize).into_iter();
+        let fields = || {
+            alternative()
+                .flat_map(|alternative| &alternative.fields)
+                .filter_map(|field| plan.fields.get(*field as usize))
+        };
         let in_arrays =
             if event.has_arrays() { fields().filter(|field| event.in_arrays(field.path)).count() } else { 0 };
-        for number in rest {
+        for number in plan.rest(candidate) {
             let Some(planned) = plan.fields.get(*number as usize) else { return Ok(false) };
             // With several fields in arrays, one may be absent from the elements that the others came through.
             let may_be_elsewhere = planned.field.may_be_absent && in_arrays > 1;

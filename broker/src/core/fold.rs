@@ -1,12 +1,15 @@
 //! One entry of the log after the other: complete it, learn from it, match it, make its jobs.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    sync::{Mutex, PoisonError},
+};
 
 use emote_proto::{
     Device, Draft, Event, EventError, EventId, Link, Name, Receipt, Subject, SubjectError, Time, Token, Trust, User,
     limits, source,
 };
-use emote_rules::RuleSet;
+use emote_rules::{RuleSet, Scratch};
 use serde_json::{Value, json};
 
 use super::{CORE_RULE, EMIT_TARGET, Fanout, Job, JobId, Node, Overlay, Rule, RuleTarget, StateError, claims};
@@ -41,6 +44,8 @@ pub enum Rejection {
 pub struct Core {
     rules: Vec<Rule>,
     set: RuleSet<usize>,
+    /// What matching works with, kept so that an event costs no allocations.
+    scratch: Mutex<Scratch>,
     trusted_writers: BTreeSet<String>,
 }
 
@@ -62,7 +67,7 @@ impl Core {
         let set = RuleSet::build(rules.iter().enumerate().map(|(index, rule)| (index, rule.pattern.clone())));
         let mut trusted_writers: BTreeSet<String> = sources.into_iter().map(String::from).collect();
         trusted_writers.insert(source::BROKER.to_owned());
-        Self { rules, set, trusted_writers }
+        Self { rules, set, scratch: Mutex::default(), trusted_writers }
     }
 
     /// Folds one entry: updates `state`, gives the jobs it sets off. An entry that is no event gives one job, which
@@ -87,11 +92,13 @@ impl Core {
             let reason = format!("{} bytes once completed: at most {} are allowed", json.len(), limits::MAX_COMPLETED);
             return Ok(vec![unmatched(event, &reason)]);
         }
-        let matched = match self.set.matches(&json) {
-            Ok(matched) => matched,
+        let mut scratch = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
+        let matched: Vec<usize> = match self.set.find(&json, &mut scratch) {
+            Ok(matched) => matched.copied().collect(),
             // The event was parsed above and written by us: only a limit of the matcher's own can refuse it.
             Err(error) => return Ok(vec![unmatched(event, &error.to_string())]),
         };
+        drop(scratch);
         let mut jobs = Vec::new();
         for rule in matched.into_iter().filter_map(|index| self.rules.get(index)) {
             match rule.fanout {

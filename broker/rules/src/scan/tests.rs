@@ -135,23 +135,3 @@ proptest! {
         prop_assert_eq!(tokens.has_escape(from, to), between('\\'));
     }
 }
-
-#[test]
-#[ignore]
-fn zz_speed() {
-    let text = std::fs::read_to_string("/tmp/perf/gis.jsonl").unwrap();
-    let lines: Vec<&[u8]> = text.lines().map(str::as_bytes).collect();
-    let mut tokens = Tokens::default();
-    for way in ways() {
-        tokens.make_room(10_000);
-        let begin = std::time::Instant::now();
-        let mut count = 0;
-        for _ in 0..100 {
-            for line in &lines {
-                count += way(&mut tokens, line).unwrap();
-            }
-        }
-        let each = begin.elapsed().as_nanos() as f64 / (100 * lines.len()) as f64;
-        println!("{each:.0} ns, {} tokens, {} bytes", count / 100 / lines.len(), text.len() / lines.len());
-    }
-}
