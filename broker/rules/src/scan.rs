@@ -159,6 +159,21 @@ trait Machine: Copy {
     /// Which tokens are what.
     fn kinds(self, tokens: &[u8; WIDTH]) -> Kinds<Self::Lanes>;
 
+    /// Whether `gather` and `scatter` are quick.
+    const GATHERS: bool = false;
+
+    /// The bits of `from` that are in `mask`, side by side.
+    fn gather(self, from: u64, mask: u64) -> u64 {
+        _ = mask;
+        from
+    }
+
+    /// The lowest bits of `from`, to where the bits of `mask` are.
+    fn scatter(self, from: u64, mask: u64) -> u64 {
+        _ = mask;
+        from
+    }
+
     /// Writes the tokens of a block that begins at `base`: `which` bytes they are, and which of these are closing quotes.
     fn write(self, room: Room<'_>, block: &Self::Block, base: u32, which: u64, closing: u64);
 }

@@ -65,7 +65,7 @@ pub(super) fn check<M: Machine>(
                 in_array: in_array[lane],
             };
             wrong |= always[lane] & inside;
-            wrong |= open.word(&word, brackets[lane] & inside, count)?;
+            wrong |= open.word(machine, &word, brackets[lane] & inside, count)?;
         }
     }
     if wrong == 0 && open.depth == 0 && count > 0 { Ok(()) } else { Err(Suspect) }
@@ -82,6 +82,15 @@ struct Word {
     /// What must not be in an object.
     in_object: u64,
     in_array: u64,
+}
+
+/// The containers of a word that hold no others.
+struct Leaves {
+    /// Not 0 if something is wrong with them.
+    wrong: u64,
+    /// What is inside, and their closing brackets.
+    inside: u64,
+    brackets: u64,
 }
 
 impl Word {
@@ -105,8 +114,14 @@ impl Word {
 impl Open<'_> {
     /// Goes from bracket to bracket. Answers what is wrong.
     #[inline(always)]
-    fn word(&mut self, word: &Word, mut brackets: u64, count: usize) -> Result<u64, Suspect> {
+    fn word<M: Machine>(&mut self, machine: M, word: &Word, mut brackets: u64, count: usize) -> Result<u64, Suspect> {
         let (mut wrong, mut rest) = (0, word.inside);
+        if M::GATHERS && brackets != 0 && self.depth < MAX_DEPTH - BLOCK {
+            let leaves = self.leaves(machine, word, brackets);
+            wrong = leaves.wrong;
+            rest &= !leaves.inside;
+            brackets &= !leaves.brackets;
+        }
         while brackets != 0 {
             let place = brackets.trailing_zeros();
             let upto = brackets ^ (brackets - 1);
@@ -115,23 +130,7 @@ impl Open<'_> {
             brackets &= brackets - 1;
             let (token, object) = (word.base + place as usize, word.object(place));
             if word.opens(place) {
-                let next = brackets.trailing_zeros();
-                if brackets == 0 || word.opens(next) {
-                    self.push(token, object)?;
-                    continue;
-                }
-                // A container without containers, as most are, is opened and closed at once.
-                if self.depth == MAX_DEPTH {
-                    return Err(Suspect);
-                }
-                let upto = brackets ^ (brackets - 1);
-                wrong |= (upto & rest & word.misplaced(object)) | (object ^ word.object(next));
-                rest &= !upto;
-                brackets &= brackets - 1;
-                self.pair(token, word.base + next as usize);
-                if self.depth == 0 && word.base + next as usize + 1 != count {
-                    return Err(Suspect);
-                }
+                self.push(token, object)?;
             } else {
                 let (opened, opened_object) = self.pop()?;
                 wrong |= object ^ opened_object;
@@ -142,6 +141,38 @@ impl Open<'_> {
             }
         }
         Ok(wrong | (rest & word.misplaced(self.in_object)))
+    }
+
+    /// Takes the containers without containers inside, as most are, all at once: an opening bracket of which the next
+    /// bracket is a closing one. The brackets are looked at side by side, as if there were nothing between them.
+    #[inline(always)]
+    fn leaves<M: Machine>(&mut self, machine: M, word: &Word, brackets: u64) -> Leaves {
+        let opening = machine.gather(word.opening, brackets);
+        let objects = machine.gather(word.objects, brackets);
+        // What follows the last bracket of the word is not known.
+        let followed = (1 << (brackets.count_ones() - 1)) - 1;
+        let mut leaves = opening & !(opening >> 1) & followed;
+        if self.depth == 0 {
+            // The outermost container has to be closed by the last token.
+            leaves &= !1;
+        }
+        let wrong = leaves & (objects ^ (objects >> 1));
+        let from = machine.scatter(leaves, brackets);
+        let to = machine.scatter(leaves << 1, brackets);
+        let object_leaves = leaves & objects;
+        let objects_from = machine.scatter(object_leaves, brackets);
+        let objects_to = machine.scatter(object_leaves << 1, brackets);
+        // From behind each opening bracket to the closing one.
+        let inside = to.wrapping_sub(from) << 1;
+        let in_objects = objects_to.wrapping_sub(objects_from) << 1;
+        let misplaced = (in_objects & word.in_object) | (inside & !in_objects & word.in_array);
+        let (mut opens, mut closes) = (from, to);
+        while opens != 0 {
+            self.pair(word.base + opens.trailing_zeros() as usize, word.base + closes.trailing_zeros() as usize);
+            opens &= opens - 1;
+            closes &= closes.wrapping_sub(1);
+        }
+        Leaves { wrong: wrong | misplaced, inside, brackets: from | to }
     }
 
     #[inline(always)]

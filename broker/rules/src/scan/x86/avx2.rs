@@ -31,6 +31,20 @@ impl Machine for Avx2 {
     type Lanes = Plain;
     type Block = [u8; BLOCK];
 
+    const GATHERS: bool = true;
+
+    #[inline(always)]
+    fn gather(self, from: u64, mask: u64) -> u64 {
+        // SAFETY: this machine is used only where its features are there.
+        unsafe { _pext_u64(from, mask) }
+    }
+
+    #[inline(always)]
+    fn scatter(self, from: u64, mask: u64) -> u64 {
+        // SAFETY: this machine is used only where its features are there.
+        unsafe { _pdep_u64(from, mask) }
+    }
+
     #[inline(always)]
     fn load(self, text: &[u8], from: usize) -> [u8; BLOCK] {
         portable::load(text, from)

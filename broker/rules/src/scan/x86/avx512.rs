@@ -52,6 +52,20 @@ impl Machine for Avx512 {
     type Lanes = Register;
     type Block = Register;
 
+    const GATHERS: bool = true;
+
+    #[inline(always)]
+    fn gather(self, from: u64, mask: u64) -> u64 {
+        // SAFETY: as above.
+        unsafe { _pext_u64(from, mask) }
+    }
+
+    #[inline(always)]
+    fn scatter(self, from: u64, mask: u64) -> u64 {
+        // SAFETY: as above.
+        unsafe { _pdep_u64(from, mask) }
+    }
+
     #[inline(always)]
     fn load(self, text: &[u8], from: usize) -> Register {
         let there = text.len().saturating_sub(from).min(BLOCK);
