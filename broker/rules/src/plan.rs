@@ -222,7 +222,7 @@ impl Planner {
     /// How likely it is that a value of an event leads along this field, more or less.
     fn chance(&self, field: u32, variety: &HashMap<PathId, usize>) -> f64 {
         let PlannedField { path, field } = &self.plan.fields[field as usize];
-        let of_values = |hint: Hint<'_>| match plain(hint) {
+        let of_values = |hint: Hint<'_>| match IndexBuilder::plain(hint) {
             Some(_) => 1.0 / (variety.get(path).map_or(1.0, |count| f64::from(number(*count))) + 1.0),
             None => hint.chance(),
         };
@@ -232,7 +232,8 @@ impl Planner {
     /// All plain values that pass a field, if these are all that does.
     fn plain_values(&self, field: u32) -> Option<Vec<PlainValue>> {
         let PlannedField { path, field } = &self.plan.fields[field as usize];
-        let value = |hinted: Hinted<'_>| plain(hinted.hint).filter(|_| hinted.sure).map(|key| (*path, key));
+        let value =
+            |hinted: Hinted<'_>| IndexBuilder::plain(hinted.hint).filter(|_| hinted.sure).map(|key| (*path, key));
         field.matchers.iter().map(|matcher| value(matcher.hint())).collect()
     }
 
@@ -286,11 +287,6 @@ impl Planner {
 
 /// An edge that is taken more often than this is no help.
 const LIKELY: f64 = 0.6;
-
-/// What stands for a plain value: the bytes under which an index files it, behind one that says as what.
-fn plain(hint: Hint<'_>) -> Option<Vec<u8>> {
-    IndexBuilder::plain(hint)
-}
 
 /// Fields, edges and nodes are fewer than 2^31: they would not fit into memory.
 fn number(length: usize) -> u32 {

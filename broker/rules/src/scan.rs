@@ -1,13 +1,12 @@
-//! The first look at an event's bytes, 64 at a time: where its tokens are.
+//! The first look at an event's bytes, 512 at a time: where its tokens are.
 //!
 //! A token is one of `{ } [ ] : ,` outside of strings, the quote that opens or closes a string, or the first byte of
 //! anything else outside of strings. Along the way everything is checked that can be seen without knowing the nesting:
 //! strings end, contain no control characters and only escapes there are; numbers are numbers and words are `true`,
 //! `false` or `null`; there is nothing else. Then the order and nesting of the tokens is checked, see [`structure`].
 //!
-//! The bytes become masks, one bit a byte, and all checks are arithmetic on masks, 512 bytes at once: `a << 1 & b` is a byte of
-//! `b` behind one of `a`, and adding the first digits of runs of digits to all digits carries each one to the end of its
-//! run. The idea is that of simdjson (Langdale and Lemire, "Parsing gigabytes of JSON per second", 2019).
+//! The bytes become masks, one bit a byte, and all checks are arithmetic on masks: `a << 1 & b` is a byte of `b` behind
+//! one of `a`, and adding the first digits of runs of digits to all digits carries each one to the end of its run. The idea is that of simdjson (Langdale and Lemire, "Parsing gigabytes of JSON per second", 2019).
 
 /// An array of eight, written out: what a closure does is not compiled for the processor's features.
 macro_rules! eight {
