@@ -7,10 +7,12 @@
 mod walk;
 
 use crate::error::EventError;
+use crate::hint::Pairs;
 use crate::json::{JsonError, Reader};
 use crate::number;
 use crate::paths::{PathId, Paths};
 use crate::scan::{Suspect, Tokens};
+use crate::table::Key;
 use crate::value::{Surroundings, Value};
 use std::cell::{Cell, RefCell};
 
@@ -46,6 +48,8 @@ const MAX_STEPS: usize = 10_000_000;
 struct Inside {
     elements: Vec<(u32, u32)>,
     written: Option<u32>,
+    /// How many arrays have begun.
+    arrays: u32,
 }
 
 /// A value at a path.
@@ -60,6 +64,7 @@ pub(crate) struct Leaf {
     /// The next leaf of the same path.
     next: u32,
     number: Cell<NumberState>,
+    pairs: Cell<Option<Pairs>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -134,7 +139,7 @@ impl Found {
         self.memberships.clear();
         self.unescaped.clear();
         self.inside.elements.clear();
-        self.inside.written = None;
+        (self.inside.written, self.inside.arrays) = (None, 0);
         self.steps.set(MAX_STEPS);
         self.decided.get_mut().clear();
         if self.by_path.len() < paths {
@@ -168,6 +173,7 @@ impl Found {
         (start, length)
     }
 
+    #[inline(always)]
     fn add(&mut self, path: PathId, kind: Kind, (start, end): (u32, u32), membership: (u32, u32)) {
         let Ok(index) = u32::try_from(self.leaves.len()) else { return };
         let Some(at) = self.by_path.get_mut(path) else { return };
@@ -182,12 +188,18 @@ impl Found {
         }
         #[expect(clippy::cast_possible_truncation, reason = "paths are numbered by u32")]
         let path = path as u32;
-        let number = Cell::new(NumberState::Unread);
-        self.leaves.push(Leaf { path, kind, start, end, membership, next: END, number });
+        let (number, pairs) = (Cell::new(NumberState::Unread), Cell::new(None));
+        self.leaves.push(Leaf { path, kind, start, end, membership, next: END, number, pairs });
     }
 }
 
 impl Inside {
+    /// The number of a new array.
+    fn begin(&mut self) -> u32 {
+        self.arrays += 1;
+        self.arrays - 1
+    }
+
     fn enter(&mut self, array: u32, index: u32) {
         self.elements.push((array, index));
         self.written = None;
@@ -265,6 +277,22 @@ impl<'e> Seen<'e> {
     pub(crate) fn text(self, leaf: &Leaf) -> &'e [u8] {
         let bytes = if leaf.kind == Kind::Unescaped { &self.found.unescaped } else { self.text };
         bytes.get(leaf.start as usize..leaf.end as usize).unwrap_or_default()
+    }
+
+    /// The same, ready to be looked up.
+    #[inline(always)]
+    pub(crate) fn key(self, leaf: &Leaf) -> Key<'e> {
+        let bytes = if leaf.kind == Kind::Unescaped { &self.found.unescaped } else { self.text };
+        Key::within(bytes, leaf.start as usize..leaf.end as usize)
+    }
+
+    /// The pairs of neighbouring bytes in a string.
+    pub(crate) fn pairs(self, leaf: &Leaf) -> Pairs {
+        leaf.pairs.get().unwrap_or_else(|| {
+            let pairs = Pairs::of(self.text(leaf));
+            leaf.pairs.set(Some(pairs));
+            pairs
+        })
     }
 
     /// The double that is nearest to a number, which may be another number.

@@ -1,12 +1,15 @@
 //! What an index can know of a test.
 
+/// The longest text that is looked up in lower case.
+pub(crate) const MAX_FOLDED: usize = 128;
+
 /// Which values can pass a test.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Hint<'m> {
     /// Only this string.
     Equals(&'m [u8]),
-    /// Only numbers of this value.
-    Number(f64),
+    /// Only numbers of the value that has this rank ([`crate::number::rank`]).
+    Number(u64),
     /// Only `true`, `false`, `null` or a number written like this.
     Word(&'m [u8]),
     /// Strings that begin so; with [`Reach::IgnoringCase`], in lower case ASCII.
@@ -15,7 +18,7 @@ pub(crate) enum Hint<'m> {
     Suffix(&'m [u8], Reach),
     /// Strings that hold this.
     Contains(&'m [u8]),
-    /// Strings that are this when their ASCII letters are in lower case.
+    /// Strings that are this, up to [`MAX_FOLDED`] bytes, when their ASCII letters are in lower case.
     EqualsIgnoringCase(&'m [u8]),
     /// Numbers from one to another, both included, in the order of [`crate::number::rank`].
     Between(u64, u64),
@@ -28,10 +31,19 @@ pub(crate) enum Hint<'m> {
 }
 
 /// What bytes are compared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Reach {
     AsTheyAre,
     IgnoringCase,
+}
+
+/// See [`Hint::kind`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Kind {
+    Value,
+    /// With so many bytes.
+    Prefix(usize),
+    Suffix(usize),
 }
 
 /// Which values can pass a test, and whether all of those do.
@@ -39,13 +51,13 @@ pub(crate) enum Reach {
 pub(crate) struct Hinted<'m> {
     pub(crate) hint: Hint<'m>,
     pub(crate) sure: bool,
-    /// The pairs of bytes that a string must hold to pass, besides.
+    /// What a string must hold to pass, besides.
     pub(crate) pairs: Pairs,
 }
 
-/// Which pairs of neighbouring bytes a string holds, thrown together into 64 bits: a string that lacks a bit of another
-/// does not hold it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+/// Which pairs of neighbouring bytes a text holds, thrown together into 64 bits: a text that lacks a bit of another does
+/// not hold it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Pairs(u64);
 
 impl Pairs {
@@ -86,14 +98,25 @@ impl<'m> Hint<'m> {
         Hinted { hint: self, sure: false, pairs: Pairs::default() }
     }
 
-    /// How likely a value of the real world passes, more or less.
+    /// Of hints of one kind a value fits one at most.
+    pub(crate) fn kind(self) -> Option<Kind> {
+        match self {
+            Self::Equals(_) | Self::EqualsIgnoringCase(_) | Self::Number(_) | Self::Word(_) => Some(Kind::Value),
+            Self::Prefix(text, _) => Some(Kind::Prefix(text.len())),
+            Self::Suffix(text, _) => Some(Kind::Suffix(text.len())),
+            Self::Contains(_) | Self::Between(..) | Self::Address | Self::String | Self::Any => None,
+        }
+    }
+
+    /// How likely a value of the real world passes, more or less, if nothing is known of it.
     pub(crate) fn chance(self) -> f64 {
         let per_byte =
-            |text: &[u8], most: i32| 0.3_f64.powi(i32::try_from(text.len()).map_or(most, |len| len.min(most)));
+            |text: &[u8], most: i32| 0.15_f64.powi(i32::try_from(text.len()).map_or(most, |len| len.min(most)));
         match self {
             Self::Equals(_) | Self::Number(_) | Self::Word(_) | Self::EqualsIgnoringCase(_) => 0.01,
-            Self::Prefix(text, _) | Self::Suffix(text, _) => per_byte(text, 4),
-            Self::Contains(text) => per_byte(text, 3),
+            Self::Prefix(text, _) | Self::Suffix(text, _) => per_byte(text, 3),
+            // There are some places at which it may stand.
+            Self::Contains(text) => (8.0 * per_byte(text, 4)).min(0.7),
             Self::Address => 0.2,
             Self::Between(..) => 0.4,
             Self::String => 0.7,

@@ -1,276 +1,223 @@
-//! Which tests a value may pass, without trying each.
+//! What a value of an event tells at a glance: facts.
 //!
-//! The tests of one path are filed by what they look for: whole strings and numbers in hash tables, beginnings and ends
-//! in tries, pieces of strings in an Aho-Corasick automaton, ranges of numbers in a segment tree. A value is looked up in
-//! each kind that is there. What is found passes for sure, or is to be tried.
+//! A fact is that some value at a path is a certain one, or begins, ends or lies in a certain way: what the hints of tests
+//! say ([`Hint`]). All facts of a path are filed by what they are about: plain values, beginnings and ends in hash tables,
+//! pieces of strings in an Aho-Corasick automaton, ranges of numbers in a segment tree. A value is looked up once
+//! in each kind that is there, however many facts there are.
 
 mod affixes;
+mod lists;
 mod pieces;
 mod ranges;
+mod trie;
 
 use crate::error::EventError;
 use crate::event::{Leaf, Seen};
-use crate::hint::{Hint, Hinted, Pairs, Reach};
+use crate::hint::{Hint, MAX_FOLDED, Reach};
 use crate::number;
-use crate::table::Table;
-use affixes::{Affixes, Direction};
+use crate::table::{HEAD, Key, Table};
+use affixes::{Affixes, Direction, Letters, folded};
+use lists::List;
+pub(crate) use lists::{Entry, Lists};
 use pieces::Pieces;
 use ranges::Ranges;
 use std::collections::BTreeMap;
 
-/// What is found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Entry {
-    /// The number of a test.
-    pub(crate) number: u32,
-    /// Whether a value that was led here passes it for sure.
-    pub(crate) sure: bool,
-    /// What a string must hold to pass.
-    pairs: Pairs,
-}
-
-/// Lists of entries, by number.
-#[derive(Debug, Default)]
-struct Lists {
-    entries: Vec<Entry>,
-    spans: Vec<(u32, u32)>,
-}
-
-impl Lists {
-    fn add(&mut self, mut list: Vec<Entry>) -> u32 {
-        list.sort_unstable();
-        list.dedup();
-        let place = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
-        self.spans.push((place(self.entries.len()), place(self.entries.len() + list.len())));
-        self.entries.extend(list);
-        place(self.spans.len() - 1)
-    }
-
-    fn add_all(&mut self, filed: Filed) -> Vec<(Vec<u8>, u32)> {
-        filed.into_iter().map(|(key, entries)| (key, self.add(entries))).collect()
-    }
-
-    #[inline]
-    fn get(&self, list: u32) -> &[Entry] {
-        let span = self.spans.get(list as usize);
-        span.and_then(|(start, end)| self.entries.get(*start as usize..*end as usize)).unwrap_or_default()
-    }
-}
-
-/// The tests of one path.
-#[derive(Debug, Default)]
+/// The facts about one path.
+#[derive(Debug)]
 pub(crate) struct Index {
-    lists: Lists,
-    equal: Table,
-    equal_ignoring_case: Table,
-    prefixes: Affixes,
-    suffixes: Affixes,
-    prefixes_ignoring_case: Affixes,
-    suffixes_ignoring_case: Affixes,
+    strings: Table,
+    texts: Option<Box<Texts>>,
+    others: Option<Box<Others>>,
+    any: Option<List>,
+}
+
+/// The facts about strings that are not one certain string.
+#[derive(Debug)]
+struct Texts {
+    /// Whole strings in lower case.
+    folded: Table,
+    affixes: Box<[Affixes]>,
     pieces: Pieces,
+    addresses: Option<List>,
+    any: Option<List>,
+}
+
+/// The facts about values that are no strings.
+#[derive(Debug)]
+struct Others {
+    words: Table,
+    /// By their rank.
     numbers: Table,
     ranges: Ranges,
-    words: Table,
-    addresses: Box<[Entry]>,
-    strings: Box<[Entry]>,
-    all: Box<[Entry]>,
 }
-
-/// The longest text in lower case that is looked up.
-const MAX_FOLDED: usize = 128;
-
-/// The kinds of plain values.
-const STRING: u8 = 0;
-const FOLDED: u8 = 1;
-const NUMBER: u8 = 2;
-const WORD: u8 = 3;
 
 type Filed = BTreeMap<Vec<u8>, Vec<Entry>>;
 
-/// Tests that are gathered.
+/// Facts that are gathered.
 #[derive(Debug, Default)]
 pub(crate) struct IndexBuilder {
-    equal: Filed,
-    equal_ignoring_case: Filed,
+    strings: Filed,
+    folded: Filed,
     prefixes: Filed,
     suffixes: Filed,
     prefixes_ignoring_case: Filed,
     suffixes_ignoring_case: Filed,
     pieces: Filed,
-    numbers: Filed,
     words: Filed,
+    numbers: Filed,
     ranges: Vec<(u64, u64, Entry)>,
     addresses: Vec<Entry>,
-    strings: Vec<Entry>,
-    all: Vec<Entry>,
+    any_string: Vec<Entry>,
+    any: Vec<Entry>,
 }
 
 impl IndexBuilder {
-    /// What stands for a plain value: a byte for its kind, and the key under which it is filed.
-    pub(crate) fn plain(hint: Hint<'_>) -> Option<Vec<u8>> {
-        let key = |kind: u8, key: &[u8]| Some([&[kind], key].concat());
-        match hint {
-            Hint::Equals(text) => key(STRING, text),
-            Hint::EqualsIgnoringCase(text) if text.len() <= MAX_FOLDED => key(FOLDED, text),
-            Hint::Number(value) => key(NUMBER, &number::rank(value).to_le_bytes()),
-            Hint::Word(text) => key(WORD, text),
-            _ => None,
-        }
-    }
-
-    /// Files what a plain value leads to, by what stands for it.
-    pub(crate) fn add_plain(&mut self, number: u32, plain: &[u8]) {
-        let Some((kind, key)) = plain.split_first() else { return };
-        let filed = match *kind {
-            STRING => &mut self.equal,
-            FOLDED => &mut self.equal_ignoring_case,
-            NUMBER => &mut self.numbers,
-            _ => &mut self.words,
-        };
-        filed.entry(key.to_vec()).or_default().push(Entry { number, sure: true, pairs: Pairs::default() });
-    }
-
-    /// Files a test.
-    pub(crate) fn add(&mut self, number: u32, hinted: Hinted<'_>) {
-        let entry = Entry { number, sure: hinted.sure, pairs: hinted.pairs };
-        let (filed, key) = match hinted.hint {
-            Hint::Equals(text) => (&mut self.equal, text.to_vec()),
-            Hint::Word(text) => (&mut self.words, text.to_vec()),
-            Hint::Number(value) => (&mut self.numbers, number::rank(value).to_le_bytes().to_vec()),
-            Hint::Prefix(text, Reach::AsTheyAre) => (&mut self.prefixes, text.to_vec()),
-            Hint::Suffix(text, Reach::AsTheyAre) => (&mut self.suffixes, text.to_vec()),
-            Hint::Prefix(text, Reach::IgnoringCase) => (&mut self.prefixes_ignoring_case, text.to_vec()),
-            Hint::Suffix(text, Reach::IgnoringCase) => (&mut self.suffixes_ignoring_case, text.to_vec()),
-            Hint::Contains(text) => (&mut self.pieces, text.to_vec()),
-            Hint::EqualsIgnoringCase(text) if text.len() <= MAX_FOLDED => {
-                (&mut self.equal_ignoring_case, text.to_vec())
+    /// Files a fact that holds if a value is as the hint says.
+    pub(crate) fn add(&mut self, fact: Entry, hint: Hint<'_>) {
+        let (filed, key) = match hint {
+            Hint::Equals(text) => (&mut self.strings, text),
+            Hint::EqualsIgnoringCase(text) => (&mut self.folded, text),
+            Hint::Word(text) => (&mut self.words, text),
+            Hint::Number(rank) => return self.numbers.entry(rank.to_le_bytes().into()).or_default().push(fact),
+            Hint::String | Hint::Prefix([], _) | Hint::Suffix([], _) | Hint::Contains([]) => {
+                return self.any_string.push(fact);
             }
-            Hint::Between(low, high) => return self.ranges.push((low, high, entry)),
-            Hint::Address => return self.addresses.push(entry),
-            Hint::String | Hint::EqualsIgnoringCase(_) => return self.strings.push(Entry { sure: false, ..entry }),
-            Hint::Any => return self.all.push(entry),
+            Hint::Prefix(text, Reach::AsTheyAre) => (&mut self.prefixes, text),
+            Hint::Suffix(text, Reach::AsTheyAre) => (&mut self.suffixes, text),
+            Hint::Prefix(text, Reach::IgnoringCase) => (&mut self.prefixes_ignoring_case, text),
+            Hint::Suffix(text, Reach::IgnoringCase) => (&mut self.suffixes_ignoring_case, text),
+            Hint::Contains(text) => (&mut self.pieces, text),
+            Hint::Between(low, high) => return self.ranges.push((low, high, fact)),
+            Hint::Address => return self.addresses.push(fact),
+            Hint::Any => return self.any.push(fact),
         };
-        filed.entry(key).or_default().push(entry);
+        filed.entry(key.to_vec()).or_default().push(fact);
     }
 
-    pub(crate) fn build(self) -> Index {
-        let mut lists = Lists::default();
-        let pieces = lists.add_all(self.pieces);
-        let mut strings = self.strings;
-        let pieces = Pieces::new(&pieces).unwrap_or_else(|| {
-            strings.extend(pieces.iter().flat_map(|(_, list)| lists.get(*list)));
-            Pieces::default()
-        });
-        let mut list = |filed| lists.add_all(filed);
-        Index {
-            equal: Table::new(list(self.equal)),
-            equal_ignoring_case: Table::new(list(self.equal_ignoring_case)),
-            prefixes: Affixes::new(list(self.prefixes), Direction::Forward),
-            suffixes: Affixes::new(list(self.suffixes), Direction::Backward),
-            prefixes_ignoring_case: Affixes::new(list(self.prefixes_ignoring_case), Direction::Forward),
-            suffixes_ignoring_case: Affixes::new(list(self.suffixes_ignoring_case), Direction::Backward),
-            pieces,
-            numbers: Table::new(list(self.numbers)),
-            words: Table::new(list(self.words)),
+    pub(crate) fn build(self, lists: &mut Lists) -> Index {
+        let mut file = |filed: Filed| -> Vec<(Vec<u8>, List)> {
+            filed.into_iter().filter_map(|(key, list)| Some((key, lists.add(&list)?))).collect()
+        };
+        let table = |filed: Vec<(Vec<u8>, List)>| Table::new(filed.iter().map(|(key, list)| (key, list.to_number())));
+        let strings = table(file(self.strings));
+        let affixes = [
+            Affixes::new(file(self.prefixes), Direction::Forward, Letters::AsTheyAre),
+            Affixes::new(file(self.suffixes), Direction::Backward, Letters::AsTheyAre),
+            Affixes::new(file(self.prefixes_ignoring_case), Direction::Forward, Letters::Folded),
+            Affixes::new(file(self.suffixes_ignoring_case), Direction::Backward, Letters::Folded),
+        ];
+        let (folded, pieces) = (table(file(self.folded)), Pieces::new(file(self.pieces)));
+        let others = Others {
+            words: table(file(self.words)),
+            numbers: table(file(self.numbers)),
             ranges: Ranges::new(self.ranges),
-            addresses: self.addresses.into(),
-            strings: strings.into(),
-            all: self.all.into(),
-            lists,
+        };
+        let texts = Texts {
+            folded,
+            affixes: affixes.into_iter().filter(|affixes| !affixes.is_empty()).collect(),
+            pieces,
+            addresses: lists.add(&self.addresses),
+            any: lists.add(&self.any_string),
+        };
+        Index {
+            strings,
+            texts: (!texts.is_empty()).then(|| Box::new(texts)),
+            others: (!others.is_empty()).then(|| Box::new(others)),
+            any: lists.add(&self.any),
         }
     }
 }
 
 impl Index {
-    /// Tells `found` of the tests that a value may pass, perhaps several times.
+    /// Tells `note` of the facts that a value establishes, perhaps several times.
     #[inline]
     pub(crate) fn look_up(
         &self,
         leaf: &Leaf,
         event: Seen<'_>,
-        found: &mut impl FnMut(Entry) -> Result<(), EventError>,
+        lists: &Lists,
+        note: &mut impl FnMut(Entry),
     ) -> Result<(), EventError> {
         if leaf.is_string() {
-            self.look_up_string(event.text(leaf), event, found)?;
-        } else {
-            self.look_up_other(leaf, event, found)?;
-        }
-        tell(&self.all, event, found)
-    }
-
-    fn look_up_string(
-        &self,
-        text: &[u8],
-        event: Seen<'_>,
-        found: &mut impl FnMut(Entry) -> Result<(), EventError>,
-    ) -> Result<(), EventError> {
-        let mut pairs = None;
-        let found = &mut |entry: Entry| {
-            let mut lacks = |wanted: Pairs| !wanted.are_all_in(*pairs.get_or_insert_with(|| Pairs::of(text)));
-            if !entry.sure && !entry.pairs.are_none() && lacks(entry.pairs) { Ok(()) } else { found(entry) }
-        };
-        if let Some(list) = self.equal.get(text) {
-            tell(self.lists.get(list), event, found)?;
-        }
-        if !self.equal_ignoring_case.is_empty() && text.len() <= MAX_FOLDED {
-            let mut folded = [0; MAX_FOLDED];
-            let folded = &mut folded[..text.len()];
-            folded.copy_from_slice(text);
-            folded.make_ascii_lowercase();
-            if let Some(list) = self.equal_ignoring_case.get(folded) {
-                tell(self.lists.get(list), event, found)?;
+            let text = event.key(leaf);
+            lists.tell(find(&self.strings, &text), event, note)?;
+            if let Some(texts) = &self.texts {
+                texts.look_up(&text, &mut |list| lists.tell(list, event, note))?;
             }
+        } else if let Some(others) = &self.others {
+            others.look_up(leaf, event, lists, note)?;
         }
-        let mut all = |list: u32| tell(self.lists.get(list), event, found);
-        self.prefixes.find(text, |text, place| text.get(place).copied(), &mut all)?;
-        self.suffixes.find(text, |text, place| text.get(text.len().checked_sub(place + 1)?).copied(), &mut all)?;
-        let lower = |byte: &u8| byte.to_ascii_lowercase();
-        self.prefixes_ignoring_case.find(text, |text, place| text.get(place).map(lower), &mut all)?;
-        let backward = |text: &[u8], place: usize| text.get(text.len().checked_sub(place + 1)?).map(lower);
-        self.suffixes_ignoring_case.find(text, backward, &mut all)?;
-        self.pieces.find(text, &mut all)?;
-        if !self.addresses.is_empty() && may_be_address(text) {
-            tell(&self.addresses, event, found)?;
-        }
-        tell(&self.strings, event, found)
-    }
-
-    fn look_up_other(
-        &self,
-        leaf: &Leaf,
-        event: Seen<'_>,
-        found: &mut impl FnMut(Entry) -> Result<(), EventError>,
-    ) -> Result<(), EventError> {
-        if let Some(list) = self.words.get(event.text(leaf)) {
-            tell(self.lists.get(list), event, found)?;
-        }
-        if leaf.is_number()
-            && !(self.numbers.is_empty() && self.ranges.is_empty())
-            && let Some(nearest) = event.nearest(leaf)
-        {
-            // Few numbers come near; only then it matters whether they can be compared.
-            let rank = number::rank(nearest);
-            let mut found = |entry| if event.comparable(leaf).is_some() { found(entry) } else { Ok(()) };
-            if let Some(list) = self.numbers.get(&rank.to_le_bytes()) {
-                tell(self.lists.get(list), event, &mut found)?;
-            }
-            self.ranges.find(rank, event, &mut found)?;
-        }
-        Ok(())
+        self.any.map_or(Ok(()), |list| lists.tell(list, event, note))
     }
 }
 
-#[inline]
-fn tell(
-    entries: &[Entry],
-    event: Seen<'_>,
-    found: &mut impl FnMut(Entry) -> Result<(), EventError>,
-) -> Result<(), EventError> {
-    if entries.is_empty() {
-        return Ok(());
+impl Texts {
+    fn is_empty(&self) -> bool {
+        self.folded.is_empty()
+            && self.affixes.is_empty()
+            && self.pieces.is_empty()
+            && self.addresses.is_none()
+            && self.any.is_none()
     }
-    event.step(entries.len())?;
-    entries.iter().try_for_each(|entry| found(*entry))
+
+    fn look_up(&self, text: &Key<'_>, tell: &mut impl FnMut(List) -> Result<(), EventError>) -> Result<(), EventError> {
+        tell(self.ignoring_case(text))?;
+        self.affixes.iter().try_for_each(|affixes| affixes.find(text, tell))?;
+        self.pieces.find(text.text(), tell)?;
+        let addresses = self.addresses.filter(|_| may_be_address(text.text()));
+        [addresses, self.any].into_iter().flatten().try_for_each(tell)
+    }
+
+    #[inline]
+    fn ignoring_case(&self, key: &Key<'_>) -> List {
+        let text = key.text();
+        if self.folded.is_empty() {
+            return List::NOTHING;
+        }
+        if text.len() <= HEAD {
+            return find(&self.folded, &Key::short(text.len(), folded(key.head())));
+        }
+        let mut buffer = [0; MAX_FOLDED];
+        let Some(lower) = buffer.get_mut(..text.len()) else { return List::NOTHING };
+        lower.copy_from_slice(text);
+        lower.make_ascii_lowercase();
+        find(&self.folded, &Key::of(lower))
+    }
+}
+
+impl Others {
+    fn is_empty(&self) -> bool {
+        self.words.is_empty() && self.numbers.is_empty() && self.ranges.is_empty()
+    }
+
+    fn look_up(
+        &self,
+        leaf: &Leaf,
+        event: Seen<'_>,
+        lists: &Lists,
+        note: &mut impl FnMut(Entry),
+    ) -> Result<(), EventError> {
+        lists.tell(find(&self.words, &event.key(leaf)), event, note)?;
+        if !leaf.is_number() || (self.numbers.is_empty() && self.ranges.is_empty()) {
+            return Ok(());
+        }
+        let Some(nearest) = event.nearest(leaf) else { return Ok(()) };
+        // Few numbers come near; only then it matters whether they can be compared.
+        let rank = number::rank(nearest);
+        let mut note = |fact| _ = event.comparable(leaf).map(|_| note(fact));
+        let same = find(&self.numbers, &Key::short(size_of_val(&rank), rank.into()));
+        if same != List::NOTHING {
+            lists.tell(same, event, &mut note)?;
+        }
+        self.ranges.find(rank, event, &mut note)
+    }
+}
+
+/// What a table has under a key.
+#[inline(always)]
+fn find(table: &Table, key: &Key<'_>) -> List {
+    List::from_number(table.get_or(List::NOTHING.to_number(), key))
 }
 
 /// Whether a text could be an IP address, at the first glance.

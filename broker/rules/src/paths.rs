@@ -3,8 +3,11 @@
 //! A path is names joined by dots, and a name in an event may itself hold dots: `{"a": {"b": 1}}` and `{"a.b": 1}` are the
 //! same. So the tree's names hold none, and a name of an event that has some is taken apart.
 
-use crate::table::Table;
+mod names;
+
+use names::{Names, NamesOf};
 use std::collections::HashMap;
+use std::ops::Range;
 
 /// The number of a path; the paths of a set are numbered from 0.
 pub(crate) type PathId = usize;
@@ -30,13 +33,16 @@ struct Growing {
 #[derive(Debug)]
 pub(crate) struct Paths {
     nodes: Box<[Node]>,
+    names: Names,
     count: usize,
 }
 
 #[derive(Debug)]
 struct Node {
-    names: Table,
+    names: NamesOf,
     path: Option<u32>,
+    /// Whether names lead on from here.
+    leads_on: bool,
     /// Whether two names lead on from here, so that one with a dot may.
     deep: bool,
 }
@@ -75,12 +81,14 @@ impl PathsBuilder {
     pub(crate) fn build(mut self) -> Paths {
         self.node(0);
         let leads_on = |node: &u32| !self.nodes[*node as usize].names.is_empty();
+        let mut names = Names::default();
         let nodes = self.nodes.iter().map(|node| Node {
-            names: Table::new(node.names.iter().map(|(name, node)| (name.as_bytes(), *node))),
+            names: names.add(node.names.iter().map(|(name, node)| (&**name, *node)).collect()),
             path: node.path,
+            leads_on: !node.names.is_empty(),
             deep: node.names.values().any(leads_on),
         });
-        Paths { nodes: nodes.collect(), count: self.count as usize }
+        Paths { nodes: nodes.collect(), names, count: self.count as usize }
     }
 }
 
@@ -100,19 +108,29 @@ impl Paths {
 
     /// Where a name of an event leads. `has_dot` is asked only if it matters.
     #[inline(always)]
-    pub(crate) fn child(&self, step: Step, name: &[u8], has_dot: impl FnOnce() -> bool) -> Option<Step> {
+    pub(crate) fn child(
+        &self,
+        step: Step,
+        text: &[u8],
+        name: Range<usize>,
+        has_dot: impl FnOnce() -> bool,
+    ) -> Option<Step> {
         let node = self.nodes.get(step.0 as usize)?;
-        match node.names.get(name) {
+        match self.names.find(&node.names, text, name.clone()) {
             Some(child) => Some(Step(child)),
-            None if node.deep && has_dot() => {
-                name.split(|byte| *byte == b'.').try_fold(step, |step, name| self.one(step, name))
-            }
+            None if node.deep && has_dot() => self.longer_child(step, text.get(name)?),
             None => None,
         }
     }
 
+    #[cold]
+    fn longer_child(&self, step: Step, name: &[u8]) -> Option<Step> {
+        name.split(|byte| *byte == b'.').try_fold(step, |step, name| self.one(step, name))
+    }
+
     fn one(&self, step: Step, name: &[u8]) -> Option<Step> {
-        self.nodes.get(step.0 as usize)?.names.get(name).map(Step)
+        let node = self.nodes.get(step.0 as usize)?;
+        self.names.find(&node.names, name, 0..name.len()).map(Step)
     }
 
     /// The path that ends here.
@@ -124,7 +142,7 @@ impl Paths {
     /// Whether paths go on from here.
     #[inline(always)]
     pub(crate) fn leads_on(&self, step: Step) -> bool {
-        self.nodes.get(step.0 as usize).is_some_and(|node| !node.names.is_empty())
+        self.nodes.get(step.0 as usize).is_some_and(|node| node.leads_on)
     }
 }
 
@@ -146,9 +164,9 @@ mod tests {
         let paths = builder.build();
         assert_eq!((paths.count(), paths.find("a..c"), paths.find("b")), (5, Some(3), None));
         let walk = |names: &[&str]| {
-            let step = names
-                .iter()
-                .try_fold(Paths::ROOT, |step, name| paths.child(step, name.as_bytes(), || name.contains('.')))?;
+            let step = names.iter().try_fold(Paths::ROOT, |step, name| {
+                paths.child(step, name.as_bytes(), 0..name.len(), || name.contains('.'))
+            })?;
             paths.path(step)
         };
         for (names, found) in [

@@ -119,6 +119,7 @@ impl Tokens {
     }
 
     /// Whether there is a backslash in these bytes of the text.
+    #[inline(always)]
     pub(crate) fn has_escape(&self, from: u32, to: u32) -> bool {
         self.escapes && self.any(from, to, |marks| &marks.backslash)
     }
@@ -128,6 +129,7 @@ impl Tokens {
         self.any(from, to, |marks| &marks.dot)
     }
 
+    #[cold]
     fn any(&self, from: u32, to: u32, mark: impl Fn(&Marks) -> &[u64; LANES]) -> bool {
         if from >= to {
             return false;

@@ -7,159 +7,157 @@ use crate::scan::Tokens;
 
 /// Walks through an event that was scanned, and so is known to be one object.
 pub(super) fn walk(text: &[u8], tokens: &Tokens, paths: &Paths, found: &mut Found) {
-    let (bytes, at) = (tokens.bytes(), tokens.at());
-    Walk { bytes, at, next: 0, text, tokens, paths, found, arrays: 0 }.object(Paths::ROOT);
+    let (bytes, at, partners) = (tokens.bytes(), tokens.at(), tokens.partners());
+    Walk { bytes, at, partners, text, tokens, paths }.object(Paths::ROOT, 0, found);
 }
 
+/// Each step of the walk is told which token is next, and answers which is next behind what it took.
+#[derive(Clone, Copy)]
 struct Walk<'w> {
     /// The first byte of each token.
     bytes: &'w [u8],
     at: &'w [u32],
-    /// Which token is next.
-    next: usize,
+    partners: &'w [u32],
     text: &'w [u8],
     tokens: &'w Tokens,
     paths: &'w Paths,
-    found: &'w mut Found,
-    /// How many arrays have begun.
-    arrays: u32,
 }
 
 impl Walk<'_> {
-    /// The first byte of a token that is so many further.
     #[inline(always)]
-    fn byte(&self, ahead: usize) -> u8 {
-        self.bytes.get(self.next + ahead).copied().unwrap_or(0)
+    fn byte(&self, token: usize) -> u8 {
+        self.bytes.get(token).copied().unwrap_or(0)
     }
 
-    /// Where that token is.
+    /// Where a token and the one behind it are.
     #[inline(always)]
-    fn place(&self, ahead: usize) -> u32 {
-        self.at.get(self.next + ahead).copied().unwrap_or(u32::MAX)
+    fn places(&self, token: usize) -> (u32, u32) {
+        self.at.get(token..).and_then(|rest| rest.first_chunk()).map_or((0, 0), |[this, next]| (*this, *next))
     }
 
-    /// Passes over a value.
+    /// Passes over a value that begins like this.
     #[inline(always)]
-    fn skip(&mut self) {
-        self.next = match self.byte(0) {
-            b'"' => self.next + 2,
-            b'{' | b'[' => self.tokens.partners().get(self.next).map_or(self.next, |closing| *closing as usize) + 1,
-            _ => self.next + 1,
-        };
+    fn skip(&self, first: u8, next: usize) -> usize {
+        match first {
+            b'"' => next + 2,
+            b'{' | b'[' => self.partners.get(next).map_or(next, |closing| *closing as usize) + 1,
+            _ => next + 1,
+        }
     }
 
-    /// Passes over a comma, or over the end of a container and answers that.
-    #[inline(always)]
-    fn ends(&mut self) -> bool {
-        self.next += 1;
-        self.bytes.get(self.next - 1) != Some(&b',')
-    }
-
-    fn object(&mut self, step: Step) {
-        self.next += 1;
-        if self.byte(0) == b'}' {
-            self.next += 1;
-            return;
+    fn object(&self, step: Step, mut next: usize, found: &mut Found) -> usize {
+        next += 1;
+        if self.byte(next) == b'}' {
+            return next + 1;
         }
         loop {
-            let (from, to) = (self.place(0) + 1, self.place(1));
+            let (open, close) = self.places(next);
             // Two quotes and the colon.
-            self.next += 3;
-            match self.child(step, from, to) {
-                Some(child) => self.value(child),
-                None => self.skip(),
-            }
-            if self.ends() {
-                return;
+            next += 3;
+            let first = self.byte(next);
+            next = match self.child(step, open + 1, close, found) {
+                Some(child) => self.value(child, first, next, found),
+                None => self.skip(first, next),
+            };
+            // A comma, or the end of the object.
+            next += 1;
+            if self.byte(next - 1) != b',' {
+                return next;
             }
         }
     }
 
     #[inline(always)]
-    fn child(&mut self, step: Step, from: u32, to: u32) -> Option<Step> {
-        let name = self.text.get(from as usize..to as usize)?;
+    fn child(&self, step: Step, from: u32, to: u32, found: &mut Found) -> Option<Step> {
         if self.tokens.has_escape(from, to) {
-            return self.escaped_child(step, from, to);
+            return self.escaped_child(step, from, to, found);
         }
-        self.paths.child(step, name, || self.tokens.has_dot(from, to))
+        self.paths.child(step, self.text, from as usize..to as usize, || self.tokens.has_dot(from, to))
     }
 
     #[cold]
-    fn escaped_child(&mut self, step: Step, from: u32, to: u32) -> Option<Step> {
-        let start = self.found.unescaped.len();
-        self.unescape(from, to);
-        let name = self.found.unescaped.get(start..)?;
-        let child = self.paths.child(step, name, || name.contains(&b'.'));
-        self.found.unescaped.truncate(start);
+    fn escaped_child(&self, step: Step, from: u32, to: u32, found: &mut Found) -> Option<Step> {
+        let start = found.unescaped.len();
+        self.unescape(from, to, found);
+        let name = found.unescaped.get(start..)?;
+        let child = self.paths.child(step, name, 0..name.len(), || name.contains(&b'.'));
+        found.unescaped.truncate(start);
         child
     }
 
-    fn value(&mut self, step: Step) {
-        match self.byte(0) {
-            b'{' if self.paths.leads_on(step) => self.object(step),
-            b'{' => self.skip(),
-            b'[' => self.array(step),
+    /// A value that begins like this.
+    #[inline(always)]
+    fn value(&self, step: Step, first: u8, next: usize, found: &mut Found) -> usize {
+        match first {
+            b'{' if self.paths.leads_on(step) => self.object(step, next, found),
+            b'{' => self.skip(first, next),
+            b'[' => self.array(step, next, found),
             _ => match self.paths.path(step) {
-                Some(path) => self.leaf(path),
-                None => self.skip(),
+                Some(path) => self.leaf(path, first, next, found),
+                None => self.skip(first, next),
             },
         }
     }
 
-    fn array(&mut self, step: Step) {
-        self.next += 1;
-        if self.byte(0) == b']' {
-            self.next += 1;
-            return;
+    fn array(&self, step: Step, mut next: usize, found: &mut Found) -> usize {
+        next += 1;
+        if self.byte(next) == b']' {
+            return next + 1;
         }
-        let array = self.arrays;
-        self.arrays += 1;
+        let array = found.inside.begin();
         for index in 0..u32::MAX {
-            if matches!(self.byte(0), b'{' | b'[') {
-                self.found.inside.enter(array, index);
-                self.value(step);
-                self.found.inside.leave();
+            let first = self.byte(next);
+            next = if matches!(first, b'{' | b'[') {
+                found.inside.enter(array, index);
+                let next = self.value(step, first, next, found);
+                found.inside.leave();
+                next
             } else {
-                self.value(step);
-            }
-            if self.ends() {
-                return;
+                self.value(step, first, next, found)
+            };
+            next += 1;
+            if self.byte(next - 1) != b',' {
+                break;
             }
         }
+        next
     }
 
-    fn leaf(&mut self, path: PathId) {
-        let start = self.place(0);
-        let (kind, span) = match self.byte(0) {
-            b'"' => {
-                let (from, to) = (start + 1, self.place(1));
-                self.next += 1;
-                if self.tokens.has_escape(from, to) { self.unescape(from, to) } else { (Kind::String, (from, to)) }
+    #[inline(always)]
+    fn leaf(&self, path: PathId, first: u8, next: usize, found: &mut Found) -> usize {
+        let (start, end) = self.places(next);
+        let (kind, span, behind) = match first {
+            b'"' if self.tokens.has_escape(start + 1, end) => {
+                let span = self.unescape(start + 1, end, found);
+                (Kind::Unescaped, span, next + 2)
             }
-            b't' => (Kind::True, (start, start + 4)),
-            b'f' => (Kind::False, (start, start + 5)),
-            b'n' => (Kind::Null, (start, start + 4)),
-            _ => (Kind::Number, (start, self.end_of_number(start))),
+            b'"' => (Kind::String, (start + 1, end), next + 2),
+            b't' => (Kind::True, (start, start + 4), next + 1),
+            b'f' => (Kind::False, (start, start + 5), next + 1),
+            b'n' => (Kind::Null, (start, start + 4), next + 1),
+            _ => (Kind::Number, (start, self.end_of_number(start, end)), next + 1),
         };
-        self.next += 1;
-        let membership = self.found.membership();
-        self.found.add(path, kind, span, membership);
+        let membership = found.membership();
+        found.add(path, kind, span, membership);
+        behind
     }
 
     /// A number ends at the next token, or at space in front of it.
-    fn end_of_number(&self, start: u32) -> u32 {
-        let until = self.text.get(start as usize..self.place(1) as usize).unwrap_or_default();
-        let length = until.iter().rposition(|byte| !byte.is_ascii_whitespace()).map_or(0, |last| last + 1);
-        start + u32::try_from(length).unwrap_or(0)
+    #[inline(always)]
+    fn end_of_number(&self, start: u32, mut end: u32) -> u32 {
+        while end > start && self.text.get(end as usize - 1).is_some_and(u8::is_ascii_whitespace) {
+            end -= 1;
+        }
+        end
     }
 
     /// Writes a string without its escapes. The scan has seen that they are good.
     #[cold]
-    fn unescape(&mut self, from: u32, to: u32) -> (Kind, (u32, u32)) {
-        let start = self.found.unescaped.len();
-        unescape(self.text.get(from as usize..to as usize).unwrap_or_default(), &mut self.found.unescaped);
+    fn unescape(&self, from: u32, to: u32, found: &mut Found) -> (u32, u32) {
+        let start = found.unescaped.len();
+        unescape(self.text.get(from as usize..to as usize).unwrap_or_default(), &mut found.unescaped);
         // What is unescaped is shorter than the text, of which places are u32.
         let place = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
-        (Kind::Unescaped, (place(start), place(self.found.unescaped.len())))
+        (place(start), place(found.unescaped.len()))
     }
 }

@@ -4,7 +4,7 @@
 //! line into pieces; the pieces are the leaves of a binary tree, and each range is written at the fewest nodes that make
 //! it up. The ranges around a number are those at the nodes above its piece.
 
-use super::Entry;
+use super::lists::Entry;
 use crate::error::EventError;
 use crate::event::Seen;
 
@@ -56,20 +56,16 @@ impl Ranges {
     }
 
     #[inline]
-    pub(super) fn find(
-        &self,
-        number: u64,
-        event: Seen<'_>,
-        found: &mut impl FnMut(Entry) -> Result<(), EventError>,
-    ) -> Result<(), EventError> {
+    pub(super) fn find(&self, number: u64, event: Seen<'_>, note: &mut impl FnMut(Entry)) -> Result<(), EventError> {
         for (low, high, entry) in &self.few {
             if (*low..=*high).contains(&number) {
-                found(*entry)?;
+                note(*entry);
             }
         }
         let mut node = self.bounds.partition_point(|bound| *bound <= number) + self.nodes.len() / 2;
         while let Some(entries) = self.nodes.get(node).filter(|_| node > 0) {
-            super::tell(entries, event, found)?;
+            event.step(entries.len())?;
+            entries.iter().for_each(|entry| note(*entry));
             node /= 2;
         }
         Ok(())

@@ -3,7 +3,7 @@
 use super::{Aim, Operator, Place};
 use crate::case::CaseFree;
 use crate::error::PatternError;
-use crate::hint::{Hint, Hinted, Reach};
+use crate::hint::{Hint, Hinted, MAX_FOLDED, Reach};
 use crate::tree::Node;
 use crate::value::{Surroundings, Value};
 
@@ -25,8 +25,8 @@ impl Operator for EqualsIgnoreCase {
 
     fn hint(&self) -> Hinted<'_> {
         match self.without_case.ascii_start() {
-            (ascii, true) => Hint::EqualsIgnoringCase(ascii).sure(),
-            (ascii, false) => Hint::Prefix(ascii, Reach::IgnoringCase).perhaps(),
+            (ascii, true) if ascii.len() <= MAX_FOLDED => Hint::EqualsIgnoringCase(ascii).sure(),
+            (ascii, _) => Hint::Prefix(ascii, Reach::IgnoringCase).perhaps(),
         }
     }
 

@@ -3,6 +3,7 @@
 use super::Aim;
 use crate::address::{Address, AddressRange};
 use crate::hint::{Hint, Hinted};
+use crate::number::rank;
 use crate::scalar::Scalar;
 use crate::value::Value;
 
@@ -36,7 +37,7 @@ impl Literal {
     pub(super) fn hint(&self) -> Hinted<'_> {
         match self {
             Self::String(text) => Hint::Equals(text.as_bytes()).sure(),
-            Self::Number(value) => Hint::Number(*value).sure(),
+            Self::Number(value) => Hint::Number(rank(*value)).sure(),
             Self::Text(text) => Hint::Word(text.as_bytes()).sure(),
             Self::Address { .. } => Hint::Address.perhaps(),
         }

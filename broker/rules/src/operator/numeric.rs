@@ -25,7 +25,7 @@ impl Operator for Numeric {
         let low = self.0.low().map_or(0, |(bound, inside)| rank(*bound) + u64::from(!inside));
         let high = self.0.high().map_or(u64::MAX, |(bound, inside)| rank(*bound) - u64::from(!inside));
         match self.0.low() {
-            Some((only, true)) if low == high => Hint::Number(*only).sure(),
+            Some((_, true)) if low == high => Hint::Number(low).sure(),
             _ => Hint::Between(low, high).sure(),
         }
     }

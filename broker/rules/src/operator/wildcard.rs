@@ -32,17 +32,20 @@ impl Operator for Wildcard {
 
     fn hint(&self) -> Hinted<'_> {
         let (first, middle) = (self.first.as_bytes(), self.middle.iter().max_by_key(|piece| piece.len()));
-        let Some(last) = &self.last else { return Hint::Equals(first).sure() };
-        let hinted = match (middle.map(String::as_bytes), last.as_bytes()) {
-            (None, b"") => Hint::Prefix(first, Reach::AsTheyAre).sure(),
-            (None, last) if first.is_empty() => Hint::Suffix(last, Reach::AsTheyAre).sure(),
-            (Some(middle), b"") if first.is_empty() && self.middle.len() == 1 => Hint::Contains(middle).sure(),
-            (Some(middle), last) if middle.len() > first.len().max(last.len()) => Hint::Contains(middle).perhaps(),
-            (_, last) if last.len() > first.len() => Hint::Suffix(last, Reach::AsTheyAre).perhaps(),
-            _ => Hint::Prefix(first, Reach::AsTheyAre).perhaps(),
+        let Some(last) = self.last.as_ref().map(String::as_bytes) else { return Hint::Equals(first).sure() };
+        let (prefix, suffix) = (Hint::Prefix(first, Reach::AsTheyAre), Hint::Suffix(last, Reach::AsTheyAre));
+        let pieces = [first, last].into_iter().chain(self.middle.iter().map(String::as_bytes));
+        let (rarest, is_all) = match (first, middle.map(|piece| Hint::Contains(piece.as_bytes())), last) {
+            (_, None, b"") => (prefix, true),
+            (b"", None, _) => (suffix, true),
+            (b"", Some(middle), b"") => (middle, self.middle.len() == 1),
+            (_, middle, _) => {
+                let hints = [Some(prefix), Some(suffix), middle].into_iter().flatten();
+                let rarest = hints.min_by(|one, other| one.chance().total_cmp(&other.chance()));
+                (rarest.unwrap_or(prefix), false)
+            }
         };
-        let pieces = [first, last.as_bytes()].into_iter().chain(self.middle.iter().map(String::as_bytes));
-        Hinted { pairs: Pairs::of_all(pieces), ..hinted }
+        Hinted { hint: rarest, sure: is_all, pairs: Pairs::of_all(pieces) }
     }
 
     /// Taking each piece where it first occurs leaves the most room for the next, so there is nothing to go back for.
