@@ -63,7 +63,9 @@ pub(crate) struct Leaf {
     membership: (u32, u32),
     /// The next leaf of the same path.
     next: u32,
-    number: Cell<NumberState>,
+    /// The value by which it is compared, once that is known, if there is one.
+    number: Cell<Option<Option<f64>>>,
+    /// Its pairs of bytes, once they are known.
     pairs: Cell<Option<Pairs>>,
 }
 
@@ -75,14 +77,6 @@ enum Kind {
     Number,
     String,
     Unescaped,
-}
-
-/// What is known of a number so far.
-#[derive(Debug, Clone, Copy)]
-enum NumberState {
-    Unread,
-    Nearest(f64),
-    Comparable(Option<f64>),
 }
 
 /// The first and the last leaf of a path.
@@ -174,9 +168,9 @@ impl Found {
     }
 
     #[inline(always)]
-    fn add(&mut self, path: PathId, kind: Kind, (start, end): (u32, u32), membership: (u32, u32)) {
+    fn add(&mut self, path: u32, kind: Kind, (start, end): (u32, u32), membership: (u32, u32)) {
         let Ok(index) = u32::try_from(self.leaves.len()) else { return };
-        let Some(at) = self.by_path.get_mut(path) else { return };
+        let Some(at) = self.by_path.get_mut(path as usize) else { return };
         if at.epoch == self.epoch {
             if let Some(last) = self.leaves.get_mut(at.last as usize) {
                 last.next = index;
@@ -186,9 +180,7 @@ impl Found {
         } else {
             *at = AtPath { epoch: self.epoch, first: index, last: index, in_arrays: membership.1 != 0 };
         }
-        #[expect(clippy::cast_possible_truncation, reason = "paths are numbered by u32")]
-        let path = path as u32;
-        let (number, pairs) = (Cell::new(NumberState::Unread), Cell::new(None));
+        let (number, pairs) = (Cell::new(None), Cell::new(None));
         self.leaves.push(Leaf { path, kind, start, end, membership, next: END, number, pairs });
     }
 }
@@ -295,27 +287,14 @@ impl<'e> Seen<'e> {
         })
     }
 
-    /// The double that is nearest to a number, which may be another number.
-    pub(crate) fn nearest(self, leaf: &Leaf) -> Option<f64> {
-        match leaf.number.get() {
-            NumberState::Nearest(value) => Some(value),
-            NumberState::Comparable(value) => value,
-            NumberState::Unread => {
-                let read = number::nearest(self.text(leaf));
-                leaf.number.set(read.map_or(NumberState::Comparable(None), NumberState::Nearest));
-                read
-            }
-        }
-    }
-
     /// The value by which a number is compared.
+    #[inline]
     pub(crate) fn comparable(self, leaf: &Leaf) -> Option<f64> {
-        if let NumberState::Comparable(value) = leaf.number.get() {
-            return value;
-        }
-        let value = self.nearest(leaf).filter(|value| number::is_exact(self.text(leaf), *value));
-        leaf.number.set(NumberState::Comparable(value));
-        value
+        leaf.number.get().unwrap_or_else(|| {
+            let value = number::comparable(self.text(leaf));
+            leaf.number.set(Some(value));
+            value
+        })
     }
 
     /// Takes so many steps.

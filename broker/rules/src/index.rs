@@ -198,19 +198,18 @@ impl Others {
         lists: &Lists,
         note: &mut impl FnMut(Entry),
     ) -> Result<(), EventError> {
-        lists.tell(find(&self.words, &event.key(leaf)), event, note)?;
+        if !self.words.is_empty() {
+            lists.tell(find(&self.words, &event.key(leaf)), event, note)?;
+        }
         if !leaf.is_number() || (self.numbers.is_empty() && self.ranges.is_empty()) {
             return Ok(());
         }
-        let Some(nearest) = event.nearest(leaf) else { return Ok(()) };
-        // Few numbers come near; only then it matters whether they can be compared.
-        let rank = number::rank(nearest);
-        let mut note = |fact| _ = event.comparable(leaf).map(|_| note(fact));
-        let same = find(&self.numbers, &Key::short(size_of_val(&rank), rank.into()));
-        if same != List::NOTHING {
-            lists.tell(same, event, &mut note)?;
+        let Some(value) = event.comparable(leaf) else { return Ok(()) };
+        let rank = number::rank(value);
+        if !self.numbers.is_empty() {
+            lists.tell(find(&self.numbers, &Key::short(size_of_val(&rank), rank.into())), event, note)?;
         }
-        self.ranges.find(rank, event, &mut note)
+        self.ranges.find(rank, event, note)
     }
 }
 

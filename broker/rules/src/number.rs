@@ -22,13 +22,13 @@ const POWERS: [u64; 20] = {
 };
 
 /// The value by which a JSON number is compared; zero has no sign.
-pub(crate) fn comparable(text: &str) -> Option<f64> {
-    nearest(text.as_bytes()).filter(|value| is_exact(text.as_bytes(), *value))
+pub(crate) fn comparable(text: &[u8]) -> Option<f64> {
+    let decimal = Decimal::of(text)?;
+    nearest(decimal, text).filter(|value| is_exact(decimal, *value))
 }
 
-/// The double nearest to a JSON number, if there is one: whether both are the same is another question.
-pub(crate) fn nearest(text: &[u8]) -> Option<f64> {
-    let decimal = Decimal::of(text)?;
+/// The double nearest to a JSON number, if there is one.
+fn nearest(decimal: Decimal, text: &[u8]) -> Option<f64> {
     decimal.nearest().or_else(|| {
         let value = std::str::from_utf8(text).ok()?.parse::<f64>().ok()?;
         // Minus zero plus zero is zero.
@@ -36,9 +36,8 @@ pub(crate) fn nearest(text: &[u8]) -> Option<f64> {
     })
 }
 
-/// Whether a JSON number is the value of its nearest double.
-pub(crate) fn is_exact(text: &[u8], nearest: f64) -> bool {
-    let Some(decimal) = Decimal::of(text) else { return false };
+/// Whether a decimal is the value of its nearest double.
+fn is_exact(decimal: Decimal, nearest: f64) -> bool {
     if decimal.count == 0 || (decimal.count <= ALWAYS_EXACT && nearest.is_normal()) {
         return true;
     }
@@ -74,6 +73,18 @@ impl Decimal {
         let (mut digits, mut count, mut fraction) = (0_u64, 0_u32, 0_i64);
         let mut in_fraction = 0;
         while let [byte, behind @ ..] = rest {
+            if let Some((eight, behind)) =
+                rest.split_first_chunk().and_then(|(eight, behind)| Some((eight_digits(eight)?, behind)))
+            {
+                count = match count {
+                    0 => eight.checked_ilog10().map_or(0, |power| power + 1),
+                    _ => count.saturating_add(8),
+                };
+                digits = digits.wrapping_mul(100_000_000).wrapping_add(eight.into());
+                fraction += 8 * in_fraction;
+                rest = behind;
+                continue;
+            }
             match byte {
                 b'0'..=b'9' => {
                     digits = digits.wrapping_mul(10).wrapping_add(u64::from(byte - b'0'));
@@ -181,6 +192,21 @@ impl Decimal {
     }
 }
 
+/// The number that eight digits stand for: neighbours are added up, first digits, then pairs, then fours.
+#[inline(always)]
+fn eight_digits(eight: &[u8; 8]) -> Option<u32> {
+    let bytes = u64::from_le_bytes(*eight);
+    let digits = bytes.wrapping_sub(0x3030_3030_3030_3030);
+    if (bytes.wrapping_add(0x4646_4646_4646_4646) | digits) & 0x8080_8080_8080_8080 != 0 {
+        return None;
+    }
+    let pairs = (digits * 10) + (digits >> 8);
+    let pairs = pairs & 0x00ff_00ff_00ff_00ff;
+    let fours = (pairs * 100 + (pairs >> 16)) & 0x0000_ffff_0000_ffff;
+    let eight = (fours * 10_000 + (fours >> 32)) & 0xffff_ffff;
+    u32::try_from(eight).ok()
+}
+
 /// So many digits fit into 64 bits.
 const MAX_DIGITS: u32 = 19;
 
@@ -213,22 +239,37 @@ mod tests {
             ("1e99999999999", None),
             ("0e99999999999", None),
         ] {
-            assert_eq!(comparable(text), value, "{text}");
-            assert!(comparable(text).is_none_or(f64::is_sign_positive), "{text}");
+            assert_eq!(comparable(text.as_bytes()), value, "{text}");
+            assert!(comparable(text.as_bytes()).is_none_or(f64::is_sign_positive), "{text}");
         }
-        assert_eq!(comparable("-4e-6"), Some(-4e-6));
+        assert_eq!(comparable(b"-4e-6"), Some(-4e-6));
+    }
+
+    #[test]
+    fn eight_digits_are_read_at_once() {
+        for number in [0, 1, 7, 10, 12_345_678, 90_000_001, 99_999_999, 1_000, 100_100] {
+            assert_eq!(eight_digits(format!("{number:08}").as_bytes().first_chunk().unwrap()), Some(number));
+        }
+        for byte in (0..=u8::MAX).filter(|byte| !byte.is_ascii_digit()) {
+            for place in 0..8 {
+                let mut eight = *b"12345678";
+                eight[place] = byte;
+                assert_eq!(eight_digits(&eight), None, "{byte}");
+            }
+        }
     }
 
     proptest! {
         #[test]
         fn what_was_printed_can_be_compared(value in any::<f64>().prop_filter("finite", |v| v.is_finite())) {
-            prop_assert_eq!(comparable(zmij::Buffer::new().format_finite(value)), Some(value + 0.0));
+            prop_assert_eq!(comparable(zmij::Buffer::new().format_finite(value).as_bytes()), Some(value + 0.0));
         }
 
         #[test]
         fn the_nearest_double_is_that_of_the_standard_library(text in "-?(0|[1-9][0-9]{0,20})(\\.[0-9]{1,20})?([eE][-+]?[0-9]{1,3})?") {
             let value = text.parse::<f64>().ok().filter(|value| value.is_finite());
-            prop_assert_eq!(nearest(text.as_bytes()), value.map(|value| value + 0.0), "{}", text);
+            let nearest = Decimal::of(text.as_bytes()).and_then(|decimal| nearest(decimal, text.as_bytes()));
+            prop_assert_eq!(nearest, value.map(|value| value + 0.0), "{}", text);
         }
 
         #[test]
@@ -240,9 +281,10 @@ mod tests {
             }
             let digits = decimal.digits.checked_add_signed(steps).unwrap();
             let text = format!("{}{digits}e{}", if decimal.negative { "-" } else { "" }, decimal.exponent);
-            let nearest = nearest(text.as_bytes()).unwrap();
+            let decimal = Decimal::of(text.as_bytes()).unwrap();
+            let nearest = nearest(decimal, text.as_bytes()).unwrap();
             let shortest = Decimal::of(zmij::Buffer::new().format_finite(nearest).as_bytes());
-            prop_assert_eq!(is_exact(text.as_bytes(), nearest), shortest == Decimal::of(text.as_bytes()), "{}", text);
+            prop_assert_eq!(is_exact(decimal, nearest), shortest == Some(decimal), "{}", text);
         }
 
         #[test]
@@ -256,7 +298,7 @@ mod tests {
             let (mantissa, exponent) = shortest.split_once('e').unwrap();
             let dot = if mantissa.contains('.') { "" } else { "." };
             let longer = format!("{mantissa}{dot}{}{digit}e{exponent}", "0".repeat(17));
-            prop_assert_eq!(comparable(&longer), None);
+            prop_assert_eq!(comparable(longer.as_bytes()), None);
         }
     }
 }

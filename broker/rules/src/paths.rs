@@ -7,14 +7,9 @@ mod names;
 
 use names::{Names, NamesOf};
 use std::collections::HashMap;
-use std::ops::Range;
 
 /// The number of a path; the paths of a set are numbered from 0.
 pub(crate) type PathId = usize;
-
-/// A place in the tree.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Step(u32);
 
 /// Paths that are gathered.
 #[derive(Debug, Default)]
@@ -37,12 +32,14 @@ pub(crate) struct Paths {
     count: usize,
 }
 
+/// A place in the tree.
 #[derive(Debug)]
-struct Node {
+pub(crate) struct Node {
     names: NamesOf,
-    path: Option<u32>,
+    /// The path that ends here.
+    pub(crate) path: Option<u32>,
     /// Whether names lead on from here.
-    leads_on: bool,
+    pub(crate) leads_on: bool,
     /// Whether two names lead on from here, so that one with a dot may.
     deep: bool,
 }
@@ -100,49 +97,35 @@ impl Paths {
 
     /// The number of a path that is one of these.
     pub(crate) fn find(&self, path: &str) -> Option<PathId> {
-        let names = path.split('.').try_fold(Self::ROOT, |step, name| self.one(step, name.as_bytes()));
-        names.and_then(|step| self.path(step))
+        self.follow(self.root()?, path.as_bytes())?.path.map(|path| path as usize)
     }
 
-    pub(crate) const ROOT: Step = Step(0);
+    /// Where all paths begin.
+    pub(crate) fn root(&self) -> Option<&Node> {
+        self.nodes.first()
+    }
 
-    /// Where a name of an event leads. `has_dot` is asked only if it matters.
+    /// Where a name of an event leads, given as a piece of a text. `has_dot` is asked only if it matters.
     #[inline(always)]
-    pub(crate) fn child(
-        &self,
-        step: Step,
+    pub(crate) fn child<'p>(
+        &'p self,
+        node: &'p Node,
         text: &[u8],
-        name: Range<usize>,
+        (from, to): (u32, u32),
         has_dot: impl FnOnce() -> bool,
-    ) -> Option<Step> {
-        let node = self.nodes.get(step.0 as usize)?;
-        match self.names.find(&node.names, text, name.clone()) {
-            Some(child) => Some(Step(child)),
-            None if node.deep && has_dot() => self.longer_child(step, text.get(name)?),
+    ) -> Option<&'p Node> {
+        match self.names.find(&node.names, text, from as usize, to as usize) {
+            Some(child) => self.nodes.get(child as usize),
+            None if node.deep && has_dot() => self.follow(node, text.get(from as usize..to as usize)?),
             None => None,
         }
     }
 
     #[cold]
-    fn longer_child(&self, step: Step, name: &[u8]) -> Option<Step> {
-        name.split(|byte| *byte == b'.').try_fold(step, |step, name| self.one(step, name))
-    }
-
-    fn one(&self, step: Step, name: &[u8]) -> Option<Step> {
-        let node = self.nodes.get(step.0 as usize)?;
-        self.names.find(&node.names, name, 0..name.len()).map(Step)
-    }
-
-    /// The path that ends here.
-    #[inline(always)]
-    pub(crate) fn path(&self, step: Step) -> Option<PathId> {
-        self.nodes.get(step.0 as usize)?.path.map(|path| path as usize)
-    }
-
-    /// Whether paths go on from here.
-    #[inline(always)]
-    pub(crate) fn leads_on(&self, step: Step) -> bool {
-        self.nodes.get(step.0 as usize).is_some_and(|node| node.leads_on)
+    fn follow<'p>(&'p self, node: &'p Node, names: &[u8]) -> Option<&'p Node> {
+        names
+            .split(|byte| *byte == b'.')
+            .try_fold(node, |node, name| self.nodes.get(self.names.find(&node.names, name, 0, name.len())? as usize))
     }
 }
 
@@ -164,10 +147,10 @@ mod tests {
         let paths = builder.build();
         assert_eq!((paths.count(), paths.find("a..c"), paths.find("b")), (5, Some(3), None));
         let walk = |names: &[&str]| {
-            let step = names.iter().try_fold(Paths::ROOT, |step, name| {
-                paths.child(step, name.as_bytes(), 0..name.len(), || name.contains('.'))
-            })?;
-            paths.path(step)
+            let node = names.iter().try_fold(paths.root()?, |node, name| {
+                paths.child(node, name.as_bytes(), (0, name.len() as u32), || name.contains('.'))
+            });
+            node?.path
         };
         for (names, found) in [
             (&["a", "b"][..], Some(0)),

@@ -19,7 +19,7 @@ pub(crate) enum Scalar<'a> {
 
 impl<'a> Scalar<'a> {
     pub(crate) fn number(text: &'a str) -> Self {
-        Self::Number { text: Cow::Borrowed(text), value: number::comparable(text) }
+        Self::Number { text: Cow::Borrowed(text), value: number::comparable(text.as_bytes()) }
     }
 
     /// As the tests of a pattern see it.

@@ -118,8 +118,12 @@ impl Tokens {
         self.ascii
     }
 
+    /// Whether there are backslashes at all.
+    pub(crate) fn have_escapes(&self) -> bool {
+        self.escapes
+    }
+
     /// Whether there is a backslash in these bytes of the text.
-    #[inline(always)]
     pub(crate) fn has_escape(&self, from: u32, to: u32) -> bool {
         self.escapes && self.any(from, to, |marks| &marks.backslash)
     }

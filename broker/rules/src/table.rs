@@ -53,7 +53,7 @@ impl<'t> Key<'t> {
     /// The bytes of a text from one place to another.
     #[inline(always)]
     pub(crate) fn within(text: &'t [u8], range: Range<usize>) -> Self {
-        let head = head(text, &range);
+        let head = head(text, range.start, range.end);
         Self::with_head(text.get(range).unwrap_or_default(), head)
     }
 
@@ -101,10 +101,10 @@ impl<'t> Key<'t> {
 
 /// The first 16 bytes from one place of a text to another, the first one the lowest; what is behind the end is zero.
 #[inline(always)]
-pub(crate) fn head(text: &[u8], range: &Range<usize>) -> u128 {
-    match text.get(range.start..).and_then(|rest| rest.first_chunk()) {
-        Some(sixteen) => u128::from_le_bytes(*sixteen) & mask(range.len()),
-        None => short(text.get(range.clone()).unwrap_or_default()),
+pub(crate) fn head(text: &[u8], from: usize, to: usize) -> u128 {
+    match text.get(from..).and_then(|rest| rest.first_chunk()) {
+        Some(sixteen) => u128::from_le_bytes(*sixteen) & mask(to.wrapping_sub(from)),
+        None => short(text.get(from..to).unwrap_or_default()),
     }
 }
 

@@ -2,13 +2,15 @@
 
 use super::{Found, Kind};
 use crate::json::unescape;
-use crate::paths::{PathId, Paths, Step};
+use crate::paths::{Node, Paths};
 use crate::scan::Tokens;
 
 /// Walks through an event that was scanned, and so is known to be one object.
 pub(super) fn walk(text: &[u8], tokens: &Tokens, paths: &Paths, found: &mut Found) {
     let (bytes, at, partners) = (tokens.bytes(), tokens.at(), tokens.partners());
-    Walk { bytes, at, partners, text, tokens, paths }.object(Paths::ROOT, 0, found);
+    if let Some(root) = paths.root() {
+        Walk { bytes, at, partners, text, tokens, escapes: tokens.have_escapes(), paths }.object(root, 0, found);
+    }
 }
 
 /// Each step of the walk is told which token is next, and answers which is next behind what it took.
@@ -20,10 +22,12 @@ struct Walk<'w> {
     partners: &'w [u32],
     text: &'w [u8],
     tokens: &'w Tokens,
+    /// Whether there are any.
+    escapes: bool,
     paths: &'w Paths,
 }
 
-impl Walk<'_> {
+impl<'w> Walk<'w> {
     #[inline(always)]
     fn byte(&self, token: usize) -> u8 {
         self.bytes.get(token).copied().unwrap_or(0)
@@ -45,7 +49,7 @@ impl Walk<'_> {
         }
     }
 
-    fn object(&self, step: Step, mut next: usize, found: &mut Found) -> usize {
+    fn object(&self, node: &'w Node, mut next: usize, found: &mut Found) -> usize {
         next += 1;
         if self.byte(next) == b'}' {
             return next + 1;
@@ -55,7 +59,7 @@ impl Walk<'_> {
             // Two quotes and the colon.
             next += 3;
             let first = self.byte(next);
-            next = match self.child(step, open + 1, close, found) {
+            next = match self.child(node, open + 1, close, found) {
                 Some(child) => self.value(child, first, next, found),
                 None => self.skip(first, next),
             };
@@ -68,38 +72,38 @@ impl Walk<'_> {
     }
 
     #[inline(always)]
-    fn child(&self, step: Step, from: u32, to: u32, found: &mut Found) -> Option<Step> {
-        if self.tokens.has_escape(from, to) {
-            return self.escaped_child(step, from, to, found);
+    fn child(&self, node: &'w Node, from: u32, to: u32, found: &mut Found) -> Option<&'w Node> {
+        if self.escapes && self.tokens.has_escape(from, to) {
+            return self.escaped_child(node, from, to, found);
         }
-        self.paths.child(step, self.text, from as usize..to as usize, || self.tokens.has_dot(from, to))
+        self.paths.child(node, self.text, (from, to), || self.tokens.has_dot(from, to))
     }
 
     #[cold]
-    fn escaped_child(&self, step: Step, from: u32, to: u32, found: &mut Found) -> Option<Step> {
+    fn escaped_child(&self, node: &'w Node, from: u32, to: u32, found: &mut Found) -> Option<&'w Node> {
         let start = found.unescaped.len();
         self.unescape(from, to, found);
         let name = found.unescaped.get(start..)?;
-        let child = self.paths.child(step, name, 0..name.len(), || name.contains(&b'.'));
+        let child = self.paths.child(node, name, (0, u32::try_from(name.len()).ok()?), || name.contains(&b'.'));
         found.unescaped.truncate(start);
         child
     }
 
     /// A value that begins like this.
     #[inline(always)]
-    fn value(&self, step: Step, first: u8, next: usize, found: &mut Found) -> usize {
+    fn value(&self, node: &'w Node, first: u8, next: usize, found: &mut Found) -> usize {
         match first {
-            b'{' if self.paths.leads_on(step) => self.object(step, next, found),
+            b'{' if node.leads_on => self.object(node, next, found),
             b'{' => self.skip(first, next),
-            b'[' => self.array(step, next, found),
-            _ => match self.paths.path(step) {
+            b'[' => self.array(node, next, found),
+            _ => match node.path {
                 Some(path) => self.leaf(path, first, next, found),
                 None => self.skip(first, next),
             },
         }
     }
 
-    fn array(&self, step: Step, mut next: usize, found: &mut Found) -> usize {
+    fn array(&self, node: &'w Node, mut next: usize, found: &mut Found) -> usize {
         next += 1;
         if self.byte(next) == b']' {
             return next + 1;
@@ -109,11 +113,11 @@ impl Walk<'_> {
             let first = self.byte(next);
             next = if matches!(first, b'{' | b'[') {
                 found.inside.enter(array, index);
-                let next = self.value(step, first, next, found);
+                let next = self.value(node, first, next, found);
                 found.inside.leave();
                 next
             } else {
-                self.value(step, first, next, found)
+                self.value(node, first, next, found)
             };
             next += 1;
             if self.byte(next - 1) != b',' {
@@ -124,10 +128,10 @@ impl Walk<'_> {
     }
 
     #[inline(always)]
-    fn leaf(&self, path: PathId, first: u8, next: usize, found: &mut Found) -> usize {
+    fn leaf(&self, path: u32, first: u8, next: usize, found: &mut Found) -> usize {
         let (start, end) = self.places(next);
         let (kind, span, behind) = match first {
-            b'"' if self.tokens.has_escape(start + 1, end) => {
+            b'"' if self.escapes && self.tokens.has_escape(start + 1, end) => {
                 let span = self.unescape(start + 1, end, found);
                 (Kind::Unescaped, span, next + 2)
             }

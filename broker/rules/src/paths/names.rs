@@ -18,11 +18,11 @@ pub(super) struct Names {
 
 /// The names of one object.
 #[derive(Debug)]
-pub(super) enum NamesOf {
-    /// For each look the first name of its chain, counted from 1, and where counting begins.
-    Few { first: usize, chains: [u8; LOOKS] },
-    /// Which table.
-    Many(usize),
+pub(super) struct NamesOf {
+    /// For each look the first name of its chain, counted from 1, or [`MANY`].
+    chains: [u8; LOOKS],
+    /// Where counting begins, or which table it is.
+    first: usize,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -39,6 +39,8 @@ struct Name {
 const LOOKS: usize = 64;
 /// So many are few.
 const FEW: usize = 200;
+/// The names are in a table.
+const MANY: u8 = u8::MAX;
 /// No node has this number.
 const NOWHERE: u32 = u32::MAX;
 
@@ -48,51 +50,49 @@ impl Names {
         names.sort_unstable();
         if names.len() > FEW {
             self.tables.push(Table::new(names));
-            return NamesOf::Many(self.tables.len() - 1);
+            return NamesOf { chains: [MANY; LOOKS], first: self.tables.len() - 1 };
         }
         let (first, mut chains) = (self.names.len(), [0; LOOKS]);
         for ((name, node), place) in names.into_iter().zip(1..) {
-            let chain = &mut chains[looks(name.as_bytes())];
+            let name = name.as_bytes();
+            let (first, last) = (name.first().unwrap_or(&QUOTE), name.last().unwrap_or(&QUOTE));
+            let chain = &mut chains[looks(name.len(), *first, *last)];
             // They are fewer than 2^32: more would not fit into memory.
             let number = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
             self.names.push(Name {
-                head: Key::of(name.as_bytes()).head(),
+                head: Key::of(name).head(),
                 length: number(name.len()),
                 start: number(self.texts.len()),
                 node,
                 next: std::mem::replace(chain, place),
             });
             if name.len() > HEAD {
-                self.texts.extend(name.as_bytes());
+                self.texts.extend(name);
             }
         }
-        NamesOf::Few { first, chains }
+        NamesOf { chains, first }
     }
 
-    /// The node to which a name leads, given as a piece of a text.
+    /// The node to which a name leads, given as a piece of a text. What is before and behind it, if there is anything, are
+    /// its quotes.
     #[inline(always)]
-    pub(super) fn find(&self, of: &NamesOf, text: &[u8], name: Range<usize>) -> Option<u32> {
-        match of {
-            NamesOf::Few { first, chains } => {
-                let place = chains[looks(text.get(name.clone())?)];
-                if place == 0 { None } else { self.follow(*first, place, text, name) }
-            }
-            NamesOf::Many(table) => self.find_among_many(*table, text, name),
+    pub(super) fn find(&self, of: &NamesOf, text: &[u8], from: usize, to: usize) -> Option<u32> {
+        let first = text.get(from).copied().unwrap_or(QUOTE);
+        let last = text.get(to.wrapping_sub(1)).copied().unwrap_or(QUOTE);
+        match of.chains[looks(to.wrapping_sub(from), first, last)] {
+            0 => None,
+            MANY => self.find_among_many(of, text, from..to),
+            place => self.follow(of.first, place, text, from, to),
         }
-    }
-
-    #[inline(never)]
-    fn find_among_many(&self, table: usize, text: &[u8], name: Range<usize>) -> Option<u32> {
-        let node = self.tables.get(table)?.get_or(NOWHERE, &Key::within(text, name));
-        (node != NOWHERE).then_some(node)
     }
 
     #[inline(always)]
-    fn follow(&self, first: usize, mut place: u8, text: &[u8], range: Range<usize>) -> Option<u32> {
-        let head = head(text, &range);
+    fn follow(&self, first: usize, mut place: u8, text: &[u8], from: usize, to: usize) -> Option<u32> {
+        let (head, length) = (head(text, from, to), to.wrapping_sub(from));
         while place != 0 {
             let name = self.names.get(first + usize::from(place) - 1)?;
-            if name.head == head && name.length as usize == range.len() && self.is_all(name, text, &range) {
+            let is_same = (name.head == head) & (name.length as usize == length);
+            if is_same && (length <= HEAD || self.is_all_of_long(name, text, from..to)) {
                 return Some(name.node);
             }
             place = name.next;
@@ -100,23 +100,26 @@ impl Names {
         None
     }
 
-    #[inline(always)]
-    fn is_all(&self, name: &Name, text: &[u8], range: &Range<usize>) -> bool {
-        range.len() <= HEAD || self.is_all_of_long(name, text, range)
+    #[inline(never)]
+    fn is_all_of_long(&self, name: &Name, text: &[u8], range: Range<usize>) -> bool {
+        let known = self.texts.get(name.start as usize..).and_then(|texts| texts.get(..range.len()));
+        known.is_some() && known == text.get(range)
     }
 
     #[inline(never)]
-    fn is_all_of_long(&self, name: &Name, text: &[u8], range: &Range<usize>) -> bool {
-        let known = self.texts.get(name.start as usize..).and_then(|texts| texts.get(..range.len()));
-        known.is_some() && known == text.get(range.clone())
+    fn find_among_many(&self, of: &NamesOf, text: &[u8], name: Range<usize>) -> Option<u32> {
+        let node = self.tables.get(of.first)?.get_or(NOWHERE, &Key::within(text, name));
+        (node != NOWHERE).then_some(node)
     }
 }
 
+/// What is before and behind a name in an event: the first and the last byte of an empty one, as it were.
+const QUOTE: u8 = b'"';
+
 /// What a name looks like: a number below 64.
 #[inline(always)]
-fn looks(name: &[u8]) -> usize {
-    let [first, .., last] = name else { return usize::from(name.first().copied().unwrap_or(0)) % LOOKS };
-    (name.len().wrapping_mul(7) ^ usize::from(*first) ^ usize::from(*last) << 2) % LOOKS
+fn looks(length: usize, first: u8, last: u8) -> usize {
+    (length.wrapping_mul(7) ^ usize::from(first) ^ usize::from(last) << 2) % LOOKS
 }
 
 #[cfg(test)]
@@ -130,15 +133,15 @@ mod tests {
         fn they_are_maps(
             maps in proptest::collection::vec(proptest::collection::btree_map("[ab]{0,3}|[ab]{15,18}|[a-z]{0,2}", 0..1_000_u32, 0..300), 1..3),
             others in proptest::collection::vec("[ab]{0,3}|[ab]{15,18}|[a-z]{0,2}", 0..60),
-            around in "[ab]{0,20}",
+            around in "[ab]{0,20}\"",
         ) {
             let mut names = Names::default();
             let add = |map: &BTreeMap<String, u32>| names.add(map.iter().map(|(name, node)| (name.as_str(), *node)).collect());
             let all: Vec<NamesOf> = maps.iter().map(add).collect();
             for (map, of) in maps.iter().zip(&all) {
                 for name in map.keys().chain(&others) {
-                    let text = format!("{around}{name}{around}");
-                    let found = names.find(of, text.as_bytes(), around.len()..around.len() + name.len());
+                    let text = format!("{around}{name}\"{around}");
+                    let found = names.find(of, text.as_bytes(), around.len(), around.len() + name.len());
                     prop_assert_eq!(found, map.get(name).copied(), "{}", name);
                 }
             }
