@@ -278,13 +278,16 @@ impl<'e> Seen<'e> {
         Key::within(bytes, leaf.start as usize..leaf.end as usize)
     }
 
-    /// The pairs of neighbouring bytes in a string.
-    pub(crate) fn pairs(self, leaf: &Leaf) -> Pairs {
-        leaf.pairs.get().unwrap_or_else(|| {
-            let pairs = Pairs::of(self.text(leaf));
-            leaf.pairs.set(Some(pairs));
-            pairs
-        })
+    /// The pairs of neighbouring bytes in a value at a path, or any pairs if there are several values.
+    pub(crate) fn some_pairs(self, path: u32) -> Option<Pairs> {
+        let at = self.found.at(path as usize)?;
+        if at.first != at.last {
+            return Some(Pairs::any());
+        }
+        let leaf = self.found.leaves.get(at.first as usize)?;
+        let pairs = leaf.pairs.get().unwrap_or_else(|| Pairs::of(self.text(leaf)));
+        leaf.pairs.set(Some(pairs));
+        Some(pairs)
     }
 
     /// The value by which a number is compared.

@@ -72,6 +72,11 @@ impl Pairs {
         Self(text.array_windows().map(bit).fold(0, |all, bit: u64| all | bit))
     }
 
+    /// Those of a text that may hold anything.
+    pub(crate) fn any() -> Self {
+        Self(u64::MAX)
+    }
+
     /// Those of all pieces.
     pub(crate) fn of_all<'p>(pieces: impl Iterator<Item = &'p [u8]>) -> Self {
         let short = pieces.filter(|piece| piece.len() <= Self::MAX);

@@ -148,7 +148,7 @@ mod tests {
         assert_eq!((paths.count(), paths.find("a..c"), paths.find("b")), (5, Some(3), None));
         let walk = |names: &[&str]| {
             let node = names.iter().try_fold(paths.root()?, |node, name| {
-                paths.child(node, name.as_bytes(), (0, name.len() as u32), || name.contains('.'))
+                paths.child(node, name.as_bytes(), (0, u32::try_from(name.len()).unwrap()), || name.contains('.'))
             });
             node?.path
         };

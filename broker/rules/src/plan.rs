@@ -30,9 +30,10 @@ pub(crate) struct Plan {
     /// How many facts there are. Those that lead to rules have the node of the same number.
     pub(crate) facts: usize,
     nodes: Vec<Node>,
+    /// The candidates of nodes that have several, and the popular facts that must hold of each.
     candidates: Vec<Candidate>,
-    /// Facts of candidates that are not popular, and their tests.
-    conditions: Vec<u32>,
+    popular: Vec<Popular>,
+    conditions: Vec<Condition>,
     branches: Vec<Branch>,
     ways: Ways,
     /// The different fields of all rules, by which tests are numbered.
@@ -53,8 +54,8 @@ pub(crate) type Popular = u128;
 #[derive(Debug)]
 pub(crate) struct PlannedField {
     pub(crate) path: PathId,
-    /// What a value that passes must hold, if it is a string and there is nothing else to pass.
-    pub(crate) pairs: Pairs,
+    /// Whether several alternatives have this field.
+    pub(crate) is_shared: bool,
     pub(crate) field: Arc<Field>,
 }
 
@@ -66,25 +67,49 @@ pub(crate) struct Alternative {
 }
 
 /// What a fact leads to.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Node {
-    candidates: Range<u32>,
-    /// Which branch there is; none has the number [`NO_BRANCH`].
-    branch: u32,
+    /// The popular facts without which there is nothing to find here.
+    pub(crate) needs: Popular,
+    pub(crate) content: Content,
+}
+
+#[derive(Debug)]
+pub(crate) enum Content {
+    /// What most nodes have: one candidate, of which the needs are those of the node.
+    One(Candidate),
+    Many {
+        candidates: Range<u32>,
+        /// Which branch there is; none has the number [`NO_BRANCH`].
+        branch: u32,
+    },
 }
 
 /// An alternative to look at.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Candidate {
     pub(crate) rule: u32,
     pub(crate) alternative: u32,
-    /// The popular facts that must hold.
-    pub(crate) popular: Popular,
-    /// Where its other conditions begin: so many facts, then so many tests.
+    /// Where its other conditions begin, and how many they are.
     start: u32,
-    facts: u16,
-    tests: u16,
+    conditions: u16,
+    /// Whether its rule has no other alternatives.
+    pub(crate) is_alone: bool,
 }
+
+/// What else must hold: a fact, or the test of a field.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Condition {
+    /// The number of the fact or the field.
+    pub(crate) number: u32,
+    /// The field's path; a fact has [`A_FACT`].
+    pub(crate) path: u32,
+    /// What a value that passes must hold, if it is a string and there is nothing else to pass.
+    pub(crate) pairs: Pairs,
+}
+
+/// No path has this number.
+pub(crate) const A_FACT: u32 = u32::MAX;
 
 impl Plan {
     /// The node of a fact, or one further on.
@@ -93,30 +118,28 @@ impl Plan {
         self.nodes.get(number as usize)
     }
 
-    /// What is looked at in a node.
     #[inline]
-    pub(crate) fn candidates(&self, node: &Node) -> &[Candidate] {
-        self.candidates.get(node.candidates.start as usize..node.candidates.end as usize).unwrap_or_default()
+    pub(crate) fn candidate(&self, number: u32) -> Option<&Candidate> {
+        self.candidates.get(number as usize)
     }
 
-    /// The facts of a candidate that are not popular.
+    /// The popular facts that must hold of each of these candidates.
     #[inline]
-    pub(crate) fn facts(&self, candidate: &Candidate) -> &[u32] {
+    pub(crate) fn needs(&self, candidates: &Range<u32>) -> &[Popular] {
+        self.popular.get(candidates.start as usize..candidates.end as usize).unwrap_or_default()
+    }
+
+    /// What must hold of a candidate besides the popular facts.
+    #[inline]
+    pub(crate) fn conditions(&self, candidate: &Candidate) -> &[Condition] {
         let start = candidate.start as usize;
-        self.conditions.get(start..start + usize::from(candidate.facts)).unwrap_or_default()
+        self.conditions.get(start..start + usize::from(candidate.conditions)).unwrap_or_default()
     }
 
-    /// The fields that are tested of a candidate.
+    /// Tells `visit` of the nodes to which the facts of an event lead on by a branch.
     #[inline]
-    pub(crate) fn tests(&self, candidate: &Candidate) -> &[u32] {
-        let start = candidate.start as usize + usize::from(candidate.facts);
-        self.conditions.get(start..start + usize::from(candidate.tests)).unwrap_or_default()
-    }
-
-    /// Tells `visit` of the nodes to which the facts of an event lead on from a node.
-    #[inline]
-    pub(crate) fn go_on(&self, node: &Node, popular: Popular, facts: &[u32], mut visit: impl FnMut(u32)) {
-        if let Some(branch) = self.branches.get(node.branch as usize) {
+    pub(crate) fn go_on(&self, branch: u32, popular: Popular, facts: &[u32], mut visit: impl FnMut(u32)) {
+        if let Some(branch) = self.branches.get(branch as usize) {
             branch.popular(popular).for_each(&mut visit);
             self.ways.find(branch, facts, visit);
         }
@@ -125,15 +148,15 @@ impl Plan {
 
 const NO_BRANCH: u32 = u32::MAX;
 
-impl Default for Node {
-    fn default() -> Self {
-        Self { candidates: 0..0, branch: NO_BRANCH }
+impl Content {
+    fn is_empty(&self) -> bool {
+        matches!(self, Self::Many { candidates, branch: NO_BRANCH } if candidates.is_empty())
     }
 }
 
-impl Node {
-    fn is_empty(&self) -> bool {
-        self.candidates.is_empty() && self.branch == NO_BRANCH
+impl Default for Content {
+    fn default() -> Self {
+        Self::Many { candidates: 0..0, branch: NO_BRANCH }
     }
 }
 

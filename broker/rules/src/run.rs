@@ -4,7 +4,7 @@ use crate::consistent::Together;
 use crate::error::EventError;
 use crate::event::{Event, Seen};
 use crate::index::Entry;
-use crate::plan::{ALWAYS, Candidate, Plan, PlannedField, Popular};
+use crate::plan::{A_FACT, ALWAYS, Candidate, Condition, Content, Plan, PlannedField, Popular};
 
 /// Working memory of matching, to be used for one event after another, also with different sets of rules.
 #[derive(Debug, Default)]
@@ -25,6 +25,7 @@ struct Run {
     matched: Vec<u32>,
     /// The nodes to visit.
     nodes: Vec<u32>,
+    hits: Hits,
     together: Together,
 }
 
@@ -38,6 +39,13 @@ struct Facts {
     /// Those of them that lead to rules, in the same way.
     leading: usize,
     leads: Vec<u32>,
+}
+
+/// Candidates of which the popular facts hold: so many of a longer list.
+#[derive(Debug, Default)]
+struct Hits {
+    count: usize,
+    places: Vec<u32>,
 }
 
 impl Scratch {
@@ -110,9 +118,42 @@ impl Facts {
     }
 
     #[inline(always)]
-    fn all_hold(&self, facts: &[u32]) -> bool {
-        let holds = |fact: u32| self.bits.get(fact as usize / 64).is_some_and(|bits| bits >> (fact % 64) & 1 == 1);
-        facts.iter().all(|fact| holds(*fact))
+    fn hold(&self, fact: u32) -> bool {
+        self.bits.get(fact as usize / 64).is_some_and(|bits| bits >> (fact % 64) & 1 == 1)
+    }
+
+    /// Adds the nodes to which facts lead. Most have needs that are not met, but which is hard to foresee: so all are
+    /// looked at first, without a decision, and at the same time.
+    fn lead(&self, plan: &Plan, popular: Popular, nodes: &mut Vec<u32>) {
+        let mut end = nodes.len();
+        nodes.resize(end + self.leading, ALWAYS);
+        for fact in self.leads.iter().take(self.leading) {
+            let needs = plan.node(*fact).map_or(0, |node| node.needs);
+            if let Some(place) = nodes.get_mut(end) {
+                *place = *fact;
+            }
+            end += usize::from(needs & !popular == 0);
+        }
+        nodes.truncate(end);
+    }
+}
+
+impl Hits {
+    /// Notes candidates, numbered on from `first`, whose needs are met. Which are is hard to foresee, so that is
+    /// calculated.
+    fn note(&mut self, first: u32, needs: &[Popular], popular: Popular) {
+        if self.places.len() < self.count + needs.len() {
+            self.places.resize(self.count + needs.len(), 0);
+        }
+        let Some(places) = self.places.get_mut(self.count..) else { return };
+        let mut count = 0;
+        for (needs, candidate) in needs.iter().zip(first..) {
+            if let Some(place) = places.get_mut(count) {
+                *place = candidate;
+            }
+            count += usize::from(needs & !popular == 0);
+        }
+        self.count += count;
     }
 }
 
@@ -121,6 +162,7 @@ impl Run {
         self.facts.clear(plan.facts);
         self.matched.clear();
         self.nodes.clear();
+        self.hits.count = 0;
         grow(&mut self.holds, plan.fields.len());
         grow(&mut self.marks, rules);
         self.epoch = self.epoch.checked_add(1).unwrap_or_else(|| {
@@ -132,60 +174,80 @@ impl Run {
 
     fn visit_all(&mut self, plan: &Plan, event: Seen<'_>) -> Result<(), EventError> {
         let popular = self.facts.popular();
-        let mut next = 0;
-        let mut node = ALWAYS;
-        loop {
+        self.nodes.push(ALWAYS);
+        self.facts.lead(plan, popular, &mut self.nodes);
+        while let Some(node) = self.nodes.pop() {
             self.visit(node, popular, plan, event)?;
-            node = match self.nodes.pop() {
-                Some(further) => further,
-                None => match self.facts.leads.get(next) {
-                    Some(fact) if next < self.facts.leading => {
-                        next += 1;
-                        *fact
-                    }
-                    _ => return Ok(()),
-                },
-            };
         }
+        for place in 0..self.hits.count {
+            let candidate = self.hits.places.get(place).and_then(|candidate| plan.candidate(*candidate));
+            candidate.map_or(Ok(()), |candidate| self.look_at(candidate, plan, event))?;
+        }
+        self.hits.count = 0;
+        Ok(())
     }
 
     /// Looks at what is filed in a node.
     #[inline(always)]
     fn visit(&mut self, node: u32, popular: Popular, plan: &Plan, event: Seen<'_>) -> Result<(), EventError> {
-        let Some(node) = plan.node(node) else { return Ok(()) };
-        let candidates = plan.candidates(node);
-        event.step(candidates.len())?;
-        for candidate in candidates {
-            if candidate.popular & !popular == 0 && self.matches(candidate, plan, event)? {
-                self.matched(candidate.rule);
+        match plan.node(node).filter(|node| node.needs & !popular == 0).map(|node| &node.content) {
+            Some(Content::One(candidate)) => {
+                event.step(1)?;
+                self.look_at(candidate, plan, event)
             }
+            Some(Content::Many { candidates, branch }) => {
+                plan.go_on(*branch, popular, self.facts.found(), |next| self.nodes.push(next));
+                event.step(candidates.len())?;
+                self.hits.note(candidates.start, plan.needs(candidates), popular);
+                Ok(())
+            }
+            None => Ok(()),
         }
-        plan.go_on(node, popular, self.facts.found(), |next| self.nodes.push(next));
+    }
+
+    /// Looks at a candidate of which the popular facts hold.
+    #[inline(always)]
+    fn look_at(&mut self, candidate: &Candidate, plan: &Plan, event: Seen<'_>) -> Result<(), EventError> {
+        if self.matches(candidate, plan, event)? {
+            self.note(candidate);
+        }
         Ok(())
     }
 
-    fn matched(&mut self, rule: u32) {
-        if let Some(mark) = self.marks.get_mut(rule as usize).filter(|mark| **mark != self.epoch) {
-            *mark = self.epoch;
-            self.matched.push(rule);
+    fn note(&mut self, candidate: &Candidate) {
+        if !candidate.is_alone {
+            match self.marks.get_mut(candidate.rule as usize) {
+                Some(mark) if *mark != self.epoch => *mark = self.epoch,
+                _ => return,
+            }
         }
+        self.matched.push(candidate.rule);
     }
 
     /// Whether an alternative matches of which the popular facts hold.
-    #[inline]
     fn matches(&mut self, candidate: &Candidate, plan: &Plan, event: Seen<'_>) -> Result<bool, EventError> {
-        if !self.facts.all_hold(plan.facts(candidate)) {
-            return Ok(false);
-        }
         if event.has_arrays() {
             return self.matches_in_arrays(candidate, plan, event);
         }
-        for field in plan.tests(candidate) {
-            if !self.holds(*field, plan, event)? {
+        for condition in plan.conditions(candidate) {
+            if !self.holds(condition, plan, event)? {
                 return Ok(false);
             }
         }
         Ok(true)
+    }
+
+    #[inline(always)]
+    fn holds(&mut self, condition: &Condition, plan: &Plan, event: Seen<'_>) -> Result<bool, EventError> {
+        let Condition { number, path, pairs } = *condition;
+        if path == A_FACT {
+            return Ok(self.facts.hold(number));
+        }
+        // Looking for pieces of texts is dear, and most texts lack some pair of bytes.
+        if !pairs.are_none() && !event.some_pairs(path).is_some_and(|held| pairs.are_all_in(held)) {
+            return Ok(false);
+        }
+        self.passes(number, plan, event)
     }
 
     fn matches_in_arrays(&mut self, candidate: &Candidate, plan: &Plan, event: Seen<'_>) -> Result<bool, EventError> {
@@ -196,11 +258,12 @@ impl Run {
                 .filter_map(|field| plan.fields.get(*field as usize))
         };
         let in_arrays = fields().filter(|field| event.in_arrays(field.path)).count();
-        for field in plan.tests(candidate) {
+        let may_be_absent = |field: u32| plan.fields.get(field as usize).is_some_and(|field| field.field.may_be_absent);
+        for condition in plan.conditions(candidate) {
             // With several fields in arrays, one may be absent from the elements that the others came through.
-            let may_be_absent = plan.fields.get(*field as usize).is_some_and(|field| field.field.may_be_absent);
-            let may_be_elsewhere = may_be_absent && in_arrays > 1;
-            if !may_be_elsewhere && !self.holds(*field, plan, event)? {
+            let may_be_elsewhere = condition.path != A_FACT && in_arrays > 1 && may_be_absent(condition.number);
+            let holds = may_be_elsewhere || self.holds(condition, plan, event)?;
+            if !holds {
                 return Ok(false);
             }
         }
@@ -211,25 +274,29 @@ impl Run {
     }
 
     /// Whether a field holds by itself.
-    fn holds(&mut self, number: u32, plan: &Plan, event: Seen<'_>) -> Result<bool, EventError> {
-        let (Some(known), Some(planned)) = (self.holds.get_mut(number as usize), plan.fields.get(number as usize))
-        else {
-            return Ok(false);
-        };
-        if known.0 != self.epoch {
-            *known = (self.epoch, test(planned, event)?);
+    fn passes(&mut self, number: u32, plan: &Plan, event: Seen<'_>) -> Result<bool, EventError> {
+        let Some(planned) = plan.fields.get(number as usize) else { return Ok(false) };
+        if !planned.is_shared {
+            return test(planned, event);
         }
-        Ok(known.1)
+        let known = self.holds.get(number as usize).filter(|known| known.0 == self.epoch);
+        if let Some((_, holds)) = known {
+            return Ok(*holds);
+        }
+        let holds = test(planned, event)?;
+        if let Some(known) = self.holds.get_mut(number as usize) {
+            *known = (self.epoch, holds);
+        }
+        Ok(holds)
     }
 }
 
 /// Whether a field holds by itself.
 fn test(planned: &PlannedField, event: Seen<'_>) -> Result<bool, EventError> {
-    let PlannedField { path, pairs, field } = planned;
+    let PlannedField { path, field, .. } = planned;
     for leaf in event.at(*path) {
         event.step(1)?;
-        // Looking for pieces of texts is dear, and most texts lack some pair of bytes.
-        if (pairs.are_none() || pairs.are_all_in(event.pairs(leaf))) && field.accepts(leaf, event) {
+        if field.accepts(leaf, event) {
             return Ok(true);
         }
     }

@@ -1,7 +1,10 @@
 //! From patterns to a plan.
 
 use super::facts::FactsBuilder;
-use super::{ALWAYS, Alternative, Candidate, NOTHING, Node, POPULAR, Plan, PlannedField, number};
+use super::{
+    A_FACT, ALWAYS, Alternative, Candidate, Condition, Content, NO_BRANCH, NOTHING, Node, POPULAR, Plan, PlannedField,
+    Popular, number,
+};
 use crate::compile::Field;
 use crate::hint::{Hint, Kind, Pairs};
 use crate::index::Entry;
@@ -41,14 +44,12 @@ impl Planner {
         }
         let said = format!("{field:?}");
         if let Some(known) = self.known.get(&said) {
+            self.fields[*known as usize].is_shared = true;
             return *known;
         }
         let number = number(self.fields.len());
-        let pairs = match field.matchers.as_slice() {
-            [only] if !field.may_be_absent => only.hint().pairs,
-            _ => Pairs::default(),
-        };
-        self.fields.push(PlannedField { path: self.paths.id(&field.path), pairs, field: Arc::clone(field) });
+        let path = self.paths.id(&field.path);
+        self.fields.push(PlannedField { path, is_shared: false, field: Arc::clone(field) });
         self.known.insert(said, number);
         number
     }
@@ -56,16 +57,28 @@ impl Planner {
     /// The plan for what was added.
     pub(crate) fn build(self) -> Plan {
         let paths = self.paths.build();
-        let mut filing = Filing { fields: &self.fields, facts: FactsBuilder::new(&self.fields), nodes: Vec::new() };
+        let mut filing = Filing {
+            fields: &self.fields,
+            facts: FactsBuilder::new(&self.fields),
+            nodes: Vec::new(),
+            counts: counts(&self.alternatives),
+        };
         filing.file_all(&self.alternatives);
         let ranks = filing.ranks();
         let mut plan = Plan { facts: filing.facts.count(), ..Plan::default() };
         filing.write_nodes(&self.alternatives, &ranks, &mut plan);
-        let leads = |fact: u32| plan.nodes.get(fact as usize).is_some_and(|node| !node.is_empty());
+        let leads = |fact: u32| plan.nodes.get(fact as usize).is_some_and(|node| !node.content.is_empty());
         let entry = |fact: u32| Entry::new(ranks[fact as usize], leads(ranks[fact as usize]));
         plan.indexes = filing.facts.build(paths.count(), entry, &mut plan.lists);
         Plan { paths, fields: self.fields, alternatives: self.alternatives, ..plan }
     }
+}
+
+fn counts(alternatives: &[Alternative]) -> Vec<u32> {
+    let rules = alternatives.iter().map(|alternative| alternative.rule as usize + 1).max().unwrap_or(0);
+    let mut counts = vec![0; rules];
+    alternatives.iter().for_each(|alternative| counts[alternative.rule as usize] += 1);
+    counts
 }
 
 /// An alternative on its way to where it is looked at.
@@ -95,6 +108,8 @@ struct Filing<'f> {
     facts: FactsBuilder<'f>,
     /// The first is the root, under which everything is filed.
     nodes: Vec<Growing>,
+    /// For each rule how many alternatives it has.
+    counts: Vec<u32>,
 }
 
 impl Filing<'_> {
@@ -216,40 +231,69 @@ impl Filing<'_> {
             next += 1;
         }
         plan.nodes.resize_with(next as usize, Node::default);
-        for (place, node) in self.nodes.iter().enumerate() {
-            let from = number(plan.candidates.len());
-            node.filed.iter().for_each(|filed| self.write_candidate(filed, alternatives, ranks, plan));
-            let written = &mut plan.nodes[places[place] as usize];
-            written.candidates = from..number(plan.candidates.len());
-            if place > 0 && !node.children.is_empty() {
-                let ways: Vec<(u32, u32)> = sorted(node).iter().map(|(fact, child)| (*fact, places[*child])).collect();
-                written.branch = number(plan.branches.len());
-                plan.branches.push(plan.ways.add(&ways));
-            }
+        // Those further on come later and are written first: what is needed there is needed here.
+        for (place, node) in self.nodes.iter().enumerate().rev() {
+            let candidates: Vec<(Popular, Candidate)> =
+                node.filed.iter().map(|filed| self.write_candidate(filed, alternatives, ranks, plan)).collect();
+            let ways: Vec<(u32, u32)> = sorted(node).iter().map(|(fact, child)| (*fact, places[*child])).collect();
+            let popular = |fact: u32| if fact < POPULAR { 1 << fact } else { 0 };
+            let of_ways = ways.iter().map(|(fact, node)| popular(*fact) | plan.nodes[*node as usize].needs);
+            let needs = candidates.iter().map(|(popular, _)| *popular).chain(of_ways);
+            let needs = needs.reduce(|one, other| one & other).unwrap_or_default();
+            let content = match candidates.as_slice() {
+                [(_, one)] if ways.is_empty() => Content::One(*one),
+                many => {
+                    let from = number(plan.candidates.len());
+                    plan.popular.extend(many.iter().map(|(popular, _)| *popular));
+                    plan.candidates.extend(many.iter().map(|(_, candidate)| *candidate));
+                    let mut branch = NO_BRANCH;
+                    if place > 0 && !ways.is_empty() {
+                        branch = number(plan.branches.len());
+                        plan.branches.push(plan.ways.add(&ways));
+                    }
+                    Content::Many { candidates: from..number(plan.candidates.len()), branch }
+                }
+            };
+            plan.nodes[places[place] as usize] = Node { needs, content };
         }
     }
 
-    fn write_candidate(&self, filed: &Filed, alternatives: &[Alternative], ranks: &[u32], plan: &mut Plan) {
+    fn test(&self, number: u32) -> Condition {
+        let PlannedField { path, field, .. } = &self.fields[number as usize];
+        let pairs = match field.matchers.as_slice() {
+            [only] if !field.may_be_absent => only.hint().pairs,
+            _ => Pairs::default(),
+        };
+        Condition { number, path: super::number(*path), pairs }
+    }
+
+    /// What it needs of popular facts, and the candidate with its other conditions.
+    fn write_candidate(
+        &self,
+        filed: &Filed,
+        alternatives: &[Alternative],
+        ranks: &[u32],
+        plan: &mut Plan,
+    ) -> (Popular, Candidate) {
         let (mut popular, mut facts, mut tests) = (0, Vec::new(), Vec::new());
         for rest in &filed.rest {
             match self.facts.deciding(rest.field).map(|fact| ranks[fact as usize]) {
                 Some(fact) if fact < POPULAR => popular |= 1 << fact,
-                Some(fact) => facts.push(fact),
-                None => tests.push(rest.field),
+                Some(fact) => facts.push(Condition { number: fact, path: A_FACT, pairs: Pairs::default() }),
+                None => tests.push(self.test(rest.field)),
             }
         }
         let rule = alternatives[filed.alternative as usize].rule;
-        // An alternative has at most 256 fields.
-        let count = |list: &[u32]| u16::try_from(list.len()).unwrap_or(u16::MAX);
-        plan.candidates.push(Candidate {
+        let candidate = Candidate {
             rule,
             alternative: filed.alternative,
-            popular,
             start: number(plan.conditions.len()),
-            facts: count(&facts),
-            tests: count(&tests),
-        });
+            // An alternative has at most 256 fields.
+            conditions: u16::try_from(facts.len() + tests.len()).unwrap_or(u16::MAX),
+            is_alone: self.counts[rule as usize] == 1,
+        };
         plan.conditions.extend(facts);
         plan.conditions.extend(tests);
+        (popular, candidate)
     }
 }
