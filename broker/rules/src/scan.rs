@@ -1,12 +1,13 @@
 //! The first look at an event's bytes, 512 at a time: where its tokens are.
 //!
-//! A token is one of `{ } [ ] : ,` outside of strings, the quote that opens or closes a string, or the first byte of
-//! anything else outside of strings. Along the way everything is checked that can be seen without knowing the nesting:
+//! A token is one of `{ } [ ] : ,` outside of strings, the quote that opens a string, or the first byte of anything else
+//! outside of strings. Along the way everything is checked that can be seen without knowing the nesting:
 //! strings end, contain no control characters and only escapes there are; numbers are numbers and words are `true`,
 //! `false` or `null`; there is nothing else. Then the order and nesting of the tokens is checked, see [`structure`].
 //!
 //! The bytes become masks, one bit a byte, and all checks are arithmetic on masks: `a << 1 & b` is a byte of `b` behind
-//! one of `a`, and adding the first digits of runs of digits to all digits carries each one to the end of its run. The idea is that of simdjson (Langdale and Lemire, "Parsing gigabytes of JSON per second", 2019).
+//! one of `a`, and adding the first digits of runs of digits to all digits carries each one to the end of its run. The idea
+//! is that of simdjson (Langdale and Lemire, "Parsing gigabytes of JSON per second", 2019).
 
 /// An array of eight, written out: what a closure does is not compiled for the processor's features.
 macro_rules! eight {
@@ -23,28 +24,29 @@ macro_rules! eight {
 
 mod lanes;
 mod masks;
+mod order;
 mod portable;
 mod structure;
+mod words;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
-use crate::json::MAX_DEPTH;
 use lanes::{LANES, Lanes};
 use masks::{Masks, State};
-use structure::{Containers, Kinds};
+use order::{Kinds, Word};
 
 /// How many bytes are looked at together.
 const BLOCK: usize = 64;
 /// How many bytes, and then tokens, are looked at in one go.
 const WIDTH: usize = BLOCK * LANES;
 
-/// What stands for a closing quote among the first bytes of tokens. No token begins like this.
-const CLOSING: u8 = b'\'';
+/// How many bytes stand in front of the first bytes of tokens, so that looking back needs no care.
+const FRONT: usize = 2;
 
 /// The tokens of a text.
 #[derive(Debug)]
 pub(crate) struct Tokens {
-    /// The first byte of each token, for a closing quote [`CLOSING`]; then zeros.
+    /// [`FRONT`] zeros, the first byte of each token, then zeros.
     bytes: Vec<u8>,
     /// For each token that opens a container, which one closes it.
     partners: Vec<u32>,
@@ -52,7 +54,7 @@ pub(crate) struct Tokens {
     at: Vec<u32>,
     /// For each 512 bytes, which are backslashes and which are dots, in strings or not.
     marks: Vec<Marks>,
-    containers: Box<Containers>,
+    brackets: Box<structure::Memory>,
     way: Way,
     /// Whether there are backslashes at all.
     escapes: bool,
@@ -62,6 +64,7 @@ pub(crate) struct Tokens {
 
 #[derive(Debug, Default, Clone, Copy)]
 struct Marks {
+    token: [u64; LANES],
     backslash: [u64; LANES],
     dot: [u64; LANES],
 }
@@ -100,7 +103,7 @@ impl Tokens {
 
     /// The first byte of each token. Behind the last one stand zeros.
     pub(crate) fn bytes(&self) -> &[u8] {
-        &self.bytes
+        self.bytes.get(FRONT..).unwrap_or_default()
     }
 
     /// Which token closes the container that a token opens.
@@ -155,14 +158,18 @@ trait Machine: Copy {
     /// 64 bytes.
     type Block: Copy;
 
-    /// The bytes of a text from a place on; behind its end there are spaces.
-    fn load(self, text: &[u8], from: usize) -> Self::Block;
+    /// The first 512 bytes; behind the end there are spaces.
+    fn load(self, text: &[u8]) -> [Self::Block; LANES];
 
-    /// Which bytes of eight blocks are what.
+    /// Which bytes are what.
     fn masks(self, blocks: &[Self::Block; LANES]) -> Masks<Self::Lanes>;
 
-    /// Which tokens are what.
-    fn kinds(self, tokens: &[u8; WIDTH]) -> Kinds<Self::Lanes>;
+    /// Writes those of 512 bytes that `which` tells, side by side. Answers how many they are.
+    fn bytes(self, room: &mut [u8; WIDTH + BLOCK], blocks: &[Self::Block; LANES], which: &[u64; LANES]) -> usize;
+
+    /// What 64 tokens say, and what they are. There are two ways to look back: `before` tells the kinds of the 64 before,
+    /// and there are [`FRONT`] of them.
+    fn order(self, before: &Kinds, tokens: &[u8; FRONT + BLOCK]) -> (Word, Kinds);
 
     /// Whether `gather` and `scatter` are quick.
     const GATHERS: bool = false;
@@ -179,14 +186,8 @@ trait Machine: Copy {
         from
     }
 
-    /// Writes the tokens of a block that begins at `base`: `which` bytes they are, and which of these are closing quotes.
-    fn write(self, room: Room<'_>, block: &Self::Block, base: u32, which: u64, closing: u64);
-}
-
-/// Where the tokens of a block go: which bytes they are, and their places.
-struct Room<'t> {
-    bytes: &'t mut [u8; BLOCK],
-    places: &'t mut [u32; BLOCK],
+    /// Writes the places that `which` tells, of 64 that begin at `base`, side by side.
+    fn places(self, room: &mut [u32; BLOCK], base: u32, which: u64);
 }
 
 /// A way to scan a text, which answers how many tokens there are.
@@ -208,7 +209,7 @@ impl Default for Tokens {
             at: Vec::new(),
             partners: Vec::new(),
             marks: Vec::new(),
-            containers: Box::new([(0, 0); MAX_DEPTH]),
+            brackets: Box::default(),
             escapes: false,
             ascii: true,
             way: best_way(),
@@ -219,51 +220,49 @@ impl Default for Tokens {
 /// Scans a text. Answers how many tokens there are.
 #[inline(always)]
 fn scan_with<M: Machine>(machine: M, tokens: &mut Tokens, text: &[u8]) -> Result<usize, Suspect> {
-    let Tokens { bytes, at, partners, marks, containers, escapes, ascii, .. } = tokens;
+    let Tokens { bytes, at, partners, marks, brackets, escapes, ascii, .. } = tokens;
     let mut state = State::new();
     let mut count = 0;
-    for (from, marks) in (0..=text.len()).step_by(WIDTH).zip(marks) {
-        let blocks = eight!(lane => machine.load(text, from + lane * BLOCK));
+    for (from, marks) in (0..=text.len()).step_by(WIDTH).zip(&mut *marks) {
+        let blocks = machine.load(text.get(from..).unwrap_or_default());
         let masks = machine.masks(&blocks);
         let found = state.next(&masks);
-        *marks = Marks { backslash: masks.backslash.to_array(), dot: masks.dot.to_array() };
+        *marks =
+            Marks { token: found.tokens.to_array(), backslash: masks.backslash.to_array(), dot: masks.dot.to_array() };
         if let Some(backslashes) = found.escapes {
             *escapes = true;
             check_escapes(text, from, backslashes)?;
         }
-        let (which, closing, words) = (found.tokens.to_array(), found.closing.to_array(), found.words.to_array());
-        let lanes = (text.len() - from).div_ceil(BLOCK).min(LANES);
-        for (lane, block) in blocks.iter().enumerate().take(lanes) {
-            let base = from + lane * BLOCK;
-            let places = at.get_mut(count..).and_then(|rest| rest.first_chunk_mut()).ok_or(Suspect)?;
-            let bytes = bytes.get_mut(count..).and_then(|rest| rest.first_chunk_mut()).ok_or(Suspect)?;
-            #[expect(clippy::cast_possible_truncation, reason = "the text is that short")]
-            machine.write(Room { bytes, places }, block, base as u32, which[lane], closing[lane]);
-            count += which[lane].count_ones() as usize;
-            check_words(text, base, words[lane])?;
-        }
+        let room = bytes.get_mut(FRONT + count..).and_then(|rest| rest.first_chunk_mut()).ok_or(Suspect)?;
+        count += machine.bytes(room, &blocks, &marks.token);
+        words::check(text, from, found.words)?;
     }
     *ascii = state.is_ascii();
     if !state.ends_well() {
         return Err(Suspect);
     }
-    bytes.get_mut(count..count + ENDS).ok_or(Suspect)?.fill(0);
-    structure::check(machine, bytes, count, partners, containers)?;
+    bytes.get_mut(FRONT + count..FRONT + count + BLOCK).ok_or(Suspect)?.fill(0);
+    structure::check(machine, bytes, count, partners, brackets)?;
+    // The places come last: they need not wait for the order of tokens to be known, nor that for them.
+    write_places(machine, at, marks, text.len())?;
     Ok(count)
 }
 
-/// Checks that `true`, `false` or `null` stands at each of these places, and nothing more.
+/// Writes where the tokens are.
 #[inline(always)]
-fn check_words(text: &[u8], base: usize, mut words: u64) -> Result<(), Suspect> {
-    while words != 0 {
-        let at = base + words.trailing_zeros() as usize;
-        words &= words - 1;
-        let behind = match text.get(at..) {
-            Some([b't', b'r', b'u', b'e', behind @ ..] | [b'n', b'u', b'l', b'l', behind @ ..]) => behind,
-            Some([b'f', b'a', b'l', b's', b'e', behind @ ..]) => behind,
-            _ => return Err(Suspect),
-        };
-        let ([] | [b',' | b'}' | b']' | b' ' | b'\n' | b'\r' | b'\t', ..]) = behind else { return Err(Suspect) };
+fn write_places<M: Machine>(machine: M, at: &mut [u32], marks: &[Marks], length: usize) -> Result<(), Suspect> {
+    let mut count = 0;
+    for (from, marks) in (0..length).step_by(WIDTH).zip(marks) {
+        let room: &mut [u32; WIDTH + BLOCK] =
+            at.get_mut(count..).and_then(|rest| rest.first_chunk_mut()).ok_or(Suspect)?;
+        let mut written = 0;
+        for (lane, which) in marks.token.iter().enumerate() {
+            let room = room.get_mut(written..).and_then(|rest| rest.first_chunk_mut()).ok_or(Suspect)?;
+            #[expect(clippy::cast_possible_truncation, reason = "the text is that short")]
+            machine.places(room, (from + lane * BLOCK) as u32, *which);
+            written += which.count_ones() as usize;
+        }
+        count += written;
     }
     Ok(())
 }

@@ -39,11 +39,21 @@ impl<'w> Walk<'w> {
         self.at.get(token..).and_then(|rest| rest.first_chunk()).map_or((0, 0), |[this, next]| (*this, *next))
     }
 
+    /// What is between the quotes of a string. The closing one is the last that there is in front of the next token.
+    #[inline(always)]
+    fn string(&self, token: usize) -> (u32, u32) {
+        let (start, mut end) = self.places(token);
+        end = end.wrapping_sub(1);
+        while end > start && self.text.get(end as usize) != Some(&b'"') {
+            end -= 1;
+        }
+        (start + 1, end)
+    }
+
     /// Passes over a value that begins like this.
     #[inline(always)]
     fn skip(&self, first: u8, next: usize) -> usize {
         match first {
-            b'"' => next + 2,
             b'{' | b'[' => self.partners.get(next).map_or(next, |closing| *closing as usize) + 1,
             _ => next + 1,
         }
@@ -55,11 +65,11 @@ impl<'w> Walk<'w> {
             return next + 1;
         }
         loop {
-            let (open, close) = self.places(next);
-            // Two quotes and the colon.
-            next += 3;
+            let (from, to) = self.string(next);
+            // The key and the colon.
+            next += 2;
             let first = self.byte(next);
-            next = match self.child(node, open + 1, close, found) {
+            next = match self.child(node, from, to, found) {
                 Some(child) => self.value(child, first, next, found),
                 None => self.skip(first, next),
             };
@@ -130,20 +140,23 @@ impl<'w> Walk<'w> {
     #[inline(always)]
     fn leaf(&self, path: u32, first: u8, next: usize, found: &mut Found) -> usize {
         let (start, end) = self.places(next);
-        let (kind, span, behind) = match first {
-            b'"' if self.escapes && self.tokens.has_escape(start + 1, end) => {
-                let span = self.unescape(start + 1, end, found);
-                (Kind::Unescaped, span, next + 2)
+        let (kind, span) = match first {
+            b'"' => {
+                let (from, to) = self.string(next);
+                if self.escapes && self.tokens.has_escape(from, to) {
+                    (Kind::Unescaped, self.unescape(from, to, found))
+                } else {
+                    (Kind::String, (from, to))
+                }
             }
-            b'"' => (Kind::String, (start + 1, end), next + 2),
-            b't' => (Kind::True, (start, start + 4), next + 1),
-            b'f' => (Kind::False, (start, start + 5), next + 1),
-            b'n' => (Kind::Null, (start, start + 4), next + 1),
-            _ => (Kind::Number, (start, self.end_of_number(start, end)), next + 1),
+            b't' => (Kind::True, (start, start + 4)),
+            b'f' => (Kind::False, (start, start + 5)),
+            b'n' => (Kind::Null, (start, start + 4)),
+            _ => (Kind::Number, (start, self.end_of_number(start, end))),
         };
         let membership = found.membership();
         found.add(path, kind, span, membership);
-        behind
+        next + 1
     }
 
     /// A number ends at the next token, or at space in front of it.

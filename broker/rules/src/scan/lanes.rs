@@ -25,12 +25,16 @@ pub(super) trait Lanes:
     /// Each bit is the exclusive or of itself and all before. `odd` is that of all bits of the masks before.
     fn running_xor(self, odd: &mut bool) -> Self;
 
-    /// The places behind the runs in `self` that begin with `starts`. `open` is whether such a run reached the end of the
-    /// masks before.
-    fn run_ends(self, starts: Self, open: &mut bool) -> Self;
+    /// The sum as one number of 512 bits, where `other` has no bits that are not in `self`. `over` is what is carried.
+    fn carrying_add(self, other: Self, over: &mut bool) -> Self;
+
+    /// Which of the masks have any bits.
+    fn nonzero(self) -> u32;
 
     /// Whether any bit is set.
-    fn any(self) -> bool;
+    fn any(self) -> bool {
+        self.nonzero() != 0
+    }
 
     fn none() -> Self {
         Self::from_array([0; LANES])
@@ -82,15 +86,18 @@ impl Lanes for Plain {
     }
 
     #[inline(always)]
-    fn run_ends(self, starts: Self, open: &mut bool) -> Self {
-        let mut starts = starts.0.into_iter();
-        Self(self.0.map(|runs| {
-            // A run that is open and one that starts are never both at the first bit.
-            let (sum, over) = runs.overflowing_add(starts.next().unwrap_or(0) | u64::from(*open));
-            *open = over;
-            // Runs without a start stay as they are.
-            sum & !runs
+    fn carrying_add(self, other: Self, over: &mut bool) -> Self {
+        let mut others = other.0.into_iter();
+        Self(self.0.map(|mask| {
+            let (sum, carried) = mask.carrying_add(others.next().unwrap_or(0), *over);
+            *over = carried;
+            sum
         }))
+    }
+
+    #[inline(always)]
+    fn nonzero(self) -> u32 {
+        self.0.iter().rev().fold(0, |lanes, mask| lanes << 1 | u32::from(*mask != 0))
     }
 
     #[inline(always)]

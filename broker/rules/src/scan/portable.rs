@@ -2,8 +2,8 @@
 
 use super::lanes::{LANES, Lanes, Plain};
 use super::masks::Masks;
-use super::structure::Kinds;
-use super::{BLOCK, CLOSING, Machine, Room, WIDTH};
+use super::order::{Kinds, Word};
+use super::{BLOCK, FRONT, Machine, WIDTH};
 
 /// Any processor.
 #[derive(Debug, Clone, Copy)]
@@ -13,35 +13,36 @@ impl Machine for Portable {
     type Lanes = Plain;
     type Block = [u8; BLOCK];
 
-    fn load(self, text: &[u8], from: usize) -> [u8; BLOCK] {
-        load(text, from)
+    fn load(self, text: &[u8]) -> [[u8; BLOCK]; LANES] {
+        eight!(lane => load(text, lane * BLOCK))
     }
 
     fn masks(self, blocks: &[[u8; BLOCK]; LANES]) -> Masks<Plain> {
         masks_of(blocks.map(|block| classes(&block)))
     }
 
-    fn kinds(self, tokens: &[u8; WIDTH]) -> Kinds<Plain> {
-        let (words, _) = tokens.as_chunks::<BLOCK>();
-        let kinds = |is: fn(u8) -> bool| {
-            let mask = |word: &[u8; BLOCK]| word.iter().rev().fold(0, |mask, byte| mask << 1 | u64::from(is(*byte)));
-            let mut words = words.iter().map(mask);
-            Plain::from_array(std::array::from_fn(|_| words.next().unwrap_or(0)))
+    fn order(self, before: &Kinds, tokens: &[u8; FRONT + BLOCK]) -> (Word, Kinds) {
+        let tokens = &tokens[FRONT..];
+        let is = |is: fn(u8) -> bool| tokens.iter().rev().fold(0, |mask, byte| mask << 1 | u64::from(is(*byte)));
+        let kinds = Kinds {
+            string: is(|byte| byte == b'"'),
+            open_object: is(|byte| byte == b'{'),
+            close_object: is(|byte| byte == b'}'),
+            open_array: is(|byte| byte == b'['),
+            close_array: is(|byte| byte == b']'),
+            colon: is(|byte| byte == b':'),
+            comma: is(|byte| byte == b','),
+            end: is(|byte| byte == 0),
         };
-        Kinds {
-            quote: kinds(|byte| byte == b'"'),
-            closing: kinds(|byte| byte == CLOSING),
-            open_object: kinds(|byte| byte == b'{'),
-            close_object: kinds(|byte| byte == b'}'),
-            open_array: kinds(|byte| byte == b'['),
-            close_array: kinds(|byte| byte == b']'),
-            colon: kinds(|byte| byte == b':'),
-            comma: kinds(|byte| byte == b','),
-        }
+        (kinds.behind(before), kinds)
     }
 
-    fn write(self, room: Room<'_>, block: &[u8; BLOCK], base: u32, which: u64, closing: u64) {
-        write(room, block, base, which, closing);
+    fn bytes(self, room: &mut [u8; WIDTH + BLOCK], blocks: &[[u8; BLOCK]; LANES], which: &[u64; LANES]) -> usize {
+        bytes(room, blocks, which)
+    }
+
+    fn places(self, room: &mut [u32; BLOCK], base: u32, which: u64) {
+        places(room, base, which);
     }
 }
 
@@ -56,15 +57,25 @@ pub(super) fn load(text: &[u8], from: usize) -> [u8; BLOCK] {
     block
 }
 
-/// Writes the tokens of a block.
 #[inline(always)]
-pub(super) fn write(room: Room<'_>, block: &[u8; BLOCK], base: u32, mut which: u64, closing: u64) {
+pub(super) fn bytes(room: &mut [u8; WIDTH + BLOCK], blocks: &[[u8; BLOCK]; LANES], which: &[u64; LANES]) -> usize {
+    let mut count = 0;
+    for (block, which) in blocks.iter().zip(which) {
+        let mut which = *which;
+        while which != 0 {
+            room[count] = block[which.trailing_zeros() as usize % BLOCK];
+            which &= which - 1;
+            count += 1;
+        }
+    }
+    count
+}
+
+#[inline(always)]
+pub(super) fn places(room: &mut [u32; BLOCK], base: u32, mut which: u64) {
     let mut next = 0;
     while which != 0 {
-        let bit = which.trailing_zeros();
-        let closes = closing >> bit & 1 == 1;
-        room.bytes[next % BLOCK] = if closes { CLOSING } else { block[bit as usize % BLOCK] };
-        room.places[next % BLOCK] = base + bit;
+        room[next % BLOCK] = base + which.trailing_zeros();
         which &= which - 1;
         next += 1;
     }

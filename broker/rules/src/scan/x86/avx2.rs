@@ -1,10 +1,10 @@
 //! AVX2: bytes are compared 32 at a time.
 
-use crate::scan::lanes::{LANES, Lanes, Plain};
+use crate::scan::lanes::{LANES, Plain};
 use crate::scan::masks::Masks;
+use crate::scan::order::{Kinds, Word};
 use crate::scan::portable;
-use crate::scan::structure::Kinds;
-use crate::scan::{BLOCK, CLOSING, Machine, Room, Suspect, Tokens, WIDTH, Way, scan_with};
+use crate::scan::{BLOCK, FRONT, Machine, Suspect, Tokens, WIDTH, Way, scan_with};
 use std::arch::x86_64::*;
 
 /// The way, if this processor has it.
@@ -46,8 +46,8 @@ impl Machine for Avx2 {
     }
 
     #[inline(always)]
-    fn load(self, text: &[u8], from: usize) -> [u8; BLOCK] {
-        portable::load(text, from)
+    fn load(self, text: &[u8]) -> [[u8; BLOCK]; LANES] {
+        eight!(lane => portable::load(text, lane * BLOCK))
     }
 
     #[inline(always)]
@@ -57,29 +57,31 @@ impl Machine for Avx2 {
     }
 
     #[inline(always)]
-    fn kinds(self, tokens: &[u8; WIDTH]) -> Kinds<Plain> {
-        let (words, _) = tokens.as_chunks::<BLOCK>();
-        macro_rules! kind {
-            ($byte:expr) => {
-                // SAFETY: this machine is used only where its features are there.
-                Plain::from_array(eight!(lane => unsafe { equal(&words[lane], $byte) }))
-            };
-        }
-        Kinds {
-            quote: kind!(b'"'),
-            closing: kind!(CLOSING),
-            open_object: kind!(b'{'),
-            close_object: kind!(b'}'),
-            open_array: kind!(b'['),
-            close_array: kind!(b']'),
-            colon: kind!(b':'),
-            comma: kind!(b','),
-        }
+    fn order(self, before: &Kinds, tokens: &[u8; FRONT + BLOCK]) -> (Word, Kinds) {
+        let tokens = tokens.last_chunk().unwrap_or(&[0; BLOCK]);
+        // SAFETY: this machine is used only where its features are there.
+        let is = |byte: u8| unsafe { equal(tokens, byte) };
+        let kinds = Kinds {
+            string: is(b'"'),
+            open_object: is(b'{'),
+            close_object: is(b'}'),
+            open_array: is(b'['),
+            close_array: is(b']'),
+            colon: is(b':'),
+            comma: is(b','),
+            end: is(0),
+        };
+        (kinds.behind(before), kinds)
     }
 
     #[inline(always)]
-    fn write(self, room: Room<'_>, block: &[u8; BLOCK], base: u32, which: u64, closing: u64) {
-        portable::write(room, block, base, which, closing);
+    fn bytes(self, room: &mut [u8; WIDTH + BLOCK], blocks: &[[u8; BLOCK]; LANES], which: &[u64; LANES]) -> usize {
+        portable::bytes(room, blocks, which)
+    }
+
+    #[inline(always)]
+    fn places(self, room: &mut [u32; BLOCK], base: u32, which: u64) {
+        portable::places(room, base, which);
     }
 }
 

@@ -1,13 +1,15 @@
-//! AVX-512 with VBMI, VBMI2 and GFNI, which come together (Ice Lake, Zen 4 and later): eight masks are one register.
+//! AVX-512 with VBMI, VBMI2, GFNI and VPCLMULQDQ, which come together (Ice Lake, Zen 4 and later): eight masks are one
+//! register.
 //!
 //! A table turns each byte into eight bits that say what it is. Taken 8 by 8 bytes these are square matrices of bits;
 //! transposed, each byte holds one bit of eight bytes of the text, and sorted together they are the masks of a block.
 
 use crate::scan::lanes::{LANES, Lanes};
 use crate::scan::masks::Masks;
-use crate::scan::structure::Kinds;
-use crate::scan::{BLOCK, CLOSING, Machine, Room, Suspect, Tokens, WIDTH, Way, scan_with};
+use crate::scan::order::{Kinds, Word};
+use crate::scan::{BLOCK, FRONT, Machine, Suspect, Tokens, WIDTH, Way, scan_with};
 use std::arch::x86_64::*;
+use std::hint::black_box;
 use std::ops::{BitAnd, BitOr, BitXor, Not};
 
 /// The way, if this processor has it.
@@ -18,6 +20,7 @@ pub(super) fn way() -> Option<Way> {
         && is_x86_feature_detected!("avx512vbmi")
         && is_x86_feature_detected!("avx512vbmi2")
         && is_x86_feature_detected!("gfni")
+        && is_x86_feature_detected!("vpclmulqdq")
         && is_x86_feature_detected!("bmi1")
         && is_x86_feature_detected!("bmi2")
         && is_x86_feature_detected!("popcnt");
@@ -26,7 +29,7 @@ pub(super) fn way() -> Option<Way> {
     has_it.then_some(way)
 }
 
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vbmi,avx512vbmi2,gfni,bmi1,bmi2,popcnt")]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vbmi,avx512vbmi2,gfni,vpclmulqdq,bmi1,bmi2,popcnt")]
 fn scan_there(tokens: &mut Tokens, text: &[u8]) -> Result<usize, Suspect> {
     scan_with(Avx512, tokens, text)
 }
@@ -67,14 +70,22 @@ impl Machine for Avx512 {
     }
 
     #[inline(always)]
-    fn load(self, text: &[u8], from: usize) -> Register {
-        let there = text.len().saturating_sub(from).min(BLOCK);
-        #[expect(clippy::cast_possible_truncation, reason = "at most 64")]
-        let mask = u64::MAX.checked_shr((BLOCK - there) as u32).unwrap_or(0);
-        // SAFETY: as above; what the mask leaves out is not read.
-        Register(unsafe {
-            _mm512_mask_loadu_epi8(_mm512_set1_epi8(0x20), mask, text.as_ptr().wrapping_add(from).cast())
-        })
+    fn load(self, text: &[u8]) -> [Register; LANES] {
+        if let Some(whole) = text.first_chunk::<WIDTH>() {
+            let (blocks, _) = whole.as_chunks();
+            return eight!(lane => load(&blocks[lane]));
+        }
+        // SAFETY: as above; what the masks leave out is not read.
+        unsafe {
+            // How many bytes there are behind the beginning of each block, and as many ones.
+            let rest = _mm512_set1_epi64(text.len() as i64);
+            let rest = _mm512_subs_epu16(rest, _mm512_setr_epi64(0, 64, 128, 192, 256, 320, 384, 448));
+            let ones = _mm512_set1_epi64(-1);
+            let masks = Register(_mm512_xor_si512(_mm512_sllv_epi64(ones, rest), ones)).to_array();
+            let space = _mm512_set1_epi8(0x20);
+            let from = |lane: usize| text.as_ptr().wrapping_add(lane * BLOCK).cast();
+            eight!(lane => Register(_mm512_mask_loadu_epi8(space, masks[lane], from(lane))))
+        }
     }
 
     #[inline(always)]
@@ -86,82 +97,86 @@ impl Machine for Avx512 {
     }
 
     #[inline(always)]
-    fn kinds(self, tokens: &[u8; WIDTH]) -> Kinds<Register> {
-        let (words, _) = tokens.as_chunks::<BLOCK>();
-        // What is no token of JSON has been seen before.
-        let kinds = sort(eight!(lane => {
-            let word = Register(there!(_mm512_shuffle_epi8(load(&words[lane]).0, load(&REVERSED).0)));
-            transpose(class::<true>(word, &KINDS), &SORTED)
-        }));
-        Kinds {
-            quote: kinds[0],
-            closing: kinds[1],
-            open_object: kinds[2],
-            close_object: kinds[3],
-            open_array: kinds[4],
-            close_array: kinds[5],
-            colon: kinds[6],
-            comma: kinds[7],
+    fn order(self, _: &Kinds, tokens: &[u8; FRONT + BLOCK]) -> (Word, Kinds) {
+        // SAFETY: as above, and 64 bytes from each of the first three are there to be read.
+        unsafe {
+            let from = |first: usize| _mm512_loadu_si512(tokens.as_ptr().add(first).cast());
+            let faults =
+                |table: &[u8; BLOCK], first: usize| Register(_mm512_permutexvar_epi8(from(first), load(table).0));
+            let wrong = faults(&SECOND, 0) & faults(&BEFORE, 1) & faults(&TOKEN, 2);
+            let token = from(2);
+            let any = |bits: u8| _mm512_test_epi8_mask(token, _mm512_set1_epi8(bits.cast_signed()));
+            let brackets = _mm512_and_si512(token, _mm512_set1_epi8(0x58));
+            let word = Word {
+                wrong: _mm512_test_epi8_mask(wrong.0, _mm512_set1_epi8(!IN_OBJECT.cast_signed())),
+                not_in_object: _mm512_test_epi8_mask(wrong.0, _mm512_set1_epi8(IN_OBJECT.cast_signed())),
+                not_in_array: _mm512_cmpeq_epi8_mask(token, _mm512_set1_epi8(b':'.cast_signed())),
+                brackets: _mm512_cmpeq_epi8_mask(brackets, _mm512_set1_epi8(0x58)),
+                opening: any(0x02),
+                objects: any(0x20),
+            };
+            (word, Kinds::default())
         }
     }
 
-    /// Gathers the bytes and their numbers in registers; these are written 16 at a time.
     #[inline(always)]
-    fn write(self, room: Room<'_>, block: &Register, base: u32, which: u64, closing: u64) {
-        // SAFETY: as above, and 64 bytes are there to be written.
-        let numbers = unsafe {
-            let bytes = _mm512_mask_mov_epi8(block.0, closing, _mm512_set1_epi8(CLOSING.cast_signed()));
-            _mm512_storeu_si512(room.bytes.as_mut_ptr().cast(), _mm512_maskz_compress_epi8(which, bytes));
-            _mm512_maskz_compress_epi8(which, load(&NUMBERS).0)
-        };
-        let quarters = there! {[
-            _mm512_castsi512_si128(numbers),
-            _mm512_extracti32x4_epi32(numbers, 1),
-            _mm512_extracti32x4_epi32(numbers, 2),
-            _mm512_extracti32x4_epi32(numbers, 3),
-        ]};
-        let count = which.count_ones();
-        let (sixteens, _) = room.places.as_chunks_mut::<16>();
-        // Half of a block is always written: more is rare, and so well predicted.
-        for sixteen in 0..if count > 32 { 4 } else { 2 } {
-            // SAFETY: as above, and 16 numbers of 4 bytes are there to be written.
-            unsafe {
-                let wide = _mm512_cvtepu8_epi32(quarters[sixteen]);
-                let places = _mm512_add_epi32(wide, _mm512_set1_epi32(base.cast_signed()));
-                _mm512_storeu_si512(sixteens[sixteen].as_mut_ptr().cast(), places);
+    fn bytes(self, room: &mut [u8; WIDTH + BLOCK], blocks: &[Register; LANES], which: &[u64; LANES]) -> usize {
+        // From memory a mask goes straight to where the instruction takes it.
+        let which = black_box(which);
+        let mut count = 0;
+        for (block, which) in blocks.iter().zip(which) {
+            let Some(room) = room.get_mut(count..).and_then(|room| room.first_chunk_mut()) else { break };
+            store(room, there!(_mm512_maskz_compress_epi8(*which, block.0)));
+            count += which.count_ones() as usize;
+        }
+        count
+    }
+
+    /// Gathers the numbers in a register; these are written 16 at a time.
+    #[inline(always)]
+    fn places(self, room: &mut [u32; BLOCK], base: u32, which: u64) {
+        let numbers = there!(_mm512_maskz_compress_epi8(which, load(&NUMBERS).0));
+        let (sixteens, _) = room.as_chunks_mut();
+        write(&mut sixteens[0], base, there!(_mm512_castsi512_si128(numbers)));
+        // More is rare, and so well predicted.
+        if which.count_ones() > 16 {
+            write(&mut sixteens[1], base, there!(_mm512_extracti32x4_epi32(numbers, 1)));
+            if which.count_ones() > 32 {
+                write(&mut sixteens[2], base, there!(_mm512_extracti32x4_epi32(numbers, 2)));
+                write(&mut sixteens[3], base, there!(_mm512_extracti32x4_epi32(numbers, 3)));
             }
         }
     }
 }
 
+/// Writes places, as numbers from `base` on.
+#[inline(always)]
+fn write(room: &mut [u32; 16], base: u32, numbers: __m128i) {
+    // SAFETY: as above, and 16 numbers of 4 bytes are there to be written.
+    unsafe {
+        let places = _mm512_add_epi32(_mm512_cvtepu8_epi32(numbers), _mm512_set1_epi32(base.cast_signed()));
+        _mm512_storeu_si512(room.as_mut_ptr().cast(), places);
+    }
+}
+
 #[inline(always)]
 fn masks<const ASCII: bool>(blocks: &[Register; LANES]) -> Masks<Register> {
-    // The instruction that transposes takes a matrix with its last row first.
-    let blocks = eight!(lane => Register(there!(_mm512_shuffle_epi8(blocks[lane].0, load(&REVERSED).0))));
-    let first = sort(eight!(lane => transpose(class::<ASCII>(blocks[lane], &CLASSES), &SORTED)));
-    // Of the other classes there are half as many, so those of two blocks fit together.
-    let pair = |one: usize| (class::<ASCII>(blocks[one], &EVEN_CLASSES), class::<ASCII>(blocks[one + 1], &ODD_CLASSES));
-    let (zero, two, four, six) = (pair(0), pair(2), pair(4), pair(6));
-    let second = sort_pairs([
-        transpose(zero.0 | zero.1, &SORTED_PAIRS),
-        transpose(two.0 | two.1, &SORTED_PAIRS),
-        transpose(four.0 | four.1, &SORTED_PAIRS),
-        transpose(six.0 | six.1, &SORTED_PAIRS),
-    ]);
+    let [quote, structural, space, control, digit, b5, b6, b7] =
+        sort(eight!(lane => transpose(class::<ASCII>(blocks[lane], &CLASSES), &SORTED[lane])));
     Masks {
         ascii: ASCII,
-        quote: first[0],
-        backslash: first[1],
-        structural: first[2],
-        space: first[3],
-        control: first[4],
-        digit: first[5],
-        before_digit: first[6],
-        dot: first[7],
-        zero: second[0],
-        minus: second[1],
-        exponent: second[2],
-        word: second[3],
+        quote,
+        structural,
+        space,
+        control,
+        digit,
+        backslash: b5 & !b6 & b7,
+        zero: digit & b5,
+        minus: b6 & !b7,
+        before_digit: b6,
+        dot: !b5 & b6 & b7,
+        exponent: !b5 & !b6 & b7,
+        word: b5 & !b7 & !digit,
     }
 }
 
@@ -178,52 +193,50 @@ fn class<const ASCII: bool>(block: Register, table: &[[u8; BLOCK]; 2]) -> Regist
     }
 }
 
-/// From 64 bytes of eight bits, each eight bytes backwards, to eight masks in an order.
+/// From 64 bytes of eight bits to eight masks in an order.
 #[inline(always)]
 fn transpose(block: Register, order: &[u8; BLOCK]) -> Register {
     there! {
-        let identity = _mm512_set1_epi64(0x8040_2010_0804_0201_u64.cast_signed());
-        let transposed = _mm512_gf2p8affine_epi64_epi8(identity, block.0, 0);
+        // The instruction takes a matrix with its last row first, and so answers with the bits of each byte backwards.
+        let diagonal = _mm512_set1_epi64(0x8040_2010_0804_0201_u64.cast_signed());
+        let backwards = _mm512_gf2p8affine_epi64_epi8(diagonal, block.0, 0);
+        let transposed = _mm512_gf2p8affine_epi64_epi8(backwards, diagonal, 0);
         Register(_mm512_permutexvar_epi8(load(order).0, transposed))
     }
 }
 
-/// From four kinds of masks of two blocks after another to one kind of mask after another.
+/// From the masks of one block after another, rotated, to one kind of mask after another: an 8 by 8 transposition.
 #[inline(always)]
-fn sort_pairs([a, b, c, d]: [Register; 4]) -> [Register; 4] {
-    let ((ab, ba), (cd, dc)) = (fours(a.0, b.0), fours(c.0, d.0));
-    let ((k0, k2), (k1, k3)) = (fours(ab, cd), fours(ba, dc));
-    [Register(k0), Register(k1), Register(k2), Register(k3)]
-}
-
-/// From the masks of one block after another to one kind of mask after another: an 8 by 8 transposition.
-#[inline(always)]
-fn sort(blocks: [Register; LANES]) -> [Register; LANES] {
-    let [a, b, c, d, e, f, g, h] = blocks;
-    let ((a, b), (c, d), (e, f), (g, h)) = (pairs(a, b), pairs(c, d), pairs(e, f), pairs(g, h));
-    // Each 128 bits now hold two blocks' masks of one kind; what follows moves these.
-    let ((ac, ca), (eg, ge)) = (fours(a, c), fours(e, g));
-    let ((bd, db), (fh, hf)) = (fours(b, d), fours(f, h));
-    let ((k0, k4), (k2, k6)) = (fours(ac, eg), fours(ca, ge));
-    let ((k1, k5), (k3, k7)) = (fours(bd, fh), fours(db, hf));
-    let k = [k0, k1, k2, k3, k4, k5, k6, k7];
-    eight!(lane => Register(k[lane]))
+fn sort(rows: [Register; LANES]) -> [Register; LANES] {
+    // Blending, which unlike shuffling two execution ports can do.
+    let rows = eight!(row => rows[(LANES - row) % LANES]);
+    let rows = eight!(row => blend::<0b1010_1010>(rows[row], rows[(row + LANES - 1) % LANES]));
+    let rows = eight!(row => blend::<0b1100_1100>(rows[row], rows[(row + LANES - 2) % LANES]));
+    let rows = eight!(row => blend::<0b1111_0000>(rows[row], rows[(row + LANES - 4) % LANES]));
+    let [a, b, c, d, e, f, g, h] = rows;
+    [a, turn::<1>(b), turn::<2>(c), turn::<3>(d), turn::<4>(e), turn::<5>(f), turn::<6>(g), turn::<7>(h)]
 }
 
 #[inline(always)]
-fn pairs(one: Register, other: Register) -> (__m512i, __m512i) {
-    there! {(_mm512_unpacklo_epi64(one.0, other.0), _mm512_unpackhi_epi64(one.0, other.0))}
+fn blend<const OTHER: u8>(one: Register, other: Register) -> Register {
+    Register(there!(_mm512_mask_blend_epi64(OTHER, one.0, other.0)))
 }
 
 #[inline(always)]
-fn fours(one: __m512i, other: __m512i) -> (__m512i, __m512i) {
-    there! {(_mm512_shuffle_i64x2(one, other, 0b10_00_10_00), _mm512_shuffle_i64x2(one, other, 0b11_01_11_01))}
+fn turn<const BY: i32>(row: Register) -> Register {
+    Register(there!(_mm512_alignr_epi64(row.0, row.0, BY)))
 }
 
 #[inline(always)]
 fn load(bytes: &[u8; BLOCK]) -> Register {
     // SAFETY: as above, and 64 bytes are there to be read.
     Register(unsafe { _mm512_loadu_si512(bytes.as_ptr().cast()) })
+}
+
+#[inline(always)]
+fn store(room: &mut [u8; BLOCK], bytes: __m512i) {
+    // SAFETY: as above, and 64 bytes are there to be written.
+    unsafe { _mm512_storeu_si512(room.as_mut_ptr().cast(), bytes) }
 }
 
 impl Lanes for Register {
@@ -270,12 +283,11 @@ impl Lanes for Register {
     #[inline(always)]
     fn running_xor(self, odd: &mut bool) -> Self {
         there! {
-            let run = _mm512_xor_si512(self.0, _mm512_slli_epi64(self.0, 1));
-            let run = _mm512_xor_si512(run, _mm512_slli_epi64(run, 2));
-            let run = _mm512_xor_si512(run, _mm512_slli_epi64(run, 4));
-            let run = _mm512_xor_si512(run, _mm512_slli_epi64(run, 8));
-            let run = _mm512_xor_si512(run, _mm512_slli_epi64(run, 16));
-            let run = _mm512_xor_si512(run, _mm512_slli_epi64(run, 32));
+            // Multiplied by ones without carrying, each bit is the sum of those up to there.
+            let ones = _mm512_set1_epi64(-1);
+            let even = _mm512_clmulepi64_epi128(self.0, ones, 0);
+            let odds = _mm512_clmulepi64_epi128(self.0, ones, 1);
+            let run = _mm512_unpacklo_epi64(even, odds);
             // Which masks have an odd number of bits, then of which the masks up to there have.
             let mut lanes = u32::from(_mm512_movepi64_mask(run));
             lanes ^= lanes << 1;
@@ -283,30 +295,27 @@ impl Lanes for Register {
             lanes ^= lanes << 4;
             let flip = (lanes << 1) ^ u32::from(*odd).wrapping_neg();
             *odd = flip >> LANES & 1 == 1;
-            let ones = _mm512_set1_epi64(-1);
             Self(_mm512_mask_xor_epi64(run, (flip & 0xff) as __mmask8, run, ones))
         }
     }
 
     #[inline(always)]
-    fn run_ends(self, starts: Self, open: &mut bool) -> Self {
+    fn carrying_add(self, other: Self, over: &mut bool) -> Self {
         there! {
             let ones = _mm512_set1_epi64(-1);
-            let sum = _mm512_add_epi64(self.0, starts.0);
+            let sum = _mm512_add_epi64(self.0, other.0);
             // Which masks overflow, and which would if one were carried into them.
-            let over = u32::from(_mm512_cmplt_epu64_mask(sum, self.0));
+            let overflow = u32::from(_mm512_cmplt_epu64_mask(sum, self.0));
             let full = u32::from(_mm512_cmpeq_epi64_mask(sum, ones));
-            let carried = ((over << 1 | u32::from(*open)) + full) ^ full;
-            *open = carried >> LANES & 1 == 1;
-            let sum = _mm512_mask_sub_epi64(sum, (carried & 0xff) as __mmask8, sum, ones);
-            // Runs without a start stay as they are.
-            Self(_mm512_andnot_si512(self.0, sum))
+            let carried = ((overflow << 1 | u32::from(*over)) + full) ^ full;
+            *over = carried >> LANES & 1 == 1;
+            Self(_mm512_mask_sub_epi64(sum, (carried & 0xff) as __mmask8, sum, ones))
         }
     }
 
     #[inline(always)]
-    fn any(self) -> bool {
-        there!(_mm512_test_epi64_mask(self.0, self.0)) != 0
+    fn nonzero(self) -> u32 {
+        u32::from(there!(_mm512_test_epi64_mask(self.0, self.0)))
     }
 }
 
@@ -351,6 +360,11 @@ macro_rules! table {
         }
         table
     }};
+    (tokens $($known:pat => $bits:expr),*) => {{
+        // No two bytes that begin tokens of different kinds have the same six lowest bits.
+        let [low, high] = table!(ascii $($known => $bits),*);
+        table!(byte => low[byte as usize] | high[byte as usize])
+    }};
     (ascii $($known:pat => $bits:expr),*) => {{
         let mut table = [[0; BLOCK]; 2];
         let mut byte = 0_u8;
@@ -366,48 +380,61 @@ macro_rules! table {
 }
 
 const NUMBERS: [u8; BLOCK] = table!(byte => byte);
-/// Each eight bytes backwards; the instruction counts within 16.
-const REVERSED: [u8; BLOCK] = table!(byte => byte % 16 / 8 * 8 + 7 - byte % 8);
-/// The first bytes of all eights, then the second ones, and so on.
-const SORTED: [u8; BLOCK] = table!(byte => byte % 8 * 8 + byte / 8);
-/// The first and the fifth bytes, the second and the sixth, and so on.
-const SORTED_PAIRS: [u8; BLOCK] = table!(byte => byte % 8 * 8 + byte / 16 + byte / 8 % 2 * 4);
+/// The first bytes of all eights, then the second ones, and so on, all of this turned by so many eights.
+#[expect(clippy::cast_possible_truncation, reason = "below 8")]
+const SORTED: [[u8; BLOCK]; LANES] = eight!(by => table!(byte => byte % 8 * 8 + (byte / 8 + 8 - by as u8) % 8));
 
-const CONTROL: u8 = 1 << 4;
+const CONTROL: u8 = 1 << 3;
 
 const CLASSES: [[u8; BLOCK]; 2] = table!(ascii
     b'"' => 1,
-    b'\\' => 1 << 1,
-    b'{' | b'}' | b'[' | b']' | b':' | b',' => 1 << 2,
-    b' ' => 1 << 3,
-    b'\t' | b'\n' | b'\r' => 1 << 3 | CONTROL,
+    b'{' | b'}' | b'[' | b']' | b':' | b',' => 1 << 1,
+    b' ' => 1 << 2,
+    b'\t' | b'\n' | b'\r' => 1 << 2 | CONTROL,
     0..=0x1f => CONTROL,
-    b'0'..=b'9' => 1 << 5,
-    b'+' | b'-' => 1 << 6,
-    b'.' => 1 << 6 | 1 << 7
+    b'1'..=b'9' => 1 << 4,
+    // What else there is, no two bits of which say the same.
+    b'0' => 1 << 4 | 1 << 5,
+    b't' | b'f' | b'n' => 1 << 5,
+    b'-' => 1 << 6,
+    b'e' | b'E' => 1 << 7,
+    b'\\' => 1 << 7 | 1 << 5,
+    b'.' => 1 << 7 | 1 << 6,
+    b'+' => 1 << 7 | 1 << 6 | 1 << 5
 );
 
-const EVEN_CLASSES: [[u8; BLOCK]; 2] = table!(ascii
-    b'0' => 1,
-    b'-' => 1 << 1,
-    b'e' | b'E' => 1 << 2,
-    b't' | b'f' | b'n' => 1 << 3
+// What is wrong if these three agree on it: a token, the one before it, and the one before that.
+const NO_VALUE: u8 = 1;
+const NO_ELEMENT: u8 = 1 << 1;
+const NO_COMMA: u8 = 1 << 2;
+const NO_MEMBER: u8 = 1 << 3;
+const NO_KEY: u8 = 1 << 4;
+const NO_COLON: u8 = 1 << 5;
+/// These are wrong in an object only.
+const IN_OBJECT: u8 = 1 << 6 | 1 << 7;
+const NO_NEXT_KEY: u8 = 1 << 6;
+const NO_NEXT_COLON: u8 = 1 << 7;
+
+const TOKEN: [u8; BLOCK] = table!(tokens
+    b'"' => NO_COMMA | NO_COLON | NO_NEXT_COLON,
+    b'{' | b'[' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n' => NO_COMMA | NO_COLON | NO_NEXT_KEY | NO_NEXT_COLON,
+    b'}' => NO_VALUE | NO_ELEMENT | NO_COLON | NO_NEXT_COLON,
+    b']' => NO_VALUE | NO_COLON | NO_NEXT_KEY | NO_NEXT_COLON,
+    b',' => NO_VALUE | NO_ELEMENT | NO_COLON | NO_NEXT_KEY | NO_NEXT_COLON,
+    b':' => NO_MEMBER | NO_KEY | NO_NEXT_KEY
 );
 
-const ODD_CLASSES: [[u8; BLOCK]; 2] = table!(ascii
-    b'0' => 1 << 4,
-    b'-' => 1 << 5,
-    b'e' | b'E' => 1 << 6,
-    b't' | b'f' | b'n' => 1 << 7
+const BEFORE: [u8; BLOCK] = table!(tokens
+    b'"' => NO_COMMA | NO_MEMBER | NO_COLON | NO_NEXT_COLON,
+    b'}' | b']' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n' => NO_COMMA | NO_MEMBER | NO_KEY,
+    b'{' => NO_MEMBER | NO_KEY | NO_NEXT_KEY,
+    b'[' => NO_ELEMENT | NO_MEMBER | NO_KEY,
+    b',' => NO_VALUE | NO_MEMBER | NO_KEY | NO_NEXT_KEY,
+    b':' => NO_VALUE | NO_MEMBER | NO_KEY
 );
 
-const KINDS: [[u8; BLOCK]; 2] = table!(ascii
-    b'"' => 1,
-    CLOSING => 1 << 1,
-    b'{' => 1 << 2,
-    b'}' => 1 << 3,
-    b'[' => 1 << 4,
-    b']' => 1 << 5,
-    b':' => 1 << 6,
-    b',' => 1 << 7
+const SECOND: [u8; BLOCK] = table!(tokens
+    b'{' => !(NO_MEMBER | NO_NEXT_COLON),
+    b',' => !(NO_MEMBER | NO_COLON),
+    b'"' | b'}' | b'[' | b']' | b':' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n' => !(NO_COLON | NO_NEXT_COLON)
 );
