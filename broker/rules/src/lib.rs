@@ -1,7 +1,7 @@
 //! Event patterns: the EventBridge pattern language, compiled, matched and explained.
 //!
 //! `PATTERNS.md` beside this crate is the language. A [`Pattern`] is one compiled pattern; a [`RuleSet`] is many, with
-//! an index, and answers which of them an event matches. This crate does no I/O, reads no clock and knows nothing of
+//! an index, and answers which of them an event matches; [`LiveRules`] is a set that changes while events are matched. This crate does no I/O, reads no clock and knows nothing of
 //! Emote: it is usable by itself.
 
 mod address;
@@ -14,6 +14,7 @@ mod explain;
 mod hint;
 mod index;
 mod json;
+mod live;
 mod number;
 mod operator;
 mod paths;
@@ -29,6 +30,7 @@ mod value;
 
 pub use error::{EventError, PatternError, Position, Step};
 pub use explain::{Apart, Branch, Explanation, FieldReport, FoundValue, NearMiss, NearRule, Outcome, Part, SeenPaths};
+pub use live::{LiveRules, LoadedRules};
 pub use operator::OPERATORS;
 pub use pattern::Pattern;
 pub use ruleset::RuleSet;

@@ -4,7 +4,7 @@ use crate::error::EventError;
 use crate::pattern::Pattern;
 use crate::plan::{Plan, Planner};
 use crate::run::Scratch;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 use std::sync::Arc;
 
@@ -47,8 +47,34 @@ impl<Id: Clone + Eq + Hash> RuleSet<Id> {
         Self { ids: ids.into(), patterns: patterns.into(), plan: Arc::new(planner.build()) }
     }
 
-    /// Each id with its pattern; with the alternatives of all of them where it was given several.
-    pub(crate) fn patterns(&self) -> impl Iterator<Item = (&Id, &Pattern)> {
+    /// This set and more rules behind its own. An id that is in it already matches if either of its patterns does.
+    ///
+    /// ```
+    /// use emote_rules::{Pattern, RuleSet};
+    ///
+    /// let rules = RuleSet::build([("locked", Pattern::parse(r#"{"action": ["lock"]}"#)?)]);
+    /// let more = rules.with([("wiped", Pattern::parse(r#"{"action": ["wipe"]}"#)?)]);
+    /// assert_eq!(more.iter().map(|(id, _)| *id).collect::<Vec<_>>(), ["locked", "wiped"]);
+    /// assert_eq!(more.without(["locked"]).len(), 1);
+    /// assert_eq!(rules.len(), 1);
+    /// # Ok::<(), emote_rules::PatternError>(())
+    /// ```
+    #[must_use]
+    pub fn with(&self, rules: impl IntoIterator<Item = (Id, Pattern)>) -> Self {
+        Self::build(self.iter().map(|(id, pattern)| (id.clone(), pattern.clone())).chain(rules))
+    }
+
+    /// This set without the rules of these ids. Ids that it has not are passed over.
+    #[must_use]
+    pub fn without(&self, ids: impl IntoIterator<Item = Id>) -> Self {
+        let ids: HashSet<Id> = ids.into_iter().collect();
+        let left = self.iter().filter(|(id, _)| !ids.contains(id));
+        Self::build(left.map(|(id, pattern)| (id.clone(), pattern.clone())))
+    }
+
+    /// Each id with its pattern, in the order in which they were given; an id that was given several times once, with a
+    /// pattern that matches if any of them does.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&Id, &Pattern)> {
         self.ids.iter().zip(self.patterns.iter())
     }
 
@@ -83,5 +109,19 @@ impl<Id: Clone + Eq + Hash> RuleSet<Id> {
     /// Whether it has no rules, and so matches nothing.
     pub fn is_empty(&self) -> bool {
         self.ids.is_empty()
+    }
+}
+
+impl<Id: Clone + Eq + Hash> Default for RuleSet<Id> {
+    /// No rules.
+    fn default() -> Self {
+        Self::build([])
+    }
+}
+
+impl<Id: Clone + Eq + Hash> FromIterator<(Id, Pattern)> for RuleSet<Id> {
+    /// As [`RuleSet::build`].
+    fn from_iter<Rules: IntoIterator<Item = (Id, Pattern)>>(rules: Rules) -> Self {
+        Self::build(rules)
     }
 }

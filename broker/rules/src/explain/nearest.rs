@@ -74,9 +74,9 @@ impl<Id: Clone + Eq + Hash> RuleSet<Id> {
         let matched: HashSet<&Id> = matched.iter().collect();
         let tree = read(event_json)?;
         let mut paths = HashSet::new();
-        self.patterns().for_each(|(_, pattern)| pattern.tell_paths(&mut paths));
+        self.iter().for_each(|(_, pattern)| pattern.tell_paths(&mut paths));
         let shape = Shape::new(&tree, &paths);
-        let others: Vec<(&Id, &Pattern)> = self.patterns().filter(|(id, _)| !matched.contains(id)).collect();
+        let others: Vec<(&Id, &Pattern)> = self.iter().filter(|(id, _)| !matched.contains(id)).collect();
         let ranking = Ranking { shape: &shape, tests: Tests::new(MAX_TESTS) };
         let nearest = ranking.nearest(&others, limit.min(MAX_NEAREST)).into_iter();
         Ok(nearest

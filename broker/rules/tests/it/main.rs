@@ -7,6 +7,7 @@ mod explaining;
 mod generate;
 mod language;
 mod limits;
+mod live;
 mod properties;
 mod reference;
 mod slow;
