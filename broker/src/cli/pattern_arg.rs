@@ -65,6 +65,12 @@ mod tests {
             |                                   ^
           write {"prefix": "MacBook"}
         "#);
+        insta::assert_snapshot!(parse(r#"{"部署": ["東京", {"prefix": 14}]}"#).unwrap_err(), @r#"
+        PATTERN:1:26: 部署: prefix takes a string, not a number
+          1 | {"部署": ["東京", {"prefix": 14}]}
+            |                              ^
+          write {"prefix": "MacBook"}
+        "#);
         insta::assert_snapshot!(parse("{\"a\": [1}").unwrap_err(), @r#"
         PATTERN:1:9: expected , or ] behind the value
           1 | {"a": [1}

@@ -128,6 +128,12 @@ on: {}
           7 | on: {}
             | ^
         "#);
+        let wide = "pattern:\n  部署.名前: [東京, {prefix: 14}]\ntargets: [slack]\n";
+        insta::assert_snapshot!(told(wide), @r#"
+        rules/lock.yaml:2:24: pattern.部署.名前: prefix takes a string, not a number; write {"prefix": "MacBook"}
+          2 |   部署.名前: [東京, {prefix: 14}]
+            |                              ^
+        "#);
         for (pattern, said) in [
             (" {scope: device}", ":1:18: pattern.scope: a field's pattern is a list, not a string"),
             ("\n  device.model:\n    - {regx: x}", ":3:7: pattern.device.model: there is no operator \"regx\""),
