@@ -1,8 +1,8 @@
 //! Event patterns: the EventBridge pattern language, compiled, matched and explained.
 //!
 //! `PATTERNS.md` beside this crate is the language. A [`Pattern`] is one compiled pattern; a [`RuleSet`] is many, with
-//! an index, and answers which of them an event matches; [`LiveRules`] is a set that changes while events are matched. This crate does no I/O, reads no clock and knows nothing of
-//! Emote: it is usable by itself.
+//! an index, and answers which of them an event matches; [`LiveRules`] is a set that changes while events are matched. This
+//! crate does no I/O, reads no clock and knows nothing of Emote: it is usable by itself.
 
 mod address;
 mod case;
