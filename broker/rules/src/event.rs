@@ -4,6 +4,7 @@
 //! An array adds no name to a path: each of its elements stands at the array's own path. Reading an event walks its
 //! tokens once. What no rule names is checked to be JSON and forgotten. All memory is kept for the next event.
 
+mod related;
 mod walk;
 
 use crate::error::EventError;
@@ -11,9 +12,11 @@ use crate::hint::Pairs;
 use crate::json::{JsonError, Reader};
 use crate::number;
 use crate::paths::{PathId, Paths};
+use crate::relation::Relation;
 use crate::scan::{Suspect, Tokens};
 use crate::table::Key;
 use crate::value::{Surroundings, Value};
+use related::Related;
 use std::cell::{Cell, RefCell};
 
 /// The values of one event at the paths that rules name, without the text they stand in.
@@ -38,6 +41,8 @@ struct Found {
     steps: Cell<usize>,
     /// What was decided once for all values, by the address of the test.
     decided: RefCell<Vec<(usize, bool)>>,
+    /// The fields that values were compared with.
+    related: RefCell<Related>,
 }
 
 /// How many steps matching may take for one event: tests of values and tries of combinations of array elements.
@@ -136,6 +141,7 @@ impl Found {
         (self.inside.written, self.inside.arrays) = (None, 0);
         self.steps.set(MAX_STEPS);
         self.decided.get_mut().clear();
+        self.related.get_mut().clear();
         if self.by_path.len() < paths {
             self.by_path.resize(paths, AtPath::default());
         }
@@ -355,6 +361,11 @@ impl Surroundings for Around<'_> {
 
     fn some_near(&self, path: &str, passes: &mut dyn FnMut(Value<'_>) -> bool) -> bool {
         self.find(path, true, passes)
+    }
+
+    fn some_related(&self, path: &str, value: Value<'_>, relation: Relation) -> bool {
+        let Some(path) = self.event.paths.find(path) else { return false };
+        self.event.found.related.borrow_mut().some(path, (value, self.membership), relation, self.event)
     }
 
     fn once(&self, key: usize, decide: &mut dyn FnMut() -> bool) -> bool {

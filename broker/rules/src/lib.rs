@@ -20,6 +20,7 @@ mod operator;
 mod paths;
 mod pattern;
 mod plan;
+mod relation;
 mod ruleset;
 mod run;
 mod scalar;

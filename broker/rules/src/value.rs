@@ -1,5 +1,7 @@
 //! A value of an event as the tests of a pattern see it, and what else of the event a test may look at.
 
+use crate::relation::Relation;
+
 /// A value that is no container. Texts are UTF-8, strings without their escapes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Value<'e> {
@@ -40,6 +42,11 @@ pub(crate) trait Surroundings {
     /// Whether one of those values at this path passes that stand in the same array elements as the value under test,
     /// as far as both came through the same arrays.
     fn some_near(&self, path: &str, passes: &mut dyn FnMut(Value<'_>) -> bool) -> bool;
+
+    /// Whether the value under test stands in a relation to one of the values that [`Surroundings::some_near`] looks at.
+    fn some_related(&self, path: &str, value: Value<'_>, relation: Relation) -> bool {
+        self.some_near(path, &mut |other| relation.holds(value, other))
+    }
 }
 
 impl std::fmt::Display for Value<'_> {

@@ -148,6 +148,33 @@ fn all_of_many_are_looked_for_among_many() {
 }
 
 #[test]
+fn fields_of_long_arrays_are_compared() {
+    let elements = |one: &dyn Fn(usize) -> String| (0..100_000).map(one).collect::<Vec<_>>().join(",");
+    let numbers = |from: usize| elements(&|number| (from + number).to_string());
+    let objects = |name: &str| elements(&|number| format!("{{\"{name}\":{number}}}"));
+    let pairs = |last: &str| elements(&|number| format!("{{\"a\":{number},\"b\":\"{number}\"}}")) + last;
+    let nested = elements(&|number| format!("{{\"a\":{number},\"in\":[{{\"b\":\"\"}},{{\"b\":true}}]}}"));
+    for (path, sign, other, event, expected) in [
+        ("x.a", "=", "x.b", format!("\"x\": [{}]", pairs("")), false),
+        ("x.a", "=", "x.b", format!("\"x\": [{}]", pairs(r#",{"a":"7","b":"7"}"#)), true),
+        ("x.b", ">", "x.a", format!("\"x\": [{}]", pairs(r#",{"a":7,"b":7}"#)), false),
+        ("x.a", "=", "x.in.b", format!("\"x\": [{nested}]"), false),
+        ("x.in.b", ">=", "x.a", format!("\"x\": [{nested}]"), false),
+        ("x.a", "<", "y", format!("\"x\": [{}], \"y\": 0", objects("a")), false),
+        ("x.a", ">", "y.a", format!("\"x\": [{}], \"y\": [{}]", objects("a"), objects("a")), true),
+        ("a", "=", "b", format!("\"a\": [{}], \"b\": [{}]", numbers(0), numbers(100_000)), false),
+        ("a", "=", "b", format!("\"a\": [{}], \"b\": [{}]", numbers(0), numbers(99_999)), true),
+        ("a", ">=", "b", format!("\"a\": [{}], \"b\": [{}]", numbers(0), numbers(100_000)), false),
+        ("a", "!=", "b", format!("\"a\": [{0}], \"b\": [{0}]", vec!["true"; 100_000].join(",")), false),
+    ] {
+        let pattern = format!(r#"{{"{path}": [{{"compare-field": ["{sign}", "{other}"]}}]}}"#);
+        let rules = RuleSet::build([((), Pattern::parse(&pattern).unwrap())]);
+        let matched = rules.matches(format!("{{{event}}}").as_bytes());
+        assert_eq!(matched.map(|matched| !matched.is_empty()), Ok(expected), "{path} {sign} {other}");
+    }
+}
+
+#[test]
 fn versions_and_times_may_be_of_any_length() {
     let pattern = r#"{"v": [{"semver": ["<", "2"]}], "t": [{"time-window": ["<", "2027-01-01T00:00:00Z"]}]}"#;
     let rules = RuleSet::build([((), Pattern::parse(pattern).unwrap())]);
