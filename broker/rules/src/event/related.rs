@@ -16,6 +16,9 @@ use crate::value::Value;
 use std::cmp::Ordering;
 use std::ops::Range;
 
+/// Whether a value with this membership at the depth in question stands before a place.
+type EndsBefore<'f> = &'f dyn Fn(Option<&(u32, u32)>) -> bool;
+
 /// So many times the values are looked through before they are put in order.
 const FEW: u32 = 4;
 /// So many values are looked through rather than searched.
@@ -110,7 +113,7 @@ impl Field {
                 return false;
             }
             // What is inside has the same membership up to here.
-            let split = |range: Range<usize>, ends_before: &dyn Fn(Option<&(u32, u32)>) -> bool| {
+            let split = |range: Range<usize>, ends_before: EndsBefore<'_>| {
                 let before = |place: &u32| ends_before(event.membership_at(*place).get(depth));
                 range.start + self.near[range].partition_point(before)
             };
