@@ -7,7 +7,7 @@
 
 use crate::compile::Field;
 use crate::error::EventError;
-use crate::event::{Leaf, Membership, Seen};
+use crate::event::{Membership, Seen};
 use crate::paths::PathId;
 
 /// Working memory, kept from one use to the next.
@@ -27,13 +27,6 @@ pub(crate) struct Together {
 struct Choices {
     elements: Vec<(u32, u32)>,
     spans: Vec<(usize, usize)>,
-}
-
-impl Field {
-    pub(crate) fn accepts(&self, leaf: &Leaf, event: Seen<'_>) -> bool {
-        let around = event.around(leaf);
-        self.matchers.iter().any(|matcher| matcher.accepts(event.value(leaf), &around))
-    }
 }
 
 impl Together {
@@ -80,7 +73,7 @@ impl Together {
         values.clear();
         for (place, leaf) in event.places_at(path) {
             event.step(1)?;
-            let passes = field.accepts(leaf, event);
+            let passes = event.passes(leaf, &field.matchers);
             // For a field that must be there, values that do not pass decide nothing.
             if passes || field.may_be_absent {
                 values.push((0, place, passes));

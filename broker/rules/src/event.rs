@@ -11,6 +11,7 @@ use crate::error::EventError;
 use crate::hint::Pairs;
 use crate::json::{JsonError, Reader};
 use crate::number;
+use crate::operator::Matcher;
 use crate::paths::{PathId, Paths};
 use crate::relation::Relation;
 use crate::scan::{Suspect, Tokens};
@@ -320,6 +321,12 @@ impl<'e> Seen<'e> {
                 Err(EventError::TooIntricate { limit: MAX_STEPS })
             }
         }
+    }
+
+    /// Whether a value passes one of these tests.
+    pub(crate) fn passes(self, leaf: &Leaf, tests: &[Matcher]) -> bool {
+        let (value, around) = (self.value(leaf), self.around(leaf));
+        tests.iter().any(|test| test.accepts(value, &around))
     }
 
     /// What a value has around it.

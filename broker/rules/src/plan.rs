@@ -14,6 +14,7 @@ mod planner;
 use crate::compile::Field;
 use crate::hint::Pairs;
 use crate::index::{Index, Lists};
+use crate::operator::Matcher;
 use crate::paths::{PathId, Paths};
 use branches::{Branch, Ways};
 pub(crate) use planner::Planner;
@@ -36,8 +37,10 @@ pub(crate) struct Plan {
     conditions: Vec<Condition>,
     branches: Vec<Branch>,
     ways: Ways,
-    /// The different fields of all rules, by which tests are numbered.
+    /// The different fields of all rules.
     pub(crate) fields: Vec<PlannedField>,
+    /// Those of them that are tested, once more and side by side: rules are spread over much memory.
+    pub(crate) tests: Vec<Test>,
     pub(crate) alternatives: Vec<Alternative>,
 }
 
@@ -55,8 +58,18 @@ pub(crate) type Popular = u128;
 pub(crate) struct PlannedField {
     pub(crate) path: PathId,
     /// Whether several alternatives have this field.
-    pub(crate) is_shared: bool,
+    is_shared: bool,
     pub(crate) field: Arc<Field>,
+}
+
+/// The test of a field that no fact decides.
+#[derive(Debug)]
+pub(crate) struct Test {
+    pub(crate) path: PathId,
+    /// Whether several alternatives ask for it.
+    pub(crate) is_shared: bool,
+    pub(crate) may_be_absent: bool,
+    pub(crate) matchers: Box<[Matcher]>,
 }
 
 /// One alternative of a rule: the fields that must match together.
@@ -100,9 +113,9 @@ pub(crate) struct Candidate {
 /// What else must hold: a fact, or the test of a field.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Condition {
-    /// The number of the fact or the field.
+    /// The number of the fact or the test.
     pub(crate) number: u32,
-    /// The field's path; a fact has [`A_FACT`].
+    /// The path that is tested; a fact has [`A_FACT`].
     pub(crate) path: u32,
     /// What a value that passes must hold, if it is a string and there is nothing else to pass.
     pub(crate) pairs: Pairs,

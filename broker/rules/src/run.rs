@@ -4,7 +4,7 @@ use crate::consistent::Together;
 use crate::error::EventError;
 use crate::event::{Event, Seen};
 use crate::index::Entry;
-use crate::plan::{A_FACT, ALWAYS, Candidate, Condition, Content, Plan, PlannedField, Popular};
+use crate::plan::{A_FACT, ALWAYS, Candidate, Condition, Content, Plan, Popular, Test};
 
 /// Working memory of matching, to be used for one event after another, also with different sets of rules.
 #[derive(Debug, Default)]
@@ -18,7 +18,7 @@ struct Run {
     facts: Facts,
     /// Tells what was noted for this event.
     epoch: u32,
-    /// What is known of fields that were tested.
+    /// What is known of tests.
     holds: Vec<(u32, bool)>,
     /// The rules that match, as marks and as a list.
     marks: Vec<u32>,
@@ -163,7 +163,7 @@ impl Run {
         self.matched.clear();
         self.nodes.clear();
         self.hits.count = 0;
-        grow(&mut self.holds, plan.fields.len());
+        grow(&mut self.holds, plan.tests.len());
         grow(&mut self.marks, rules);
         self.epoch = self.epoch.checked_add(1).unwrap_or_else(|| {
             self.holds.fill((0, false));
@@ -258,7 +258,7 @@ impl Run {
                 .filter_map(|field| plan.fields.get(*field as usize))
         };
         let in_arrays = fields().filter(|field| event.in_arrays(field.path)).count();
-        let may_be_absent = |field: u32| plan.fields.get(field as usize).is_some_and(|field| field.field.may_be_absent);
+        let may_be_absent = |test: u32| plan.tests.get(test as usize).is_some_and(|test| test.may_be_absent);
         for condition in plan.conditions(candidate) {
             // With several fields in arrays, one may be absent from the elements that the others came through.
             let may_be_elsewhere = condition.path != A_FACT && in_arrays > 1 && may_be_absent(condition.number);
@@ -275,15 +275,15 @@ impl Run {
 
     /// Whether a field holds by itself.
     fn passes(&mut self, number: u32, plan: &Plan, event: Seen<'_>) -> Result<bool, EventError> {
-        let Some(planned) = plan.fields.get(number as usize) else { return Ok(false) };
-        if !planned.is_shared {
-            return test(planned, event);
+        let Some(test) = plan.tests.get(number as usize) else { return Ok(false) };
+        if !test.is_shared {
+            return test.passes(event);
         }
         let known = self.holds.get(number as usize).filter(|known| known.0 == self.epoch);
         if let Some((_, holds)) = known {
             return Ok(*holds);
         }
-        let holds = test(planned, event)?;
+        let holds = test.passes(event)?;
         if let Some(known) = self.holds.get_mut(number as usize) {
             *known = (self.epoch, holds);
         }
@@ -291,16 +291,17 @@ impl Run {
     }
 }
 
-/// Whether a field holds by itself.
-fn test(planned: &PlannedField, event: Seen<'_>) -> Result<bool, EventError> {
-    let PlannedField { path, field, .. } = planned;
-    for leaf in event.at(*path) {
-        event.step(1)?;
-        if field.accepts(leaf, event) {
-            return Ok(true);
+impl Test {
+    /// Whether some value passes, or there is none and need not be one.
+    fn passes(&self, event: Seen<'_>) -> Result<bool, EventError> {
+        for leaf in event.at(self.path) {
+            event.step(1)?;
+            if event.passes(leaf, &self.matchers) {
+                return Ok(true);
+            }
         }
+        Ok(self.may_be_absent && !event.has(self.path))
     }
-    Ok(field.may_be_absent && !event.has(*path))
 }
 
 fn grow<T: Clone + Default>(list: &mut Vec<T>, length: usize) {

@@ -3,7 +3,7 @@
 use super::facts::FactsBuilder;
 use super::{
     A_FACT, ALWAYS, Alternative, Candidate, Condition, Content, NO_BRANCH, NOTHING, Node, POPULAR, Plan, PlannedField,
-    Popular, number,
+    Popular, Test, number,
 };
 use crate::compile::Field;
 use crate::hint::{Hint, Kind, Pairs};
@@ -62,10 +62,12 @@ impl Planner {
             facts: FactsBuilder::new(&self.fields),
             nodes: Vec::new(),
             counts: counts(&self.alternatives),
+            tests: HashMap::new(),
         };
         filing.file_all(&self.alternatives);
         let ranks = filing.ranks();
         let mut plan = Plan { facts: filing.facts.count(), ..Plan::default() };
+        filing.write_tests(&mut plan);
         filing.write_nodes(&self.alternatives, &ranks, &mut plan);
         let leads = |fact: u32| plan.nodes.get(fact as usize).is_some_and(|node| !node.content.is_empty());
         let entry = |fact: u32| Entry::new(ranks[fact as usize], leads(ranks[fact as usize]));
@@ -110,6 +112,8 @@ struct Filing<'f> {
     nodes: Vec<Growing>,
     /// For each rule how many alternatives it has.
     counts: Vec<u32>,
+    /// The tests of fields, by their numbers.
+    tests: HashMap<u32, u32>,
 }
 
 impl Filing<'_> {
@@ -258,13 +262,31 @@ impl Filing<'_> {
         }
     }
 
+    /// Writes the tests of fields that no fact decides, node by node.
+    fn write_tests(&mut self, plan: &mut Plan) {
+        let fields = self.nodes.iter().flat_map(|node| &node.filed).flat_map(|filed| &filed.rest);
+        for field in fields.map(|rest| rest.field).filter(|field| self.facts.deciding(*field).is_none()) {
+            let new = number(self.tests.len());
+            if *self.tests.entry(field).or_insert(new) == new {
+                let PlannedField { path, is_shared, field } = &self.fields[field as usize];
+                let matchers = field.matchers.clone().into();
+                plan.tests.push(Test {
+                    path: *path,
+                    is_shared: *is_shared,
+                    may_be_absent: field.may_be_absent,
+                    matchers,
+                });
+            }
+        }
+    }
+
     fn test(&self, number: u32) -> Condition {
         let PlannedField { path, field, .. } = &self.fields[number as usize];
         let pairs = match field.matchers.as_slice() {
             [only] if !field.may_be_absent => only.hint().pairs,
             _ => Pairs::default(),
         };
-        Condition { number, path: super::number(*path), pairs }
+        Condition { number: self.tests.get(&number).copied().unwrap_or(u32::MAX), path: super::number(*path), pairs }
     }
 
     /// What it needs of popular facts, and the candidate with its other conditions.
