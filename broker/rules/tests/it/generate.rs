@@ -176,6 +176,32 @@ pub(crate) fn patterns_and_event() -> impl Strategy<Value = (Vec<Value>, Value)>
     })
 }
 
+/// So many patterns that they are filed under one another, and events that some match: few names, more values.
+pub(crate) fn many_patterns_and_events() -> impl Strategy<Value = (Vec<Value>, Vec<Value>)> {
+    let text = || "[ab][a-d][0-2]?";
+    let usual = prop_oneof![
+        6 => text().prop_map(Value::from),
+        1 => text().prop_map(|text| json!({"equals-ignore-case": text.to_uppercase()})),
+        2 => "[ab][a-d]?".prop_map(|text| json!({"prefix": text})),
+        1 => "[a-d]?[0-2]".prop_map(|text| json!({"suffix": text})),
+        2 => "[ab]?\\*[a-d]\\*?[0-2]?".prop_map(|text| json!({"wildcard": text})),
+        2 => (0..40_u8).prop_map(Value::from),
+        1 => (0..20_u8, 1..20_u8).prop_map(|(low, more)| json!({"numeric": [">=", low, "<", low + more]})),
+        1 => text().prop_map(|text| json!({"anything-but": [text]})),
+        1 => any::<bool>().prop_map(|wanted| json!({"exists": wanted})),
+        1 => any::<bool>().prop_map(Value::from),
+    ];
+    let strange = Union::new(kinds().into_iter().map(|kind| with_compounds(kind.tests)));
+    let tests = prop_oneof![30 => usual, 1 => strange].boxed();
+    let values = prop_oneof![6 => text().prop_map(Value::from), 2 => (0..40_u8).prop_map(Value::from), 1 => any::<bool>().prop_map(Value::from)];
+    let list = proptest::collection::vec(tests.clone(), 1..3).prop_map(Value::from);
+    let flat = proptest::collection::vec((name(), list), 2..5).prop_map(|fields| Value::Object(Map::from_iter(fields)));
+    let pattern = prop_oneof![9 => flat, 1 => pattern_of(&tests)];
+    let good = pattern.prop_filter("refused", |pattern| Pattern::from_value(pattern).is_ok());
+    let events = proptest::collection::vec(event_of(values.boxed()), 20..60);
+    (proptest::collection::vec(good, 100..400), events)
+}
+
 pub(crate) fn pattern() -> impl Strategy<Value = Value> {
     let tests = Union::new(kinds().into_iter().map(|kind| with_compounds(kind.tests)));
     pattern_of(&tests.boxed())

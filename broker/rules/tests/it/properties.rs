@@ -1,8 +1,10 @@
 //! Against a second implementation, and against noise.
 
-use crate::generate::{event, pattern, pattern_and_table, patterns_and_event, test_and_value};
+use crate::generate::{
+    event, many_patterns_and_events, pattern, pattern_and_table, patterns_and_event, test_and_value,
+};
 use crate::{matches, slow};
-use emote_rules::{OPERATORS, Pattern, RuleSet};
+use emote_rules::{OPERATORS, Pattern, RuleSet, Scratch};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use serde_json::{Value, json};
@@ -45,6 +47,25 @@ proptest! {
     #[test]
     fn text_and_value_are_the_same_pattern(pattern in pattern()) {
         prop_assert_eq!(Pattern::parse(&text(&pattern)).unwrap(), Pattern::from_value(&pattern).unwrap());
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { max_shrink_iters: 2_000, ..ProptestConfig::with_cases(40) })]
+
+    #[test]
+    fn a_large_set_matches_what_its_rules_do_in_the_obvious_way((patterns, events) in many_patterns_and_events()) {
+        let rules: RuleSet<usize> = patterns.iter().map(|pattern| Pattern::from_value(pattern).unwrap()).enumerate().collect();
+        let mut scratch = Scratch::default();
+        let mut matched = 0;
+        for event in &events {
+            let found: Vec<usize> = rules.find(event.to_string().as_bytes(), &mut scratch).unwrap().copied().collect();
+            let expected: Vec<usize> =
+                (0..patterns.len()).filter(|rule| slow::matches(&patterns[*rule], event)).collect();
+            prop_assert_eq!(&found, &expected, "{}", event);
+            matched += found.len();
+        }
+        prop_assert!(matched > 0);
     }
 }
 
