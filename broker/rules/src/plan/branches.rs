@@ -51,6 +51,12 @@ impl Ways {
         Branch { popular: bits, first, start, mask }
     }
 
+    /// Whether there are any but those of popular facts.
+    #[cfg(test)]
+    pub(super) fn are_there(&self) -> bool {
+        !self.slots.is_empty()
+    }
+
     fn add_table(&mut self, ways: &[(u32, u32)]) -> Option<(u32, u32)> {
         if ways.is_empty() {
             return None;

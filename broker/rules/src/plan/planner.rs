@@ -13,7 +13,7 @@ use crate::pattern::Pattern;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-/// So many alternatives are looked at one by one.
+/// Below this, filing costs more than it saves.
 const FEW: usize = 24;
 /// Below the first, a fact that is more likely than this is no help.
 const LIKELY: f64 = 0.6;
@@ -21,13 +21,26 @@ const LIKELY: f64 = 0.6;
 /// How many different hints of a kind are asked for at a path.
 type Variety = HashMap<(PathId, Kind), usize>;
 
-#[derive(Default)]
 pub(crate) struct Planner {
+    /// So many alternatives are looked at one by one.
+    few: usize,
     paths: PathsBuilder,
     fields: Vec<PlannedField>,
     alternatives: Vec<Alternative>,
     /// The number of each field, by what it says.
     known: HashMap<String, u32>,
+}
+
+impl Default for Planner {
+    fn default() -> Self {
+        Self {
+            few: FEW,
+            paths: PathsBuilder::default(),
+            fields: Vec::new(),
+            alternatives: Vec::new(),
+            known: HashMap::new(),
+        }
+    }
 }
 
 impl Planner {
@@ -58,6 +71,7 @@ impl Planner {
     pub(crate) fn build(self) -> Plan {
         let paths = self.paths.build();
         let mut filing = Filing {
+            few: self.few,
             fields: &self.fields,
             facts: FactsBuilder::new(&self.fields),
             nodes: Vec::new(),
@@ -106,6 +120,7 @@ struct Growing {
 }
 
 struct Filing<'f> {
+    few: usize,
     fields: &'f [PlannedField],
     facts: FactsBuilder<'f>,
     /// The first is the root, under which everything is filed.
@@ -126,7 +141,7 @@ impl Filing<'_> {
         self.nodes.push(Growing { filed: filed.collect(), ..Growing::default() });
         let mut next = 0;
         while next < self.nodes.len() {
-            if next == 0 || self.nodes[next].filed.len() > FEW {
+            if next == 0 || self.nodes[next].filed.len() > self.few {
                 self.branch(next);
             }
             next += 1;
@@ -317,5 +332,66 @@ impl Filing<'_> {
         plan.conditions.extend(facts);
         plan.conditions.extend(tests);
         (popular, candidate)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::Scratch;
+    use proptest::prelude::*;
+
+    /// Values that rules and events have in common; of some there are more than popular facts.
+    fn value() -> impl Strategy<Value = String> {
+        prop_oneof![3 => "[ab]", 3 => "[a-d][0-9]", 1 => "[a-d][0-9]{2}"]
+    }
+
+    fn member(test: impl Strategy<Value = String>) -> impl Strategy<Value = String> {
+        ("[v-z]", test).prop_map(|(name, test)| format!("\"{name}\": {test}"))
+    }
+
+    fn object(members: Vec<String>) -> String {
+        format!("{{{}}}", members.join(", "))
+    }
+
+    fn pattern() -> impl Strategy<Value = String> {
+        let test = prop_oneof![
+            8 => value().prop_map(|text| format!("[\"{text}\"]")),
+            1 => (value(), value()).prop_map(|(one, other)| format!("[\"{one}\", \"{other}\"]")),
+            1 => "[a-d]".prop_map(|text| format!("[{{\"prefix\": \"{text}\"}}]")),
+            1 => "[a-d]\\*[0-9]".prop_map(|text| format!("[{{\"wildcard\": \"{text}\"}}]")),
+            1 => Just("[{\"exists\": false}]".to_owned()),
+        ];
+        proptest::collection::vec(member(test), 1..6).prop_map(object)
+    }
+
+    fn event() -> impl Strategy<Value = String> {
+        proptest::collection::vec(member(value().prop_map(|text| format!("\"{text}\""))), 3..9).prop_map(object)
+    }
+
+    fn plan(few: usize, patterns: &[Pattern]) -> Plan {
+        let mut planner = Planner { few, ..Planner::default() };
+        patterns.iter().zip(0..).for_each(|(pattern, rule)| planner.add(rule, pattern));
+        planner.build()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(40))]
+
+        #[test]
+        fn rules_are_found_wherever_they_are_filed(
+            patterns in proptest::collection::vec(pattern(), 200..500),
+            events in proptest::collection::vec(event(), 30),
+        ) {
+            let patterns: Vec<Pattern> = patterns.iter().map(|pattern| Pattern::parse(pattern).unwrap()).collect();
+            let (branched, flat) = (plan(0, &patterns), plan(usize::MAX, &patterns));
+            prop_assert!(!branched.branches.is_empty() && flat.branches.is_empty());
+            prop_assert!(branched.ways.are_there() || branched.facts < 2 * POPULAR as usize);
+            let mut scratch = Scratch::default();
+            for event in events {
+                let mut find = |plan: &Plan| scratch.matches(plan, patterns.len(), event.as_bytes()).unwrap().to_vec();
+                prop_assert_eq!(find(&branched), find(&flat), "{}", event);
+            }
+        }
     }
 }
