@@ -84,6 +84,102 @@ fn what_stands_on_the_edge_of_a_block_is_as_good_as_elsewhere() {
     }
 }
 
+/// Whether a text is one object, as a reader sees it that goes byte by byte.
+fn is_object(text: &str) -> bool {
+    let mut reader = crate::json::Reader::new(text);
+    reader.peek() == Ok(b'{') && reader.skip().is_ok() && reader.position() == text.len()
+}
+
+#[test]
+fn what_an_object_begins_with_is_a_key_or_its_end() {
+    let firsts = [
+        "",
+        "1",
+        "null",
+        "[]",
+        "{}",
+        "{\"a\":1}",
+        "\"a\"",
+        "\"a\":1",
+        "\"a\":{}",
+        ":",
+        ",",
+        "\"a\",",
+        "\"a\":",
+        "}",
+        "]",
+    ];
+    for first in firsts {
+        for behind in ["", ",", ",\"b\":2", ",1", ":1", "]", "}", ",{}"] {
+            for inside in
+                [format!("{{{first}{behind}}}"), format!("{{\"\":{{{first}{behind}}}}}"), format!("[{first}{behind}]")]
+            {
+                assert_eq!(good(&inside), is_object(&inside), "{inside}");
+            }
+        }
+    }
+}
+
+#[test]
+fn containers_may_be_as_deep_as_the_reader_goes_and_no_deeper() {
+    for depth in (60..70).chain(120..140) {
+        for (open, close) in [("[", "]"), ("{\"a\":", "}"), ("[{\"a\":", "}]")] {
+            for beside in ["", "[[],{}],", "1,{\"b\":[[]]},"] {
+                let text = format!("{{\"\":[{beside}{}1{}]}}", open.repeat(depth), close.repeat(depth));
+                assert_eq!(good(&text), is_object(&text), "{text}");
+            }
+        }
+    }
+}
+
+#[test]
+fn long_runs_go_on_from_block_to_block() {
+    for length in [1, 2, 62, 63, 64, 65, 127, 128, 129, 510, 511, 512, 513, 1025] {
+        let digits = "1".repeat(length);
+        let backslashes = "\\".repeat(length);
+        for spaces in [0, 1, 50, 63, 64, 500] {
+            let spaces = " ".repeat(spaces);
+            for value in [
+                digits.clone(),
+                format!("-{digits}.{digits}"),
+                format!("1e{digits}"),
+                format!("1.{digits}.1"),
+                format!("{digits}-1"),
+                format!("{digits}.{digits}e-{digits}"),
+                format!("1e{digits}.1"),
+                format!("\"{backslashes}\""),
+                format!("\"{backslashes}\"\""),
+                format!("\"é{digits}😀\""),
+                format!("[{}1]", "1,".repeat(length)),
+                format!("[{}1:1]", "1,".repeat(length)),
+                format!("{{{}\"b\":1}}", "\"a\":1,".repeat(length)),
+                format!("{{{}\"b\"}}", "\"a\":1,".repeat(length)),
+                format!("[{}[]]", "[],{},".repeat(length)),
+                format!("[{}[}}]", "[],{},".repeat(length)),
+            ] {
+                let text = format!("{{\"\":{spaces}{value}}}");
+                assert_eq!(good(&text), is_object(&text), "{text}");
+            }
+        }
+    }
+}
+
+#[test]
+fn words_are_known_wherever_a_block_ends() {
+    let words =
+        ["true", "false", "null", "tru", "truex", "falsey", "nul", "fals", "nulll", "t", "true1", "true\"", "True"];
+    for word in words {
+        for spaces in (0..70).chain(500..515) {
+            for behind in ["", " ", ",1", "\n"] {
+                let text = format!("{{\"\":[{}{word}{behind}]}}", " ".repeat(spaces));
+                assert_eq!(good(&text), is_object(&text), "{text}");
+            }
+            // Nothing behind them but the end.
+            assert!(!good(&format!("{{\"\":{}{word}", " ".repeat(spaces))));
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 

@@ -436,5 +436,6 @@ const BEFORE: [u8; BLOCK] = table!(tokens
 const SECOND: [u8; BLOCK] = table!(tokens
     b'{' => !(NO_MEMBER | NO_NEXT_COLON),
     b',' => !(NO_MEMBER | NO_COLON),
-    b'"' | b'}' | b'[' | b']' | b':' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n' => !(NO_COLON | NO_NEXT_COLON)
+    // What is in front of the first token, 0, is neither.
+    0 | b'"' | b'}' | b'[' | b']' | b':' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n' => !(NO_COLON | NO_NEXT_COLON)
 );
