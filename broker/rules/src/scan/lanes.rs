@@ -45,6 +45,15 @@ pub(super) trait Lanes:
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Plain([u64; LANES]);
 
+impl Plain {
+    /// The masks that these bytes are, the lowest bits first.
+    #[inline(always)]
+    pub(super) fn from_bytes(bytes: [u8; LANES * 8]) -> Self {
+        let (masks, _) = bytes.as_chunks();
+        Self(eight!(lane => u64::from_le_bytes(masks[lane])))
+    }
+}
+
 impl Lanes for Plain {
     /// The last mask.
     type Edge = u64;
@@ -65,34 +74,37 @@ impl Lanes for Plain {
     }
 
     #[inline(always)]
-    fn behind<const BY: u32>(self, edge: &mut u64) -> Self {
-        Self(self.0.map(|mask| {
-            let behind = mask << BY | *edge >> (64 - BY);
+    fn behind<const BY: u32>(mut self, edge: &mut u64) -> Self {
+        for lane in &mut self.0 {
+            let mask = *lane;
+            *lane = mask << BY | *edge >> (u64::BITS - BY);
             *edge = mask;
-            behind
-        }))
+        }
+        self
     }
 
     #[inline(always)]
-    fn running_xor(self, odd: &mut bool) -> Self {
-        Self(self.0.map(|mut mask| {
-            for shift in [1, 2, 4, 8, 16, 32] {
-                mask ^= mask << shift;
+    fn running_xor(mut self, odd: &mut bool) -> Self {
+        for shift in [1, 2, 4, 8, 16, 32] {
+            for lane in &mut self.0 {
+                *lane ^= *lane << shift;
             }
-            let run = mask ^ u64::from(*odd).wrapping_neg();
-            *odd = run >> 63 == 1;
-            run
-        }))
+        }
+        let mut flip = u64::from(*odd).wrapping_neg();
+        for lane in &mut self.0 {
+            *lane ^= flip;
+            flip = (*lane >> 63).wrapping_neg();
+        }
+        *odd = flip != 0;
+        self
     }
 
     #[inline(always)]
-    fn carrying_add(self, other: Self, over: &mut bool) -> Self {
-        let mut others = other.0.into_iter();
-        Self(self.0.map(|mask| {
-            let (sum, carried) = mask.carrying_add(others.next().unwrap_or(0), *over);
-            *over = carried;
-            sum
-        }))
+    fn carrying_add(mut self, other: Self, over: &mut bool) -> Self {
+        for (lane, other) in self.0.iter_mut().zip(other.0) {
+            (*lane, *over) = lane.carrying_add(other, *over);
+        }
+        self
     }
 
     #[inline(always)]
@@ -129,7 +141,10 @@ impl Not for Plain {
     type Output = Self;
 
     #[inline(always)]
-    fn not(self) -> Self {
-        Self(self.0.map(|mask| !mask))
+    fn not(mut self) -> Self {
+        for lane in &mut self.0 {
+            *lane = !*lane;
+        }
+        self
     }
 }

@@ -1,4 +1,7 @@
-//! For processors without anything special: a table, byte by byte.
+//! For processors without anything special, and without any unsafe code.
+//!
+//! A table turns each byte into 64 bits: what it is, one bit in each byte. Eight of those, shifted by one bit more from one
+//! to the next, add up to eight bytes of masks; what is left is to sort these.
 
 use super::lanes::{LANES, Lanes, Plain};
 use super::masks::Masks;
@@ -13,146 +16,180 @@ impl Machine for Portable {
     type Lanes = Plain;
     type Block = [u8; BLOCK];
 
+    #[inline(always)]
     fn load(self, text: &[u8]) -> [[u8; BLOCK]; LANES] {
-        eight!(lane => load(text, lane * BLOCK))
+        load(text)
     }
 
+    #[inline(always)]
     fn masks(self, blocks: &[[u8; BLOCK]; LANES]) -> Masks<Plain> {
-        masks_of(blocks.map(|block| classes(&block)))
+        let mut kinds = [[0; LANES]; 8];
+        for (lane, block) in blocks.iter().enumerate() {
+            for (kind, mask) in kinds.iter_mut().zip(masks(block, &CLASSES)) {
+                kind[lane] = mask;
+            }
+        }
+        let [quote, structural, space, control, digit, b5, b6, b7] = kinds.map(Plain::from_array);
+        Masks {
+            ascii: blocks.as_flattened().is_ascii(),
+            quote,
+            structural,
+            space,
+            control,
+            digit,
+            backslash: b5 & !b6 & b7,
+            zero: digit & b5,
+            minus: b6 & !b7,
+            before_digit: b6,
+            dot: !b5 & b6 & b7,
+            exponent: !b5 & !b6 & b7,
+            word: b5 & !b7 & !digit,
+        }
     }
 
+    #[inline(always)]
     fn order(self, before: &Kinds, tokens: &[u8; FRONT + BLOCK]) -> (Word, Kinds) {
-        let tokens = &tokens[FRONT..];
-        let is = |is: fn(u8) -> bool| tokens.iter().rev().fold(0, |mask, byte| mask << 1 | u64::from(is(*byte)));
-        let kinds = Kinds {
-            string: is(|byte| byte == b'"'),
-            open_object: is(|byte| byte == b'{'),
-            close_object: is(|byte| byte == b'}'),
-            open_array: is(|byte| byte == b'['),
-            close_array: is(|byte| byte == b']'),
-            colon: is(|byte| byte == b':'),
-            comma: is(|byte| byte == b','),
-            end: is(|byte| byte == 0),
-        };
+        let tokens = tokens.last_chunk().unwrap_or(&[0; BLOCK]);
+        let [string, open_object, close_object, open_array, close_array, colon, comma, end] = masks(tokens, &KINDS);
+        let kinds = Kinds { string, open_object, close_object, open_array, close_array, colon, comma, end };
         (kinds.behind(before), kinds)
     }
 
+    #[inline(always)]
     fn bytes(self, room: &mut [u8; WIDTH + BLOCK], blocks: &[[u8; BLOCK]; LANES], which: &[u64; LANES]) -> usize {
         bytes(room, blocks, which)
     }
 
+    #[inline(always)]
     fn places(self, room: &mut [u32; BLOCK], base: u32, which: u64) {
         places(room, base, which);
     }
 }
 
-/// The bytes of a text from a place on; behind its end there are spaces.
-pub(super) fn load(text: &[u8], from: usize) -> [u8; BLOCK] {
-    let rest = text.get(from..).unwrap_or_default();
-    if let Some(block) = rest.first_chunk() {
-        return *block;
+/// The first 512 bytes of a text; behind its end there are spaces.
+#[inline(always)]
+pub(super) fn load(text: &[u8]) -> [[u8; BLOCK]; LANES] {
+    let mut blocks = [[b' '; BLOCK]; LANES];
+    match text.first_chunk::<WIDTH>() {
+        Some(whole) => blocks.as_flattened_mut().copy_from_slice(whole),
+        None => blocks.as_flattened_mut()[..text.len()].copy_from_slice(text),
     }
-    let mut block = [b' '; BLOCK];
-    block[..rest.len()].copy_from_slice(rest);
-    block
+    blocks
 }
 
+/// Writes the bytes that `which` tells, side by side, and some more behind. Answers how many they are.
 #[inline(always)]
 pub(super) fn bytes(room: &mut [u8; WIDTH + BLOCK], blocks: &[[u8; BLOCK]; LANES], which: &[u64; LANES]) -> usize {
     let mut count = 0;
     for (block, which) in blocks.iter().zip(which) {
-        let mut which = *which;
-        while which != 0 {
-            room[count] = block[which.trailing_zeros() as usize % BLOCK];
-            which &= which - 1;
-            count += 1;
-        }
+        let Some(room) = room.get_mut(count..).and_then(|room| room.first_chunk_mut()) else { break };
+        each(room, *which, |place| block[place as usize % BLOCK]);
+        count += which.count_ones() as usize;
     }
     count
 }
 
+/// Writes the places that `which` tells, side by side, and some more behind.
 #[inline(always)]
-pub(super) fn places(room: &mut [u32; BLOCK], base: u32, mut which: u64) {
-    let mut next = 0;
-    while which != 0 {
-        room[next % BLOCK] = base + which.trailing_zeros();
-        which &= which - 1;
-        next += 1;
+pub(super) fn places(room: &mut [u32; BLOCK], base: u32, which: u64) {
+    each(room, which, |place| base.wrapping_add(place));
+}
+
+/// Writes something for each bit. By fours: how many of those there are is foreseen more often than how many bits.
+#[inline(always)]
+fn each<T>(room: &mut [T; BLOCK], mut which: u64, what: impl Fn(u32) -> T) {
+    for four in room.as_chunks_mut::<4>().0 {
+        if which == 0 {
+            break;
+        }
+        for one in four {
+            *one = what(which.trailing_zeros());
+            which &= which.wrapping_sub(1);
+        }
     }
 }
 
-/// One kind after the other of what blocks hold, side by side.
-pub(super) fn masks_of(blocks: [Masks<u64>; LANES]) -> Masks<Plain> {
-    macro_rules! side_by_side {
-        ($($kind:ident),*) => {
-            Masks {
-                ascii: blocks.iter().all(|block| block.ascii),
-                $($kind: Plain::from_array(blocks.map(|block| block.$kind))),*
+/// Eight masks of 64 bytes, one for each bit that a table has for a byte.
+#[inline(always)]
+fn masks(block: &[u8; BLOCK], table: &[u64; 256]) -> [u64; 8] {
+    let mut rows = [0; 8];
+    for (row, eight) in rows.iter_mut().zip(block.as_chunks::<8>().0) {
+        for (place, byte) in eight.iter().enumerate() {
+            *row |= table[usize::from(*byte)] << place;
+        }
+    }
+    turn(rows)
+}
+
+/// From eight rows of eight bytes to as many columns: quarters of the square change places, then quarters of these.
+#[inline(always)]
+fn turn(mut rows: [u64; 8]) -> [u64; 8] {
+    for row in [0, 1, 2, 3] {
+        (rows[row], rows[row + 4]) = change::<32>(rows[row], rows[row + 4], 0x0000_0000_ffff_ffff);
+    }
+    for row in [0, 1, 4, 5] {
+        (rows[row], rows[row + 2]) = change::<16>(rows[row], rows[row + 2], 0x0000_ffff_0000_ffff);
+    }
+    for row in [0, 2, 4, 6] {
+        (rows[row], rows[row + 1]) = change::<8>(rows[row], rows[row + 1], 0x00ff_00ff_00ff_00ff);
+    }
+    rows
+}
+
+/// Changes the high parts of one row for the low ones of another.
+#[inline(always)]
+fn change<const BITS: u32>(one: u64, other: u64, low: u64) -> (u64, u64) {
+    (one & low | (other & low) << BITS, one >> BITS & low | other & !low)
+}
+
+/// A table for [`masks`]: for each of these bytes, its bits.
+macro_rules! table {
+    ($($known:pat => $bits:expr),*) => {{
+        let mut table = [0; 256];
+        let mut byte = 0;
+        while byte < 256 {
+            #[expect(clippy::cast_possible_truncation, reason = "below 256")]
+            let bits: u64 = match byte as u8 {
+                $($known => $bits,)*
+                _ => 0,
+            };
+            let mut bit = 0;
+            while bit < 8 {
+                table[byte] |= (bits >> bit & 1) << (8 * bit);
+                bit += 1;
             }
-        };
-    }
-    side_by_side!(quote, backslash, structural, space, control, digit, zero, minus, before_digit, dot, exponent, word)
+            byte += 1;
+        }
+        table
+    }};
 }
 
-const QUOTE: u16 = 1;
-const BACKSLASH: u16 = 1 << 1;
-const STRUCTURAL: u16 = 1 << 2;
-const SPACE: u16 = 1 << 3;
-const CONTROL: u16 = 1 << 4;
-const DIGIT: u16 = 1 << 5;
-const ZERO: u16 = 1 << 6;
-const MINUS: u16 = 1 << 7;
-const BEFORE_DIGIT: u16 = 1 << 8;
-const DOT: u16 = 1 << 9;
-const EXPONENT: u16 = 1 << 10;
-const WORD: u16 = 1 << 11;
+const CONTROL: u64 = 1 << 3;
 
-const CLASSES: [u16; 256] = {
-    let mut classes = [0; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        // Truncation is the point: 0 to 255 is every byte.
-        #[expect(clippy::cast_possible_truncation, reason = "below 256")]
-        let own = byte as u8;
-        let known = match own {
-            b'"' => QUOTE,
-            b'\\' => BACKSLASH,
-            b'{' | b'}' | b'[' | b']' | b':' | b',' => STRUCTURAL,
-            b' ' => SPACE,
-            b'\t' | b'\n' | b'\r' => SPACE | CONTROL,
-            0..=0x1f => CONTROL,
-            b'0' => DIGIT | ZERO,
-            b'1'..=b'9' => DIGIT,
-            b'-' => MINUS | BEFORE_DIGIT,
-            b'+' => BEFORE_DIGIT,
-            b'.' => DOT | BEFORE_DIGIT,
-            b'e' | b'E' => EXPONENT,
-            b't' | b'f' | b'n' => WORD,
-            _ => 0,
-        };
-        classes[byte] = known;
-        byte += 1;
-    }
-    classes
-};
+static CLASSES: [u64; 256] = table!(
+    b'"' => 1,
+    b'{' | b'}' | b'[' | b']' | b':' | b',' => 1 << 1,
+    b' ' => 1 << 2,
+    b'\t' | b'\n' | b'\r' => 1 << 2 | CONTROL,
+    0..=0x1f => CONTROL,
+    b'1'..=b'9' => 1 << 4,
+    // What else there is, told apart by three bits together.
+    b'0' => 1 << 4 | 1 << 5,
+    b't' | b'f' | b'n' => 1 << 5,
+    b'-' => 1 << 6,
+    b'e' | b'E' => 1 << 7,
+    b'\\' => 1 << 7 | 1 << 5,
+    b'.' => 1 << 7 | 1 << 6,
+    b'+' => 1 << 7 | 1 << 6 | 1 << 5
+);
 
-fn classes(block: &[u8; BLOCK]) -> Masks<u64> {
-    let mut masks = Masks::<u64> { ascii: block.is_ascii(), ..Masks::default() };
-    for (bit, byte) in block.iter().enumerate() {
-        let class = CLASSES[usize::from(*byte)];
-        let mask = |which: u16| u64::from(class & which != 0) << bit;
-        masks.quote |= mask(QUOTE);
-        masks.backslash |= mask(BACKSLASH);
-        masks.structural |= mask(STRUCTURAL);
-        masks.space |= mask(SPACE);
-        masks.control |= mask(CONTROL);
-        masks.digit |= mask(DIGIT);
-        masks.zero |= mask(ZERO);
-        masks.minus |= mask(MINUS);
-        masks.before_digit |= mask(BEFORE_DIGIT);
-        masks.dot |= mask(DOT);
-        masks.exponent |= mask(EXPONENT);
-        masks.word |= mask(WORD);
-    }
-    masks
-}
+static KINDS: [u64; 256] = table!(
+    b'"' => 1,
+    b'{' => 1 << 1,
+    b'}' => 1 << 2,
+    b'[' => 1 << 3,
+    b']' => 1 << 4,
+    b':' => 1 << 5,
+    b',' => 1 << 6,
+    0 => 1 << 7
+);
