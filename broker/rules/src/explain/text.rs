@@ -173,6 +173,26 @@ impl NearMiss {
                 format!("{found} is the bound of {expected} itself, which does not count")
             }
             Self::Number { found, expected, by, .. } => format!("{found} misses {expected} by {by}"),
+            Self::Among { found, wanted, missing } => {
+                let more = if wanted - found > missing.len() { ", …" } else { "" };
+                format!("found {found} of {wanted}, missing {}{more}", missing.join(", "))
+            }
+            Self::Conditions { found, met, of, unmet } => {
+                let more = if of - met > unmet.len() { "; …" } else { "" };
+                format!("{found} meets {met} of {of} conditions, but not {}{more}", unmet.join("; "))
+            }
+            Self::Compared { found, relation, path, values, more } => {
+                let (any, are) = if values.len() == 1 && !more { ("", "the value") } else { ("any of ", "the values") };
+                let more = if *more { ", …" } else { "" };
+                format!("{found} is not {relation} {any}{}{more}, {are} of {}", values.join(", "), Path(path))
+            }
+            Self::NothingToCompare { path: other, elsewhere: true, found, .. } => {
+                format!("{found} has no {} in its own element of the array to be compared with", Path(other))
+            }
+            Self::NothingToCompare { path: other, meant, found, .. } => {
+                format!("{found} has nothing to be compared with: {} has no value{}", Path(other), did_you_mean(meant))
+            }
+            Self::Reading { found, is, .. } => format!("{found:?} is {is}"),
             Self::Object { fields, meant } => {
                 let with =
                     if fields.is_empty() { String::new() } else { format!(" with the fields {}", paths(fields, ", ")) };

@@ -25,6 +25,7 @@ mod wildcard;
 
 use crate::error::PatternError;
 use crate::hint::{Hint, Hinted};
+use crate::relation::Relation;
 use crate::tree::{Node, Tree};
 use crate::value::{Surroundings, Value};
 use literal::Literal;
@@ -44,6 +45,16 @@ trait Operator: Sized + Display {
 
     /// What it is after, if that can be said in one text or range.
     fn aim(&self) -> Option<Aim<'_>> {
+        None
+    }
+
+    /// What it is made of, to say which part of it fails.
+    fn makeup(&self) -> Makeup<'_> {
+        Makeup::Itself
+    }
+
+    /// What a string that it refuses is to it, if more can be said than that it is refused.
+    fn reading(&self, _text: &str) -> Option<Reading> {
         None
     }
 
@@ -151,6 +162,22 @@ macro_rules! all_operators {
                     $(Self::$operator(operator) => operator.aim()),*
                 }
             }
+
+            /// What it is made of, to say which part of it fails.
+            pub(crate) fn makeup(&self) -> Makeup<'_> {
+                match self {
+                    Self::Literal(_) => Makeup::Itself,
+                    $(Self::$operator(operator) => operator.makeup()),*
+                }
+            }
+
+            /// What a string that it refuses is to it, if more can be said than that it is refused.
+            pub(crate) fn reading(&self, text: &str) -> Option<Reading> {
+                match self {
+                    Self::Literal(_) => None,
+                    $(Self::$operator(operator) => operator.reading(text)),*
+                }
+            }
         }
 
         impl Display for Matcher {
@@ -195,6 +222,43 @@ pub(crate) enum Aim<'a> {
     End(&'a str),
     /// A number not below the first and not above the second.
     Between(Option<f64>, Option<f64>),
+}
+
+/// What a test is made of.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Makeup<'m> {
+    /// No other tests.
+    Itself,
+    /// Lists of tests: the value must pass one of each.
+    EachOf(Vec<&'m [Matcher]>),
+    /// Tests of which each must be passed by some value of the field.
+    Among(&'m [Matcher]),
+    /// A relation in which the value must stand to one of another field, by its path.
+    Related(Relation, &'m str),
+}
+
+/// What a string is to a test that refuses it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Reading {
+    /// What comes behind "is": `no version`, `2 minutes too early`.
+    pub(crate) is: String,
+    /// Whether that is nearly what is wanted.
+    pub(crate) near: bool,
+}
+
+impl Reading {
+    fn far(is: impl Into<String>) -> Option<Self> {
+        Some(Self { is: is.into(), near: false })
+    }
+
+    fn near(is: impl Into<String>) -> Option<Self> {
+        Some(Self { is: is.into(), near: true })
+    }
+
+    /// A bound that does not count itself.
+    fn bound() -> Option<Self> {
+        Self::near("the bound itself, which does not count")
+    }
 }
 
 impl Matcher {

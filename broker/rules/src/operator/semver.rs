@@ -4,7 +4,7 @@
 //! parts and perhaps a leading `v`. How those before a release are ordered is taken from there.
 
 use super::range::{Bound, Range};
-use super::{Operator, Place};
+use super::{Operator, Place, Reading};
 use crate::error::PatternError;
 use crate::hint::{Hint, Hinted};
 use crate::tree::Node;
@@ -41,6 +41,14 @@ impl Operator for Semver {
     fn accepts(&self, value: Value<'_>, _: &dyn Surroundings) -> bool {
         let Some(version) = value.as_str().and_then(Version::parse) else { return false };
         self.0.contains(|bound| version.order(&bound.borrowed()))
+    }
+
+    fn reading(&self, text: &str) -> Option<Reading> {
+        match Version::parse(text) {
+            None => Reading::far("no version, which is numbers with dots between: 14.2, v1.0.3 or 2.0-beta"),
+            Some(version) if self.0.is_bound(|bound| version.order(&bound.borrowed())) => Reading::bound(),
+            Some(_) => None,
+        }
     }
 }
 

@@ -4,6 +4,9 @@ const MINUTE: i64 = 60;
 const HOUR: i64 = 60 * MINUTE;
 pub(super) const DAY: i64 = 24 * HOUR;
 
+/// What a text is that is none.
+pub(super) const NO_TIME: &str = "no point in time, which has date, time and offset: 2026-11-24T11:30:00Z";
+
 /// A point in time, to the nanosecond; digits behind that are read and forgotten.
 ///
 /// A leap second (`23:59:60` UTC) is the second after it, as it is to clocks that know of none.
