@@ -47,7 +47,10 @@ impl<'f, 't> Found<'f, 't> {
     pub(super) fn held_against(self, test: &Matcher) -> (Option<NearMiss>, Option<NearMiss>) {
         let around = self.shape.around(self.leaf, self.tests);
         match test.makeup() {
-            Makeup::Itself => (miss(test, self.leaf.value, &around), None),
+            Makeup::Itself => {
+                let slip = || miss(test, self.leaf.value, &around);
+                (self.slip_of_case(test).or_else(slip), None)
+            }
             // It is about all values of the field together.
             Makeup::Among(_) => (None, None),
             Makeup::EachOf(conditions) => self.held_against_each(test, &conditions),
@@ -61,6 +64,13 @@ impl<'f, 't> Found<'f, 't> {
                 (slip, Some(other.told(relation, self)))
             }
         }
+    }
+
+    /// A text in mixed case, which as a whole is compared in lower and in upper case by what is tried of every test.
+    fn slip_of_case(self, test: &Matcher) -> Option<NearMiss> {
+        let text = self.leaf.value.as_str().filter(|text| text.len() <= MAX_COMPARED)?;
+        let differs = test.accepts_but_for_case(text, &|many| self.tests.afford(many));
+        differs.then(|| NearMiss::Case { expected: cut(&test.to_string()), found: cut(text), part: None })
     }
 
     fn held_against_each(self, test: &Matcher, conditions: &[&[Matcher]]) -> (Option<NearMiss>, Option<NearMiss>) {

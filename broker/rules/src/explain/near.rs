@@ -1,8 +1,8 @@
 //! How near a field came that did not match: the slips people make, recognised.
 //!
-//! Nothing here knows the operators; of those that are made of other tests, `made` tells which of these fail. A test that refuses a value is asked again of the value as it might have been
-//! meant: without white space, as another type, in another case. What a test is after, where it says so, is held against
-//! the value.
+//! Nothing here knows the operators; of those that are made of other tests, `made` tells which of these fail. A test that
+//! refuses a value is asked again of the value as it might have been meant: without white space, as another type, in
+//! another case. What a test is after, where it says so, is held against the value.
 
 use super::alike::{common_end, common_start, edits, edits_at_end, edits_at_start, same_name};
 use super::made;
@@ -137,9 +137,9 @@ pub enum NearMiss {
         /// Similar paths that the event has, at most three.
         meant: Vec<String>,
     },
-    /// What a string that is no plain text to its test is to it: a version, a point in time, or none.
+    /// What a value is to a test that takes strings for more than text: a version, a point in time, or none.
     Reading {
-        /// The value.
+        /// The value, as it is displayed.
         found: String,
         /// What it is, such as `no version, which is …` or `2 hours too early`.
         is: String,
@@ -196,9 +196,9 @@ impl NearMiss {
         match self {
             Self::Number { little, .. } => *little,
             Self::Reading { near, .. } => *near,
-            Self::Among { found: part, wanted: all, .. } | Self::Conditions { met: part, of: all, .. } => {
-                part * 2 >= *all
-            }
+            Self::Among { found, wanted, .. } => found * 2 >= *wanted,
+            // One of two conditions is soon met: that it should be no other value, or on one side of a range.
+            Self::Conditions { met, of, .. } => met * 2 > *of,
             Self::Object { meant, .. } | Self::NoSuchField { meant, .. } | Self::NothingToCompare { meant, .. } => {
                 !meant.is_empty()
             }
@@ -262,8 +262,13 @@ pub(super) fn miss(matcher: &Matcher, found: &Scalar<'_>, around: &dyn Surroundi
     other_type(found, &accepts).or_else(|| match found {
         Scalar::String(text) if text.len() <= MAX_COMPARED => {
             let reading = || matcher.reading(text);
-            let read = |Reading { is, near }| NearMiss::Reading { found: cut(text), is: cut(&is), near };
+            let read = |Reading { is, near }| NearMiss::Reading { found: cut(&found.to_string()), is: cut(&is), near };
             of_text(matcher, text, &accepts).or_else(|| reading().map(read))
+        }
+        // What reads strings as something reads nothing else.
+        Scalar::Null | Scalar::Bool(_) | Scalar::Number { .. } if matcher.reading("").is_some() => {
+            let is = format!("{}, and what is wanted is a string", found.kind());
+            Some(NearMiss::Reading { found: cut(&found.to_string()), is, near: false })
         }
         Scalar::Number { value: Some(value), .. } => {
             miss_of_number(matcher.aim()?, found, *value, cut(&matcher.to_string()))

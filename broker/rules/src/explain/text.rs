@@ -192,7 +192,7 @@ impl NearMiss {
             Self::NothingToCompare { path: other, meant, found, .. } => {
                 format!("{found} has nothing to be compared with: {} has no value{}", Path(other), did_you_mean(meant))
             }
-            Self::Reading { found, is, .. } => format!("{found:?} is {is}"),
+            Self::Reading { found, is, .. } => format!("{found} is {is}"),
             Self::Object { fields, meant } => {
                 let with =
                     if fields.is_empty() { String::new() } else { format!(" with the fields {}", paths(fields, ", ")) };

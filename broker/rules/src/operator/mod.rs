@@ -58,6 +58,12 @@ trait Operator: Sized + Display {
         None
     }
 
+    /// Whether a string that it refuses differs from what passes only in case, where neither its lower nor its upper case
+    /// form passes to show that. Only what `afford` allows may be done, in tests of a value.
+    fn accepts_but_for_case(&self, _text: &str, _afford: &dyn Fn(usize) -> bool) -> bool {
+        false
+    }
+
     /// Whether a value of the event passes. What an operator asks of its surroundings it must name in `paths`.
     fn accepts(&self, value: Value<'_>, around: &dyn Surroundings) -> bool;
 
@@ -176,6 +182,14 @@ macro_rules! all_operators {
                 match self {
                     Self::Literal(_) => None,
                     $(Self::$operator(operator) => operator.reading(text)),*
+                }
+            }
+
+            /// Whether a string that it refuses differs from what passes only in case, as far as one may afford to know.
+            pub(crate) fn accepts_but_for_case(&self, text: &str, afford: &dyn Fn(usize) -> bool) -> bool {
+                match self {
+                    Self::Literal(_) => false,
+                    $(Self::$operator(operator) => operator.accepts_but_for_case(text, afford)),*
                 }
             }
         }

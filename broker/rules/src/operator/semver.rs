@@ -44,11 +44,19 @@ impl Operator for Semver {
     }
 
     fn reading(&self, text: &str) -> Option<Reading> {
-        match Version::parse(text) {
-            None => Reading::far("no version, which is numbers with dots between: 14.2, v1.0.3 or 2.0-beta"),
-            Some(version) if self.0.is_bound(|bound| version.order(&bound.borrowed())) => Reading::bound(),
-            Some(_) => None,
+        let Some(version) = Version::parse(text) else {
+            return Reading::far("no version, which is numbers with dots between: 14.2, v1.0.3 or 2.0-beta");
+        };
+        if self.0.is_bound(|bound| version.order(&bound.borrowed())) {
+            return Reading::bound();
         }
+        let (bound, how) = match (self.0.low(), self.0.high()) {
+            (Some((low, _)), _) if version.order(&low.borrowed()).is_lt() => (low, "earlier"),
+            (_, Some((high, _))) => (high, "later"),
+            _ => return None,
+        };
+        let near = by_number(version.first(), bound.borrowed().first()).is_eq();
+        Some(Reading { is: format!("{how} than {bound}"), near })
     }
 }
 
@@ -91,6 +99,11 @@ impl<'a> Version<&'a str> {
         };
         let are_numbers = release.split('.').all(is_number) && release.split('.').count() <= MAX_PARTS;
         are_numbers.then_some(Self { release, prerelease })
+    }
+
+    /// Its first number.
+    fn first(&self) -> &'a str {
+        self.release.split('.').next().unwrap_or_default()
     }
 
     fn order(&self, other: &Self) -> Ordering {

@@ -1,7 +1,7 @@
 //! Points in time as RFC 3339 writes them: `2026-11-24T11:30:00.5+01:00`.
 
 const MINUTE: i64 = 60;
-const HOUR: i64 = 60 * MINUTE;
+pub(super) const HOUR: i64 = 60 * MINUTE;
 pub(super) const DAY: i64 = 24 * HOUR;
 
 /// What a text is that is none.

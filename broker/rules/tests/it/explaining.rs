@@ -628,7 +628,38 @@ fn operators_beyond_the_reference_say_what_fails() {
             json!({"f": "15.0.0"}),
             r#""15.0.0" is the bound itself, which does not count"#,
         ),
-        (r#"{"f": [{"semver": ["<", "15"]}]}"#, json!({"f": "16"}), ""),
+        (r#"{"f": [{"semver": ["<", "15"]}]}"#, json!({"f": "16"}), r#""16" is later than 15"#),
+        // As decimals they would be the other way round.
+        (
+            r#"{"f": [{"semver": [">=", "14.10", "<", "15"]}]}"#,
+            json!({"f": ["14.9", true]}),
+            "\"14.9\" is earlier than 14.10\ntrue is a boolean, and what is wanted is a string",
+        ),
+        (
+            r#"{"f": [{"regex": ["^Mac(Book)?$"]}]}"#,
+            json!({"f": "macbook"}),
+            r#""macbook" differs from regex "^Mac(Book)?$" only in case"#,
+        ),
+        (
+            r#"{"f": [{"wildcard": "Mac*\\*Pro"}]}"#,
+            json!({"f": "macBook *pro"}),
+            r#""macBook *pro" differs from wildcard "Mac*\\*Pro" only in case"#,
+        ),
+        (
+            r#"{"f": [{"all-of": [{"wildcard": "Mac*o"}, {"exists": true}]}]}"#,
+            json!({"f": "macBook Pro"}),
+            "\"macBook Pro\" differs from wildcard \"Mac*o\" only in case\n\"macBook Pro\" meets 1 of 2 conditions, but not wildcard \"Mac*o\"",
+        ),
+        (
+            r#"{"f": [{"cidr": "10.20.0.0/16"}]}"#,
+            json!({"f": ["10.20", "10.21.0.1", 10]}),
+            "\"10.20\" is no IP address\n10 is a number, and what is wanted is a string",
+        ),
+        (
+            r#"{"f": [{"time-window": [">=", "2026-11-01T00:00:00Z"]}]}"#,
+            json!({"f": 1_795_519_800}),
+            "1795519800 is a number, and what is wanted is a string",
+        ),
         (
             r#"{"f": [{"time-window": [">=", "2026-11-01T00:00:00Z"]}]}"#,
             json!({"f": "2026-11-24"}),
@@ -649,7 +680,12 @@ fn operators_beyond_the_reference_say_what_fails() {
         (
             r#"{"f": [{"time-of-day": {"from": "22:00", "to": "06:00", "days": ["fri"], "offset": "+01:00"}}]}"#,
             json!({"f": "2026-11-28T05:30:00Z"}),
-            r#""2026-11-28T05:30:00Z" is sat 06:30:00 at +01:00"#,
+            r#""2026-11-28T05:30:00Z" is sat 06:30:00 at +01:00, within an hour of what is wanted"#,
+        ),
+        (
+            r#"{"f": [{"time-of-day": {"from": "22:00", "to": "06:00", "days": ["fri"], "offset": "+01:00"}}]}"#,
+            json!({"f": "2026-11-28T06:30:00Z"}),
+            r#""2026-11-28T06:30:00Z" is sat 07:30:00 at +01:00"#,
         ),
         (
             r#"{"f": [{"time-of-day": {"days": ["fri"]}}]}"#,
@@ -668,7 +704,16 @@ fn a_part_that_is_there_makes_a_field_near() {
     for (test, value, near) in [
         (r#"{"contains-all": ["a", "b", "c"]}"#, json!(["a", "b"]), true),
         (r#"{"contains-all": ["a", "b", "c"]}"#, json!(["a", "z"]), false),
-        (r#"{"all-of": [{"prefix": "Mac"}, {"suffix": ",2"}]}"#, json!("Mac14,1"), true),
+        (r#"{"all-of": [{"prefix": "Mac"}, {"suffix": ",2"}]}"#, json!("Mac14,1"), false),
+        (r#"{"all-of": [{"prefix": "Mac"}, {"suffix": ",2"}]}"#, json!("mac14,2"), true),
+        (r#"{"all-of": [{"prefix": "Mac"}, {"suffix": ",2"}, {"exists": true}]}"#, json!("Mac14,1"), true),
+        (r#"{"semver": ["<", "15.2"]}"#, json!("15.10"), true),
+        (r#"{"semver": ["<", "15.2"]}"#, json!("16"), false),
+        (r#"{"wildcard": "Mac*2"}"#, json!("mac14,2"), true),
+        (r#"{"cidr": "10.0.0.0/8"}"#, json!("10.0"), false),
+        (r#"{"time-of-day": {"from": "22:00", "to": "06:00"}}"#, json!("2026-11-01T06:30:00Z"), true),
+        (r#"{"time-of-day": {"from": "22:00", "to": "06:00"}}"#, json!("2026-11-01T21:00:00Z"), true),
+        (r#"{"time-of-day": {"from": "22:00", "to": "06:00"}}"#, json!("2026-11-01T12:00:00Z"), false),
         (r#"{"time-window": [">", "2026-11-01T00:00:00Z"]}"#, json!("2026-10-31T01:00:00Z"), true),
         (r#"{"time-window": [">", "2026-11-01T00:00:00Z"]}"#, json!("2025-10-31T01:00:00Z"), false),
         (r#"{"compare-field": ["<", "g"]}"#, json!("z"), false),
