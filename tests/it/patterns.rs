@@ -123,6 +123,7 @@ async fn a_bad_pattern_is_shown_with_a_caret() {
         (&["explain", "{\"a\": 1}", "-"], 3),
         (&["explain", "--nearest", "-", "--config", "not/there"], 5),
         (&["explain", "--nearest", "-", "--limit", "0"], 2),
+        (&["explain", "log", "x.json", "--limit", "3"], 2),
         (&["match", "@not/there.json"], 1),
     ] {
         let output = emote(args).await;

@@ -58,7 +58,13 @@ pub(super) struct Args {
     #[arg(long)]
     nearest: bool,
     /// With --nearest, how many rules to rank; 100 at most
-    #[arg(long, value_name = "COUNT", default_value = "5", value_parser = clap::value_parser!(u8).range(1..=100))]
+    #[arg(
+        long,
+        value_name = "COUNT",
+        default_value = "5",
+        value_parser = clap::value_parser!(u8).range(1..=100),
+        conflicts_with = "second"
+    )]
     limit: u8,
     /// How many of the latest events tell which paths there are [default: 500; for an event in a file 0]
     #[arg(short = 'n', long, value_name = "COUNT")]

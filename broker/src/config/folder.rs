@@ -278,8 +278,11 @@ fn read(root: &Path, file: &Path, report: &mut Report) -> Option<(String, Map<St
         report.add(file, format!("{size} bytes: at most {MAX_FILE} are read"));
         return None;
     }
-    let text =
-        std::fs::read_to_string(&path).map_err(|error| report.add(file, format!("cannot be read: {error}"))).ok()?;
+    let unreadable = |error: std::io::Error| match error.kind() {
+        std::io::ErrorKind::InvalidData => "is not UTF-8, as YAML is: is it the right file?".to_owned(),
+        _ => format!("cannot be read: {error}"),
+    };
+    let text = std::fs::read_to_string(&path).map_err(|error| report.add(file, unreadable(error))).ok()?;
     match serde_saphyr::from_str::<Option<Value>>(&text) {
         Ok(None | Some(Value::Null)) => Some((text, Map::new())),
         Ok(Some(Value::Object(map))) => Some((text, map)),
@@ -340,8 +343,10 @@ mod tests {
         ] {
             std::fs::write(folder.path().join(name), text).unwrap();
         }
+        std::fs::write(folder.path().join("rules/binary.yaml"), b"\xff\xfe").unwrap();
         let told = told(folder.path());
         for said in [
+            "rules/binary.yaml: is not UTF-8, as YAML is",
             "rules/tab.yaml:2:2: not YAML: tabs disallowed",
             "targets[0]: there is no target \"log\": there are none, describe one in targets/NAME.yaml",
         ] {
