@@ -1,6 +1,7 @@
 //! An explanation as lines of text, for people.
 
-use super::{Apart, Branch, Explanation, FieldReport, FoundValue, NearMiss, Outcome, Part};
+use super::{Apart, Branch, Explanation, FieldReport, FoundValue, MAX_TESTS, NearMiss, Outcome, Part};
+use crate::error::EventError;
 use std::fmt::{Display, Formatter, Result};
 
 /// How much of a text is told, in characters.
@@ -64,8 +65,13 @@ fn ignoring_case(text: &str, part: Part) -> String {
 impl Display for Explanation {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
         f.write_str(if self.matched { "The event matches." } else { "The event does not match." })?;
-        if let Some(problem) = &self.problem {
-            write!(f, " It could not be looked at: {problem}.")?;
+        match &self.problem {
+            None => {}
+            // What matching says is sure; only the telling was cut short.
+            Some(EventError::TooIntricate { limit: MAX_TESTS }) => {
+                f.write_str(" Not all of it was looked at to say why: it has too many values.")?;
+            }
+            Some(problem) => write!(f, " It could not be looked at: {problem}.")?,
         }
         let [nearest, others @ ..] = self.branches.as_slice() else { return Ok(()) };
         if self.alternatives > 1 {
