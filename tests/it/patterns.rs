@@ -121,7 +121,9 @@ async fn a_bad_pattern_is_shown_with_a_caret() {
         (&["explain", "log"], 2),
         (&["explain", "log", "x.json", "--nearest"], 2),
         (&["explain", "{\"a\": 1}", "-"], 3),
-        (&["explain", "--nearest", "-", "--config", "not/there"], 1),
+        (&["explain", "--nearest", "-", "--config", "not/there"], 5),
+        (&["explain", "--nearest", "-", "--limit", "0"], 2),
+        (&["explain", "log", "x.json", "--limit", "3"], 2),
         (&["match", "@not/there.json"], 1),
     ] {
         let output = emote(args).await;
@@ -195,6 +197,12 @@ async fn rules_of_the_folder_are_explained_and_ranked() {
     for (args, code, said) in [
         (&["explain", "nope", "-", "-c", folder][..], 5, "of rules there are communicate, enrolled, "),
         (&["explain", "log", "nope.json", "-c", folder], 5, "neither a file nor an event id"),
+        (&["explain", "log", folder, "-c", folder], 1, "it is a folder, name the files in it"),
+        (&["explain", "nope", "-", "-c", "not/there"], 5, "there are none: name the configuration folder"),
+        (&["explain", "--nearest", "-", "-c", "not/there"], 5, "There are no rules in not/there/rules"),
+        (&["match", "@", "-"], 1, "behind @ stands a file"),
+        (&["match", "", "-"], 3, "PATTERN: is empty; a pattern is a JSON object"),
+        (&["match", "{\"a\": [1]}", folder], 1, "it is a folder, name the files in it"),
         (&["explain", "log", "-", "-c", folder], 1, "stdin is empty"),
         (&["explain", "log", "17", "-c", folder, "--server", &format!("nats://127.0.0.1:{}", free_port())], 4, "error"),
     ] {

@@ -5,7 +5,20 @@ use crate::tree::{Node, Tree};
 
 /// Why a pattern cannot be used.
 ///
-/// Displayed as `detail.state (line 1, column 22): prefix takes a string, not a number; write {"prefix": "Mac"}`.
+/// Displayed in one line, or told by its parts:
+///
+/// ```
+/// use emote_rules::{Pattern, Position};
+///
+/// let error = Pattern::parse("{\n  \"scope\": [{\"prefix\": 14}]\n}").unwrap_err();
+/// assert_eq!(
+///     error.to_string(),
+///     r#"scope (line 2, column 24): prefix takes a string, not a number; write {"prefix": "MacBook"}"#,
+/// );
+/// assert_eq!((error.path(), error.position()), ("scope", Some(Position { line: 2, column: 24 })));
+/// assert_eq!(error.problem(), "prefix takes a string, not a number");
+/// assert_eq!(error.remedy(), r#"write {"prefix": "MacBook"}"#);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}: {problem}; {remedy}", self.place())]
 pub struct PatternError {
@@ -27,7 +40,14 @@ pub enum Step {
     Index(usize),
 }
 
-/// A place in a text; both count from 1, columns in characters.
+/// A place in a text; both count from 1, columns in characters, however wide or long these are.
+///
+/// ```
+/// use emote_rules::Pattern;
+///
+/// let error = Pattern::parse(r#"{"部署": 7}"#).unwrap_err();
+/// assert_eq!(error.position().map(|place| (place.line, place.column)), Some((1, 8)));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Position {
     /// The line.
@@ -129,6 +149,15 @@ impl Position {
 }
 
 /// Why an event cannot be matched.
+///
+/// ```
+/// use emote_rules::{EventError, Pattern, RuleSet};
+///
+/// let rules = RuleSet::build([("locked", Pattern::parse(r#"{"action": ["lock"]}"#)?)]);
+/// assert_eq!(rules.matches(b"[]"), Err(EventError::NotAnObject));
+/// assert!(matches!(rules.matches(br#"{"action": lock}"#), Err(EventError::Json { at: 11, .. })));
+/// # Ok::<(), emote_rules::PatternError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EventError {
     /// Not UTF-8.
@@ -148,7 +177,8 @@ pub enum EventError {
     /// JSON, but not an object.
     #[error("the event is not a JSON object")]
     NotAnObject,
-    /// Its arrays combine in more ways than are worth trying.
+    /// Matching it would take too long: its arrays combine in too many ways, or too many of its values would be looked
+    /// at again and again.
     #[error("the event's arrays combine in too many ways: more than {limit} steps to match it")]
     TooIntricate {
         /// How many steps an event may take.

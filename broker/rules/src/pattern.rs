@@ -35,6 +35,15 @@ impl Pattern {
     /// A value keeps neither the order of keys nor repeated ones. They matter for a field that is both beside and inside
     /// a `$or`: here the `$or` comes last, so what is inside counts.
     ///
+    /// ```
+    /// use emote_rules::Pattern;
+    /// use serde_json::json;
+    ///
+    /// let pattern = Pattern::from_value(&json!({"device": {"model": [{"prefix": "Mac"}]}}))?;
+    /// assert_eq!(pattern, Pattern::parse(r#"{"device.model": [{"prefix": "Mac"}]}"#)?);
+    /// # Ok::<(), emote_rules::PatternError>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`Pattern::parse`], without a position; [`PatternError::steps`] lead to what is wrong.
     pub fn from_value(value: &serde_json::Value) -> Result<Self, PatternError> {

@@ -25,6 +25,11 @@ pub(crate) const RELATIONS: [(&str, Relation); 6] = [
 ];
 
 impl Relation {
+    /// As it is written.
+    pub(crate) fn sign(self) -> &'static str {
+        RELATIONS.iter().find(|(_, relation)| *relation == self).map_or("", |(sign, _)| sign)
+    }
+
     /// Whether one value stands so to the other.
     pub(crate) fn holds(self, one: Value<'_>, other: Value<'_>) -> bool {
         let ordered = || order(one, other);
@@ -90,7 +95,7 @@ fn rank(value: Value<'_>) -> (Kind, u8) {
 
 impl std::fmt::Display for Relation {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(RELATIONS.iter().find(|(_, relation)| relation == self).map_or("", |(sign, _)| sign))
+        f.write_str(self.sign())
     }
 }
 

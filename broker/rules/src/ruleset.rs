@@ -89,6 +89,19 @@ impl<Id: Clone + Eq + Hash> RuleSet<Id> {
     /// The ids of the rules that match an event, in the order in which they were given. The same as
     /// [`RuleSet::matches`], but what it works with is kept in `scratch`: used again and again, nothing is allocated.
     ///
+    /// ```
+    /// use emote_rules::{Pattern, RuleSet, Scratch};
+    ///
+    /// let rules = RuleSet::build([("locked", Pattern::parse(r#"{"action": ["lock"]}"#)?)]);
+    /// let mut scratch = Scratch::default();
+    /// let mut matched = 0;
+    /// for event in [&br#"{"action": "lock"}"#[..], br#"{"action": "wipe"}"#, br#"{"action": ["lock", 7]}"#] {
+    ///     matched += rules.find(event, &mut scratch)?.len();
+    /// }
+    /// assert_eq!(matched, 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`RuleSet::matches`].
     pub fn find<'r>(

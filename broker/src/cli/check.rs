@@ -8,7 +8,7 @@ use crate::config::{FileProblem, Folder};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Reads no secret and needs no network: made for a commit hook or CI.
-Exit code 3 when there are problems, each printed as file:line:column: what is wrong; for rules and tests with the line
+Exit code 3 when there are problems, each printed as file:line:column: what is wrong; for rules and tests with the line \
 and a caret under the place.")]
 pub(super) struct Args {
     /// The configuration folder

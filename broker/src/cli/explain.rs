@@ -1,7 +1,6 @@
 //! `emote explain`: why a rule matches an event or does not.
 
 use std::{
-    fs::File,
     io::{BufReader, Read},
     path::{Path, PathBuf},
 };
@@ -15,7 +14,7 @@ use super::{
     Exit, Output,
     connect::ServerArgs,
     events,
-    json_stream::{JsonStream, Piece},
+    json_stream::{JsonStream, Piece, open},
     pattern_arg, print_line, render, trace,
 };
 use crate::{
@@ -25,25 +24,28 @@ use crate::{
 
 /// How many of the latest events tell which paths there are.
 const SEEN: usize = 500;
+/// How many rules are named to choose from.
+const MAX_NAMES: usize = 20;
 
 #[derive(Debug, clap::Args)]
 #[command(
     override_usage = "emote explain [OPTIONS] <RULE> <EVENT>\n       emote explain [OPTIONS] --nearest <EVENT>",
     after_help = "\
 Examples:
-  emote explain enrolled 17                    the rule rules/enrolled.yaml and event 17 of the stream
+  emote explain enrolled 17              rules/enrolled.yaml and event 17 of the stream
   emote explain enrolled 0198c0de-0000-7000-8000-000000000000 --config my-emote
-  emote explain pattern.json event.json        a pattern or a rule in a file, an event in another
+  emote explain pattern.json event.json  a pattern or rule in a file, an event in another
   emote events -n 1 -o json | emote explain enrolled -
-  emote explain --nearest 17                   which rules match, and which almost did
+  emote explain --nearest 17             which rules match, and which almost did
 
-The event is named by its number in the stream or its id, as `emote events` shows them, or is in a file; - is standard
+The event is named by its number in the stream or its id, as `emote events` shows them, or is in a file; - is standard \
 input. An event in a file is taken as it stands: id, time and source are filled in only when an event is received.
-A missing field that no event of late had is marked as such: the rule is more likely mistyped than the event odd. For an
+
+A missing field that no event of late had is marked as such: the rule is more likely mistyped than the event odd. For an \
 event of the stream the latest 500 are looked at; for one in a file none, unless -n says so.
 
-Exit codes: 0 the rule matches (with --nearest: a rule does) · 1 it does not · 2 wrong usage · 3 bad pattern or rule
-4 NATS cannot be reached · 5 no such rule or event"
+Exit codes: 0 the rule matches (with --nearest: a rule does) · 1 it does not, or the event cannot be read · 2 wrong usage \
+· 3 bad pattern or rule · 4 NATS cannot be reached · 5 no such rule or event"
 )]
 pub(super) struct Args {
     /// A rule of the configuration folder by name, or a file with a pattern (JSON) or a rule (YAML)
@@ -55,9 +57,15 @@ pub(super) struct Args {
     /// Rank the rules of the configuration folder that almost matched the event
     #[arg(long)]
     nearest: bool,
-    /// How many rules to rank
-    #[arg(long, value_name = "COUNT", default_value_t = 5, requires = "nearest")]
-    limit: usize,
+    /// With --nearest, how many rules to rank; 100 at most
+    #[arg(
+        long,
+        value_name = "COUNT",
+        default_value = "5",
+        value_parser = clap::value_parser!(u8).range(1..=100),
+        conflicts_with = "second"
+    )]
+    limit: u8,
     /// How many of the latest events tell which paths there are [default: 500; for an event in a file 0]
     #[arg(short = 'n', long, value_name = "COUNT")]
     last: Option<usize>,
@@ -87,6 +95,13 @@ pub(super) async fn run(args: Args) -> anyhow::Result<Exit> {
             patterns.into_iter().map(|(name, pattern)| (name.to_string(), pattern)).collect()
         }
     };
+    if rules.is_empty() {
+        anstream::eprintln!(
+            "There are no rules in {}: name the configuration folder with --config.",
+            args.config.join("rules").display()
+        );
+        return Ok(Exit::NotFound);
+    }
     let Some(found) = find(&args, event).await? else { return Ok(Exit::NotFound) };
     match rule {
         Some(_) => one(&args, &rules[0], &found),
@@ -114,9 +129,15 @@ fn one_rule(folder: &Path, rule: &str) -> anyhow::Result<Option<Pattern>> {
     if Path::new(rule).is_file() {
         return pattern_arg::read(Path::new(rule)).map(Some);
     }
-    let names = config::patterns(folder).unwrap_or_default();
-    let names: Vec<&str> = names.iter().map(|(name, _)| name.as_str()).take(20).collect();
-    let there = if names.is_empty() { "there are none".to_owned() } else { format!("there are {}", names.join(", ")) };
+    let there = match config::patterns(folder) {
+        Ok(rules) if rules.is_empty() => "there are none: name the configuration folder with --config".to_owned(),
+        Ok(rules) => {
+            let names: Vec<&str> = rules.iter().map(|(name, _)| name.as_str()).take(MAX_NAMES).collect();
+            let more = if rules.len() > names.len() { ", …" } else { "" };
+            format!("there are {}{more}", names.join(", "))
+        }
+        Err(_) => format!("some have problems: `emote check {}` tells them", folder.display()),
+    };
     anstream::eprintln!(
         "{} is neither a rule of {} nor a file; of rules {there}.",
         render::clip(rule, 100),
@@ -160,7 +181,7 @@ fn read(file: &str) -> anyhow::Result<Option<Vec<u8>>> {
             );
             return Ok(None);
         }
-        path => Box::new(File::open(path).with_context(|| format!("reading {path}"))?),
+        path => Box::new(open(Path::new(path)).with_context(|| format!("reading {path}"))?),
     };
     let name = if file == "-" { "stdin" } else { file };
     let mut pieces = JsonStream::new(BufReader::new(input));
@@ -200,7 +221,7 @@ fn one(args: &Args, (name, pattern): &(String, Pattern), found: &Found) -> anyho
 fn nearest(args: &Args, rules: &[(String, Pattern)], found: &Found) -> anyhow::Result<Exit> {
     let set = RuleSet::build(rules.iter().cloned());
     let matches = set.matches(&found.json)?;
-    let mut nearest = set.nearest(&found.json, args.limit)?;
+    let mut nearest = set.nearest(&found.json, usize::from(args.limit))?;
     for near in &mut nearest {
         if let Some((_, pattern)) = rules.iter().find(|(name, _)| *name == near.id) {
             near.explanation = pattern.explain_with(&found.json, found.seen.as_ref());
@@ -225,11 +246,18 @@ fn nearest(args: &Args, rules: &[(String, Pattern)], found: &Found) -> anyhow::R
 fn ranking(matches: &[String], nearest: &[NearRule<String>], all: usize) -> String {
     let (bold, dim) = (render::BOLD, render::DIM);
     let mut text = match matches {
+        [] if all == 1 => "The only rule does not match.".to_owned(),
+        [one] if all == 1 => format!("The only rule matches: {bold}{one}{bold:#}."),
         [] => format!("Of {all} rules none matches."),
         [one] => format!("Of {all} rules one matches: {bold}{one}{bold:#}."),
         many => format!("Of {all} rules {} match: {bold}{}{bold:#}.", many.len(), many.join(", ")),
     };
-    text.push_str(if nearest.is_empty() { " No other has anything in common with the event." } else { " Almost:" });
+    text.push_str(match (nearest, all - matches.len().min(all)) {
+        (_, 0) => "",
+        ([], _) if matches.is_empty() => " None has anything in common with the event.",
+        ([], _) => " No other has anything in common with the event.",
+        _ => " Almost:",
+    });
     for near in nearest {
         let how = match (near.failed, near.near) {
             (0, _) => "each field matches, but in different elements".to_owned(),
@@ -289,7 +317,15 @@ mod tests {
           ✓ scope: expected "device"; found "device"
           alternative 2: ✗ info.disk: expected 1; found nothing
         "#);
-        let empty = ranking(&[], &[], 0);
-        assert_eq!(empty, "Of 0 rules none matches. No other has anything in common with the event.");
+        for (matches, all, said) in [
+            (&[][..], 1, "The only rule does not match. None has anything in common with the event."),
+            (&["a"], 1, "The only rule matches: a."),
+            (&[], 2, "Of 2 rules none matches. None has anything in common with the event."),
+            (&["a"], 2, "Of 2 rules one matches: a. No other has anything in common with the event."),
+            (&["a", "b"], 2, "Of 2 rules 2 match: a, b."),
+        ] {
+            let matches: Vec<String> = matches.iter().map(ToString::to_string).collect();
+            assert_eq!(anstream::adapter::strip_str(&ranking(&matches, &[], all)).to_string(), said);
+        }
     }
 }

@@ -3,7 +3,11 @@
 //! Read as a stream, one object in memory at a time. What is not JSON is told with its line, and reading goes on with the
 //! next line; as nesting is bounded, a line cut short can take only so many others with it before that is noticed.
 
-use std::io::{BufRead, ErrorKind, Read};
+use std::{
+    fs::File,
+    io::{BufRead, ErrorKind, Read},
+    path::Path,
+};
 
 use serde::de::IgnoredAny;
 
@@ -11,6 +15,18 @@ use serde::de::IgnoredAny;
 const MAX_OBJECT: usize = 16 * 1024 * 1024;
 /// Deepest nesting, which is what an event may have.
 const MAX_DEPTH: usize = 128;
+
+/// What editors on Windows write in front of UTF-8.
+pub(super) const BYTE_ORDER_MARK: &str = "\u{feff}";
+
+/// Opens a file of events. A folder can be opened too, but not read.
+pub(super) fn open(file: &Path) -> std::io::Result<File> {
+    let opened = File::open(file)?;
+    if opened.metadata()?.is_dir() {
+        return Err(std::io::Error::new(ErrorKind::IsADirectory, "it is a folder, name the files in it"));
+    }
+    Ok(opened)
+}
 
 /// Something in the input.
 #[derive(Debug)]
@@ -27,12 +43,26 @@ pub(super) struct JsonStream<R> {
     /// What was read too far and is read again, backwards.
     again: Vec<u8>,
     line: usize,
+    begun: bool,
     ended: bool,
 }
 
 impl<R: BufRead> JsonStream<R> {
     pub(super) fn new(input: R) -> Self {
-        Self { input, again: Vec::new(), line: 1, ended: false }
+        Self { input, again: Vec::new(), line: 1, begun: false, ended: false }
+    }
+
+    fn skip_byte_order_mark(&mut self) -> std::io::Result<()> {
+        let mut read = Vec::new();
+        for expected in BYTE_ORDER_MARK.bytes() {
+            let byte = self.byte()?;
+            read.extend(byte);
+            if byte != Some(expected) {
+                self.again.extend(read.iter().rev());
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// The next byte that is no white space.
@@ -64,6 +94,9 @@ impl<R: BufRead> JsonStream<R> {
     }
 
     fn piece(&mut self) -> std::io::Result<Option<Piece>> {
+        if !std::mem::replace(&mut self.begun, true) {
+            self.skip_byte_order_mark()?;
+        }
         let Some(first) = self.next_byte()? else { return Ok(None) };
         let line = self.line;
         if first != b'{' {
@@ -81,7 +114,9 @@ impl<R: BufRead> JsonStream<R> {
                 return Ok(Some(Piece { line, object: Ok(kept) }));
             }
             (Err(_), Some(Failure::Read(error))) => return Err(error),
-            (Err(_), Some(Failure::Large)) => format!("larger than {} MiB", MAX_OBJECT >> 20),
+            (Err(_), Some(Failure::Large)) => {
+                format!("larger than {} MiB, the most that is read as one event", MAX_OBJECT >> 20)
+            }
             (Err(_), Some(Failure::Deep)) => format!("nested more than {MAX_DEPTH} levels deep"),
             (Err(error), None) => not_json(&error, line),
         };
@@ -135,7 +170,7 @@ impl<R: BufRead> Iterator for JsonStream<R> {
 fn not_an_object(first: u8) -> &'static str {
     match first {
         b'[' => "a list, where objects one after another are expected: jq -c '.[]' makes those of it",
-        _ => "not a JSON object",
+        _ => "not a JSON object, such as {\"scope\": \"device\"}",
     }
 }
 
@@ -226,6 +261,8 @@ mod tests {
         for (text, expected) in [
             ("", &[][..]),
             ("\n \r\n", &[]),
+            ("\u{feff}", &[]),
+            ("\u{feff}\n{}", &[(2, "{}")]),
             ("{}", &[(1, "{}")]),
             ("{\"a\":1}\n\n{\"b\":2}\r\n", &[(1, "{\"a\":1}"), (3, "{\"b\":2}")]),
             ("{\"a\":1}{\"b\":2}  {\"c\":3}", &[(1, "{\"a\":1}"), (1, "{\"b\":2}"), (1, "{\"c\":3}")]),
@@ -245,7 +282,7 @@ mod tests {
     #[test]
     fn what_is_not_json_is_told_and_reading_goes_on() {
         for (text, expected) in [
-            ("hello\n{}", &[(1, "! not a JSON object"), (2, "{}")][..]),
+            ("hello\n{}", &[(1, "! not a JSON object, such as {\"scope\": \"device\"}"), (2, "{}")][..]),
             (
                 "{}\n[{}]\n{}",
                 &[
@@ -280,7 +317,10 @@ mod tests {
         let deep = format!("{}\n{{}}", "{\"a\":".repeat(1_000_000));
         assert_eq!(pieces(&deep), [(1, "! nested more than 128 levels deep".to_owned()), (2, "{}".to_owned())]);
         let large = format!("{{\"a\": \"{}\"}}\n{{}}", "x".repeat(MAX_OBJECT));
-        assert_eq!(pieces(&large), [(1, "! larger than 16 MiB".to_owned()), (2, "{}".to_owned())]);
+        assert_eq!(
+            pieces(&large),
+            [(1, "! larger than 16 MiB, the most that is read as one event".to_owned()), (2, "{}".to_owned())]
+        );
     }
 
     #[test]

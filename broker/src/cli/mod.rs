@@ -149,10 +149,15 @@ fn exit_of(error: &anyhow::Error) -> Exit {
 /// Standard output that may be closed on us, as by `head`: that is a reason to stop, not an error.
 pub(crate) fn print_line(line: impl std::fmt::Display) -> anyhow::Result<bool> {
     use std::io::Write;
-    match writeln!(anstream::stdout(), "{line}") {
+    is_read(writeln!(anstream::stdout(), "{line}"))
+}
+
+/// Whether what was written to standard output is still read by somebody.
+fn is_read(written: std::io::Result<()>) -> anyhow::Result<bool> {
+    match written {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
-        Err(error) => Err(error.into()),
+        Err(error) => Err(anyhow::Error::from(error).context("writing to standard output")),
     }
 }
 

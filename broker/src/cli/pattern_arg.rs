@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use anyhow::Context;
 use emote_rules::{Pattern, PatternError};
 
+use super::json_stream::BYTE_ORDER_MARK;
 use crate::config::{self, excerpt::excerpt};
 
 /// Largest pattern file in bytes.
@@ -15,9 +15,25 @@ const MAX_FILE: u64 = 1024 * 1024;
 #[error("{0}")]
 pub(super) struct BadPattern(String);
 
+/// A file in which a pattern was looked for.
+#[derive(Debug, thiserror::Error)]
+enum BadFile {
+    #[error("behind @ stands a file with a pattern (JSON) or a rule (YAML): @pattern.json")]
+    NotNamed,
+    #[error("{name}: cannot be read: {error}; a file with a pattern (JSON) or a rule (YAML) is expected")]
+    Unreadable { name: String, error: std::io::Error },
+    #[error("{name}: is a folder; a file with a pattern (JSON) or a rule (YAML) is expected")]
+    Folder { name: String },
+    #[error("{name}: {size} bytes, a pattern has at most {MAX_FILE}")]
+    Large { name: String, size: u64 },
+    #[error("{name}: is not UTF-8; a file with a pattern (JSON) or a rule (YAML) is expected")]
+    Utf8 { name: String },
+}
+
 /// A pattern's JSON text, or `@FILE`.
 pub(super) fn parse(argument: &str) -> anyhow::Result<Pattern> {
     match argument.strip_prefix('@') {
+        Some("") => Err(BadFile::NotNamed.into()),
         Some(file) => read(Path::new(file)),
         None => {
             let parsed = Pattern::parse(argument);
@@ -36,18 +52,33 @@ pub(super) fn read(file: &Path) -> anyhow::Result<Pattern> {
         return Ok(config::pattern_of(Path::new(""), file)?);
     }
     let name = file.display().to_string();
-    let size = std::fs::metadata(file).with_context(|| format!("reading {name}"))?.len();
-    if size > MAX_FILE {
-        anyhow::bail!("{name}: {size} bytes, a pattern has at most {MAX_FILE}");
-    }
-    let text = std::fs::read_to_string(file).with_context(|| format!("reading {name}"))?;
+    let text = text_of(file, &name)?;
     Pattern::parse(&text).map_err(|error| BadPattern(told(&name, &text, &error)).into())
+}
+
+fn text_of(file: &Path, name: &str) -> Result<String, BadFile> {
+    let name = name.to_owned();
+    let mut text = match std::fs::metadata(file) {
+        Ok(there) if there.is_dir() => return Err(BadFile::Folder { name }),
+        Ok(there) if there.len() > MAX_FILE => return Err(BadFile::Large { name, size: there.len() }),
+        there => match there.and_then(|_| std::fs::read(file)) {
+            Ok(bytes) => String::from_utf8(bytes).map_err(|_| BadFile::Utf8 { name })?,
+            Err(error) => return Err(BadFile::Unreadable { name, error }),
+        },
+    };
+    if text.starts_with(BYTE_ORDER_MARK) {
+        text.drain(..BYTE_ORDER_MARK.len());
+    }
+    Ok(text)
 }
 
 /// `PATTERN:1:22: device.model: what is wrong`, the line with a caret, and what would do.
 fn told(name: &str, text: &str, error: &PatternError) -> String {
     let field = if error.path().is_empty() { String::new() } else { format!("{}: ", error.path()) };
     let (problem, remedy) = (error.problem(), error.remedy());
+    if text.trim().is_empty() {
+        return format!("{name}: is empty; {remedy}");
+    }
     let Some(place) = error.position() else { return format!("{name}: {field}{problem}; {remedy}") };
     let line = excerpt(text, place.line, place.column).map(|lines| format!("\n{lines}")).unwrap_or_default();
     format!("{name}:{}:{}: {field}{problem}{line}\n  {remedy}", place.line, place.column)
@@ -88,7 +119,13 @@ mod tests {
         write("good.yaml", "pattern: {scope: [device]}\ntargets: [whatever]\n");
         write("bad.json", "{\"scope\":\n \"device\"}");
         write("bad.yaml", "pattern: {scope: device}\n");
+        write("marked.json", "\u{feff}{\"scope\": [\"device\"]}\r\n");
+        write("empty.json", "\n");
+        std::fs::write(path("latin1.json"), b"{\"name\": [\"Zo\xeb\"]}").unwrap();
         let argument = |name: &str| format!("@{}", path(name).display());
+        assert_eq!(parse(&argument("good.json")).unwrap(), parse(&argument("marked.json")).unwrap());
+        assert!(parse("@").unwrap_err().to_string().starts_with("behind @ stands a file"));
+        assert!(parse(" ").unwrap_err().to_string().starts_with("PATTERN: is empty; a pattern is"));
         assert_eq!(parse(&argument("good.json")).unwrap(), parse(&argument("good.yaml")).unwrap());
         for (name, said) in [
             (
@@ -96,7 +133,10 @@ mod tests {
                 "bad.json:2:2: scope: a field's pattern is a list, not a string\n  2 |  \"device\"}\n    |  ^\n  write [\"device\"]",
             ),
             ("bad.yaml", "bad.yaml:1:18: pattern.scope: a field's pattern is a list, not a string; write [\"device\"]"),
-            ("none.json", "reading "),
+            ("none.json", "none.json: cannot be read: No such file or directory"),
+            ("latin1.json", "latin1.json: is not UTF-8; a file with a pattern"),
+            ("empty.json", "empty.json: is empty; a pattern is a JSON object such as {"),
+            ("", ": is a folder; a file with a pattern"),
             ("none.yaml", "cannot be read"),
         ] {
             let error = format!("{:#}", parse(&argument(name)).unwrap_err());

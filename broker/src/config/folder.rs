@@ -63,12 +63,14 @@ impl Folder {
     pub fn load(root: &Path) -> Result<Self, Report> {
         let mut report = Report::default();
         if !root.join("emote.yaml").is_file() {
+            let what = match std::fs::metadata(root) {
+                Ok(there) if there.is_dir() => format!("is not in {}", root.display()),
+                Ok(_) => format!("is looked for in {}, which is no folder", root.display()),
+                Err(error) => format!("is looked for in {}, which cannot be read: {error}", root.display()),
+            };
             report.add(
                 Path::new("emote.yaml"),
-                format!(
-                    "is not in {}: name a configuration folder, or write one with `emote init DIR`",
-                    root.display()
-                ),
+                format!("{what}; name a configuration folder, or write one with `emote init DIR`"),
             );
             return Err(report);
         }
@@ -201,7 +203,7 @@ fn read_sources(root: &Path, report: &mut Report) -> Vec<(Name, SourceSpec)> {
         let spec = match serde_saphyr::from_str::<SourceSpec>(&document.text) {
             Ok(spec) => spec,
             Err(error) => {
-                report.add_at(&document.file, &document.text, place(&error), first_line(&error.to_string()).to_owned());
+                report.add_at(&document.file, &document.text, place(&error), reason(&error.to_string()).to_owned());
                 continue;
             }
         };
@@ -276,8 +278,11 @@ fn read(root: &Path, file: &Path, report: &mut Report) -> Option<(String, Map<St
         report.add(file, format!("{size} bytes: at most {MAX_FILE} are read"));
         return None;
     }
-    let text =
-        std::fs::read_to_string(&path).map_err(|error| report.add(file, format!("cannot be read: {error}"))).ok()?;
+    let unreadable = |error: std::io::Error| match error.kind() {
+        std::io::ErrorKind::InvalidData => "is not UTF-8, as YAML is: is it the right file?".to_owned(),
+        _ => format!("cannot be read: {error}"),
+    };
+    let text = std::fs::read_to_string(&path).map_err(|error| report.add(file, unreadable(error))).ok()?;
     match serde_saphyr::from_str::<Option<Value>>(&text) {
         Ok(None | Some(Value::Null)) => Some((text, Map::new())),
         Ok(Some(Value::Object(map))) => Some((text, map)),
@@ -286,7 +291,7 @@ fn read(root: &Path, file: &Path, report: &mut Report) -> Option<(String, Map<St
             None
         }
         Err(error) => {
-            report.add_at(file, &text, place(&error), format!("not YAML: {}", first_line(&error.to_string())));
+            report.add_at(file, &text, place(&error), format!("not YAML: {}", reason(&error.to_string())));
             None
         }
     }
@@ -297,6 +302,56 @@ fn place(error: &serde_saphyr::Error) -> Option<(usize, usize)> {
     Some((usize::try_from(at.line()).ok()?, usize::try_from(at.column()).ok()?))
 }
 
-fn first_line(text: &str) -> &str {
-    text.lines().find(|line| !line.trim().is_empty()).unwrap_or(text)
+/// The first line, without the place that it begins with: that is told by itself.
+fn reason(text: &str) -> &str {
+    let line = text.lines().find(|line| !line.trim().is_empty()).unwrap_or(text);
+    let line = line.strip_prefix("error: ").unwrap_or(line);
+    line.strip_prefix("line ").and_then(|rest| rest.split_once(": ")).map_or(line, |(_, reason)| reason)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(root: &Path) -> String {
+        Folder::load(root).err().map(|report| report.to_string()).unwrap_or_default()
+    }
+
+    #[test]
+    fn what_is_no_configuration_folder_says_what_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("pattern.json");
+        std::fs::write(&file, "{}").unwrap();
+        for (root, said) in [
+            (folder.path().to_owned(), format!("emote.yaml: is not in {}; name a", folder.path().display())),
+            (file.clone(), format!("emote.yaml: is looked for in {}, which is no folder; name a", file.display())),
+            (folder.path().join("none"), "none, which cannot be read: No such file".to_owned()),
+        ] {
+            let told = told(&root);
+            assert!(told.contains(&said) && told.ends_with("or write one with `emote init DIR`"), "{told}");
+        }
+    }
+
+    #[test]
+    fn a_place_is_told_once_and_a_missing_target_with_what_to_do() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("rules")).unwrap();
+        for (name, text) in [
+            ("emote.yaml", "{}"),
+            ("rules/tab.yaml", "pattern:\n\t- a\n"),
+            ("rules/log.yaml", "pattern: {scope: [user]}\ntargets: [log]\n"),
+        ] {
+            std::fs::write(folder.path().join(name), text).unwrap();
+        }
+        std::fs::write(folder.path().join("rules/binary.yaml"), b"\xff\xfe").unwrap();
+        let told = told(folder.path());
+        for said in [
+            "rules/binary.yaml: is not UTF-8, as YAML is",
+            "rules/tab.yaml:2:2: not YAML: tabs disallowed",
+            "targets[0]: there is no target \"log\": there are none, describe one in targets/NAME.yaml",
+        ] {
+            assert!(told.contains(said), "{told}");
+        }
+        assert_eq!(reason("error: unexpected: x\n more"), "unexpected: x");
+    }
 }

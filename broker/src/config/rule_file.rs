@@ -86,7 +86,12 @@ fn read_target(fields: &mut Fields<'_>, path: &str, value: &Value, targets: &[Na
     let found = targets.iter().find(|name| name.as_str() == text);
     if found.is_none() {
         let known: Vec<&str> = targets.iter().map(Name::as_str).collect();
-        fields.problem(path, format!("there is no target {text:?}: expected one of {}", known.join(", ")));
+        let expected = if known.is_empty() {
+            "there are none, describe one in targets/NAME.yaml".to_owned()
+        } else {
+            format!("expected one of {}", known.join(", "))
+        };
+        fields.problem(path, format!("there is no target {text:?}: {expected}"));
     }
     found.map(|name| RuleTarget { target: name.clone(), input })
 }

@@ -103,7 +103,8 @@ impl Field {
     fn put_in_order(&mut self, event: Seen<'_>) {
         let values = event.places_at(self.path).take_while(|_| event.step(1).is_ok());
         self.near.extend(values.map(|(place, _)| place));
-        self.near.sort_by(|one, other| event.membership_at(*one).cmp(event.membership_at(*other)));
+        let membership = |place: &u32| (event.membership_at(*place), *place);
+        self.near.sort_unstable_by(|one, other| membership(one).cmp(&membership(other)));
     }
 
     fn some_near(&mut self, value: Value<'_>, membership: &Membership, relation: Relation, event: Seen<'_>) -> bool {
@@ -165,7 +166,7 @@ impl Field {
         let count = near.len();
         sorted.extend((0..).take(count));
         let value = |number: u32| value_at(event, near[number as usize]);
-        sorted.sort_by(|one, other| arrange(value(*one), value(*other)));
+        sorted.sort_unstable_by(|one, other| arrange(value(*one), value(*other)).then(one.cmp(other)));
         extremes.resize(2 * count, Extremes::default());
         for (rank, number) in (0..).zip(sorted.iter()) {
             extremes[count + *number as usize] = Extremes::one(Kind::of(value(*number)), rank);
@@ -181,7 +182,7 @@ impl Field {
 
     /// How many values of a stretch are the same as this one.
     fn count_of(&self, stretch: Range<usize>, value: Value<'_>, event: Seen<'_>) -> usize {
-        // Those that are the same are sorted by their numbers, as sorting is stable.
+        // Those that are the same are sorted by their numbers.
         let before = |end: usize| {
             self.sorted.partition_point(|number| {
                 let order = arrange(value_at(event, self.near[*number as usize]), value);
@@ -249,7 +250,7 @@ mod tests {
         let values =
             ["1", "1.0", "2", "-0", "0", "3", "\"a\"", "\"b\"", "\"\\u0061\"", "\"\"", "true", "false", "null"];
         let strange = ["9007199254740993", "9007199254740992", "1e400"];
-        prop_oneof![8 => prop::sample::select(values.to_vec()), 1 => prop::sample::select(strange.to_vec())]
+        prop_oneof![4 => prop::sample::select(values.to_vec()), 1 => prop::sample::select(strange.to_vec())]
             .prop_map(str::to_owned)
     }
 
@@ -258,7 +259,9 @@ mod tests {
         let list = |one: BoxedStrategy<String>, many: usize| {
             prop::collection::vec(one, 0..many).prop_map(|some| format!("[{}]", some.join(",")))
         };
-        let values = prop_oneof![3 => value(), 1 => list(value().boxed(), 40), 1 => list(value().boxed(), 4)];
+        let same = (value(), 10..30_usize).prop_map(|(value, many)| format!("[{}]", vec![value; many].join(",")));
+        let values =
+            prop_oneof![3 => value(), 1 => list(value().boxed(), 40), 1 => list(value().boxed(), 4), 1 => same];
         let object = move |inner: BoxedStrategy<String>| {
             let member = prop_oneof![
                 4 => (prop::sample::select(vec!["y", "z"]), values.clone().boxed()),

@@ -71,6 +71,19 @@ impl NearMiss {
             Self::Number { found, expected, by, little } => {
                 json!({"kind": "number", "found": found, "expected": expected, "by": by, "little": little})
             }
+            Self::Among { found, wanted, missing } => {
+                json!({"kind": "among", "found": found, "wanted": wanted, "missing": missing})
+            }
+            Self::Conditions { found, met, of, unmet } => {
+                json!({"kind": "conditions", "found": found, "met": met, "of": of, "unmet": unmet})
+            }
+            Self::Compared { found, relation, path, values, more } => {
+                json!({"kind": "compared", "found": found, "relation": relation, "path": path, "values": values, "more": more})
+            }
+            Self::NothingToCompare { found, path, elsewhere, meant } => {
+                json!({"kind": "nothing_to_compare", "found": found, "path": path, "elsewhere": elsewhere, "meant": meant})
+            }
+            Self::Reading { found, is, near } => json!({"kind": "reading", "found": found, "is": is, "near": near}),
             Self::Object { fields, meant } => json!({"kind": "object", "fields": fields, "meant": meant}),
             Self::EmptyList => json!({"kind": "empty_list"}),
             Self::NotAnObject { at, is } => json!({"kind": "not_an_object", "at": at, "is": is}),

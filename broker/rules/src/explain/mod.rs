@@ -5,6 +5,7 @@
 
 mod alike;
 mod json;
+mod made;
 mod near;
 mod nearest;
 mod seen;

@@ -1,23 +1,24 @@
 //! How near a field came that did not match: the slips people make, recognised.
 //!
-//! Nothing here knows the operators. A test that refuses a value is asked again of the value as it might have been
-//! meant: without white space, as another type, in another case. What a test is after, where it says so, is held against
-//! the value.
+//! Nothing here knows the operators; of those that are made of other tests, `made` tells which of these fail. A test that
+//! refuses a value is asked again of the value as it might have been meant: without white space, as another type, in
+//! another case. What a test is after, where it says so, is held against the value.
 
 use super::alike::{common_end, common_start, edits, edits_at_end, edits_at_start, same_name};
+use super::made;
 use super::shape::{Entry, Leaf, Shape, Tests};
 use super::text::cut;
 use crate::compile::Field;
-use crate::operator::{Aim, Matcher};
+use crate::operator::{Aim, Makeup, Matcher, Reading};
 use crate::scalar::Scalar;
 use crate::value::{Surroundings, Value};
 
 /// How many hints a field has at most.
 const MAX_HINTS: usize = 3;
 /// How many names a hint lists at most.
-const MAX_NAMES: usize = 5;
+pub(super) const MAX_NAMES: usize = 5;
 /// Texts longer than this, in bytes, are not compared for slips.
-const MAX_COMPARED: usize = 4_096;
+pub(super) const MAX_COMPARED: usize = 4_096;
 /// How many paths of an event are looked through for one that was meant.
 const MAX_MEANT: usize = 512;
 
@@ -92,6 +93,59 @@ pub enum NearMiss {
         /// Whether that is little: no more than a tenth of the bound.
         little: bool,
     },
+    /// Of the values that the field must have beside each other, some are not there.
+    Among {
+        /// How many are there.
+        found: usize,
+        /// How many there should be.
+        wanted: usize,
+        /// Those that are not, as they are displayed; at most five.
+        missing: Vec<String>,
+    },
+    /// A value meets some of the conditions that it must meet together.
+    Conditions {
+        /// The value.
+        found: String,
+        /// How many it meets; one at least.
+        met: usize,
+        /// How many there are.
+        of: usize,
+        /// Those that it does not meet, as they are displayed; at most five.
+        unmet: Vec<String>,
+    },
+    /// What the value of another field is, that the value was compared with.
+    Compared {
+        /// The value.
+        found: String,
+        /// How it should stand to the others, such as `<`.
+        relation: &'static str,
+        /// The other field.
+        path: String,
+        /// Its values, as far as they count for this one; at most five.
+        values: Vec<String>,
+        /// Whether there are more.
+        more: bool,
+    },
+    /// The field that the value is compared with has no value.
+    NothingToCompare {
+        /// The value.
+        found: String,
+        /// The other field.
+        path: String,
+        /// Whether it has one, but in another element of an array.
+        elsewhere: bool,
+        /// Similar paths that the event has, at most three.
+        meant: Vec<String>,
+    },
+    /// What a value is to a test that takes strings for more than text: a version, a point in time, or none.
+    Reading {
+        /// The value, as it is displayed.
+        found: String,
+        /// What it is, such as `no version, which is …` or `2 hours too early`.
+        is: String,
+        /// Whether that is little, such as less than a day.
+        near: bool,
+    },
     /// The path leads to an object, and an object is no value.
     Object {
         /// What it has, at most five.
@@ -141,34 +195,54 @@ impl NearMiss {
     pub fn is_near(&self) -> bool {
         match self {
             Self::Number { little, .. } => *little,
-            Self::Object { meant, .. } | Self::NoSuchField { meant, .. } => !meant.is_empty(),
-            Self::EmptyList | Self::NotAnObject { .. } | Self::NeverSeen { .. } => false,
+            Self::Reading { near, .. } => *near,
+            Self::Among { found, wanted, .. } => found * 2 >= *wanted,
+            // One of two conditions is soon met: that it should be no other value, or on one side of a range.
+            Self::Conditions { met, of, .. } => met * 2 > *of,
+            Self::Object { meant, .. } | Self::NoSuchField { meant, .. } | Self::NothingToCompare { meant, .. } => {
+                !meant.is_empty()
+            }
+            Self::Compared { .. } | Self::EmptyList | Self::NotAnObject { .. } | Self::NeverSeen { .. } => false,
             _ => true,
         }
     }
 
     /// The likelier slips first.
-    fn rank(&self) -> usize {
+    pub(super) fn rank(&self) -> usize {
         match self {
-            Self::Type { .. } => 0,
+            Self::Type { .. } | Self::Among { .. } => 0,
             Self::Case { .. } | Self::WhiteSpace { .. } => 1,
             Self::Edits { edits, .. } => 1 + edits,
+            Self::Compared { .. } | Self::NothingToCompare { .. } | Self::Conditions { .. } => 3,
             Self::Inside { .. } => 4,
-            Self::Number { little: true, .. } => 5,
+            Self::Number { little: true, .. } | Self::Reading { near: true, .. } => 5,
             Self::Alike { .. } => 6,
             _ => 7,
         }
     }
 }
 
-/// How near the values of a field came: for each value the likeliest slip.
+/// How near the values of a field came: for each value the likeliest slip, and what was not met where several are.
 pub(super) fn misses_of_values(field: &Field, leaves: &[Leaf<'_>], shape: &Shape<'_>, tests: &Tests) -> Vec<NearMiss> {
     let mut misses: Vec<NearMiss> = Vec::new();
+    for matcher in &field.matchers {
+        if let Makeup::Among(wanted) = matcher.makeup() {
+            misses.extend(made::among(wanted, leaves, shape, tests));
+        }
+    }
     for leaf in leaves {
-        let around = shape.around(leaf, tests);
-        let near = field.matchers.iter().take_while(|_| tests.spend(1));
-        let near = near.filter_map(|matcher| miss(matcher, leaf.value, &around)).min_by_key(NearMiss::rank);
-        misses.extend(near.filter(|near| !misses.contains(near)));
+        let found = made::Found { leaf, shape, tests };
+        let (mut near, mut told) = (None, None);
+        for matcher in field.matchers.iter().take_while(|_| tests.spend(1)) {
+            let (slip, made) = found.held_against(matcher);
+            near = near.into_iter().chain(slip).min_by_key(NearMiss::rank);
+            told = told.or(made);
+        }
+        for miss in near.into_iter().chain(told) {
+            if !misses.contains(&miss) {
+                misses.push(miss);
+            }
+        }
         if tests.are_over() {
             break;
         }
@@ -178,20 +252,32 @@ pub(super) fn misses_of_values(field: &Field, leaves: &[Leaf<'_>], shape: &Shape
     misses
 }
 
-fn miss(matcher: &Matcher, found: &Scalar<'_>, around: &dyn Surroundings) -> Option<NearMiss> {
+/// How near a value came to one test, whatever that is made of.
+pub(super) fn miss(matcher: &Matcher, found: &Scalar<'_>, around: &dyn Surroundings) -> Option<NearMiss> {
     let accepts = |value: Value<'_>| matcher.accepts(value, around);
     // What takes any odd text refuses some values, and no other value is any nearer.
     if accepts(Value::String("\u{fffd}\u{1}".as_bytes())) {
         return None;
     }
     other_type(found, &accepts).or_else(|| match found {
-        Scalar::String(text) if text.len() <= MAX_COMPARED => of_text(matcher, text, &accepts),
-        Scalar::Number { value: Some(value), .. } => of_number(matcher, found, *value),
+        Scalar::String(text) if text.len() <= MAX_COMPARED => {
+            let reading = || matcher.reading(text);
+            let read = |Reading { is, near }| NearMiss::Reading { found: cut(&found.to_string()), is: cut(&is), near };
+            of_text(matcher, text, &accepts).or_else(|| reading().map(read))
+        }
+        // What reads strings as something reads nothing else.
+        Scalar::Null | Scalar::Bool(_) | Scalar::Number { .. } if matcher.reading("").is_some() => {
+            let is = format!("{}, and what is wanted is a string", found.kind());
+            Some(NearMiss::Reading { found: cut(&found.to_string()), is, near: false })
+        }
+        Scalar::Number { value: Some(value), .. } => {
+            miss_of_number(matcher.aim()?, found, *value, cut(&matcher.to_string()))
+        }
         _ => None,
     })
 }
 
-fn other_type(found: &Scalar<'_>, accepts: &dyn Fn(Value<'_>) -> bool) -> Option<NearMiss> {
+pub(super) fn other_type(found: &Scalar<'_>, accepts: &dyn Fn(Value<'_>) -> bool) -> Option<NearMiss> {
     let as_text = |text: &str| accepts(Value::String(text.as_bytes())).then_some("a string");
     let wanted = match found {
         Scalar::String(text) => {
@@ -270,8 +356,9 @@ fn fits(wanted: &str, found: &str, part: Part) -> bool {
     }
 }
 
-fn of_number(matcher: &Matcher, found: &Scalar<'_>, value: f64) -> Option<NearMiss> {
-    let Some(Aim::Between(low, high)) = matcher.aim() else { return None };
+/// By how much a number misses what is wanted.
+pub(super) fn miss_of_number(aim: Aim<'_>, found: &Scalar<'_>, value: f64, expected: String) -> Option<NearMiss> {
+    let Aim::Between(low, high) = aim else { return None };
     let bound = match (low, high) {
         (Some(low), _) if value <= low => low,
         (_, Some(high)) if value >= high => high,
@@ -279,7 +366,7 @@ fn of_number(matcher: &Matcher, found: &Scalar<'_>, value: f64) -> Option<NearMi
     };
     let by = (value - bound).abs();
     let little = by <= bound.abs() / 10.0;
-    Some(NearMiss::Number { found: cut(&found.to_string()), expected: cut(&matcher.to_string()), by, little })
+    Some(NearMiss::Number { found: cut(&found.to_string()), expected, by, little })
 }
 
 /// What may have been meant by a path that has no value.
@@ -325,6 +412,12 @@ pub(super) fn similar<'p>(path: &str, others: impl Iterator<Item = &'p str>) -> 
     let mut near: Vec<(usize, &str)> = others.filter_map(|other| Some((distance(other)?, other))).collect();
     near.sort_unstable();
     near.iter().take(MAX_HINTS).map(|(_, path)| cut(path)).collect()
+}
+
+/// The paths of an event's values most like this one, at most three.
+pub(super) fn similar_values(path: &str, shape: &Shape<'_>) -> Vec<String> {
+    let values = shape.below("").take(MAX_MEANT).filter(|(_, entry)| entry.value.is_some());
+    similar(path, values.map(|(below, _)| below))
 }
 
 /// Edits between two paths, which must be few for the part in which they differ.

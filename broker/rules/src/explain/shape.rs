@@ -73,6 +73,11 @@ impl Tests {
         left.is_some()
     }
 
+    /// Whether that much is left, and so done. Unlike [`Tests::spend`], asking for more leaves what there is.
+    pub(super) fn afford(&self, many: usize) -> bool {
+        many < self.0.get() && self.spend(many)
+    }
+
     pub(super) fn are_over(&self) -> bool {
         self.0.get() == 0
     }

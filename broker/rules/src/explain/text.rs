@@ -1,6 +1,7 @@
 //! An explanation as lines of text, for people.
 
-use super::{Apart, Branch, Explanation, FieldReport, FoundValue, NearMiss, Outcome, Part};
+use super::{Apart, Branch, Explanation, FieldReport, FoundValue, MAX_TESTS, NearMiss, Outcome, Part};
+use crate::error::EventError;
 use std::fmt::{Display, Formatter, Result};
 
 /// How much of a text is told, in characters.
@@ -64,8 +65,13 @@ fn ignoring_case(text: &str, part: Part) -> String {
 impl Display for Explanation {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
         f.write_str(if self.matched { "The event matches." } else { "The event does not match." })?;
-        if let Some(problem) = &self.problem {
-            write!(f, " It could not be looked at: {problem}.")?;
+        match &self.problem {
+            None => {}
+            // What matching says is sure; only the telling was cut short.
+            Some(EventError::TooIntricate { limit: MAX_TESTS }) => {
+                f.write_str(" Not all of it was looked at to say why: it has too many values.")?;
+            }
+            Some(problem) => write!(f, " It could not be looked at: {problem}.")?,
         }
         let [nearest, others @ ..] = self.branches.as_slice() else { return Ok(()) };
         if self.alternatives > 1 {
@@ -173,6 +179,26 @@ impl NearMiss {
                 format!("{found} is the bound of {expected} itself, which does not count")
             }
             Self::Number { found, expected, by, .. } => format!("{found} misses {expected} by {by}"),
+            Self::Among { found, wanted, missing } => {
+                let more = if wanted - found > missing.len() { ", …" } else { "" };
+                format!("found {found} of {wanted}, missing {}{more}", missing.join(", "))
+            }
+            Self::Conditions { found, met, of, unmet } => {
+                let more = if of - met > unmet.len() { "; …" } else { "" };
+                format!("{found} meets {met} of {of} conditions, but not {}{more}", unmet.join("; "))
+            }
+            Self::Compared { found, relation, path, values, more } => {
+                let (any, are) = if values.len() == 1 && !more { ("", "the value") } else { ("any of ", "the values") };
+                let more = if *more { ", …" } else { "" };
+                format!("{found} is not {relation} {any}{}{more}, {are} of {}", values.join(", "), Path(path))
+            }
+            Self::NothingToCompare { path: other, elsewhere: true, found, .. } => {
+                format!("{found} has no {} in its own element of the array to be compared with", Path(other))
+            }
+            Self::NothingToCompare { path: other, meant, found, .. } => {
+                format!("{found} has nothing to be compared with: {} has no value{}", Path(other), did_you_mean(meant))
+            }
+            Self::Reading { found, is, .. } => format!("{found} is {is}"),
             Self::Object { fields, meant } => {
                 let with =
                     if fields.is_empty() { String::new() } else { format!(" with the fields {}", paths(fields, ", ")) };

@@ -1,6 +1,6 @@
 //! `all-of`: one value that passes several tests.
 
-use super::{Matcher, Operator, Place, joined};
+use super::{Makeup, Matcher, Operator, Place, joined};
 use crate::error::PatternError;
 use crate::hint::{Hint, Hinted};
 use crate::tree::{Node, Tree};
@@ -43,6 +43,10 @@ impl Operator for AllOf {
 
     fn paths(&self, tell: &mut dyn FnMut(&str)) {
         self.0.iter().flat_map(|AnyOf(tests)| tests).for_each(|test| test.paths(tell));
+    }
+
+    fn makeup(&self) -> Makeup<'_> {
+        Makeup::EachOf(self.0.iter().map(|AnyOf(tests)| tests.as_slice()).collect())
     }
 
     fn tests(&self) -> usize {

@@ -1,6 +1,6 @@
 //! `cidr`: a string that is an IP address of this network.
 
-use super::{Operator, Place};
+use super::{Operator, Place, Reading};
 use crate::address::{Address, AddressRange};
 use crate::error::PatternError;
 use crate::hint::{Hint, Hinted};
@@ -29,6 +29,10 @@ impl Operator for Cidr {
 
     fn accepts(&self, value: Value<'_>, _: &dyn Surroundings) -> bool {
         value.as_str().and_then(Address::parse).is_some_and(|address| self.range.contains(&address))
+    }
+
+    fn reading(&self, text: &str) -> Option<Reading> {
+        if Address::parse(text).is_some() { None } else { Reading::far("no IP address") }
     }
 }
 

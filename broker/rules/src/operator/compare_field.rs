@@ -1,6 +1,6 @@
 //! `compare-field`: a value that stands in some relation to a value of another field.
 
-use super::{Operator, Place};
+use super::{Makeup, Operator, Place};
 use crate::error::PatternError;
 use crate::relation::{RELATIONS, Relation};
 use crate::tree::{Node, Tree};
@@ -49,6 +49,10 @@ impl Operator for CompareField {
 
     fn accepts(&self, value: Value<'_>, around: &dyn Surroundings) -> bool {
         around.some_related(&self.other, value, self.relation)
+    }
+
+    fn makeup(&self) -> Makeup<'_> {
+        Makeup::Related(self.relation, &self.other)
     }
 
     fn paths(&self, tell: &mut dyn FnMut(&str)) {

@@ -1,6 +1,6 @@
 //! `contains-all`: a field that has, for each of several tests, a value that passes it.
 
-use super::{Matcher, Operator, Place, joined};
+use super::{Makeup, Matcher, Operator, Place, joined};
 use crate::error::PatternError;
 use crate::tree::{Node, Tree};
 use crate::value::{Surroundings, Value};
@@ -46,6 +46,10 @@ impl Operator for ContainsAll {
         let mut decide =
             || self.wanted.iter().all(|test| around.some(&self.path, &mut |value| test.accepts(value, around)));
         around.once(key, &mut decide)
+    }
+
+    fn makeup(&self) -> Makeup<'_> {
+        Makeup::Among(&self.wanted)
     }
 
     fn tests(&self) -> usize {

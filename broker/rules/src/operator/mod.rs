@@ -25,6 +25,7 @@ mod wildcard;
 
 use crate::error::PatternError;
 use crate::hint::{Hint, Hinted};
+use crate::relation::Relation;
 use crate::tree::{Node, Tree};
 use crate::value::{Surroundings, Value};
 use literal::Literal;
@@ -45,6 +46,22 @@ trait Operator: Sized + Display {
     /// What it is after, if that can be said in one text or range.
     fn aim(&self) -> Option<Aim<'_>> {
         None
+    }
+
+    /// What it is made of, to say which part of it fails.
+    fn makeup(&self) -> Makeup<'_> {
+        Makeup::Itself
+    }
+
+    /// What a string that it refuses is to it, if more can be said than that it is refused.
+    fn reading(&self, _text: &str) -> Option<Reading> {
+        None
+    }
+
+    /// Whether a string that it refuses differs from what passes only in case, where neither its lower nor its upper case
+    /// form passes to show that. Only what `afford` allows may be done, in tests of a value.
+    fn accepts_but_for_case(&self, _text: &str, _afford: &dyn Fn(usize) -> bool) -> bool {
+        false
     }
 
     /// Whether a value of the event passes. What an operator asks of its surroundings it must name in `paths`.
@@ -151,6 +168,30 @@ macro_rules! all_operators {
                     $(Self::$operator(operator) => operator.aim()),*
                 }
             }
+
+            /// What it is made of, to say which part of it fails.
+            pub(crate) fn makeup(&self) -> Makeup<'_> {
+                match self {
+                    Self::Literal(_) => Makeup::Itself,
+                    $(Self::$operator(operator) => operator.makeup()),*
+                }
+            }
+
+            /// What a string that it refuses is to it, if more can be said than that it is refused.
+            pub(crate) fn reading(&self, text: &str) -> Option<Reading> {
+                match self {
+                    Self::Literal(_) => None,
+                    $(Self::$operator(operator) => operator.reading(text)),*
+                }
+            }
+
+            /// Whether a string that it refuses differs from what passes only in case, as far as one may afford to know.
+            pub(crate) fn accepts_but_for_case(&self, text: &str, afford: &dyn Fn(usize) -> bool) -> bool {
+                match self {
+                    Self::Literal(_) => false,
+                    $(Self::$operator(operator) => operator.accepts_but_for_case(text, afford)),*
+                }
+            }
         }
 
         impl Display for Matcher {
@@ -195,6 +236,43 @@ pub(crate) enum Aim<'a> {
     End(&'a str),
     /// A number not below the first and not above the second.
     Between(Option<f64>, Option<f64>),
+}
+
+/// What a test is made of.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Makeup<'m> {
+    /// No other tests.
+    Itself,
+    /// Lists of tests: the value must pass one of each.
+    EachOf(Vec<&'m [Matcher]>),
+    /// Tests of which each must be passed by some value of the field.
+    Among(&'m [Matcher]),
+    /// A relation in which the value must stand to one of another field, by its path.
+    Related(Relation, &'m str),
+}
+
+/// What a string is to a test that refuses it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Reading {
+    /// What comes behind "is": `no version`, `2 minutes too early`.
+    pub(crate) is: String,
+    /// Whether that is nearly what is wanted.
+    pub(crate) near: bool,
+}
+
+impl Reading {
+    fn far(is: impl Into<String>) -> Option<Self> {
+        Some(Self { is: is.into(), near: false })
+    }
+
+    fn near(is: impl Into<String>) -> Option<Self> {
+        Some(Self { is: is.into(), near: true })
+    }
+
+    /// A bound that does not count itself.
+    fn bound() -> Option<Self> {
+        Self::near("the bound itself, which does not count")
+    }
 }
 
 impl Matcher {

@@ -84,6 +84,11 @@ impl<B> Range<B> {
         self.high.as_ref().map(|end| (&end.bound, end.inclusive))
     }
 
+    /// Whether a value is one of the ends; `order` tells how it stands to a bound.
+    pub(super) fn is_bound(&self, order: impl Fn(&B) -> Ordering) -> bool {
+        self.low.iter().chain(&self.high).any(|end| order(&end.bound).is_eq())
+    }
+
     /// Whether a value is inside; `order` tells how it stands to a bound.
     pub(super) fn contains(&self, order: impl Fn(&B) -> Ordering) -> bool {
         let inside = |end: &Option<End<B>>, side| {

@@ -20,6 +20,9 @@ const MAX_DEPTH: u32 = 50;
 /// How large it may be when compiled, and the memory in which parts of it are made faster, both in bytes.
 const MAX_COMPILED: usize = 256 * 1_024;
 
+/// As how many tests of a value it counts to compile one.
+const COST: usize = 100;
+
 /// Expressions of which one must find something.
 #[derive(Debug, Clone)]
 pub(crate) struct Regex(Vec<Compiled>);
@@ -48,6 +51,14 @@ impl Operator for Regex {
         value.as_string().is_some_and(|text| self.0.iter().any(|expression| expression.is_match(text)))
     }
 
+    fn accepts_but_for_case(&self, text: &str, afford: &dyn Fn(usize) -> bool) -> bool {
+        let mut affordable = self.0.iter().take_while(|_| afford(COST));
+        affordable.any(|expression| {
+            let ignoring_case = builder(expression.as_str()).case_insensitive(true).build();
+            ignoring_case.is_ok_and(|expression| expression.is_match(text.as_bytes()))
+        })
+    }
+
     fn tests(&self) -> usize {
         self.0.len()
     }
@@ -69,9 +80,7 @@ fn compile(node: &Node<'_>, place: Place<'_>) -> Result<Compiled, PatternError> 
         return too_large(problem, "join several with |, or use prefix, suffix or wildcard");
     };
     left.set(fewer);
-    let mut builder = RegexBuilder::new(text);
-    builder.size_limit(MAX_COMPILED).dfa_size_limit(MAX_COMPILED).nest_limit(MAX_DEPTH);
-    match builder.build() {
+    match builder(text).build() {
         Ok(compiled) => Ok(compiled),
         Err(regex::Error::CompiledTooBig(_)) => {
             let remedy =
@@ -80,6 +89,12 @@ fn compile(node: &Node<'_>, place: Place<'_>) -> Result<Compiled, PatternError> 
         }
         Err(error) => Err(place.wrong::<Regex>(node, format_args!("cannot be read: {}", reason(&error)))),
     }
+}
+
+fn builder(text: &str) -> RegexBuilder {
+    let mut builder = RegexBuilder::new(text);
+    builder.size_limit(MAX_COMPILED).dfa_size_limit(MAX_COMPILED).nest_limit(MAX_DEPTH);
+    builder
 }
 
 /// The crate explains over several lines, the expression and a mark under it first; the last line is the reason.

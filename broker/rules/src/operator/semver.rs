@@ -4,7 +4,7 @@
 //! parts and perhaps a leading `v`. How those before a release are ordered is taken from there.
 
 use super::range::{Bound, Range};
-use super::{Operator, Place};
+use super::{Operator, Place, Reading};
 use crate::error::PatternError;
 use crate::hint::{Hint, Hinted};
 use crate::tree::Node;
@@ -41,6 +41,22 @@ impl Operator for Semver {
     fn accepts(&self, value: Value<'_>, _: &dyn Surroundings) -> bool {
         let Some(version) = value.as_str().and_then(Version::parse) else { return false };
         self.0.contains(|bound| version.order(&bound.borrowed()))
+    }
+
+    fn reading(&self, text: &str) -> Option<Reading> {
+        let Some(version) = Version::parse(text) else {
+            return Reading::far("no version, which is numbers with dots between: 14.2, v1.0.3 or 2.0-beta");
+        };
+        if self.0.is_bound(|bound| version.order(&bound.borrowed())) {
+            return Reading::bound();
+        }
+        let (bound, how) = match (self.0.low(), self.0.high()) {
+            (Some((low, _)), _) if version.order(&low.borrowed()).is_lt() => (low, "earlier"),
+            (_, Some((high, _))) => (high, "later"),
+            _ => return None,
+        };
+        let near = by_number(version.first(), bound.borrowed().first()).is_eq();
+        Some(Reading { is: format!("{how} than {bound}"), near })
     }
 }
 
@@ -83,6 +99,11 @@ impl<'a> Version<&'a str> {
         };
         let are_numbers = release.split('.').all(is_number) && release.split('.').count() <= MAX_PARTS;
         are_numbers.then_some(Self { release, prerelease })
+    }
+
+    /// Its first number.
+    fn first(&self) -> &'a str {
+        self.release.split('.').next().unwrap_or_default()
     }
 
     fn order(&self, other: &Self) -> Ordering {

@@ -1,7 +1,7 @@
 //! `time-of-day`: a string that is a point in time within hours that recur, on all or some days of the week.
 
-use super::timestamp::{DAY, Timestamp, offset, time_of_day};
-use super::{Operator, Place};
+use super::timestamp::{DAY, HOUR, NO_TIME, Timestamp, offset, time_of_day};
+use super::{Operator, Place, Reading};
 use crate::error::PatternError;
 use crate::hint::{Hint, Hinted};
 use crate::tree::{Node, Tree};
@@ -71,8 +71,32 @@ impl Operator for TimeOfDay {
     }
 
     fn accepts(&self, value: Value<'_>, _: &dyn Surroundings) -> bool {
-        let Some(time) = value.as_str().and_then(Timestamp::parse) else { return false };
-        let local = time.seconds + self.offset.as_ref().map_or(0, |offset| offset.seconds);
+        let time = value.as_str().and_then(Timestamp::parse);
+        time.is_some_and(|time| self.contains(self.local(time)))
+    }
+
+    /// When that is where the hours are meant: an offset or a day of the week that is easily overlooked. What is an hour
+    /// off may be summer time, which an offset does not follow.
+    fn reading(&self, text: &str) -> Option<Reading> {
+        let Some(time) = Timestamp::parse(text) else { return Reading::far(NO_TIME) };
+        let local = self.local(time);
+        let (day, second) = (local.div_euclid(DAY), local.rem_euclid(DAY));
+        let name = (0_i64..).zip(DAYS).find(|(index, _)| *index == day_of_week(day)).map_or("", |(_, name)| name);
+        let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
+        let offset = self.offset.as_ref().map_or("Z", |offset| &offset.text);
+        let near = self.contains(local - HOUR) || self.contains(local + HOUR);
+        let how = if near { ", within an hour of what is wanted" } else { "" };
+        Some(Reading { is: format!("{name} {hour:02}:{minute:02}:{second:02} at {offset}{how}"), near })
+    }
+}
+
+impl TimeOfDay {
+    /// The seconds since 1970-01-01 that a clock shows at the offset.
+    fn local(&self, time: Timestamp) -> i64 {
+        time.seconds + self.offset.as_ref().map_or(0, |offset| offset.seconds)
+    }
+
+    fn contains(&self, local: i64) -> bool {
         let (day, second) = (local.div_euclid(DAY), local.rem_euclid(DAY));
         match &self.hours {
             None => self.on(day),
@@ -83,13 +107,16 @@ impl Operator for TimeOfDay {
             Some(Hours { to, .. }) => second < to.seconds && self.on(day - 1),
         }
     }
+
+    /// Whether a day is one of the days of the week.
+    fn on(&self, day: i64) -> bool {
+        (0_i64..).zip(self.days).any(|(index, wanted)| wanted && index == day_of_week(day))
+    }
 }
 
-impl TimeOfDay {
-    /// Whether a day, counted from 1970-01-01 on, is one of the days of the week. That day was a Thursday.
-    fn on(&self, day: i64) -> bool {
-        (0_i64..).zip(self.days).any(|(index, wanted)| wanted && index == (day + 3).rem_euclid(7))
-    }
+/// Monday is 0. The day 0 was a Thursday.
+fn day_of_week(day: i64) -> i64 {
+    (day + 3).rem_euclid(7)
 }
 
 fn clock(node: &Node<'_>, place: Place<'_>, read: fn(&str) -> Option<i64>, shape: &str) -> Result<Clock, PatternError> {

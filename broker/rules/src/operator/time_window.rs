@@ -1,13 +1,16 @@
 //! `time-window`: a string that is a point in time, before or after another, or between two.
 
 use super::range::{Bound, Range};
-use super::timestamp::Timestamp;
-use super::{Operator, Place};
+use super::timestamp::{DAY, NO_TIME, Timestamp};
+use super::{Operator, Place, Reading};
 use crate::error::PatternError;
 use crate::hint::{Hint, Hinted};
 use crate::tree::Node;
 use crate::value::{Surroundings, Value};
 use std::cmp::Ordering;
+
+/// What misses by no more seconds is near: a day, as a wrong offset or a wrong date does.
+const NEAR: u64 = DAY.unsigned_abs();
 
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct TimeWindow(Range<Instant>);
@@ -34,6 +37,33 @@ impl Operator for TimeWindow {
     fn accepts(&self, value: Value<'_>, _: &dyn Surroundings) -> bool {
         let Some(time) = value.as_str().and_then(Timestamp::parse) else { return false };
         self.0.contains(|bound| time.cmp(&bound.time))
+    }
+
+    fn reading(&self, text: &str) -> Option<Reading> {
+        let Some(time) = Timestamp::parse(text) else { return Reading::far(NO_TIME) };
+        if self.0.is_bound(|bound| time.cmp(&bound.time)) {
+            return Reading::bound();
+        }
+        let (bound, how) = match (self.0.low(), self.0.high()) {
+            (Some((low, _)), _) if time < low.time => (low, "early"),
+            (_, Some((high, _))) => (high, "late"),
+            _ => return None,
+        };
+        let seconds = time.seconds.abs_diff(bound.time.seconds);
+        Some(Reading { is: format!("{} too {how}", span(seconds)), near: seconds <= NEAR })
+    }
+}
+
+/// A span of time in its largest unit.
+fn span(seconds: u64) -> String {
+    let units = [("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1)];
+    match units.into_iter().find(|(_, length)| seconds >= *length) {
+        None => "less than a second".to_owned(),
+        Some((unit, length)) => {
+            let (count, rest) = (seconds / length, seconds % length);
+            let (over, plural) = (if rest > 0 { "over " } else { "" }, if count == 1 { "" } else { "s" });
+            format!("{over}{count} {unit}{plural}")
+        }
     }
 }
 

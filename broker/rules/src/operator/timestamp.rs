@@ -1,8 +1,11 @@
 //! Points in time as RFC 3339 writes them: `2026-11-24T11:30:00.5+01:00`.
 
 const MINUTE: i64 = 60;
-const HOUR: i64 = 60 * MINUTE;
+pub(super) const HOUR: i64 = 60 * MINUTE;
 pub(super) const DAY: i64 = 24 * HOUR;
+
+/// What a text is that is none.
+pub(super) const NO_TIME: &str = "no point in time, which has date, time and offset: 2026-11-24T11:30:00Z";
 
 /// A point in time, to the nanosecond; digits behind that are read and forgotten.
 ///

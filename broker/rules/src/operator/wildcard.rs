@@ -23,11 +23,7 @@ impl Operator for Wildcard {
 
     fn parse(argument: &Node<'_>, place: Place<'_>) -> Result<Self, PatternError> {
         let text = place.string::<Self>(argument)?;
-        let mut pieces = pieces(text).map_err(|problem| place.wrong::<Self>(argument, problem))?.into_iter();
-        let first = pieces.next().unwrap_or_default();
-        let mut middle: Vec<String> = pieces.collect();
-        let last = middle.pop();
-        Ok(Self { text: text.into(), first, middle, last })
+        Self::read(text).map_err(|problem| place.wrong::<Self>(argument, problem))
     }
 
     fn hint(&self) -> Hinted<'_> {
@@ -48,11 +44,30 @@ impl Operator for Wildcard {
         Hinted { hint: rarest, sure: is_all, pairs: Pairs::of_all(pieces) }
     }
 
-    /// Taking each piece where it first occurs leaves the most room for the next, so there is nothing to go back for.
     fn accepts(&self, value: Value<'_>, _: &dyn Surroundings) -> bool {
-        let Some(value) = value.as_string() else { return false };
-        let Some(last) = &self.last else { return value == self.first.as_bytes() };
-        let Some(rest) = value.strip_prefix(self.first.as_bytes()) else { return false };
+        value.as_string().is_some_and(|text| self.is(text))
+    }
+
+    fn accepts_but_for_case(&self, text: &str, afford: &dyn Fn(usize) -> bool) -> bool {
+        // Asterisks and backslashes have no case.
+        let (lower, text) = (Self::read(&self.text.to_lowercase()), text.to_lowercase());
+        afford(1) && lower.is_ok_and(|lower| lower.is(text.as_bytes()))
+    }
+}
+
+impl Wildcard {
+    fn read(text: &str) -> Result<Self, &'static str> {
+        let mut pieces = pieces(text)?.into_iter();
+        let first = pieces.next().unwrap_or_default();
+        let mut middle: Vec<String> = pieces.collect();
+        let last = middle.pop();
+        Ok(Self { text: text.into(), first, middle, last })
+    }
+
+    /// Taking each piece where it first occurs leaves the most room for the next, so there is nothing to go back for.
+    fn is(&self, text: &[u8]) -> bool {
+        let Some(last) = &self.last else { return text == self.first.as_bytes() };
+        let Some(rest) = text.strip_prefix(self.first.as_bytes()) else { return false };
         let Some(mut rest) = rest.strip_suffix(last.as_bytes()) else { return false };
         for piece in &self.middle {
             let Some(place) = find(rest, piece.as_bytes()) else { return false };

@@ -228,7 +228,9 @@ fn with_compounds(tests: Values) -> Values {
 /// A pattern about two columns of a table, by operators that look further than one value, and a table.
 pub(crate) fn pattern_and_table() -> impl Strategy<Value = (Value, Value)> {
     let cell = || prop_oneof![4 => -1..2_i32, 1 => 0..9_i32].prop_map(Value::from);
-    let cells = || prop_oneof![3 => cell(), 1 => proptest::collection::vec(cell(), 0..3).prop_map(Value::from)];
+    // Sometimes so many that they are searched rather than looked through.
+    let list = |most: usize| proptest::collection::vec(cell(), 0..most).prop_map(Value::from);
+    let cells = || prop_oneof![12 => cell(), 4 => list(3), 1 => list(30)];
     let row = || {
         proptest::collection::vec((select(vec!["y", "z"]), cells()), 0..4)
             .prop_map(|row| row.into_iter().map(|(name, value)| (name.to_owned(), value)).collect::<Map<_, _>>())

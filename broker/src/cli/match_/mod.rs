@@ -3,9 +3,8 @@
 mod conformance;
 
 use std::{
-    fs::File,
     io::{BufReader, Read, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use emote_rules::{Pattern, RuleSet, Scratch};
@@ -14,7 +13,8 @@ use serde_json::{json, value::RawValue};
 use super::{
     Exit, Output,
     explain::painted,
-    json_stream::{JsonStream, Piece},
+    is_read,
+    json_stream::{JsonStream, Piece, open},
     pattern_arg,
 };
 
@@ -29,10 +29,9 @@ const MAX_TOLD: usize = 20;
   emote match @rules/log.yaml -v events.jsonl         those that the rule does not take
   emote match --explain '{"scope": ["Device"]}' event.json
 
-The pattern language is that of rules: a list where the event has a value, operators as {"prefix": "Mac"} in it.
-Events are JSON objects one after another: a line each, or pretty-printed. What is none is told as file:line on standard
-error. With --jsonl, lines {"id", "rules": [{"name", "pattern"}], "event"} come back with "matches" or "error", and lines
-{"id", "pattern"} with "valid"; patterns and events are JSON texts in strings.
+The pattern language is that of rules: a list where the event has a value, operators as {"prefix": "Mac"} in it. Events are JSON objects one after another: a line each, or pretty-printed. What is none is told as file:line on standard error, and reading goes on behind it.
+
+With --jsonl, lines {"id", "rules": [{"name", "pattern"}], "event"} come back with "matches" or "error", and lines {"id", "pattern"} with "valid"; patterns and events are JSON texts in strings.
 
 Exit codes: 0 some event was printed · 1 none was, or something could not be read · 2 wrong usage · 3 bad pattern"#)]
 pub(super) struct Args {
@@ -92,12 +91,12 @@ struct Matching<'a> {
 
 impl Matching<'_> {
     /// Whether anybody still reads.
-    fn file(&mut self, file: &PathBuf) -> anyhow::Result<bool> {
+    fn file(&mut self, file: &Path) -> anyhow::Result<bool> {
         let (name, input): (String, Box<dyn Read>) = if file.as_os_str() == "-" {
             ("stdin".to_owned(), Box::new(std::io::stdin().lock()))
         } else {
             let name = file.display().to_string();
-            match File::open(file) {
+            match open(file) {
                 Ok(input) => (name, Box::new(input)),
                 Err(error) => {
                     self.tell_bad(&name, None, &format!("cannot be read: {error}"));
@@ -180,9 +179,5 @@ impl Matching<'_> {
 /// Writes a line as it stands; whether anybody still reads.
 fn written(line: &[u8]) -> anyhow::Result<bool> {
     let mut output = std::io::stdout().lock();
-    match output.write_all(line).and_then(|()| output.write_all(b"\n")) {
-        Ok(()) => Ok(true),
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
-        Err(error) => Err(error.into()),
-    }
+    is_read(output.write_all(line).and_then(|()| output.write_all(b"\n")))
 }
