@@ -6,7 +6,7 @@
 use super::lanes::{LANES, Lanes, Plain};
 use super::masks::Masks;
 use super::order::{Kinds, Word};
-use super::{BLOCK, FRONT, Machine, WIDTH};
+use super::{BLOCK, FRONT, Machine, Room, WIDTH, Written};
 
 /// Any processor.
 #[derive(Debug, Clone, Copy)]
@@ -14,15 +14,15 @@ pub(super) struct Portable;
 
 impl Machine for Portable {
     type Lanes = Plain;
-    type Block = [u8; BLOCK];
+    type Blocks<'t> = &'t Room;
 
     #[inline(always)]
-    fn load(self, text: &[u8]) -> [[u8; BLOCK]; LANES] {
-        load(text)
+    fn load<'t>(self, text: &'t [u8], room: &'t mut Room) -> &'t Room {
+        load(text, room)
     }
 
     #[inline(always)]
-    fn masks(self, blocks: &[[u8; BLOCK]; LANES]) -> Masks<Plain> {
+    fn masks(self, blocks: &Room) -> Masks<Plain> {
         let mut kinds = [[0; LANES]; 8];
         for (lane, block) in blocks.iter().enumerate() {
             for (kind, mask) in kinds.iter_mut().zip(masks(block, &CLASSES)) {
@@ -56,8 +56,8 @@ impl Machine for Portable {
     }
 
     #[inline(always)]
-    fn bytes(self, room: &mut [u8; WIDTH + BLOCK], blocks: &[[u8; BLOCK]; LANES], which: &[u64; LANES]) -> usize {
-        bytes(room, blocks, which)
+    fn write(self, written: Written<'_>, blocks: &Room, which: &[u64; LANES]) -> usize {
+        write(written, blocks, which)
     }
 
     #[inline(always)]
@@ -68,42 +68,52 @@ impl Machine for Portable {
 
 /// The first 512 bytes of a text; behind its end there are spaces.
 #[inline(always)]
-pub(super) fn load(text: &[u8]) -> [[u8; BLOCK]; LANES] {
-    let mut blocks = [[b' '; BLOCK]; LANES];
-    match text.first_chunk::<WIDTH>() {
-        Some(whole) => blocks.as_flattened_mut().copy_from_slice(whole),
-        None => blocks.as_flattened_mut()[..text.len()].copy_from_slice(text),
+pub(super) fn load<'t>(text: &'t [u8], room: &'t mut Room) -> &'t Room {
+    if let Some(whole) = text.first_chunk::<WIDTH>() {
+        return whole.as_chunks().0.as_array().unwrap_or(room);
     }
-    blocks
+    let (begin, rest) = room.as_flattened_mut().split_at_mut(text.len());
+    begin.copy_from_slice(text);
+    rest.fill(b' ');
+    room
 }
 
-/// Writes the bytes that `which` tells, side by side, and some more behind. Answers how many they are.
+/// Writes bytes and their places, for each token both at once. By fours: how many of those there are is foreseen more
+/// often than how many tokens. Answers how many tokens there are.
 #[inline(always)]
-pub(super) fn bytes(room: &mut [u8; WIDTH + BLOCK], blocks: &[[u8; BLOCK]; LANES], which: &[u64; LANES]) -> usize {
+pub(super) fn write(written: Written<'_>, blocks: &Room, which: &[u64; LANES]) -> usize {
+    let Written { mut base, bytes, places } = written;
     let mut count = 0;
     for (block, which) in blocks.iter().zip(which) {
-        let Some(room) = room.get_mut(count..).and_then(|room| room.first_chunk_mut()) else { break };
-        each(room, *which, |place| block[place as usize % BLOCK]);
+        let mut left = *which;
+        let Some(bytes) = bytes.get_mut(count..).and_then(|rest| rest.first_chunk_mut::<BLOCK>()) else { break };
+        let Some(places) = places.get_mut(count..).and_then(|rest| rest.first_chunk_mut::<BLOCK>()) else { break };
+        for (bytes, places) in bytes.as_chunks_mut::<4>().0.iter_mut().zip(places.as_chunks_mut::<4>().0) {
+            if left == 0 {
+                break;
+            }
+            for (byte, place) in bytes.iter_mut().zip(places) {
+                let one = left.trailing_zeros();
+                left &= left.wrapping_sub(1);
+                *place = base.wrapping_add(one);
+                *byte = block[one as usize % BLOCK];
+            }
+        }
         count += which.count_ones() as usize;
+        base = base.wrapping_add(64);
     }
     count
 }
 
-/// Writes the places that `which` tells, side by side, and some more behind.
+/// Writes the places that `which` tells, of a few, side by side.
 #[inline(always)]
-pub(super) fn places(room: &mut [u32; BLOCK], base: u32, which: u64) {
-    each(room, which, |place| base.wrapping_add(place));
-}
-
-/// Writes something for each bit. By fours: how many of those there are is foreseen more often than how many bits.
-#[inline(always)]
-fn each<T>(room: &mut [T; BLOCK], mut which: u64, what: impl Fn(u32) -> T) {
+pub(super) fn places(room: &mut [u32; BLOCK], base: u32, mut which: u64) {
     for four in room.as_chunks_mut::<4>().0 {
         if which == 0 {
             break;
         }
-        for one in four {
-            *one = what(which.trailing_zeros());
+        for place in four {
+            *place = base.wrapping_add(which.trailing_zeros());
             which &= which.wrapping_sub(1);
         }
     }

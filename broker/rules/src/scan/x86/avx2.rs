@@ -4,7 +4,7 @@ use crate::scan::lanes::{LANES, Plain};
 use crate::scan::masks::Masks;
 use crate::scan::order::{Kinds, Word};
 use crate::scan::portable;
-use crate::scan::{BLOCK, FRONT, Machine, Suspect, Tokens, WIDTH, Way, scan_with};
+use crate::scan::{BLOCK, FRONT, Machine, Room, Suspect, Tokens, WIDTH, Way, Written, scan_with};
 use std::arch::x86_64::*;
 
 /// The way, if this processor has it.
@@ -29,7 +29,7 @@ struct Avx2;
 
 impl Machine for Avx2 {
     type Lanes = Plain;
-    type Block = [u8; BLOCK];
+    type Blocks<'t> = &'t Room;
 
     const GATHERS: bool = true;
 
@@ -46,12 +46,12 @@ impl Machine for Avx2 {
     }
 
     #[inline(always)]
-    fn load(self, text: &[u8]) -> [[u8; BLOCK]; LANES] {
-        portable::load(text)
+    fn load<'t>(self, text: &'t [u8], room: &'t mut Room) -> &'t Room {
+        portable::load(text, room)
     }
 
     #[inline(always)]
-    fn masks(self, blocks: &[[u8; BLOCK]; LANES]) -> Masks<Plain> {
+    fn masks(self, blocks: &Room) -> Masks<Plain> {
         // SAFETY: this machine is used only where its features are there.
         unsafe { masks(blocks) }
     }
@@ -65,8 +65,8 @@ impl Machine for Avx2 {
     }
 
     #[inline(always)]
-    fn bytes(self, room: &mut [u8; WIDTH + BLOCK], blocks: &[[u8; BLOCK]; LANES], which: &[u64; LANES]) -> usize {
-        portable::bytes(room, blocks, which)
+    fn write(self, written: Written<'_>, blocks: &Room, which: &[u64; LANES]) -> usize {
+        portable::write(written, blocks, which)
     }
 
     #[inline(always)]
@@ -78,7 +78,7 @@ impl Machine for Avx2 {
 /// Which of 512 bytes are what.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn masks(blocks: &[[u8; BLOCK]; LANES]) -> Masks<Plain> {
+fn masks(blocks: &Room) -> Masks<Plain> {
     // For each bit of the tables below, the bits of 32 bytes after those of 32 others.
     let mut bits = [[0; WIDTH / 8]; 8];
     let mut all_bytes = _mm256_setzero_si256();
