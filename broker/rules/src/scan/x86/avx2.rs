@@ -1,4 +1,4 @@
-//! AVX2: bytes are compared 32 at a time.
+//! AVX2: bytes are looked up 32 at a time, tokens compared.
 
 use crate::scan::lanes::{LANES, Plain};
 use crate::scan::masks::Masks;
