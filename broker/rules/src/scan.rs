@@ -155,17 +155,21 @@ impl Tokens {
 /// What a processor offers.
 trait Machine: Copy {
     type Lanes: Lanes;
-    /// 64 bytes.
-    type Block: Copy;
+    /// 512 bytes.
+    type Blocks<'t>: Copy;
 
-    /// The first 512 bytes; behind the end there are spaces.
-    fn load(self, text: &[u8]) -> [Self::Block; LANES];
+    /// The first 512 bytes; behind the end there are spaces. There is `room` for them.
+    fn load<'t>(self, text: &'t [u8], room: &'t mut Room) -> Self::Blocks<'t>;
 
     /// Which bytes are what.
-    fn masks(self, blocks: &[Self::Block; LANES]) -> Masks<Self::Lanes>;
+    fn masks(self, blocks: Self::Blocks<'_>) -> Masks<Self::Lanes>;
 
-    /// Writes those of 512 bytes that `which` tells, side by side. Answers how many they are.
-    fn bytes(self, room: &mut [u8; WIDTH + BLOCK], blocks: &[Self::Block; LANES], which: &[u64; LANES]) -> usize;
+    /// Whether places are written when all else is done, and not with the bytes.
+    const PLACES_LAST: bool = false;
+
+    /// Writes those of 512 bytes that `which` tells, side by side, and their places if these are not written last.
+    /// Answers how many they are.
+    fn write(self, written: Written<'_>, blocks: Self::Blocks<'_>, which: &[u64; LANES]) -> usize;
 
     /// What 64 tokens say, and what they are. There are two ways to look back: `before` tells the kinds of the 64 before,
     /// and there are [`FRONT`] of them.
@@ -188,6 +192,16 @@ trait Machine: Copy {
 
     /// Writes the places that `which` tells, of 64 that begin at `base`, side by side.
     fn places(self, room: &mut [u32; BLOCK], base: u32, which: u64);
+}
+
+/// Room for 512 bytes.
+type Room = [[u8; BLOCK]; LANES];
+
+/// Where the tokens of 512 bytes that begin at `base` are written, and some more behind.
+struct Written<'t> {
+    base: u32,
+    bytes: &'t mut [u8; WIDTH + BLOCK],
+    places: &'t mut [u32; WIDTH + BLOCK],
 }
 
 /// A way to scan a text, which answers how many tokens there are.
@@ -224,8 +238,9 @@ fn scan_with<M: Machine>(machine: M, tokens: &mut Tokens, text: &[u8]) -> Result
     let mut state = State::new();
     let mut count = 0;
     for (from, marks) in (0..=text.len()).step_by(WIDTH).zip(&mut *marks) {
-        let blocks = machine.load(text.get(from..).unwrap_or_default());
-        let masks = machine.masks(&blocks);
+        let mut room = [[b' '; BLOCK]; LANES];
+        let blocks = machine.load(text.get(from..).unwrap_or_default(), &mut room);
+        let masks = machine.masks(blocks);
         let found = state.next(&masks);
         *marks =
             Marks { token: found.tokens.to_array(), backslash: masks.backslash.to_array(), dot: masks.dot.to_array() };
@@ -233,8 +248,13 @@ fn scan_with<M: Machine>(machine: M, tokens: &mut Tokens, text: &[u8]) -> Result
             *escapes = true;
             check_escapes(text, from, backslashes)?;
         }
-        let room = bytes.get_mut(FRONT + count..).and_then(|rest| rest.first_chunk_mut()).ok_or(Suspect)?;
-        count += machine.bytes(room, &blocks, &marks.token);
+        #[expect(clippy::cast_possible_truncation, reason = "the text is that short")]
+        let written = Written {
+            base: from as u32,
+            bytes: bytes.get_mut(FRONT + count..).and_then(|rest| rest.first_chunk_mut()).ok_or(Suspect)?,
+            places: at.get_mut(count..).and_then(|rest| rest.first_chunk_mut()).ok_or(Suspect)?,
+        };
+        count += machine.write(written, blocks, &marks.token);
         words::check(text, from, found.words)?;
     }
     *ascii = state.is_ascii();
@@ -243,8 +263,10 @@ fn scan_with<M: Machine>(machine: M, tokens: &mut Tokens, text: &[u8]) -> Result
     }
     bytes.get_mut(FRONT + count..FRONT + count + BLOCK).ok_or(Suspect)?.fill(0);
     structure::check(machine, bytes, count, partners, brackets)?;
-    // The places come last: they need not wait for the order of tokens to be known, nor that for them.
-    write_places(machine, at, marks, text.len())?;
+    if M::PLACES_LAST {
+        // They need not wait for the order of tokens to be known, nor that for them.
+        write_places(machine, at, marks, text.len())?;
+    }
     Ok(count)
 }
 

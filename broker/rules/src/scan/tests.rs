@@ -9,27 +9,47 @@ fn ways() -> Vec<Way> {
     ways
 }
 
-fn scan(way: Way, text: &[u8]) -> Option<Vec<u32>> {
-    let mut tokens = Tokens::default();
-    tokens.make_room(text.len());
-    let count = way(&mut tokens, text).ok()?;
-    Some(tokens.at[..count].to_vec())
+/// All that a scan finds.
+#[derive(Debug, PartialEq)]
+struct Scanned {
+    at: Vec<u32>,
+    bytes: Vec<u8>,
+    /// For each token that opens a container, which one closes it.
+    closing: Vec<u32>,
+    is_ascii: bool,
+}
+
+fn scan(way: Way, text: &[u8]) -> Option<Scanned> {
+    let mut tokens = Tokens { way, ..Tokens::default() };
+    tokens.scan(text).ok()?;
+    let count = tokens.at().iter().position(|at| *at as usize == text.len())?;
+    assert_eq!(tokens.bytes()[count..][..ENDS], [0; ENDS], "behind the last token there are zeros");
+    let bytes = tokens.bytes()[..count].to_vec();
+    let opens = (0..count).filter(|token| matches!(bytes[*token], b'{' | b'['));
+    let closing = opens.map(|token| tokens.partners()[token]).collect();
+    Some(Scanned { at: tokens.at()[..count].to_vec(), bytes, closing, is_ascii: tokens.is_ascii() })
+}
+
+/// What all ways find, which must be the same.
+fn scan_in_all_ways(text: &[u8]) -> Option<Scanned> {
+    let mut found: Vec<_> = ways().iter().map(|way| scan(*way, text)).collect();
+    let first = found.remove(0);
+    assert!(found.iter().all(|one| *one == first), "{}: {first:?}, {found:?}", text.escape_ascii());
+    first
 }
 
 fn good(text: &str) -> bool {
-    let scanned: Vec<bool> = ways().iter().map(|way| scan(*way, text.as_bytes()).is_some()).collect();
-    assert!(scanned.iter().all(|one| *one == scanned[0]), "{text}: {scanned:?}");
-    scanned[0]
+    scan_in_all_ways(text.as_bytes()).is_some()
 }
 
 #[test]
 fn tokens_are_found_where_they_are() {
     let text = r#"{"a" : [1, -2.5e+3,"b\"}"],  "":null}"#;
-    for way in ways() {
-        let tokens = scan(way, text.as_bytes()).unwrap();
-        let found: String = tokens.iter().map(|at| char::from(text.as_bytes()[*at as usize])).collect();
-        assert_eq!(found, r#"{":[1,-,"],":n}"#);
-    }
+    let found = scan_in_all_ways(text.as_bytes()).unwrap();
+    let bytes: Vec<u8> = found.at.iter().map(|at| text.as_bytes()[*at as usize]).collect();
+    assert_eq!(bytes, br#"{":[1,-,"],":n}"#);
+    assert_eq!(bytes, found.bytes);
+    assert_eq!(found.closing, [14, 9]);
 }
 
 #[test]
@@ -79,6 +99,22 @@ fn what_stands_on_the_edge_of_a_block_is_as_good_as_elsewhere() {
             for behind in ["", " ", ",1", "\n                                                                      "] {
                 let text = format!("{{\"\":[{}{piece}{behind}]}}", " ".repeat(spaces));
                 assert_eq!(good(&text), expected, "{text}");
+            }
+        }
+    }
+}
+
+#[test]
+fn each_byte_is_what_it_is_wherever_it_stands() {
+    for byte in 0..=u8::MAX {
+        for spaces in [0, 20, 25, 26, 27, 56, 57, 58, 59, 60, 500, 507] {
+            for (before, behind) in
+                [("{\"\":", "}"), ("{\"", "\":1}"), ("{\"\":1", "}"), ("{\"\":[1,", "]}"), ("{\"\":[1", "1]}")]
+            {
+                let text = [" ".repeat(spaces).as_bytes(), before.as_bytes(), &[byte], behind.as_bytes()].concat();
+                // Whether strings are UTF-8 is not for the scan to say.
+                let expected = str::from_utf8(&text).map_or(before == "{\"", is_object);
+                assert_eq!(scan_in_all_ways(&text).is_some(), expected, "{}", text.escape_ascii());
             }
         }
     }
@@ -187,8 +223,27 @@ proptest! {
     fn all_ways_to_scan_find_the_same(
         text in "([-+.0-9eE]{1,4}|[ \t\n]{1,3}|[\\[\\]{}:,]|true|null|\"([a-z]|\\\\[\"\\\\nu]|é|😀){0,9}\"|[\"\\\\]|[\u{0}-\u{ff}]){0,60}",
     ) {
-        let found: Vec<_> = ways().iter().map(|way| scan(*way, text.as_bytes())).collect();
-        prop_assert!(found.iter().all(|one| *one == found[0]), "{found:?}");
+        scan_in_all_ways(text.as_bytes());
+    }
+
+    #[test]
+    fn long_texts_are_those_of_serde_json(
+        values in proptest::collection::vec(
+            "-?(0|[1-9][0-9]{0,70})(\\.[0-9]{1,70})?([eE][-+]?[0-9]{1,3})?|true|false|null|\"([a-z é😀]|\\\\(n|u00e9|\"|\\\\)){0,40}\"|\\[\\]|\\{\\}|\\{\"k\": ?\\[1, ?2\\]\\}",
+            0..12,
+        ),
+        times in 1..60_usize,
+        blanks in "[ \n]{0,3}",
+        change in proptest::option::of((any::<prop::sample::Index>(), "[-+.0e,:{}\\[\\]\" \\\\x]")),
+    ) {
+        let values = vec![values; times].concat();
+        let mut text = format!("{{\"\":[{}]}}", values.join(&format!(",{blanks}")));
+        if let Some((at, what)) = change {
+            let places: Vec<usize> = text.char_indices().map(|(place, _)| place).skip(1).collect();
+            text.insert_str(places[at.index(places.len())], &what);
+        }
+        let expected = serde_json::from_str::<serde::de::IgnoredAny>(&text).is_ok();
+        prop_assert_eq!(good(&text), expected, "{}", text);
     }
 
     #[test]

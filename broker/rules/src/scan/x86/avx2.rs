@@ -1,10 +1,10 @@
-//! AVX2: bytes are compared 32 at a time.
+//! AVX2: bytes are looked up 32 at a time, tokens compared.
 
 use crate::scan::lanes::{LANES, Plain};
 use crate::scan::masks::Masks;
 use crate::scan::order::{Kinds, Word};
 use crate::scan::portable;
-use crate::scan::{BLOCK, FRONT, Machine, Suspect, Tokens, WIDTH, Way, scan_with};
+use crate::scan::{BLOCK, FRONT, Machine, Room, Suspect, Tokens, WIDTH, Way, Written, scan_with};
 use std::arch::x86_64::*;
 
 /// The way, if this processor has it.
@@ -29,7 +29,7 @@ struct Avx2;
 
 impl Machine for Avx2 {
     type Lanes = Plain;
-    type Block = [u8; BLOCK];
+    type Blocks<'t> = &'t Room;
 
     const GATHERS: bool = true;
 
@@ -46,12 +46,12 @@ impl Machine for Avx2 {
     }
 
     #[inline(always)]
-    fn load(self, text: &[u8]) -> [[u8; BLOCK]; LANES] {
-        portable::load(text)
+    fn load<'t>(self, text: &'t [u8], room: &'t mut Room) -> &'t Room {
+        portable::load(text, room)
     }
 
     #[inline(always)]
-    fn masks(self, blocks: &[[u8; BLOCK]; LANES]) -> Masks<Plain> {
+    fn masks(self, blocks: &Room) -> Masks<Plain> {
         // SAFETY: this machine is used only where its features are there.
         unsafe { masks(blocks) }
     }
@@ -65,8 +65,8 @@ impl Machine for Avx2 {
     }
 
     #[inline(always)]
-    fn bytes(self, room: &mut [u8; WIDTH + BLOCK], blocks: &[[u8; BLOCK]; LANES], which: &[u64; LANES]) -> usize {
-        portable::bytes(room, blocks, which)
+    fn write(self, written: Written<'_>, blocks: &Room, which: &[u64; LANES]) -> usize {
+        portable::write(written, blocks, which)
     }
 
     #[inline(always)]
@@ -78,47 +78,39 @@ impl Machine for Avx2 {
 /// Which of 512 bytes are what.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn masks(blocks: &[[u8; BLOCK]; LANES]) -> Masks<Plain> {
-    // For each kind the bits of 32 bytes after those of 32 others.
-    let mut kinds = [[0; WIDTH / 8]; 12];
+fn masks(blocks: &Room) -> Masks<Plain> {
+    // For each bit of the tables below, the bits of 32 bytes after those of 32 others.
+    let mut bits = [[0; WIDTH / 8]; 8];
     let mut all_bytes = _mm256_setzero_si256();
     let (halves, _) = blocks.as_flattened().as_chunks();
     for (at, half) in halves.iter().enumerate() {
         let half = load(half);
         all_bytes = _mm256_or_si256(all_bytes, half);
-        let is = |byte: u8| _mm256_cmpeq_epi8(half, all(byte));
-        let is_of = |table: &[u8; 16]| _mm256_cmpeq_epi8(half, one_of(half, table));
-        // With this bit, opening brackets are the same, and closing ones, and so are small and capital letters.
-        let folded = _mm256_or_si256(half, all(0x20));
-        let value = _mm256_sub_epi8(half, all(b'0'));
-        let control = _mm256_cmpeq_epi8(_mm256_min_epu8(half, all(0x1f)), half);
-        // Two control characters would be taken for structure.
-        let structural = _mm256_andnot_si256(control, _mm256_cmpeq_epi8(folded, one_of(half, &STRUCTURAL)));
-        let digit = _mm256_cmpeq_epi8(_mm256_min_epu8(value, all(9)), value);
-        let exponent = _mm256_cmpeq_epi8(folded, all(b'e'));
-        let which = [
-            is(b'"'),
-            is(b'\\'),
-            structural,
-            is_of(&SPACE),
-            control,
-            digit,
-            is(b'0'),
-            is(b'-'),
-            is_of(&BEFORE_DIGIT),
-            is(b'.'),
-            exponent,
-            is_of(&WORD),
-        ];
-        for (kind, which) in kinds.iter_mut().zip(which) {
-            let bits = _mm256_movemask_epi8(which).to_le_bytes();
-            kind.as_chunks_mut().0[at] = bits;
+        let row = _mm256_and_si256(_mm256_srli_epi16(half, 4), all(0x0f));
+        let first = _mm256_and_si256(look_up(&ROWS[0], row), look_up(&COLUMNS[0], half));
+        let second = _mm256_and_si256(look_up(&ROWS[1], row), look_up(&COLUMNS[1], half));
+        let mut kinds = _mm256_or_si256(first, second);
+        for bits in bits.iter_mut().rev() {
+            bits.as_chunks_mut().0[at] = _mm256_movemask_epi8(kinds).to_le_bytes();
+            kinds = _mm256_add_epi8(kinds, kinds);
         }
     }
-    let [quote, backslash, structural, space, control, digit, zero, minus, before_digit, dot, exponent, word] =
-        kinds.map(Plain::from_bytes);
-    let ascii = _mm256_movemask_epi8(all_bytes) == 0;
-    Masks { ascii, quote, backslash, structural, space, control, digit, zero, minus, before_digit, dot, exponent, word }
+    let [b0, b1, b2, b3, b4, b5, b6, b7] = bits.map(Plain::from_bytes);
+    Masks {
+        ascii: _mm256_movemask_epi8(all_bytes) == 0,
+        quote: b0 & !b3,
+        control: b3 & !b0,
+        structural: (b0 & b3) | (b1 & !b5),
+        backslash: b1 & b5,
+        before_digit: b5 & !b1,
+        space: b2 & !b4,
+        zero: b2 & b4,
+        digit: b4 & !b5,
+        minus: b4 & b5,
+        dot: b6 & b5,
+        exponent: b6 & !b5,
+        word: b7,
+    }
 }
 
 #[inline]
@@ -144,28 +136,50 @@ fn kinds(tokens: &[u8; BLOCK]) -> Kinds {
     }
 }
 
-/// Bytes of which no two have the same low half, each where that half says; elsewhere what has another.
-const fn by_low_half(bytes: &[u8]) -> [u8; 16] {
-    let mut table = [0; 16];
-    // What stands at 0 is looked up for bytes that end with 0, and is none of them.
-    table[0] = 1;
+/// ASCII as eight rows of sixteen. Each bit is two rectangles in it, which together with other bits tell what a byte is.
+const RECTANGLES: [[(&[usize], &[usize]); 2]; 8] = [
+    // `"`, and a colon
+    [(&[2], &[0x2]), (&[3], &[0xa])],
+    // brackets; a comma and a backslash
+    [(&[5, 7], &[0xb, 0xd]), (&[2, 5], &[0xc])],
+    // a space and `0`; other kinds of space
+    [(&[2, 3], &[0x0]), (&[0], &[0x9, 0xa, 0xd])],
+    // control characters, and a colon
+    [(&[0, 1], &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0xa, 0xb, 0xc, 0xd, 0xe, 0xf]), (&[3], &[0xa])],
+    // digits, and a minus
+    [(&[3], &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9]), (&[2], &[0xd])],
+    // what is followed by a digit, and a backslash
+    [(&[2], &[0xb, 0xd, 0xe]), (&[5], &[0xc])],
+    // `E` and `e`, and a dot
+    [(&[4, 6], &[0x5]), (&[2], &[0xe])],
+    // `f` and `n`, and `t`
+    [(&[6], &[0x6, 0xe]), (&[7], &[0x4])],
+];
+
+const ROWS: [[u8; 16]; 2] = sides(true);
+const COLUMNS: [[u8; 16]; 2] = sides(false);
+
+/// For each row or column, in which of the first rectangles it is, and in which of the second.
+const fn sides(rows: bool) -> [[u8; 16]; 2] {
+    let mut sides = [[0; 16]; 2];
     let mut at = 0;
-    while at < bytes.len() {
-        table[bytes[at] as usize % 16] = bytes[at];
+    while at < 2 * RECTANGLES.len() {
+        let (bit, which) = (at / 2, at % 2);
+        let rectangle = RECTANGLES[bit][which];
+        let mut side = if rows { rectangle.0 } else { rectangle.1 };
+        while let [place, rest @ ..] = side {
+            sides[which][*place] |= 1 << bit;
+            side = rest;
+        }
         at += 1;
     }
-    table
+    sides
 }
 
-const STRUCTURAL: [u8; 16] = by_low_half(b"{}:,");
-const SPACE: [u8; 16] = by_low_half(b" \t\n\r");
-const BEFORE_DIGIT: [u8; 16] = by_low_half(b"+-.");
-const WORD: [u8; 16] = by_low_half(b"tfn");
-
-/// For each byte the one of a table that its low half names; for those above 0x7f zero.
+/// For each byte what a table has where its low half says; for those above 0x7f zero.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn one_of(half: __m256i, table: &[u8; 16]) -> __m256i {
+fn look_up(table: &[u8; 16], half: __m256i) -> __m256i {
     // SAFETY: 16 bytes are there to be read.
     let table = unsafe { _mm_loadu_si128(table.as_ptr().cast()) };
     _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(table), half)

@@ -7,7 +7,7 @@
 use crate::scan::lanes::{LANES, Lanes};
 use crate::scan::masks::Masks;
 use crate::scan::order::{Kinds, Word};
-use crate::scan::{BLOCK, FRONT, Machine, Suspect, Tokens, WIDTH, Way, scan_with};
+use crate::scan::{BLOCK, FRONT, Machine, Room, Suspect, Tokens, WIDTH, Way, Written, scan_with};
 use std::arch::x86_64::*;
 use std::hint::black_box;
 use std::ops::{BitAnd, BitOr, BitXor, Not};
@@ -53,7 +53,7 @@ macro_rules! there {
 
 impl Machine for Avx512 {
     type Lanes = Register;
-    type Block = Register;
+    type Blocks<'t> = [Register; LANES];
 
     const GATHERS: bool = true;
 
@@ -70,7 +70,7 @@ impl Machine for Avx512 {
     }
 
     #[inline(always)]
-    fn load(self, text: &[u8]) -> [Register; LANES] {
+    fn load(self, text: &[u8], _: &mut Room) -> [Register; LANES] {
         if let Some(whole) = text.first_chunk::<WIDTH>() {
             let (blocks, _) = whole.as_chunks();
             return eight!(lane => load(&blocks[lane]));
@@ -89,11 +89,11 @@ impl Machine for Avx512 {
     }
 
     #[inline(always)]
-    fn masks(self, blocks: &[Register; LANES]) -> Masks<Register> {
-        let [a, b, c, d, e, f, g, h] = *blocks;
+    fn masks(self, blocks: [Register; LANES]) -> Masks<Register> {
+        let [a, b, c, d, e, f, g, h] = blocks;
         let all = ((a | b) | (c | d)) | ((e | f) | (g | h));
         let ascii = there!(_mm512_movepi8_mask(all.0)) == 0;
-        if ascii { masks::<true>(blocks) } else { masks::<false>(blocks) }
+        if ascii { masks::<true>(&blocks) } else { masks::<false>(&blocks) }
     }
 
     #[inline(always)]
@@ -119,13 +119,15 @@ impl Machine for Avx512 {
         }
     }
 
+    const PLACES_LAST: bool = true;
+
     #[inline(always)]
-    fn bytes(self, room: &mut [u8; WIDTH + BLOCK], blocks: &[Register; LANES], which: &[u64; LANES]) -> usize {
+    fn write(self, written: Written<'_>, blocks: [Register; LANES], which: &[u64; LANES]) -> usize {
         // From memory a mask goes straight to where the instruction takes it.
         let which = black_box(which);
         let mut count = 0;
         for (block, which) in blocks.iter().zip(which) {
-            let Some(room) = room.get_mut(count..).and_then(|room| room.first_chunk_mut()) else { break };
+            let Some(room) = written.bytes.get_mut(count..).and_then(|rest| rest.first_chunk_mut()) else { break };
             store(room, there!(_mm512_maskz_compress_epi8(*which, block.0)));
             count += which.count_ones() as usize;
         }
