@@ -177,9 +177,9 @@ pub enum EventError {
     /// JSON, but not an object.
     #[error("the event is not a JSON object")]
     NotAnObject,
-    /// Matching it would take too long: its arrays combine in too many ways, or too many of its values would be looked
-    /// at again and again.
-    #[error("the event's arrays combine in too many ways: more than {limit} steps to match it")]
+    /// Matching it would take too long: too many values would be tested, too long strings be searched, or its arrays
+    /// combine in too many ways.
+    #[error("the event takes more than {limit} steps to match: its arrays or strings are too long for these rules")]
     TooIntricate {
         /// How many steps an event may take.
         limit: usize,

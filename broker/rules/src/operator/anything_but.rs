@@ -23,7 +23,11 @@ impl Operator for AnythingBut {
     }
 
     fn accepts(&self, value: Value<'_>, around: &dyn Surroundings) -> bool {
-        !self.0.iter().any(|refused| refused.accepts(value, around))
+        around.afford(self.0.len()) && !self.0.iter().any(|refused| refused.accepts(value, around))
+    }
+
+    fn tests(&self) -> usize {
+        self.0.iter().map(Matcher::tests).sum()
     }
 }
 

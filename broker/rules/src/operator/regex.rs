@@ -19,6 +19,8 @@ const MAX_LENGTH: usize = 4_096;
 const MAX_DEPTH: u32 = 50;
 /// How large it may be when compiled, and the memory in which parts of it are made faster, both in bytes.
 const MAX_COMPILED: usize = 256 * 1_024;
+/// How many bytes of a string are searched in one step.
+const BYTES_A_STEP: usize = 64;
 
 /// As how many tests of a value it counts to compile one.
 const COST: usize = 100;
@@ -47,8 +49,10 @@ impl Operator for Regex {
         Hint::String.perhaps()
     }
 
-    fn accepts(&self, value: Value<'_>, _: &dyn Surroundings) -> bool {
-        value.as_string().is_some_and(|text| self.0.iter().any(|expression| expression.is_match(text)))
+    fn accepts(&self, value: Value<'_>, around: &dyn Surroundings) -> bool {
+        let Some(text) = value.as_string() else { return false };
+        let steps = 1 + text.len() / BYTES_A_STEP;
+        self.0.iter().any(|expression| around.afford(steps) && expression.is_match(text))
     }
 
     fn accepts_but_for_case(&self, text: &str, afford: &dyn Fn(usize) -> bool) -> bool {

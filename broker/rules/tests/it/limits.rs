@@ -90,6 +90,9 @@ fn tests_inside_tests_count_as_values() {
         assert!(Pattern::parse(&pattern(100_000 - others)).is_ok());
         refused(&pattern(100_001 - others), "more than 100000; split it into several rules");
     }
+    let refusing = |count: usize| format!(r#"{{"a": [{{"anything-but": [{}]}}]}}"#, list(count));
+    assert!(Pattern::parse(&refusing(100_000)).is_ok());
+    refused(&refusing(100_001), "list 100001 values together");
     let contains = |count: usize| format!(r#"{{"a": [{{"contains-all": [{}]}}]}}"#, list(count));
     assert!(Pattern::parse(&contains(100)).is_ok());
     refused(&contains(101), "has 101 elements, more than 100; describe several by one prefix");
@@ -145,6 +148,70 @@ fn all_of_many_are_looked_for_among_many() {
     assert_eq!(rules.matches(&event(0, 20_000)).unwrap().len(), 1);
     assert_eq!(rules.matches(&event(0, 99)).unwrap().len(), 0);
     assert_eq!(rules.matches(&event(1, 300)).unwrap().len(), 0);
+}
+
+/// Whether an event is refused for taking too many steps.
+fn takes_too_long(pattern: &str, event: &str) -> bool {
+    let rules = RuleSet::build([((), Pattern::parse(pattern).unwrap())]);
+    match rules.matches(event.as_bytes()) {
+        Ok(matched) => {
+            assert!(matched.is_empty(), "{pattern:.100}");
+            false
+        }
+        Err(error) => {
+            assert!(matches!(error, EventError::TooIntricate { limit: 10_000_000 }), "{error}");
+            true
+        }
+    }
+}
+
+#[test]
+fn every_test_of_every_value_is_a_step() {
+    let list = |count: usize, one: &dyn Fn(usize) -> String| (0..count).map(one).collect::<Vec<_>>().join(",");
+    let version = |number: usize| format!(r#"{{"semver": ["<", "0.{number}"]}}"#);
+    let string = |number: usize| format!("\"x{number}\"");
+    let values = |count: usize| list(count, &|_| "\"1.0\"".to_owned());
+    for (kind, tests) in [
+        ("versions", &(|count| format!("[{}]", list(count, &version))) as &dyn Fn(usize) -> String),
+        ("conditions", &|count| format!(r#"[{{"all-of": [[{}], {{"semver": ["<", "0.1"]}}]}}]"#, list(count, &version))),
+        (
+            "what is refused",
+            &|count| {
+                let refused = format!(r#"{{"anything-but": [{}]}}"#, list(count, &string));
+                format!(r#"[{{"all-of": [{refused}, {{"semver": ["<", "0.1"]}}]}}]"#)
+            },
+        ),
+    ] {
+        let (few, many) = (tests(1_000), tests(3_000));
+        let event = format!(r#"{{"a": [{}]}}"#, values(4_000));
+        assert!(!takes_too_long(&format!("{{\"a\": {few}}}"), &event), "{kind}");
+        assert!(takes_too_long(&format!("{{\"a\": {many}}}"), &event), "{kind}");
+        // The same where several fields come through one array.
+        let elements = list(4_000, &|_| r#"{"a": "1.0", "b": 1}"#.to_owned());
+        let event = format!(r#"{{"e": [{elements}]}}"#);
+        let together = |tests: &str| format!(r#"{{"e": {{"a": {tests}, "b": [1]}}}}"#);
+        assert!(!takes_too_long(&together(&few), &event), "{kind}");
+        assert!(takes_too_long(&together(&many), &event), "{kind}");
+    }
+}
+
+#[test]
+fn what_is_searched_by_regular_expressions_is_bounded() {
+    let pattern = |count: usize| format!(r#"{{"a": [{{"regex": [{}]}}]}}"#, vec!["\"b\""; count].join(","));
+    let event = format!(r#"{{"a": "{}"}}"#, "a".repeat(16 * 1_024 * 1_024));
+    assert!(!takes_too_long(&pattern(30), &event));
+    assert!(takes_too_long(&pattern(60), &event));
+}
+
+#[test]
+fn contains_all_is_decided_once_however_many_there_are() {
+    let tests: Vec<String> = (0..2_000).map(|number| format!(r#"{{"contains-all": ["x{number}"]}}"#)).collect();
+    let values: Vec<String> = (0..2_000).map(|number| number.to_string()).collect();
+    let (pattern, event) =
+        (format!(r#"{{"a": [{}]}}"#, tests.join(",")), format!(r#"{{"a": [{}]}}"#, values.join(",")));
+    let began = std::time::Instant::now();
+    assert!(!takes_too_long(&pattern, &event));
+    assert!(began.elapsed().as_secs() < 10, "{:?}", began.elapsed());
 }
 
 #[test]
