@@ -5,6 +5,7 @@
 //! crate does no I/O, reads no clock and knows nothing of Emote: it is usable by itself.
 
 mod address;
+mod alike;
 mod case;
 mod compile;
 mod consistent;
@@ -25,6 +26,7 @@ mod ruleset;
 mod run;
 mod scalar;
 mod scan;
+mod shown;
 mod table;
 mod tree;
 mod value;

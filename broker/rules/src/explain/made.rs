@@ -1,13 +1,13 @@
 //! How near a field came to tests that are made of others, or of another field: which of them fail, and how near those
 //! came.
 
-use super::alike::edits;
 use super::near::{MAX_COMPARED, MAX_NAMES, NearMiss, Part, miss, miss_of_number, other_type, similar_values};
 use super::shape::{Leaf, Shape, Tests};
-use super::text::cut;
+use crate::alike::edits;
 use crate::operator::{Aim, Makeup, Matcher};
 use crate::relation::Relation;
 use crate::scalar::Scalar;
+use crate::shown::{ShownPath, cut};
 use crate::value::{Surroundings, Value};
 
 /// Of tests that the field's values must pass among them: which none passes, and how near values came to those.
@@ -146,7 +146,7 @@ impl<'o> Other<'o> {
 
     /// How near a value comes to standing so to one of them.
     fn slip(&self, relation: Relation, found: &Scalar<'_>) -> Option<NearMiss> {
-        let expected = cut(&format!("{relation} the value of {}", self.path));
+        let expected = cut(&format!("{relation} the value of {}", ShownPath(self.path)));
         let slips = self.values.iter().filter_map(|other| other.slip(relation, found, &expected));
         slips.min_by_key(NearMiss::rank)
     }

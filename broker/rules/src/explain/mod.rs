@@ -3,7 +3,6 @@
 //! Whether something matches is asked of the engine that matches events, never judged here. What is told is bounded,
 //! whatever the pattern and the event.
 
-mod alike;
 mod json;
 mod made;
 mod near;
@@ -16,13 +15,13 @@ use crate::compile::{Alternative, Field};
 use crate::error::EventError;
 use crate::pattern::Pattern;
 use crate::ruleset::RuleSet;
+use crate::shown::cut;
 pub use near::{NearMiss, Part};
 pub use nearest::NearRule;
 pub use seen::SeenPaths;
 use shape::{Leaf, Shape, Tests};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use text::cut;
 
 /// How many alternatives are told, the nearest ones.
 const MAX_BRANCHES: usize = 10;

@@ -4,13 +4,13 @@
 //! refuses a value is asked again of the value as it might have been meant: without white space, as another type, in
 //! another case. What a test is after, where it says so, is held against the value.
 
-use super::alike::{common_end, common_start, edits, edits_at_end, edits_at_start, same_name};
 use super::made;
 use super::shape::{Entry, Leaf, Shape, Tests};
-use super::text::cut;
+use crate::alike::{common_end, common_start, edits, edits_at_end, edits_at_start, same_name};
 use crate::compile::Field;
 use crate::operator::{Aim, Makeup, Matcher, Reading};
 use crate::scalar::Scalar;
+use crate::shown::cut;
 use crate::value::{Surroundings, Value};
 
 /// How many hints a field has at most.

@@ -2,35 +2,16 @@
 
 use super::{Apart, Branch, Explanation, FieldReport, FoundValue, MAX_TESTS, NearMiss, Outcome, Part};
 use crate::error::EventError;
+use crate::shown::ShownPath;
 use std::fmt::{Display, Formatter, Result};
 
-/// How much of a text is told, in characters.
-const MAX_TEXT: usize = 120;
 /// How many values a line lists.
 const MAX_LISTED: usize = 5;
 /// How many alternatives besides the nearest are told.
 const MAX_OTHERS: usize = 3;
 
-pub(super) fn cut(text: &str) -> String {
-    match text.char_indices().nth(MAX_TEXT) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
-    }
-}
-
-/// A path as it can be shown on a terminal.
-struct Path<'a>(&'a str);
-
-impl Display for Path<'_> {
-    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
-        let text = cut(self.0);
-        let shows = !text.is_empty() && text.chars().all(|char| char.escape_debug().len() == 1 && char != ' ');
-        if shows { f.write_str(&text) } else { write!(f, "{text:?}") }
-    }
-}
-
 fn paths(paths: &[String], between: &str) -> String {
-    paths.iter().map(|path| Path(path).to_string()).collect::<Vec<_>>().join(between)
+    paths.iter().map(|path| ShownPath(path).to_string()).collect::<Vec<_>>().join(between)
 }
 
 /// `; did you mean a or b?`, or nothing.
@@ -101,7 +82,7 @@ impl Display for Branch {
         f.write_str(&lines.join("\n"))?;
         if !self.matched && self.failures().next().is_none() {
             f.write_str("\n  Each field matches, but not all of them in the same element of an array")?;
-            let places = |Apart { path, elements }: &Apart| format!("{} in {}", Path(path), paths(elements, ", "));
+            let places = |Apart { path, elements }: &Apart| format!("{} in {}", ShownPath(path), paths(elements, ", "));
             match self.apart.iter().map(places).collect::<Vec<_>>() {
                 apart if apart.is_empty() => f.write_str(".")?,
                 apart => write!(f, ": {}.", apart.join("; "))?,
@@ -118,7 +99,7 @@ impl FieldReport {
             expected.push_str(" or …");
         }
         let shown = |FoundValue { value, at, .. }: &FoundValue| {
-            if *at == self.path { value.clone() } else { format!("{value} at {}", Path(at)) }
+            if *at == self.path { value.clone() } else { format!("{value} at {}", ShownPath(at)) }
         };
         let mut found = self.found.iter().map(shown).collect::<Vec<_>>().join(", ");
         match self.found_count {
@@ -127,7 +108,7 @@ impl FieldReport {
             _ => {}
         }
         let mark = if self.outcome == Outcome::Matched { "✓" } else { "✗" };
-        format!("{mark} {}: expected {expected}; found {found}", Path(&self.path))
+        format!("{mark} {}: expected {expected}; found {found}", ShownPath(&self.path))
     }
 }
 
@@ -141,7 +122,7 @@ impl Display for FieldReport {
 impl NearMiss {
     /// What it says of the field at this path.
     fn of(&self, path: &str) -> String {
-        let path = Path(path);
+        let path = ShownPath(path);
         match self {
             Self::Case { expected, found, part: Some(part) } if !expected.ends_with('…') => {
                 let to_do = ignoring_case(expected, *part);
@@ -190,13 +171,17 @@ impl NearMiss {
             Self::Compared { found, relation, path, values, more } => {
                 let (any, are) = if values.len() == 1 && !more { ("", "the value") } else { ("any of ", "the values") };
                 let more = if *more { ", …" } else { "" };
-                format!("{found} is not {relation} {any}{}{more}, {are} of {}", values.join(", "), Path(path))
+                format!("{found} is not {relation} {any}{}{more}, {are} of {}", values.join(", "), ShownPath(path))
             }
             Self::NothingToCompare { path: other, elsewhere: true, found, .. } => {
-                format!("{found} has no {} in its own element of the array to be compared with", Path(other))
+                format!("{found} has no {} in its own element of the array to be compared with", ShownPath(other))
             }
             Self::NothingToCompare { path: other, meant, found, .. } => {
-                format!("{found} has nothing to be compared with: {} has no value{}", Path(other), did_you_mean(meant))
+                format!(
+                    "{found} has nothing to be compared with: {} has no value{}",
+                    ShownPath(other),
+                    did_you_mean(meant)
+                )
             }
             Self::Reading { found, is, .. } => format!("{found} is {is}"),
             Self::Object { fields, meant } => {
@@ -205,12 +190,12 @@ impl NearMiss {
                 format!("{path} is an object{with}, and an object is no value{}", did_you_mean(meant))
             }
             Self::EmptyList => format!("{path} is an empty list, which is no value"),
-            Self::NotAnObject { at, is } => format!("{} is {is}, so there is no {path}", Path(at)),
+            Self::NotAnObject { at, is } => format!("{} is {is}, so there is no {path}", ShownPath(at)),
             Self::NoSuchField { there, meant } if there.is_empty() => {
                 format!("the event has no {path}{}", did_you_mean(meant))
             }
             Self::NoSuchField { there, meant } => {
-                format!("{} is there, {path} is not{}", Path(there), did_you_mean(meant))
+                format!("{} is there, {path} is not{}", ShownPath(there), did_you_mean(meant))
             }
             Self::NeverSeen { events, meant } => {
                 let none = match events {
