@@ -32,7 +32,9 @@ mod tree;
 mod value;
 
 pub use error::{EventError, PatternError, Position, Step};
-pub use explain::{Apart, Branch, Explanation, FieldReport, FoundValue, NearMiss, NearRule, Outcome, Part, SeenPaths};
+pub use explain::{
+    Apart, Branch, Explanation, FieldReport, FoundValue, NearMiss, NearRule, Nearest, Outcome, Part, SeenPaths,
+};
 pub use live::{LiveRules, LoadedRules};
 pub use operator::OPERATORS;
 pub use pattern::Pattern;

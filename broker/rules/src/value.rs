@@ -67,8 +67,10 @@ impl std::fmt::Display for Value<'_> {
 }
 
 /// A value with no event around it.
+#[cfg(test)]
 pub(crate) struct Nothing;
 
+#[cfg(test)]
 impl Surroundings for Nothing {
     fn some(&self, _: &str, _: &mut dyn FnMut(Value<'_>) -> bool) -> bool {
         false

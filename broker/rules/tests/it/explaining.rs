@@ -1,6 +1,6 @@
 //! What people are told.
 
-use emote_rules::{Explanation, NearMiss, NearRule, Outcome, Pattern, RuleSet, SeenPaths, Step};
+use emote_rules::{Explanation, NearMiss, NearRule, Nearest, Outcome, Pattern, RuleSet, SeenPaths, Step};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::time::Instant;
@@ -295,11 +295,12 @@ fn an_explanation_is_json_too() {
             "found_count": found.as_array().unwrap().len(), "found": found, "near": near})
     };
     let found = |value: &str, at: &str| json!({"value": value, "at": at, "accepted": false});
-    let case = json!({"kind": "case", "expected": "Device", "found": "device", "part": "whole", "is_near": true});
+    let write = r#"{"equals-ignore-case": "Device"}"#;
+    let case = json!({"kind": "case", "expected": "Device", "found": "device", "part": "whole", "write": write, "is_near": true});
     let number = |found: &str, by: f64, little: bool| json!({"kind": "number", "expected": "numeric < 5", "found": found, "by": by, "little": little, "is_near": little});
     assert_eq!(
         explanation.to_json(),
-        json!({"matched": false, "problem": null, "alternatives": 2, "branches": [
+        json!({"matched": false, "problem": null, "cut_short": false, "alternatives": 2, "branches": [
             {"number": 1, "matched": false, "apart": [], "fields": [
                 field("a", "different", "\"Device\"", json!([found("\"device\"", "a")]), json!([case])),
             ]},
@@ -332,7 +333,7 @@ fn large_patterns_and_events_are_explained_within_a_bound() {
     let event = format!("{{\"a\": [{}]}}", vec![format!("\"{}\"", "v".repeat(44)); 20_000].join(","));
     let began = Instant::now();
     let explanation = pattern.explain_json(event.as_bytes());
-    assert!(!explanation.matched && explanation.problem.is_some(), "{explanation}");
+    assert!(!explanation.matched && explanation.problem.is_none() && explanation.cut_short, "{explanation}");
     let said = "The event does not match. Not all of it was looked at to say why: it has too many values.\n";
     assert!(explanation.to_string().starts_with(said), "{explanation}");
     assert!(began.elapsed().as_secs() < 60, "{:?}", began.elapsed());
@@ -374,7 +375,8 @@ fn a_bad_pattern_leads_to_what_is_wrong_in_it() {
 /// The rules nearest to an event, as `name failed/near/fields`.
 fn nearest(rules: &[(&str, &str)], event: &Value, limit: usize) -> Vec<String> {
     let rules = RuleSet::build(rules.iter().map(|(name, pattern)| (*name, Pattern::parse(pattern).unwrap())));
-    let nearest = rules.nearest(event.to_string().as_bytes(), limit).unwrap();
+    let Nearest { rules: nearest, left_out } = rules.nearest(event.to_string().as_bytes(), limit).unwrap();
+    assert_eq!(left_out, 0);
     assert!(nearest.iter().all(|rule| !rule.explanation.matched && rule.distance() > 0.0 && rule.distance() <= 1.0));
     assert!(nearest.is_sorted_by(|one, other| one.distance() <= other.distance()));
     let shown = |NearRule { id, failed, near, fields, .. }: &NearRule<&str>| format!("{id} {failed}/{near}/{fields}");
@@ -433,7 +435,7 @@ fn the_nearest_of_ten_thousand_rules_are_found_in_less_than_a_second() {
     let rules = RuleSet::build((0..10_000).map(|n| (n, pattern(n))));
     let event = json!({"scope": "device", "action": "inventry-7777", "device": {"model": "Mac7777,2", "uuid": "C02"}});
     let began = Instant::now();
-    let nearest = rules.nearest(event.to_string().as_bytes(), 5).unwrap();
+    let nearest = rules.nearest(event.to_string().as_bytes(), 5).unwrap().rules;
     let took = began.elapsed();
     assert_eq!((nearest[0].id, nearest[0].failed, nearest[0].near), (7777, 2, 1));
     assert!(
@@ -498,13 +500,13 @@ proptest! {
                 let failures = branch.failures().count();
                 prop_assert!(!branch.matched || failures == 0);
                 for field in &branch.fields {
-                    let accepted = field.found.iter().any(|found| found.accepted);
+                    let accepted = field.found.iter().any(|found| found.accepted == Some(true));
                     prop_assert!(field.outcome == Outcome::Matched || !accepted, "{}", field);
                     prop_assert_eq!(field.outcome == Outcome::Missing && field.found_count > 0, false);
                 }
             }
         }
-        let nearest = rules.nearest(event.as_bytes(), 10).unwrap();
+        let nearest = rules.nearest(event.as_bytes(), 10).unwrap().rules;
         prop_assert!(nearest.iter().all(|rule| !matched.contains(&rule.id) && !rule.explanation.matched));
         prop_assert!(nearest.is_sorted_by(|one, other| (one.distance(), one.id) <= (other.distance(), other.id)));
     }
