@@ -20,8 +20,8 @@ use std::sync::Arc;
 const MAX_NEAREST: usize = 100;
 /// How many tests of values may be made to find them.
 const MAX_TESTS: usize = 5_000_000;
-/// How many of these for each rule, so that one does not keep the others from being looked at.
-const MAX_RULE_TESTS: usize = 200_000;
+/// How many of these for each rule: few at first, so that large rules do not keep others from being looked at.
+const MAX_RULE_TESTS: [usize; 2] = [5_000, 200_000];
 /// How many pairs of a value and a test are looked at for how near they came.
 const MAX_PAIRS: usize = 200_000;
 /// How many of these for each field.
@@ -193,13 +193,16 @@ impl<'s, 't> Ranking<'s, 't> {
 
     fn nearest(&mut self, rules: &[(&impl Eq, &'s Pattern)], limit: usize) -> Vec<Ranked> {
         let mut candidates: Vec<(usize, Distance)> = Vec::new();
-        for (place, (_, pattern)) in rules.iter().enumerate() {
-            match self.least(pattern) {
-                Some(least) => candidates.push((place, least)),
-                None => self.left_out += 1,
-            }
+        let mut left: Vec<usize> = (0..rules.len()).collect();
+        for limit in MAX_RULE_TESTS {
+            left.retain(|place| {
+                let least = self.least(rules[*place].1, limit);
+                candidates.extend(least.map(|least| (*place, least)));
+                least.is_none()
+            });
         }
-        candidates.sort_by(|(_, one), (_, other)| one.cmp(other));
+        self.left_out = left.len();
+        candidates.sort_by(|(one_place, one), (other_place, other)| one.cmp(other).then(one_place.cmp(other_place)));
         let mut nearest: Vec<Ranked> = Vec::new();
         for (index, (place, least)) in candidates.iter().copied().enumerate() {
             let full = nearest.len() == limit;
@@ -223,10 +226,10 @@ impl<'s, 't> Ranking<'s, 't> {
         nearest
     }
 
-    /// How near a rule can be at best, told by what fails; nothing if that takes too long.
-    fn least(&mut self, pattern: &Pattern) -> Option<Distance> {
+    /// How near a rule can be at best, told by what fails; nothing if that takes more tests.
+    fn least(&mut self, pattern: &Pattern, limit: usize) -> Option<Distance> {
         let Self { shape, tests, judged, .. } = self;
-        let all_judged = tests.at_most(MAX_RULE_TESTS, |tests| {
+        let all_judged = tests.at_most(limit, |tests| {
             pattern.alternatives.iter().flatten().all(|field| {
                 let known = match judged.entry(Arc::as_ptr(field)) {
                     Entry::Occupied(_) => true,
