@@ -1,7 +1,8 @@
 //! How near a field came to tests that are made of others, or of another field: which of them fail, and how near those
 //! came.
 
-use super::near::{MAX_COMPARED, MAX_NAMES, NearMiss, Part, miss, miss_of_number, other_type, similar_values};
+use super::meant::similar_values;
+use super::near::{MAX_COMPARED, MAX_NAMES, NearMiss, Part, miss, miss_of_number, other_type};
 use super::shape::{Leaf, Shape, Tests};
 use crate::alike::edits;
 use crate::operator::{Aim, Makeup, Matcher};

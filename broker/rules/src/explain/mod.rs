@@ -5,6 +5,7 @@
 
 mod json;
 mod made;
+mod meant;
 mod near;
 mod nearest;
 mod seen;
@@ -60,7 +61,7 @@ const MAX_ABSENCES: usize = 8;
 pub struct Explanation {
     /// Whether the pattern matches.
     pub matched: bool,
-    /// Why the event could not be looked at, or not all of it.
+    /// Why the event could not be looked at.
     pub problem: Option<EventError>,
     /// Whether some fields have too many values to say why: they are [`Outcome::NotLookedAt`]. Whether the pattern matches
     /// is sure nevertheless.
@@ -350,7 +351,7 @@ impl<'x, 't> Explaining<'x, 't> {
             Outcome::Different => {
                 pairs.at_most(MAX_FIELD_PAIRS, |pairs| near::misses_of_values(field, leaves, self.shape, pairs))
             }
-            Outcome::Missing => near::miss_of_path(field, self.shape, names).into_iter().collect(),
+            Outcome::Missing => meant::miss_of_path(field, self.shape, names).into_iter().collect(),
             Outcome::Matched | Outcome::Unexpected | Outcome::NotLookedAt => Vec::new(),
         };
         if leaves.is_empty()

@@ -3,7 +3,8 @@
 //! Every rule is held against the event's values cheaply, by its failing fields; how near those came is looked at only
 //! for rules that can still be among the nearest, and only the nearest are explained.
 
-use super::near::{miss_of_path, misses_of_values};
+use super::meant::miss_of_path;
+use super::near::misses_of_values;
 use super::seen::{SeenPaths, read};
 use super::shape::{Shape, Tests};
 use super::{Explaining, Explanation, NearMiss};

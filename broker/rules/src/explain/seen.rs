@@ -1,6 +1,6 @@
 //! Which paths recent events had: what tells a mistyped rule from an odd event.
 
-use super::near::similar;
+use super::meant::similar;
 use super::shape::{MAX_PATHS, Shape, Tests};
 use crate::error::EventError;
 use crate::tree::{Node, Tree};

@@ -140,3 +140,26 @@ impl std::fmt::Display for Regex {
         write!(f, "regex {}", texts.join(" or "))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::operator::Allowance;
+    use std::cell::Cell;
+
+    #[test]
+    fn to_ignore_case_is_dear_once() {
+        let node = Node::read(r#"["^mac$", "^ipad$"]"#).unwrap();
+        let regex = Regex::parse(&node, Place::new("", &Allowance::new())).unwrap();
+        let spent = Cell::new(0);
+        let afford = |steps: usize| {
+            spent.set(spent.get() + steps);
+            true
+        };
+        for (text, accepted, cost) in [("Mac", true, 100), ("Pod", false, 101), ("iPad", true, 2)] {
+            spent.set(0);
+            assert_eq!((regex.accepts_but_for_case(text, &afford), spent.get()), (accepted, cost), "{text}");
+        }
+        assert!(!regex.accepts_but_for_case("Mac", &|_| false));
+    }
+}
