@@ -28,7 +28,7 @@ const MAX_PAIRS: usize = 200_000;
 /// How many of these for each field.
 const MAX_FIELD_PAIRS: usize = 64;
 /// How many paths are looked at for those that may have been meant, long ones counted several times.
-const MAX_NAMES: usize = 300_000;
+const MAX_NAMES: usize = 1_000_000;
 /// How many alternatives of a rule are looked at for how near they came.
 const MAX_NEAR_BRANCHES: usize = 8;
 

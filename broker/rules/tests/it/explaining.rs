@@ -457,7 +457,7 @@ fn the_worst_patterns_and_events_are_explained_within_a_bound() {
         let text = pattern.explain_with(event.as_bytes(), seen).to_string();
         let took = began.elapsed();
         println!("{what}: {took:?}");
-        let seconds = if cfg!(debug_assertions) { 60 } else { 2 };
+        let seconds = if cfg!(debug_assertions) { 60 } else { 5 };
         assert!(took.as_secs() < seconds && text.len() < 2_000_000, "{what}: {took:?}, {} bytes", text.len());
     };
     let fields = |count: usize, branch: usize, tests: &Value| -> Value {
@@ -501,8 +501,26 @@ fn the_worst_patterns_and_events_are_explained_within_a_bound() {
 
     let object = json!({"o": vec![json!({"regex": ["(a|b)*c"]}); 100]});
     let below: serde_json::Map<String, Value> =
-        (0..4_000).map(|n| (format!("k{n}"), json!("ab".repeat(10_000)))).collect();
+        (0..700).map(|n| (format!("k{n}"), json!("ab".repeat(10_000)))).collect();
     timed("objects", &parse(&object), &json!({"o": below}), None);
+}
+
+#[test]
+fn the_nearest_of_rules_with_nothing_but_slips_are_found_within_a_bound() {
+    let pattern = |n: usize| {
+        let fields = (0..10).map(|field| format!(r#""field.number-{field}-of-{n}": ["x"]"#));
+        Pattern::parse(&format!(r#"{{"scope": ["device"], {}}}"#, fields.collect::<Vec<_>>().join(","))).unwrap()
+    };
+    let rules = RuleSet::build((0..2_000).map(|n| (n, pattern(n))));
+    let field: serde_json::Map<String, Value> =
+        (0..4_000).map(|n| (format!("number-{}-fo-{n}", n % 10), json!("Lorem ipsum ".repeat(100)))).collect();
+    let event = json!({"scope": "device", "field": field}).to_string();
+    let began = Instant::now();
+    let Nearest { rules, left_out } = rules.nearest(event.as_bytes(), 100).unwrap();
+    let took = began.elapsed();
+    assert!(!rules.is_empty() && left_out > 0, "{} {left_out}", rules.len());
+    assert!(took.as_secs() < if cfg!(debug_assertions) { 60 } else { 5 }, "{took:?}");
+    println!("{} rules, {left_out} left out: {took:?}", rules.len());
 }
 
 #[test]
