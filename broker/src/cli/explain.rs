@@ -96,10 +96,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<Exit> {
         }
     };
     if rules.is_empty() {
-        anstream::eprintln!(
-            "There are no rules in {}: name the configuration folder with --config.",
-            args.config.join("rules").display()
-        );
+        anstream::eprintln!("{}: name the configuration folder with --config.", no_rules(&args.config));
         return Ok(Exit::NotFound);
     }
     let Some(found) = find(&args, event).await? else { return Ok(Exit::NotFound) };
@@ -117,29 +114,33 @@ struct Found {
 
 /// The rule's pattern; what is not there is told.
 fn one_rule(folder: &Path, rule: &str) -> anyhow::Result<Option<Pattern>> {
-    if rule.starts_with('{') || rule.starts_with('@') {
+    if rule.trim_start().starts_with('{') || rule.starts_with('@') {
         return pattern_arg::parse(rule).map(Some);
     }
-    if Name::new(rule).is_ok() {
-        let file = PathBuf::from(format!("rules/{rule}.yaml"));
-        if folder.join(&file).is_file() {
-            return Ok(Some(config::pattern_of(folder, &file)?));
-        }
+    if let Ok(name) = Name::new(rule)
+        && let Some(pattern) = config::pattern_of(folder, &name)?
+    {
+        return Ok(Some(pattern));
     }
-    if Path::new(rule).is_file() {
+    if Path::new(rule).exists() {
         return pattern_arg::read(Path::new(rule)).map(Some);
     }
     let there = match config::patterns(folder) {
-        Ok(rules) if rules.is_empty() => "there are none: name the configuration folder with --config".to_owned(),
+        Ok(_) if !folder.is_dir() => {
+            format!("there is no folder {}: name the configuration folder with --config", folder.display())
+        }
+        Ok(rules) if rules.is_empty() => {
+            "of rules there are none: name the configuration folder with --config".to_owned()
+        }
         Ok(rules) => {
             let names: Vec<&str> = rules.iter().map(|(name, _)| name.as_str()).take(MAX_NAMES).collect();
             let more = if rules.len() > names.len() { ", …" } else { "" };
-            format!("there are {}{more}", names.join(", "))
+            format!("of rules there are {}{more}", names.join(", "))
         }
-        Err(_) => format!("some have problems: `emote check {}` tells them", folder.display()),
+        Err(_) => format!("some rules have problems: `emote check {}` tells them", folder.display()),
     };
     anstream::eprintln!(
-        "{} is neither a rule of {} nor a file; of rules {there}.",
+        "{} is neither a rule of {} nor a file; {there}.",
         render::clip(rule, 100),
         folder.join("rules").display()
     );
@@ -207,6 +208,14 @@ async fn seen(bus: &Bus, last: usize) -> anyhow::Result<SeenPaths> {
         let _ = seen.see(&event.to_json());
     }
     Ok(seen)
+}
+
+/// Why the configuration folder has no rules.
+fn no_rules(folder: &Path) -> String {
+    match folder.is_dir() {
+        true => format!("There are no rules in {}", folder.join("rules").display()),
+        false => format!("There is no folder {}", folder.display()),
+    }
 }
 
 fn one(args: &Args, (name, pattern): &(String, Pattern), found: &Found) -> anyhow::Result<Exit> {

@@ -99,15 +99,15 @@ fn read_target(fields: &mut Fields<'_>, path: &str, value: &Value, targets: &[Na
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Report;
+    use crate::config::{Report, report::Origin};
     use std::path::Path;
 
     fn told(yaml: &str) -> String {
-        let map: Map<String, Value> = serde_saphyr::from_str(yaml).unwrap();
+        let map: Map<String, Value> = crate::config::yaml::read(yaml).unwrap();
         let mut problems = Problems::default();
         read(Name::new("lock").unwrap(), &map, &[Name::new("slack").unwrap()], &mut problems);
         let mut report = Report::default();
-        report.add_all(Path::new("rules/lock.yaml"), yaml, problems);
+        report.add_all(&Origin::shown(Path::new("rules/lock.yaml"), yaml), problems);
         report.to_string()
     }
 
@@ -159,7 +159,7 @@ on: {}
         let mut problems = Problems::default();
         problems.add("webhook", "a secret is given by reference");
         let mut report = Report::default();
-        report.add_all(Path::new("targets/slack.yaml"), "kind: slack\nwebhook: hunter2\n", problems);
+        report.add_all(&Origin::hidden(Path::new("targets/slack.yaml"), "kind: slack\nwebhook: hunter2\n"), problems);
         assert_eq!(report.to_string(), "targets/slack.yaml:2:1: webhook: a secret is given by reference");
         assert!(!serde_json::to_string(&report.problems).unwrap().contains("hunter2"));
     }
