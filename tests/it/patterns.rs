@@ -157,6 +157,29 @@ async fn a_file_without_a_pattern_ends_with_the_same_code_everywhere() {
     }
 }
 
+/// Order, repeated paths and digits count: as a rule file the pattern is the same.
+#[tokio::test]
+async fn a_pattern_means_the_same_in_a_rule_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    for (pattern, events) in [
+        (r#"{"$or": [{"a": [2]}, {"b": [3]}], "a": [1]}"#, r#"{"a":1}{"a":2}{"a":1,"b":3}{"a":2,"b":3}"#),
+        (r#"{"a.b": [1], "a": {"b": [2]}}"#, r#"{"a":{"b":1}}{"a":{"b":2}}"#),
+        (
+            r#"{"a": [123456789012345678901, 1e400]}"#,
+            r#"{"a":123456789012345678901}{"a":1.2345678901234568e20}{"a":1e400}"#,
+        ),
+        (r#"{"a": [0.1234567890123456789]}"#, r#"{"a":0.1234567890123456789}{"a":0.12345678901234568}"#),
+    ] {
+        std::fs::write(path("p.json"), pattern).unwrap();
+        std::fs::write(path("p.yaml"), format!("pattern: {pattern}\ntargets: [log]\n")).unwrap();
+        let [json, yaml] = ["p.json", "p.yaml"].map(|name| format!("@{}", path(name)));
+        let json = ended(&emote_fed(&["match", &json], events).await);
+        assert_eq!(ended(&emote_fed(&["match", &yaml], events).await), json, "{pattern}");
+        assert!(json.0 == 0 && json.1.lines().count() < events.matches("}{").count() + 1, "{pattern}: {json:?}");
+    }
+}
+
 #[tokio::test]
 async fn what_check_says_of_a_pattern_points_into_it() {
     let stack = Stack::new().without_nats().start().await;

@@ -65,6 +65,11 @@ struct Document {
 }
 
 impl Document {
+    /// As it is written and as values.
+    fn content(&self) -> (&str, &Map<String, Value>) {
+        (&self.text, &self.map)
+    }
+
     fn origin(&self) -> Origin<'_> {
         origin(self.kind, &self.file, &self.text)
     }
@@ -101,7 +106,7 @@ impl Folder {
             if document.name.as_str() == CORE_RULE {
                 problems.add("", format!("{CORE_RULE} is a name that emote uses itself: name the rule otherwise"));
             }
-            rule_file::read(document.name.clone(), &document.map, &names, problems)
+            rule_file::read(document.name.clone(), document.content(), &names, problems)
         });
         for target in
             targets.0.iter().filter(|target| target.delivery.retry.max_age >= settings.streams.deliveries_max_age)
@@ -170,7 +175,7 @@ impl Folder {
 pub fn patterns(root: &Path) -> Result<Vec<(Name, Pattern)>, Report> {
     let mut report = Report::default();
     let patterns = each(root, RULES, &mut report, |document, problems| {
-        rule_file::read_pattern(&document.map, problems).map(|pattern| (document.name.clone(), pattern))
+        rule_file::read_pattern(document.content(), problems).map(|pattern| (document.name.clone(), pattern))
     });
     report.ok(patterns)
 }
@@ -194,7 +199,7 @@ pub fn pattern_in(file: &Path, text: &str) -> Result<Pattern, Report> {
     let mut problems = Problems::default();
     let origin = Origin::shown(file, text);
     let pattern =
-        values(&origin, text, &mut report).and_then(|map| rule_file::read_pattern(&map, &mut problems));
+        values(&origin, text, &mut report).and_then(|map| rule_file::read_pattern((text, &map), &mut problems));
     report.add_all(&origin, problems);
     match pattern {
         Some(pattern) => report.ok(pattern),

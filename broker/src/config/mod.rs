@@ -5,6 +5,7 @@ pub(crate) mod excerpt;
 pub(crate) mod fields;
 pub(crate) mod file;
 mod folder;
+mod json_text;
 mod locate;
 mod problem;
 mod report;
