@@ -124,6 +124,7 @@ async fn a_bad_pattern_is_shown_with_a_caret() {
         (&["explain", "--nearest", "-", "--config", "not/there"], 5),
         (&["explain", "--nearest", "-", "--limit", "0"], 2),
         (&["explain", "log", "x.json", "--limit", "3"], 2),
+        (&["explain", "log", "x.json", "-n", "100001"], 2),
     ] {
         let output = emote(args).await;
         assert_eq!(output.status.code(), Some(code), "{args:?}: {output:?}");

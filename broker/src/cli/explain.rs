@@ -66,8 +66,8 @@ pub(super) struct Args {
         conflicts_with = "second"
     )]
     limit: u8,
-    /// How many of the latest events tell which paths there are [default: 500; for an event in a file 0]
-    #[arg(short = 'n', long, value_name = "COUNT")]
+    /// How many of the latest events tell which paths there are, 100000 at most [default: 500; for an event in a file 0]
+    #[arg(short = 'n', long, value_name = "COUNT", value_parser = events::count())]
     last: Option<usize>,
     /// The configuration folder
     #[arg(long, short, value_name = "DIR", default_value = ".")]
@@ -201,12 +201,13 @@ fn read(file: &str) -> anyhow::Result<Option<Vec<u8>>> {
 async fn seen(bus: &Bus, last: usize) -> anyhow::Result<SeenPaths> {
     let (_, end) = bus.events_state().await?;
     let start = (end + 1).saturating_sub(u64::try_from(last).unwrap_or(u64::MAX)).max(1);
-    let (events, _) = events::collect(bus, Vec::new(), TailStart::Sequence(start), last).await?;
     let mut seen = SeenPaths::new(last);
-    for (_, event) in events {
+    let reading = events::read(bus, Vec::new(), TailStart::Sequence(start), events::READING, |_, event| {
         // What the fold itself made of the event is JSON that can be read.
         let _ = seen.see(&event.to_json());
-    }
+        Ok(true)
+    });
+    reading.await?;
     Ok(seen)
 }
 
