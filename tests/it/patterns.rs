@@ -158,6 +158,18 @@ async fn a_file_without_a_pattern_ends_with_the_same_code_everywhere() {
     }
 }
 
+#[tokio::test]
+async fn help_shows_the_language_and_where_all_of_it_is() {
+    for command in ["match", "explain"] {
+        let (code, help, _) = ended(&emote(&[command, "--help"]).await);
+        for said in ["{\"prefix\": \"Mac\"}", "{\"all-of\": [", "broker/rules/PATTERNS.md", "Exit codes: 0 "] {
+            assert!(code == 0 && help.contains(said), "{said}: {help}");
+        }
+        let (_, short, _) = ended(&emote(&[command, "-h"]).await);
+        assert!(short.len() < help.len() && short.contains("Exit codes: 0 ") && !short.contains("all-of"), "{short}");
+    }
+}
+
 /// Order, repeated paths and digits count: as a rule file the pattern is the same.
 #[tokio::test]
 async fn a_pattern_means_the_same_in_a_rule_file() {

@@ -15,7 +15,7 @@ use super::{
     connect::ServerArgs,
     events,
     json_stream::{JsonStream, Piece, open},
-    pattern_arg, print_line, render, trace,
+    language, pattern_arg, print_line, render, trace,
 };
 use crate::{
     bus::{Bus, TailStart},
@@ -27,28 +27,33 @@ const SEEN: usize = 500;
 /// How many rules are named to choose from.
 const MAX_NAMES: usize = 20;
 
-#[derive(Debug, clap::Args)]
-#[command(
-    override_usage = "emote explain [OPTIONS] <RULE> <EVENT>\n       emote explain [OPTIONS] --nearest <EVENT>",
-    after_help = "\
+const HELP: &str = "\
 Examples:
   emote explain enrolled 17              rules/enrolled.yaml and event 17 of the stream
   emote explain enrolled 0198c0de-0000-7000-8000-000000000000 --config my-emote
   emote explain pattern.json event.json  a pattern or rule in a file, an event in another
+  emote explain '{\"scope\": [\"user\"]}' -  a pattern, and an event on standard input
   emote events -n 1 -o json | emote explain enrolled -
   emote explain --nearest 17             which rules match, and which almost did
 
-The event is named by its number in the stream or its id, as `emote events` shows them, or is in a file; - is standard \
-input. An event in a file is taken as it stands: id, time and source are filled in only when an event is received.
+The event is named by its number in the stream or its id, as `emote events` shows them, or is in a file, 16 MiB at most; - is \
+standard input. An event in a file is taken as it stands: id, time and source are filled in only when an event is received.
 
 A missing field that no event of late had is marked as such: the rule is more likely mistyped than the event odd. For an \
 event of the stream the latest 500 are looked at; for one in a file none, unless -n says so.
 
 Exit codes: 0 the rule matches (with --nearest: a rule does) · 1 it does not, or the event cannot be read · 2 wrong usage \
-· 3 bad pattern or rule · 4 NATS cannot be reached · 5 no such rule or event"
+· 3 the pattern or rule is bad or cannot be read · 4 NATS cannot be reached · 5 no such rule, file or event";
+
+#[derive(Debug, clap::Args)]
+#[command(
+    override_usage = "emote explain [OPTIONS] <RULE> <EVENT>\n       emote explain [OPTIONS] --nearest <EVENT>",
+    after_help = HELP,
+    after_long_help = language::with_language(HELP)
 )]
 pub(super) struct Args {
-    /// A rule of the configuration folder by name, or a file with a pattern (JSON) or a rule (YAML)
+    /// A rule of the configuration folder by name, a file with a pattern (JSON) or a rule (YAML), which may be written @FILE,
+    /// or a pattern as JSON text
     #[arg(value_name = "RULE")]
     first: String,
     /// A file, - for standard input, a number in the stream, or an event id

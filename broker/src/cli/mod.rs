@@ -9,6 +9,7 @@ mod events;
 mod explain;
 mod init;
 mod json_stream;
+mod language;
 mod match_;
 mod node;
 mod nodes;
