@@ -197,10 +197,12 @@ pub fn pattern_of(root: &Path, name: &Name) -> Result<Option<Pattern>, Report> {
 pub fn pattern_in(file: &Path, text: &str) -> Result<Pattern, Report> {
     let mut report = Report::default();
     let mut problems = Problems::default();
-    let origin = Origin::shown(file, text);
-    let pattern =
-        values(&origin, text, &mut report).and_then(|map| rule_file::read_pattern((text, &map), &mut problems));
-    report.add_all(&origin, problems);
+    let (shown, hidden) = (Origin::shown(file, text), Origin::hidden(file, text));
+    let Some(map) = values(&shown, text, &mut report) else { return Err(report) };
+    let pattern = rule_file::read_pattern((text, &map), &mut problems);
+    // A file without a pattern is no rule, but perhaps a target with a secret in it.
+    let is_rule = map.contains_key(rule_file::PATTERN);
+    report.add_all(if is_rule { &shown } else { &hidden }, problems);
     match pattern {
         Some(pattern) => report.ok(pattern),
         None => Err(report.in_order()),
@@ -467,5 +469,7 @@ mod tests {
     fn a_rule_is_shown_wherever_its_file_lies() {
         let told = pattern_in(Path::new("elsewhere.yaml"), "pattern: {scope: device}\n").unwrap_err().to_string();
         assert!(told.starts_with("elsewhere.yaml:1:18: ") && told.ends_with("\n    |                  ^"), "{told}");
+        let told = pattern_in(Path::new("slack.yaml"), "webhook: hunter2\n").unwrap_err().to_string();
+        assert!(told.starts_with("slack.yaml:1:1: pattern: is missing") && !told.contains("hunter2"), "{told}");
     }
 }

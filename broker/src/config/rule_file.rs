@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// Where a rule file has its pattern.
-const PATTERN: &str = "pattern";
+pub(super) const PATTERN: &str = "pattern";
 /// Targets a rule may name at most.
 const MAX_TARGETS: usize = 32;
 /// Largest input transform in bytes.
