@@ -125,11 +125,72 @@ async fn a_bad_pattern_is_shown_with_a_caret() {
         (&["explain", "--nearest", "-", "--config", "not/there"], 5),
         (&["explain", "--nearest", "-", "--limit", "0"], 2),
         (&["explain", "log", "x.json", "--limit", "3"], 2),
-        (&["match", "@not/there.json"], 1),
+        (&["explain", "log", "x.json", "-n", "100001"], 2),
     ] {
         let output = emote(args).await;
         assert_eq!(output.status.code(), Some(code), "{args:?}: {output:?}");
         assert!(!output.stderr.is_empty(), "{args:?} says why");
+    }
+}
+
+/// What is wrong with a file of a pattern has one exit code, whichever command reads it and whatever it is named.
+#[tokio::test]
+async fn a_file_without_a_pattern_ends_with_the_same_code_everywhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    for name in ["bad.json", "bad.yaml"] {
+        std::fs::write(path(name), "{\"pattern\": {\"a\": 1}, \"targets\": 1}").unwrap();
+    }
+    std::fs::create_dir(path("folder.json")).unwrap();
+    std::fs::create_dir(path("folder.yaml")).unwrap();
+    for (file, code, said) in [
+        (path("none.json"), 5, "none.json: cannot be read: No such file"),
+        (path("none.yaml"), 5, "none.yaml: cannot be read: No such file"),
+        (path("folder.json"), 3, "folder.json: is a folder"),
+        (path("folder.yaml"), 3, "folder.yaml: is a folder"),
+        (path("bad.json"), 3, "    |      "),
+        (path("bad.yaml"), 3, "    |      "),
+        ("/dev/zero".to_owned(), 3, "/dev/zero: is larger than 1 MiB"),
+    ] {
+        for command in ["match", "explain"] {
+            let (found, printed, told) = ended(&emote_fed(&[command, &format!("@{file}"), "-"], "{}").await);
+            assert!((found, printed.as_str()) == (code, "") && told.contains(said), "{command} {file}: {found} {told}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn help_shows_the_language_and_where_all_of_it_is() {
+    for command in ["match", "explain"] {
+        let (code, help, _) = ended(&emote(&[command, "--help"]).await);
+        for said in ["{\"prefix\": \"Mac\"}", "{\"all-of\": [", "broker/rules/PATTERNS.md", "Exit codes: 0 "] {
+            assert!(code == 0 && help.contains(said), "{said}: {help}");
+        }
+        let (_, short, _) = ended(&emote(&[command, "-h"]).await);
+        assert!(short.len() < help.len() && short.contains("Exit codes: 0 ") && !short.contains("all-of"), "{short}");
+    }
+}
+
+/// Order, repeated paths and digits count: as a rule file the pattern is the same.
+#[tokio::test]
+async fn a_pattern_means_the_same_in_a_rule_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    for (pattern, events) in [
+        (r#"{"$or": [{"a": [2]}, {"b": [3]}], "a": [1]}"#, r#"{"a":1}{"a":2}{"a":1,"b":3}{"a":2,"b":3}"#),
+        (r#"{"a.b": [1], "a": {"b": [2]}}"#, r#"{"a":{"b":1}}{"a":{"b":2}}"#),
+        (
+            r#"{"a": [123456789012345678901, 1e400]}"#,
+            r#"{"a":123456789012345678901}{"a":1.2345678901234568e20}{"a":1e400}"#,
+        ),
+        (r#"{"a": [0.1234567890123456789]}"#, r#"{"a":0.1234567890123456789}{"a":0.12345678901234568}"#),
+    ] {
+        std::fs::write(path("p.json"), pattern).unwrap();
+        std::fs::write(path("p.yaml"), format!("pattern: {pattern}\ntargets: [log]\n")).unwrap();
+        let [json, yaml] = ["p.json", "p.yaml"].map(|name| format!("@{}", path(name)));
+        let json = ended(&emote_fed(&["match", &json], events).await);
+        assert_eq!(ended(&emote_fed(&["match", &yaml], events).await), json, "{pattern}");
+        assert!(json.0 == 0 && json.1.lines().count() < events.matches("}{").count() + 1, "{pattern}: {json:?}");
     }
 }
 
@@ -204,13 +265,21 @@ async fn rules_of_the_folder_are_explained_and_ranked() {
     let printed: Value = serde_json::from_str(&printed).unwrap();
     assert_eq!((code, &printed["matches"], printed["nearest"].as_array().unwrap().len()), (1, &json!([]), 1));
     assert_eq!((&printed["nearest"][0]["rule"], &printed["nearest"][0]["near"]), (&json!("lock-leavers"), &json!(1)));
+    let empty = stack.config.join("secrets").display().to_string();
     for (args, code, said) in [
         (&["explain", "nope", "-", "-c", folder][..], 5, "of rules there are communicate, enrolled, "),
         (&["explain", "log", "nope.json", "-c", folder], 5, "neither a file nor an event id"),
         (&["explain", "log", folder, "-c", folder], 1, "it is a folder, name the files in it"),
-        (&["explain", "nope", "-", "-c", "not/there"], 5, "there are none: name the configuration folder"),
-        (&["explain", "--nearest", "-", "-c", "not/there"], 5, "There are no rules in not/there/rules"),
-        (&["match", "@", "-"], 1, "behind @ stands a file"),
+        (
+            &["explain", "nope", "-", "-c", "not/there"],
+            5,
+            "there is no folder not/there: name the configuration folder",
+        ),
+        (&["explain", "--nearest", "-", "-c", "not/there"], 5, "There is no folder not/there: name the configuration"),
+        (&["explain", "--nearest", "-", "-c", &empty], 5, "There are no rules in "),
+        (&["explain", "nope", "-", "-c", &empty], 5, "of rules there are none: name the configuration folder"),
+        (&["explain", " {\"a\": 1}", "-"], 3, "PATTERN:1:8: a: a field's pattern is a list"),
+        (&["match", "@", "-"], 3, "behind @ stands a file"),
         (&["match", "", "-"], 3, "PATTERN: is empty; a pattern is a JSON object"),
         (&["match", "{\"a\": [1]}", folder], 1, "it is a folder, name the files in it"),
         (&["explain", "log", "-", "-c", folder], 1, "stdin is empty"),

@@ -2,17 +2,18 @@
 //!
 //! An address is its 8 (IPv4) or 32 (IPv6) hexadecimal digits. A range decides at the first digit at which the address
 //! is strictly inside, and looks no further. That gives its rules their two oddities: an IPv6 address can lie in an
-//! IPv4 range (by its first digits), and an IPv4 address in a wide IPv6 one.
+//! IPv4 range (by its first digits), and an IPv4 address in a wide IPv6 one. Here that is arithmetic: the first 8 digits of
+//! a longer range decide about a shorter address only if it is between their numbers and is neither of them.
 
 /// An address as bytes: 4 or 16.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Address {
-    V4([u8; 4]),
-    V6([u8; 16]),
+    V4(u32),
+    V6(u128),
 }
 
 /// From one address to another of the same length, both inside.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct AddressRange {
     low: Address,
     high: Address,
@@ -42,22 +43,12 @@ impl Address {
         }
     }
 
-    fn bytes(&self) -> &[u8] {
+    /// As bits, the first one the highest: what is behind those of an IPv4 address is zero.
+    fn left_aligned(self) -> u128 {
         match self {
-            Self::V4(bytes) => bytes,
-            Self::V6(bytes) => bytes,
+            Self::V4(bits) => u128::from(bits) << 96,
+            Self::V6(bits) => bits,
         }
-    }
-
-    fn bytes_mut(&mut self) -> &mut [u8] {
-        match self {
-            Self::V4(bytes) => bytes,
-            Self::V6(bytes) => bytes,
-        }
-    }
-
-    fn digits(&self) -> impl Iterator<Item = u8> {
-        self.bytes().iter().flat_map(|byte| [byte >> 4, byte & 0xf])
     }
 }
 
@@ -69,29 +60,50 @@ impl AddressRange {
 
     /// All addresses with the same first `bits`.
     pub(crate) fn network(address: &Address, bits: u32) -> Self {
-        let (mut low, mut high) = (*address, *address);
-        for (bit, index) in (bits..address.bits()).map(|bit| (1 << (7 - bit % 8), bit as usize / 8)) {
-            low.bytes_mut()[index] &= !bit;
-            high.bytes_mut()[index] |= bit;
-        }
+        let (low, high) = match address {
+            Address::V4(address) => {
+                let host = u32::MAX.checked_shr(bits).unwrap_or(0);
+                (Address::V4(address & !host), Address::V4(address | host))
+            }
+            Address::V6(address) => {
+                let host = u128::MAX.checked_shr(bits).unwrap_or(0);
+                (Address::V6(address & !host), Address::V6(address | host))
+            }
+        };
         Self { low, high }
     }
 
-    pub(crate) fn contains(&self, address: &Address) -> bool {
-        let (mut above_low, mut below_high) = (false, false);
-        let mut digits = address.digits();
-        for (low, high) in self.low.digits().zip(self.high.digits()) {
-            let Some(digit) = digits.next() else { return false };
-            if (!above_low && digit < low) || (!below_high && digit > high) {
-                return false;
-            }
-            above_low |= digit > low;
-            below_high |= digit < high;
-            if above_low && below_high {
-                return true;
+    /// With how many bits all addresses in it begin.
+    pub(crate) fn bits(&self) -> u32 {
+        (self.low.left_aligned() ^ self.high.left_aligned()).leading_zeros().min(self.low.bits())
+    }
+
+    /// The first and the last IPv4 address in it, if there are any.
+    pub(crate) fn v4(&self) -> Option<(u32, u32)> {
+        match (self.low, self.high) {
+            (Address::V4(low), Address::V4(high)) => Some((low, high)),
+            (low, high) => {
+                let first_digits = |address: Address| (address.left_aligned() >> 96) as u32;
+                let (low, high) = (first_digits(low).checked_add(1)?, first_digits(high).checked_sub(1)?);
+                (low <= high).then_some((low, high))
             }
         }
-        true
+    }
+
+    /// The first and the last IPv6 address in it.
+    pub(crate) fn v6(&self) -> (u128, u128) {
+        let any = if self.high.bits() == 32 { u128::MAX >> 32 } else { 0 };
+        (self.low.left_aligned(), self.high.left_aligned() | any)
+    }
+
+    pub(crate) fn contains(&self, address: &Address) -> bool {
+        match address {
+            Address::V4(address) => self.v4().is_some_and(|(low, high)| (low..=high).contains(address)),
+            Address::V6(address) => {
+                let (low, high) = self.v6();
+                (low..=high).contains(address)
+            }
+        }
     }
 }
 
@@ -101,7 +113,7 @@ fn v4(text: &str) -> Option<Address> {
     for byte in &mut bytes {
         *byte = parts.next()?.parse().ok()?;
     }
-    (parts.next().is_none() && text.len() <= 15).then_some(Address::V4(bytes))
+    (parts.next().is_none() && text.len() <= 15).then_some(Address::V4(u32::from_be_bytes(bytes)))
 }
 
 fn v6(text: &str) -> Option<Address> {
@@ -118,18 +130,8 @@ fn v6(text: &str) -> Option<Address> {
         None if v6_groups(text, &mut groups)? == 8 => {}
         None => return None,
     }
-    let [.., mapped, high, low] = groups;
-    let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
-    let is_v4 = mapped == 0xffff && groups[..5] == [0; 5];
-    Some(if is_v4 { Address::V4([a, b, c, d]) } else { v6_of(groups) })
-}
-
-fn v6_of(groups: [u16; 8]) -> Address {
-    let mut bytes = [0; 16];
-    for (bytes, group) in bytes.as_chunks_mut().0.iter_mut().zip(groups) {
-        *bytes = group.to_be_bytes();
-    }
-    Address::V6(bytes)
+    let bits = groups.into_iter().fold(0, |bits, group| bits << 16 | u128::from(group));
+    Some(u32::try_from(bits ^ 0xffff_0000_0000).map_or(Address::V6(bits), Address::V4))
 }
 
 /// Reads groups, as many as there are.
@@ -211,7 +213,58 @@ mod tests {
         );
     }
 
+    /// What lies between two addresses as the reference sees it, digit by digit.
+    fn contains(low: &str, high: &str, address: &str) -> bool {
+        let (mut above_low, mut below_high) = (false, false);
+        let mut digits = address.bytes();
+        for (low, high) in low.bytes().zip(high.bytes()) {
+            let Some(digit) = digits.next() else { return false };
+            if (!above_low && digit < low) || (!below_high && digit > high) {
+                return false;
+            }
+            above_low |= digit > low;
+            below_high |= digit < high;
+            if above_low && below_high {
+                return true;
+            }
+        }
+        true
+    }
+
+    fn digits(address: Address) -> String {
+        match address {
+            Address::V4(bits) => format!("{bits:08x}"),
+            Address::V6(bits) => format!("{bits:032x}"),
+        }
+    }
+
+    fn address() -> impl Strategy<Value = Address> {
+        prop_oneof![any::<u32>().prop_map(Address::V4), any::<u128>().prop_map(Address::V6)]
+    }
+
     proptest! {
+        #[test]
+        fn a_range_decides_as_its_digits_do(
+            (network, other) in (address(), address()),
+            share in prop_oneof![Just(28_u32), Just(32), 0..=128_u32],
+            bits in 0..=128_u32,
+            edge in 0..4_u32,
+        ) {
+            let range = match bits.cmp(&network.bits()) {
+                std::cmp::Ordering::Less => AddressRange::network(&network, bits),
+                _ => AddressRange::single(network),
+            };
+            // It begins as the network does, and goes on as it pleases, or as the ends of the network do, or nearly.
+            let rest = u128::MAX.checked_shr(share).unwrap_or(0);
+            let [low, high] = [range.low, range.high].map(Address::left_aligned);
+            let begun = [other.left_aligned(), low, high, high.wrapping_sub(1 << 96)][edge as usize];
+            let near = network.left_aligned() & !rest | begun & rest;
+            let near = if other.bits() == 32 { Address::V4((near >> 96) as u32) } else { Address::V6(near) };
+            prop_assert_eq!(range.bits(), bits.min(network.bits()));
+            let expected = contains(&digits(range.low), &digits(range.high), &digits(near));
+            prop_assert_eq!(range.contains(&near), expected, "{:?} {:?}", range, near);
+        }
+
         #[test]
         fn a_network_holds_the_addresses_with_its_bits(network in any::<u32>(), address in any::<u32>(), bits in 0..32_u32, near in any::<bool>()) {
             let mask = u32::MAX.checked_shl(32 - bits).unwrap_or(0);
@@ -223,7 +276,8 @@ mod tests {
         #[test]
         fn what_the_standard_library_prints_is_read(address in any::<u128>()) {
             let text = std::net::Ipv6Addr::from(address).to_string();
-            prop_assert_eq!(Address::parse(&text).map(|a| a.bytes().to_vec()), Some(address.to_be_bytes().to_vec()));
+            let is_mapped = address >> 32 == 0xffff;
+            prop_assert!(is_mapped || Address::parse(&text) == Some(Address::V6(address)), "{}", text);
         }
     }
 }

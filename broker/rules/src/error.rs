@@ -78,9 +78,10 @@ impl PatternError {
         Self::new("", error.at, error.what, remedy)
     }
 
-    /// Turns the byte at which it is into a line and column of the pattern's text.
+    /// Turns the byte at which it is into a line and column of the pattern's text. Where a text ends too early is behind
+    /// what it has, not on an empty line further down.
     pub(crate) fn in_text(mut self, text: &str) -> Self {
-        self.position = Some(Position::of(text, self.at));
+        self.position = Some(Position::of(text, self.at.min(text.trim_ascii_end().len())));
         self
     }
 

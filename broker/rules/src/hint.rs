@@ -1,5 +1,7 @@
 //! What an index can know of a test.
 
+use crate::address::AddressRange;
+
 /// The longest text that is looked up in lower case.
 pub(crate) const MAX_FOLDED: usize = 128;
 
@@ -22,8 +24,8 @@ pub(crate) enum Hint<'m> {
     EqualsIgnoringCase(&'m [u8]),
     /// Numbers from one to another, both included, in the order of [`crate::number::rank`].
     Between(u64, u64),
-    /// Strings that are IP addresses.
-    Address,
+    /// Strings that are IP addresses of this range.
+    Network(&'m AddressRange),
     /// Any string.
     String,
     /// Any value.
@@ -44,6 +46,8 @@ pub(crate) enum Kind {
     /// With so many bytes.
     Prefix(usize),
     Suffix(usize),
+    /// With so many bits.
+    Network(u32),
 }
 
 /// Which values can pass a test, and whether all of those do.
@@ -109,7 +113,8 @@ impl<'m> Hint<'m> {
             Self::Equals(_) | Self::EqualsIgnoringCase(_) | Self::Number(_) | Self::Word(_) => Some(Kind::Value),
             Self::Prefix(text, _) => Some(Kind::Prefix(text.len())),
             Self::Suffix(text, _) => Some(Kind::Suffix(text.len())),
-            Self::Contains(_) | Self::Between(..) | Self::Address | Self::String | Self::Any => None,
+            Self::Network(range) => Some(Kind::Network(range.bits())),
+            Self::Contains(_) | Self::Between(..) | Self::String | Self::Any => None,
         }
     }
 
@@ -122,7 +127,13 @@ impl<'m> Hint<'m> {
             Self::Prefix(text, _) | Self::Suffix(text, _) => per_byte(text, 3),
             // There are some places at which it may stand.
             Self::Contains(text) => (8.0 * per_byte(text, 4)).min(0.7),
-            Self::Address => 0.2,
+            Self::Network(range) => {
+                if range.bits() < 8 {
+                    0.2
+                } else {
+                    0.02
+                }
+            }
             Self::Between(..) => 0.4,
             Self::String => 0.7,
             Self::Any => 1.0,
@@ -135,7 +146,7 @@ impl<'m> Hint<'m> {
             Self::Equals(_) | Self::Number(_) | Self::EqualsIgnoringCase(_) | Self::Word(_) => 1,
             Self::Prefix(text, _) | Self::Suffix(text, _) => 2 + 20_usize.saturating_sub(5 * text.len()),
             Self::Contains(text) => 10 + 20_usize.saturating_sub(5 * text.len()),
-            Self::Address => 20,
+            Self::Network(range) => 2 + 20_usize.saturating_sub(range.bits() as usize),
             Self::Between(..) => 50,
             Self::String => 100,
             Self::Any => 200,

@@ -2,15 +2,17 @@
 //!
 //! A fact is that some value at a path is a certain one, or begins, ends or lies in a certain way: what the hints of tests
 //! say ([`Hint`]). All facts of a path are filed by what they are about: plain values, beginnings and ends in hash tables,
-//! pieces of strings in an Aho-Corasick automaton, ranges of numbers in a segment tree. A value is looked up once
+//! pieces of strings in an Aho-Corasick automaton, ranges of numbers and of IP addresses in segment trees. A value is looked up once
 //! in each kind that is there, however many facts there are.
 
 mod affixes;
 mod lists;
+mod networks;
 mod pieces;
 mod ranges;
 mod trie;
 
+use crate::address::AddressRange;
 use crate::error::EventError;
 use crate::event::{Leaf, Seen};
 use crate::hint::{Hint, MAX_FOLDED, Reach};
@@ -19,6 +21,7 @@ use crate::table::{HEAD, Key, Table};
 use affixes::{Affixes, Direction, Letters, folded};
 use lists::List;
 pub(crate) use lists::{Entry, Lists};
+use networks::Networks;
 use pieces::Pieces;
 use ranges::Ranges;
 use std::collections::BTreeMap;
@@ -39,7 +42,7 @@ struct Texts {
     folded: Table,
     affixes: Box<[Affixes]>,
     pieces: Pieces,
-    addresses: Option<List>,
+    networks: Networks,
     any: Option<List>,
 }
 
@@ -49,7 +52,7 @@ struct Others {
     words: Table,
     /// By their rank.
     numbers: Table,
-    ranges: Ranges,
+    ranges: Ranges<u64>,
 }
 
 type Filed = BTreeMap<Vec<u8>, Vec<Entry>>;
@@ -67,7 +70,7 @@ pub(crate) struct IndexBuilder {
     words: Filed,
     numbers: Filed,
     ranges: Vec<(u64, u64, Entry)>,
-    addresses: Vec<Entry>,
+    networks: Vec<(AddressRange, Entry)>,
     any_string: Vec<Entry>,
     any: Vec<Entry>,
 }
@@ -89,7 +92,7 @@ impl IndexBuilder {
             Hint::Suffix(text, Reach::IgnoringCase) => (&mut self.suffixes_ignoring_case, text),
             Hint::Contains(text) => (&mut self.pieces, text),
             Hint::Between(low, high) => return self.ranges.push((low, high, fact)),
-            Hint::Address => return self.addresses.push(fact),
+            Hint::Network(range) => return self.networks.push((range.clone(), fact)),
             Hint::Any => return self.any.push(fact),
         };
         filed.entry(key.to_vec()).or_default().push(fact);
@@ -117,7 +120,7 @@ impl IndexBuilder {
             folded,
             affixes: affixes.into_iter().filter(|affixes| !affixes.is_empty()).collect(),
             pieces,
-            addresses: lists.add(&self.addresses),
+            networks: Networks::new(self.networks),
             any: lists.add(&self.any_string),
         };
         Index {
@@ -144,6 +147,7 @@ impl Index {
             lists.tell(find(&self.strings, &text), event, note)?;
             if let Some(texts) = &self.texts {
                 texts.look_up(&text, &mut |list| lists.tell(list, event, note))?;
+                texts.networks.find(text.text(), event, note)?;
             }
         } else if let Some(others) = &self.others {
             others.look_up(leaf, event, lists, note)?;
@@ -157,7 +161,7 @@ impl Texts {
         self.folded.is_empty()
             && self.affixes.is_empty()
             && self.pieces.is_empty()
-            && self.addresses.is_none()
+            && self.networks.is_empty()
             && self.any.is_none()
     }
 
@@ -165,8 +169,7 @@ impl Texts {
         tell(self.ignoring_case(text))?;
         self.affixes.iter().try_for_each(|affixes| affixes.find(text, tell))?;
         self.pieces.find(text.text(), tell)?;
-        let addresses = self.addresses.filter(|_| may_be_address(text.text()));
-        [addresses, self.any].into_iter().flatten().try_for_each(tell)
+        self.any.map_or(Ok(()), tell)
     }
 
     #[inline]
@@ -217,9 +220,4 @@ impl Others {
 #[inline(always)]
 fn find(table: &Table, key: &Key<'_>) -> List {
     List::from_number(table.get_or(List::NOTHING.to_number(), key))
-}
-
-/// Whether a text could be an IP address, at the first glance.
-fn may_be_address(text: &[u8]) -> bool {
-    text.first().is_some_and(|first| first.is_ascii_hexdigit() || *first == b':')
 }

@@ -32,8 +32,11 @@ impl Pattern {
 
     /// Compiles a pattern from a JSON value.
     ///
-    /// A value keeps neither the order of keys nor repeated ones. They matter for a field that is both beside and inside
-    /// a `$or`: here the `$or` comes last, so what is inside counts.
+    /// A value has lost some of what counts in a text, so that [`Pattern::parse`] is better where there is one:
+    ///
+    /// - the order of keys (unless `serde_json` keeps it) and repeated ones, which decide between fields of one path: here
+    ///   `$or` comes last, so that what is inside counts, and of `a.b` and `a: {b}` the one that the value tells last;
+    /// - digits of numbers that no double or 64 bits hold.
     ///
     /// ```
     /// use emote_rules::Pattern;

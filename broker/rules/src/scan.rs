@@ -201,7 +201,8 @@ type Room = [[u8; BLOCK]; LANES];
 struct Written<'t> {
     base: u32,
     bytes: &'t mut [u8; WIDTH + BLOCK],
-    places: &'t mut [u32; WIDTH + BLOCK],
+    /// Of some room there is too little for nothing but what is not written at all.
+    places: &'t mut [u32],
 }
 
 /// A way to scan a text, which answers how many tokens there are.
@@ -252,7 +253,7 @@ fn scan_with<M: Machine>(machine: M, tokens: &mut Tokens, text: &[u8]) -> Result
         let written = Written {
             base: from as u32,
             bytes: bytes.get_mut(FRONT + count..).and_then(|rest| rest.first_chunk_mut()).ok_or(Suspect)?,
-            places: at.get_mut(count..).and_then(|rest| rest.first_chunk_mut()).ok_or(Suspect)?,
+            places: if M::PLACES_LAST { &mut [] } else { at.get_mut(count..).unwrap_or_default() },
         };
         count += machine.write(written, blocks, &marks.token);
         words::check(text, from, found.words)?;

@@ -2,11 +2,12 @@
 
 use std::{collections::VecDeque, time::Duration};
 
+use clap::builder::RangedU64ValueParser;
 use emote_proto::{Event, Filter, Name, NodeKey, Time, Token};
 
 use super::{Exit, Output, connect::ServerArgs, print_line, render};
 use crate::{
-    bus::{Bus, EventMessage, ReadError, TailStart},
+    bus::{Bus, EventMessage, TailStart},
     cli::ask,
     core::open_entry,
 };
@@ -37,14 +38,22 @@ pub(super) struct Args {
     /// Only what was received in the last while, such as 15m, 24h, 7d
     #[arg(long, value_name = "TIME", value_parser = parse_since)]
     since: Option<Duration>,
-    /// The last so many events [default: 20; with --since or --follow: all that apply]
-    #[arg(short = 'n', long, value_name = "COUNT")]
+    /// The last so many events, 100000 at most [default: 20; with --since or --follow: all that apply]
+    #[arg(short = 'n', long, value_name = "COUNT", value_parser = count())]
     last: Option<usize>,
     /// What to print
     #[arg(long, short, value_enum, default_value_t)]
     output: Output,
     #[command(flatten)]
     server: ServerArgs,
+}
+
+/// What is told where reading takes long.
+pub(super) const READING: Option<&str> = Some("reading events");
+
+/// How many events are asked for; so many are held in memory at most.
+pub(super) fn count() -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(0..=100_000)
 }
 
 fn parse_since(text: &str) -> Result<Duration, String> {
@@ -60,26 +69,43 @@ pub(super) async fn run(args: Args) -> anyhow::Result<Exit> {
     }
     let mut behind = 0;
     if !only_new {
-        let start = match args.since {
-            Some(since) => TailStart::Time(before_now(since)),
-            None => TailStart::First,
-        };
-        let last = args.last.unwrap_or(if args.since.is_some() { usize::MAX } else { 20 });
-        let (events, reached) = collect(&bus, filters.clone(), start, last).await?;
+        let Some(reached) = show_stored(&bus, &args, filters.clone()).await? else { return Ok(Exit::Ok) };
         behind = reached;
-        for (sequence, event) in &events {
-            if !show(&args, *sequence, event)? {
-                return Ok(Exit::Ok);
-            }
-        }
-        if events.is_empty() && !args.follow && args.output == Output::Table {
-            anstream::eprintln!("No such events. `emote events -f` waits for the next.");
-        }
     }
     if args.follow {
         follow(&bus, &args, filters, behind).await?;
     }
     Ok(Exit::Ok)
+}
+
+/// Shows what there is; the stream's last sequence by then, or nothing if nobody reads on.
+async fn show_stored(bus: &Bus, args: &Args, filters: Vec<String>) -> anyhow::Result<Option<u64>> {
+    let start = match args.since {
+        Some(since) => TailStart::Time(before_now(since)),
+        None => TailStart::First,
+    };
+    let mut shown = 0_u64;
+    let mut take = |sequence, event: &Event| {
+        shown += 1;
+        show(args, sequence, event)
+    };
+    let reached = match (args.last, args.since) {
+        // All of them: each is shown as it is read, however many there are.
+        (None, Some(_)) => read(bus, filters, start, None, |sequence, event| take(sequence, &event)).await?,
+        (last, _) => {
+            let (events, reached) = collect(bus, filters, start, last.unwrap_or(20)).await?;
+            for (sequence, event) in &events {
+                if !take(*sequence, event)? {
+                    return Ok(None);
+                }
+            }
+            Some(reached)
+        }
+    };
+    if shown == 0 && !args.follow && args.output == Output::Table {
+        anstream::eprintln!("No such events. `emote events -f` waits for the next.");
+    }
+    Ok(reached)
 }
 
 /// The subject filters: a node is asked for under its serial number and its UDID.
@@ -104,23 +130,43 @@ pub(super) async fn collect(
     filters: Vec<String>,
     start: TailStart,
     last: usize,
-) -> Result<(VecDeque<(u64, Event)>, u64), ReadError> {
-    let mut tail = bus.tail(filters, start).await?;
+) -> anyhow::Result<(VecDeque<(u64, Event)>, u64)> {
     let mut events = VecDeque::new();
-    let mut left = tail.pending;
-    let mut progress = super::connect::Progress::new("reading events", left);
-    while left > 0 {
-        let message = tail.read().await?;
-        left = message.pending;
-        progress.at(left);
-        if let Some(event) = open(&message) {
-            events.push_back((message.sequence, event));
-        }
+    let reached = read(bus, filters, start, READING, |sequence, event| {
+        events.push_back((sequence, event));
         if events.len() > last {
             events.pop_front();
         }
+        Ok(true)
+    });
+    let reached = reached.await?.unwrap_or_default();
+    Ok((events, reached))
+}
+
+/// Hands the matching events from `start` on to `take`, one in memory at a time, until it has seen all there are or wants no
+/// more. The stream's last sequence by then; nothing if `take` ended it. What takes long is told on a terminal as `doing`,
+/// where `take` prints nothing that this would mix with.
+pub(super) async fn read(
+    bus: &Bus,
+    filters: Vec<String>,
+    start: TailStart,
+    doing: Option<&'static str>,
+    mut take: impl FnMut(u64, Event) -> anyhow::Result<bool>,
+) -> anyhow::Result<Option<u64>> {
+    let mut tail = bus.tail(filters, start).await?;
+    let mut left = tail.pending;
+    let mut progress = doing.map(|doing| super::connect::Progress::new(doing, left));
+    while left > 0 {
+        let message = tail.read().await?;
+        left = message.pending;
+        progress.iter_mut().for_each(|progress| progress.at(left));
+        if let Some(event) = open(&message)
+            && !take(message.sequence, event)?
+        {
+            return Ok(None);
+        }
     }
-    Ok((events, tail.last_sequence))
+    Ok(Some(tail.last_sequence))
 }
 
 async fn follow(bus: &Bus, args: &Args, filters: Vec<String>, behind: u64) -> anyhow::Result<()> {

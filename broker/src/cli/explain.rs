@@ -15,7 +15,7 @@ use super::{
     connect::ServerArgs,
     events,
     json_stream::{JsonStream, Piece, open},
-    pattern_arg, print_line, render, trace,
+    language, pattern_arg, print_line, render, trace,
 };
 use crate::{
     bus::{Bus, TailStart},
@@ -27,28 +27,33 @@ const SEEN: usize = 500;
 /// How many rules are named to choose from.
 const MAX_NAMES: usize = 20;
 
-#[derive(Debug, clap::Args)]
-#[command(
-    override_usage = "emote explain [OPTIONS] <RULE> <EVENT>\n       emote explain [OPTIONS] --nearest <EVENT>",
-    after_help = "\
+const HELP: &str = "\
 Examples:
   emote explain enrolled 17              rules/enrolled.yaml and event 17 of the stream
   emote explain enrolled 0198c0de-0000-7000-8000-000000000000 --config my-emote
   emote explain pattern.json event.json  a pattern or rule in a file, an event in another
+  emote explain '{\"scope\": [\"user\"]}' -  a pattern, and an event on standard input
   emote events -n 1 -o json | emote explain enrolled -
   emote explain --nearest 17             which rules match, and which almost did
 
-The event is named by its number in the stream or its id, as `emote events` shows them, or is in a file; - is standard \
-input. An event in a file is taken as it stands: id, time and source are filled in only when an event is received.
+The event is named by its number in the stream or its id, as `emote events` shows them, or is in a file, 16 MiB at most; - is \
+standard input. An event in a file is taken as it stands: id, time and source are filled in only when an event is received.
 
 A missing field that no event of late had is marked as such: the rule is more likely mistyped than the event odd. For an \
 event of the stream the latest 500 are looked at; for one in a file none, unless -n says so.
 
 Exit codes: 0 the rule matches (with --nearest: a rule does) · 1 it does not, or the event cannot be read · 2 wrong usage \
-· 3 bad pattern or rule · 4 NATS cannot be reached · 5 no such rule or event"
+· 3 the pattern or rule is bad or cannot be read · 4 NATS cannot be reached · 5 no such rule, file or event";
+
+#[derive(Debug, clap::Args)]
+#[command(
+    override_usage = "emote explain [OPTIONS] <RULE> <EVENT>\n       emote explain [OPTIONS] --nearest <EVENT>",
+    after_help = HELP,
+    after_long_help = language::with_language(HELP)
 )]
 pub(super) struct Args {
-    /// A rule of the configuration folder by name, or a file with a pattern (JSON) or a rule (YAML)
+    /// A rule of the configuration folder by name, a file with a pattern (JSON) or a rule (YAML), which may be written @FILE,
+    /// or a pattern as JSON text
     #[arg(value_name = "RULE")]
     first: String,
     /// A file, - for standard input, a number in the stream, or an event id
@@ -66,8 +71,8 @@ pub(super) struct Args {
         conflicts_with = "second"
     )]
     limit: u8,
-    /// How many of the latest events tell which paths there are [default: 500; for an event in a file 0]
-    #[arg(short = 'n', long, value_name = "COUNT")]
+    /// How many of the latest events tell which paths there are, 100000 at most [default: 500; for an event in a file 0]
+    #[arg(short = 'n', long, value_name = "COUNT", value_parser = events::count())]
     last: Option<usize>,
     /// The configuration folder
     #[arg(long, short, value_name = "DIR", default_value = ".")]
@@ -96,10 +101,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<Exit> {
         }
     };
     if rules.is_empty() {
-        anstream::eprintln!(
-            "There are no rules in {}: name the configuration folder with --config.",
-            args.config.join("rules").display()
-        );
+        anstream::eprintln!("{}: name the configuration folder with --config.", no_rules(&args.config));
         return Ok(Exit::NotFound);
     }
     let Some(found) = find(&args, event).await? else { return Ok(Exit::NotFound) };
@@ -117,29 +119,33 @@ struct Found {
 
 /// The rule's pattern; what is not there is told.
 fn one_rule(folder: &Path, rule: &str) -> anyhow::Result<Option<Pattern>> {
-    if rule.starts_with('{') || rule.starts_with('@') {
+    if rule.trim_start().starts_with('{') || rule.starts_with('@') {
         return pattern_arg::parse(rule).map(Some);
     }
-    if Name::new(rule).is_ok() {
-        let file = PathBuf::from(format!("rules/{rule}.yaml"));
-        if folder.join(&file).is_file() {
-            return Ok(Some(config::pattern_of(folder, &file)?));
-        }
+    if let Ok(name) = Name::new(rule)
+        && let Some(pattern) = config::pattern_of(folder, &name)?
+    {
+        return Ok(Some(pattern));
     }
-    if Path::new(rule).is_file() {
+    if Path::new(rule).exists() {
         return pattern_arg::read(Path::new(rule)).map(Some);
     }
     let there = match config::patterns(folder) {
-        Ok(rules) if rules.is_empty() => "there are none: name the configuration folder with --config".to_owned(),
+        Ok(_) if !folder.is_dir() => {
+            format!("there is no folder {}: name the configuration folder with --config", folder.display())
+        }
+        Ok(rules) if rules.is_empty() => {
+            "of rules there are none: name the configuration folder with --config".to_owned()
+        }
         Ok(rules) => {
             let names: Vec<&str> = rules.iter().map(|(name, _)| name.as_str()).take(MAX_NAMES).collect();
             let more = if rules.len() > names.len() { ", …" } else { "" };
-            format!("there are {}{more}", names.join(", "))
+            format!("of rules there are {}{more}", names.join(", "))
         }
-        Err(_) => format!("some have problems: `emote check {}` tells them", folder.display()),
+        Err(_) => format!("some rules have problems: `emote check {}` tells them", folder.display()),
     };
     anstream::eprintln!(
-        "{} is neither a rule of {} nor a file; of rules {there}.",
+        "{} is neither a rule of {} nor a file; {there}.",
         render::clip(rule, 100),
         folder.join("rules").display()
     );
@@ -206,13 +212,22 @@ fn read(file: &str) -> anyhow::Result<Option<Vec<u8>>> {
 async fn seen(bus: &Bus, last: usize) -> anyhow::Result<SeenPaths> {
     let (_, end) = bus.events_state().await?;
     let start = (end + 1).saturating_sub(u64::try_from(last).unwrap_or(u64::MAX)).max(1);
-    let (events, _) = events::collect(bus, Vec::new(), TailStart::Sequence(start), last).await?;
     let mut seen = SeenPaths::new(last);
-    for (_, event) in events {
+    let reading = events::read(bus, Vec::new(), TailStart::Sequence(start), events::READING, |_, event| {
         // What the fold itself made of the event is JSON that can be read.
         let _ = seen.see(&event.to_json());
-    }
+        Ok(true)
+    });
+    reading.await?;
     Ok(seen)
+}
+
+/// Why the configuration folder has no rules.
+fn no_rules(folder: &Path) -> String {
+    match folder.is_dir() {
+        true => format!("There are no rules in {}", folder.join("rules").display()),
+        false => format!("There is no folder {}", folder.display()),
+    }
 }
 
 fn one(args: &Args, (name, pattern): &(String, Pattern), found: &Found) -> anyhow::Result<Exit> {

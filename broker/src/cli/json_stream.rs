@@ -11,13 +11,12 @@ use std::{
 
 use serde::de::IgnoredAny;
 
+use crate::config::file::BYTE_ORDER_MARK;
+
 /// Largest object in bytes.
 const MAX_OBJECT: usize = 16 * 1024 * 1024;
 /// Deepest nesting, which is what an event may have.
 const MAX_DEPTH: usize = 128;
-
-/// What editors on Windows write in front of UTF-8.
-pub(super) const BYTE_ORDER_MARK: &str = "\u{feff}";
 
 /// Opens a file of events. A folder can be opened too, but not read.
 pub(super) fn open(file: &Path) -> std::io::Result<File> {

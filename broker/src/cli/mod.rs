@@ -9,6 +9,7 @@ mod events;
 mod explain;
 mod init;
 mod json_stream;
+mod language;
 mod match_;
 mod node;
 mod nodes;
@@ -137,7 +138,9 @@ pub async fn run(cli: Cli) -> Exit {
 fn exit_of(error: &anyhow::Error) -> Exit {
     use crate::bus::{BusError, ReadError};
     let unreachable = |error: &BusError| matches!(error, BusError::Unreachable { .. } | BusError::NoAnswer { .. });
-    if error.is::<crate::config::Report>() || error.is::<pattern_arg::BadPattern>() {
+    if let Some(file) = error.downcast_ref::<pattern_arg::BadFile>() {
+        if file.is_not_found() { Exit::NotFound } else { Exit::Config }
+    } else if error.is::<crate::config::Report>() || error.is::<pattern_arg::BadPattern>() {
         Exit::Config
     } else if error.downcast_ref::<BusError>().is_some_and(unreachable) || error.downcast_ref::<ReadError>().is_some() {
         Exit::Unreachable

@@ -13,8 +13,8 @@ use crate::{bus::TailStart, console::NodeRecord};
 pub(super) struct Args {
     /// Serial number or UDID
     node: NodeKey,
-    /// Length of the timeline
-    #[arg(short = 'n', long, default_value_t = 20, value_name = "COUNT")]
+    /// Length of the timeline, 100000 events at most
+    #[arg(short = 'n', long, default_value_t = 20, value_name = "COUNT", value_parser = events::count())]
     last: usize,
     /// What to print
     #[arg(long, short, value_enum, default_value_t)]

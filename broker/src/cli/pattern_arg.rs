@@ -4,11 +4,11 @@ use std::path::Path;
 
 use emote_rules::{Pattern, PatternError};
 
-use super::json_stream::BYTE_ORDER_MARK;
-use crate::config::{self, excerpt::excerpt};
-
-/// Largest pattern file in bytes.
-const MAX_FILE: u64 = 1024 * 1024;
+use crate::config::{
+    self,
+    excerpt::excerpt,
+    file::{FileError, read_text},
+};
 
 /// A pattern that is none; displayed with its line and a caret.
 #[derive(Debug, thiserror::Error)]
@@ -17,17 +17,18 @@ pub(super) struct BadPattern(String);
 
 /// A file in which a pattern was looked for.
 #[derive(Debug, thiserror::Error)]
-enum BadFile {
+pub(super) enum BadFile {
     #[error("behind @ stands a file with a pattern (JSON) or a rule (YAML): @pattern.json")]
     NotNamed,
-    #[error("{name}: cannot be read: {error}; a file with a pattern (JSON) or a rule (YAML) is expected")]
-    Unreadable { name: String, error: std::io::Error },
-    #[error("{name}: is a folder; a file with a pattern (JSON) or a rule (YAML) is expected")]
-    Folder { name: String },
-    #[error("{name}: {size} bytes, a pattern has at most {MAX_FILE}")]
-    Large { name: String, size: u64 },
-    #[error("{name}: is not UTF-8; a file with a pattern (JSON) or a rule (YAML) is expected")]
-    Utf8 { name: String },
+    #[error("{name}: {error}; a file with a pattern (JSON) or a rule (YAML) is expected")]
+    Unreadable { name: String, error: FileError },
+}
+
+impl BadFile {
+    /// Whether there is no such file.
+    pub(super) fn is_not_found(&self) -> bool {
+        matches!(self, Self::Unreadable { error, .. } if error.is_not_found())
+    }
 }
 
 /// A pattern's JSON text, or `@FILE`.
@@ -48,28 +49,12 @@ pub(super) fn parse(argument: &str) -> anyhow::Result<Pattern> {
 
 /// A file with a pattern (JSON) or a rule (YAML).
 pub(super) fn read(file: &Path) -> anyhow::Result<Pattern> {
-    if file.extension().is_some_and(|extension| extension == "yaml" || extension == "yml") {
-        return Ok(config::pattern_of(Path::new(""), file)?);
-    }
     let name = file.display().to_string();
-    let text = text_of(file, &name)?;
-    Pattern::parse(&text).map_err(|error| BadPattern(told(&name, &text, &error)).into())
-}
-
-fn text_of(file: &Path, name: &str) -> Result<String, BadFile> {
-    let name = name.to_owned();
-    let mut text = match std::fs::metadata(file) {
-        Ok(there) if there.is_dir() => return Err(BadFile::Folder { name }),
-        Ok(there) if there.len() > MAX_FILE => return Err(BadFile::Large { name, size: there.len() }),
-        there => match there.and_then(|_| std::fs::read(file)) {
-            Ok(bytes) => String::from_utf8(bytes).map_err(|_| BadFile::Utf8 { name })?,
-            Err(error) => return Err(BadFile::Unreadable { name, error }),
-        },
-    };
-    if text.starts_with(BYTE_ORDER_MARK) {
-        text.drain(..BYTE_ORDER_MARK.len());
+    let text = read_text(file).map_err(|error| BadFile::Unreadable { name: name.clone(), error })?;
+    if file.extension().is_some_and(|extension| extension == "yaml" || extension == "yml") {
+        return Ok(config::pattern_in(file, &text)?);
     }
-    Ok(text)
+    Pattern::parse(&text).map_err(|error| BadPattern(told(&name, &text, &error)).into())
 }
 
 /// `PATTERN:1:22: device.model: what is wrong`, the line with a caret, and what would do.
@@ -121,6 +106,8 @@ mod tests {
         write("bad.yaml", "pattern: {scope: device}\n");
         write("marked.json", "\u{feff}{\"scope\": [\"device\"]}\r\n");
         write("empty.json", "\n");
+        write("cut.json", "{\"scope\": [\n\n");
+        std::fs::create_dir(path("folder.yaml")).unwrap();
         std::fs::write(path("latin1.json"), b"{\"name\": [\"Zo\xeb\"]}").unwrap();
         let argument = |name: &str| format!("@{}", path(name).display());
         assert_eq!(parse(&argument("good.json")).unwrap(), parse(&argument("marked.json")).unwrap());
@@ -132,12 +119,17 @@ mod tests {
                 "bad.json",
                 "bad.json:2:2: scope: a field's pattern is a list, not a string\n  2 |  \"device\"}\n    |  ^\n  write [\"device\"]",
             ),
-            ("bad.yaml", "bad.yaml:1:18: pattern.scope: a field's pattern is a list, not a string; write [\"device\"]"),
+            (
+                "bad.yaml",
+                "bad.yaml:1:18: pattern.scope: a field's pattern is a list, not a string; write [\"device\"]\n  1 | pattern: {scope: device}\n    |                  ^",
+            ),
             ("none.json", "none.json: cannot be read: No such file or directory"),
             ("latin1.json", "latin1.json: is not UTF-8; a file with a pattern"),
             ("empty.json", "empty.json: is empty; a pattern is a JSON object such as {"),
             ("", ": is a folder; a file with a pattern"),
-            ("none.yaml", "cannot be read"),
+            ("cut.json", "cut.json:1:12: the text ends too early\n  1 | {\"scope\": [\n    |            ^\n"),
+            ("none.yaml", "none.yaml: cannot be read: No such file or directory"),
+            ("folder.yaml", "folder.yaml: is a folder; a file with a pattern"),
         ] {
             let error = format!("{:#}", parse(&argument(name)).unwrap_err());
             assert!(error.contains(said), "{name}: {error}");

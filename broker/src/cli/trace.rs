@@ -42,10 +42,14 @@ pub(super) async fn run(args: Args) -> anyhow::Result<Exit> {
         Some(cause) => find(&bus, &cause.root.to_string()).await?.unwrap_or_else(|| named.clone()),
         None => named.clone(),
     };
-    let (events, _) =
-        events::collect(&bus, vec!["events.broker.>".to_owned()], TailStart::Sequence(root.0 + 1), usize::MAX).await?;
+    let mut results: Vec<Placed> = Vec::new();
     let of_root = |event: &Event| event.cause.as_ref().is_some_and(|cause| cause.root == root.1.id);
-    let results: Vec<Placed> = events.into_iter().filter(|(_, event)| of_root(event)).collect();
+    let (filters, start) = (vec!["events.broker.>".to_owned()], TailStart::Sequence(root.0 + 1));
+    let reading = events::read(&bus, filters, start, events::READING, |sequence, event| {
+        results.extend(of_root(&event).then_some((sequence, event)));
+        Ok(true)
+    });
+    reading.await?;
     // Jobs are stored after the event was received; the event's own time may lie anywhere before that.
     let jobs = bus.jobs_since(received_at_most(&bus, root.0).await?).await?;
     let jobs: Vec<Job> = jobs.into_iter().filter(|job| job.cause().root == root.1.id).collect();

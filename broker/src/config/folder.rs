@@ -6,17 +6,22 @@ use emote_proto::Name;
 use emote_rules::Pattern;
 use serde_json::{Map, Value};
 
-use super::{Case, Problems, Report, Settings, rule_file};
+use super::{
+    Case, Problems, Report, Settings,
+    file::{FileError, read_text},
+    report::Origin,
+    rule_file, yaml,
+};
 use crate::{
     core::{CORE_RULE, Core, EMIT_TARGET, Rule},
     ingest::{Source, SourceSpec},
     targets::{DeliverySettings, Target, TargetSpec, Validated},
 };
 
-/// Largest configuration file in bytes.
-const MAX_FILE: u64 = 1024 * 1024;
 /// Where rules are.
 const RULES: &str = "rules";
+/// Where test cases are.
+const TESTS: &str = "tests";
 /// Most files of a kind.
 const MAX_FILES: usize = 10_000;
 
@@ -53,9 +58,28 @@ pub struct Parts {
 /// A file read as YAML: an object, or nothing.
 struct Document {
     name: Name,
+    kind: &'static str,
     file: PathBuf,
     text: String,
     map: Map<String, Value>,
+}
+
+impl Document {
+    /// As it is written and as values.
+    fn content(&self) -> (&str, &Map<String, Value>) {
+        (&self.text, &self.map)
+    }
+
+    fn origin(&self) -> Origin<'_> {
+        origin(self.kind, &self.file, &self.text)
+    }
+}
+
+fn origin<'a>(kind: &str, file: &'a Path, text: &'a str) -> Origin<'a> {
+    match kind {
+        RULES | TESTS => Origin::shown(file, text),
+        _ => Origin::hidden(file, text),
+    }
 }
 
 impl Folder {
@@ -82,7 +106,7 @@ impl Folder {
             if document.name.as_str() == CORE_RULE {
                 problems.add("", format!("{CORE_RULE} is a name that emote uses itself: name the rule otherwise"));
             }
-            rule_file::read(document.name.clone(), &document.map, &names, problems)
+            rule_file::read(document.name.clone(), document.content(), &names, problems)
         });
         for target in
             targets.0.iter().filter(|target| target.delivery.retry.max_age >= settings.streams.deliveries_max_age)
@@ -93,7 +117,7 @@ impl Folder {
             );
             report.add(&PathBuf::from(format!("targets/{}.yaml", target.name)), message);
         }
-        let cases = each(root, "tests", &mut report, |document, problems| {
+        let cases = each(root, TESTS, &mut report, |document, problems| {
             Case::read(document.name.clone(), &document.map, problems)
         });
         report.ok(Self { root: root.to_owned(), settings, sources, targets: targets.0, rules, cases })
@@ -105,7 +129,7 @@ impl Folder {
         let mut report = Report::default();
         for case in &self.cases {
             for problem in case.run(&core) {
-                report.add(&PathBuf::from(format!("tests/{}.yaml", case.name)), problem);
+                report.add(&PathBuf::from(format!("{TESTS}/{}.yaml", case.name)), problem);
             }
         }
         report
@@ -142,8 +166,8 @@ impl Folder {
 
     fn add_problems(&self, report: &mut Report, kind: &str, name: &Name, problems: Problems) {
         let file = PathBuf::from(format!("{kind}/{name}.yaml"));
-        let text = std::fs::read_to_string(self.root.join(&file)).unwrap_or_default();
-        report.add_all(&file, &text, problems);
+        let text = read_text(&self.root.join(&file)).unwrap_or_default();
+        report.add_all(&origin(kind, &file, &text), problems);
     }
 }
 
@@ -151,33 +175,48 @@ impl Folder {
 pub fn patterns(root: &Path) -> Result<Vec<(Name, Pattern)>, Report> {
     let mut report = Report::default();
     let patterns = each(root, RULES, &mut report, |document, problems| {
-        rule_file::read_pattern(&document.map, problems).map(|pattern| (document.name.clone(), pattern))
+        rule_file::read_pattern(document.content(), problems).map(|pattern| (document.name.clone(), pattern))
     });
     report.ok(patterns)
 }
 
-/// The pattern of the rule in this file, which lies in the folder at `root`; whatever else is wrong with it.
-pub fn pattern_of(root: &Path, file: &Path) -> Result<Pattern, Report> {
+/// The pattern of the rule of this name in the folder at `root`, if there is one; whatever else is wrong with it.
+pub fn pattern_of(root: &Path, name: &Name) -> Result<Option<Pattern>, Report> {
+    let file = PathBuf::from(format!("{RULES}/{name}.yaml"));
+    let mut report = Report::default();
+    if !root.join(&file).exists() {
+        return Ok(None);
+    }
+    match text_of(root, &file, &mut report) {
+        Some(text) => pattern_in(&file, &text).map(Some),
+        None => Err(report),
+    }
+}
+
+/// The pattern of a rule, given the text of its file; whatever else is wrong with it.
+pub fn pattern_in(file: &Path, text: &str) -> Result<Pattern, Report> {
     let mut report = Report::default();
     let mut problems = Problems::default();
-    let (text, map) = match read(root, file, &mut report) {
-        Some(read) => read,
-        None => return Err(report),
-    };
-    let pattern = rule_file::read_pattern(&map, &mut problems);
-    report.add_all(file, &text, problems);
+    let (shown, hidden) = (Origin::shown(file, text), Origin::hidden(file, text));
+    let Some(map) = values(&shown, text, &mut report) else { return Err(report) };
+    let pattern = rule_file::read_pattern((text, &map), &mut problems);
+    // A file without a pattern is no rule, but perhaps a target with a secret in it.
+    let is_rule = map.contains_key(rule_file::PATTERN);
+    report.add_all(if is_rule { &shown } else { &hidden }, problems);
     match pattern {
         Some(pattern) => report.ok(pattern),
-        None => Err(report),
+        None => Err(report.in_order()),
     }
 }
 
 fn read_settings(root: &Path, report: &mut Report) -> Settings {
     let file = PathBuf::from("emote.yaml");
-    let Some((text, map)) = read(root, &file, report) else { return Settings::default() };
+    let Some(text) = text_of(root, &file, report) else { return Settings::default() };
+    let origin = Origin::hidden(&file, &text);
+    let Some(map) = values(&origin, &text, report) else { return Settings::default() };
     let mut problems = Problems::default();
     let settings = Settings::read(&map, &mut problems);
-    report.add_all(&file, &text, problems);
+    report.add_all(&origin, problems);
     settings
 }
 
@@ -200,10 +239,10 @@ fn read_targets(root: &Path, report: &mut Report) -> (Vec<Validated>, Vec<Name>)
 fn read_sources(root: &Path, report: &mut Report) -> Vec<(Name, SourceSpec)> {
     let mut sources = Vec::new();
     for document in documents(root, "sources", report) {
-        let spec = match serde_saphyr::from_str::<SourceSpec>(&document.text) {
+        let spec = match yaml::read::<SourceSpec>(&document.text) {
             Ok(spec) => spec,
             Err(error) => {
-                report.add_at(&document.file, &document.text, place(&error), reason(&error.to_string()).to_owned());
+                report.add_at(&document.origin(), error.place, error.message);
                 continue;
             }
         };
@@ -214,7 +253,7 @@ fn read_sources(root: &Path, report: &mut Report) -> Vec<(Name, SourceSpec)> {
         if let Err(found) = spec.validate(&document.name) {
             problems.add_all("", found);
         }
-        report.add_all(&document.file, &document.text, problems);
+        report.add_all(&document.origin(), problems);
         sources.push((document.name, spec));
     }
     sources
@@ -223,7 +262,7 @@ fn read_sources(root: &Path, report: &mut Report) -> Vec<(Name, SourceSpec)> {
 /// Reads every file of a sub-folder.
 fn each<T>(
     root: &Path,
-    kind: &str,
+    kind: &'static str,
     report: &mut Report,
     mut read_one: impl FnMut(&Document, &mut Problems) -> Option<T>,
 ) -> Vec<T> {
@@ -231,15 +270,15 @@ fn each<T>(
     for document in documents(root, kind, report) {
         let mut problems = Problems::default();
         let read = read_one(&document, &mut problems);
-        report.add_all(&document.file, &document.text, problems);
+        report.add_all(&document.origin(), problems);
         all.extend(read);
     }
     all
 }
 
-fn documents(root: &Path, kind: &str, report: &mut Report) -> Vec<Document> {
+fn documents(root: &Path, kind: &'static str, report: &mut Report) -> Vec<Document> {
     let mut files = match std::fs::read_dir(root.join(kind)) {
-        Ok(entries) => entries.filter_map(Result::ok).map(|entry| entry.path()).collect::<Vec<_>>(),
+        Ok(entries) => readable(kind, entries.map(|entry| entry.map(|entry| entry.path())), report),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
         Err(error) => {
             report.add(Path::new(kind), format!("cannot be read: {error}"));
@@ -254,10 +293,20 @@ fn documents(root: &Path, kind: &str, report: &mut Report) -> Vec<Document> {
     files.iter().filter_map(|path| document(root, kind, path, report)).collect()
 }
 
-fn document(root: &Path, kind: &str, path: &Path, report: &mut Report) -> Option<Document> {
-    let file_name = path.file_name()?.to_str()?;
-    let file = Path::new(kind).join(file_name);
+/// The entries of a folder; one that cannot be read is told, for it may be a rule.
+fn readable(kind: &str, entries: impl Iterator<Item = std::io::Result<PathBuf>>, report: &mut Report) -> Vec<PathBuf> {
+    let mut tell = |error| report.add(Path::new(kind), format!("cannot be read to its end: {error}"));
+    entries.filter_map(|entry| entry.map_err(&mut tell).ok()).collect()
+}
+
+fn document(root: &Path, kind: &'static str, path: &Path, report: &mut Report) -> Option<Document> {
+    let file_name = path.file_name()?.to_string_lossy();
+    let file = Path::new(kind).join(&*file_name);
     if file_name.starts_with('.') || file_name.ends_with('~') || file_name.ends_with(".md") {
+        return None;
+    }
+    if path.file_name()?.to_str().is_none() {
+        report.add(&file, "the file's name is not UTF-8: rename it");
         return None;
     }
     let Some(stem) = file_name.strip_suffix(".yaml") else {
@@ -265,48 +314,40 @@ fn document(root: &Path, kind: &str, path: &Path, report: &mut Report) -> Option
         return None;
     };
     let name = Name::new(stem).map_err(|error| report.add(&file, format!("the file's name: {error}"))).ok()?;
-    let (text, map) = read(root, &file, report)?;
-    Some(Document { name, file, text, map })
+    let text = text_of(root, &file, report)?;
+    let map = values(&origin(kind, &file, &text), &text, report)?;
+    Some(Document { name, kind, file, text, map })
 }
 
-fn read(root: &Path, file: &Path, report: &mut Report) -> Option<(String, Map<String, Value>)> {
+/// The text of a file of the folder; what cannot be read is told.
+fn text_of(root: &Path, file: &Path, report: &mut Report) -> Option<String> {
     let path = root.join(file);
-    let size = std::fs::metadata(&path).map(|meta| meta.len());
-    if let Ok(size) = size
-        && size > MAX_FILE
-    {
-        report.add(file, format!("{size} bytes: at most {MAX_FILE} are read"));
+    // A pipe would be waited for, perhaps for ever.
+    if std::fs::metadata(&path).is_ok_and(|there| !there.is_file() && !there.is_dir()) {
+        report.add(file, "is a pipe or device: only plain files are read");
         return None;
     }
-    let unreadable = |error: std::io::Error| match error.kind() {
-        std::io::ErrorKind::InvalidData => "is not UTF-8, as YAML is: is it the right file?".to_owned(),
-        _ => format!("cannot be read: {error}"),
+    let told = |error: FileError| match error {
+        FileError::NotUtf8 => format!("{error}, as YAML is: is it the right file?"),
+        error => error.to_string(),
     };
-    let text = std::fs::read_to_string(&path).map_err(|error| report.add(file, unreadable(error))).ok()?;
-    match serde_saphyr::from_str::<Option<Value>>(&text) {
-        Ok(None | Some(Value::Null)) => Some((text, Map::new())),
-        Ok(Some(Value::Object(map))) => Some((text, map)),
+    read_text(&path).map_err(|error| report.add(file, told(error))).ok()
+}
+
+/// What a file holds, which is nothing or keys with values; what is no YAML is told.
+fn values(origin: &Origin<'_>, text: &str, report: &mut Report) -> Option<Map<String, Value>> {
+    match yaml::read::<Option<Value>>(text) {
+        Ok(None | Some(Value::Null)) => Some(Map::new()),
+        Ok(Some(Value::Object(map))) => Some(map),
         Ok(Some(_)) => {
-            report.add_at(file, &text, Some((1, 1)), "expected keys and values, such as `name: value`".to_owned());
+            report.add_at(origin, Some((1, 1)), "expected keys and values, such as `name: value`".to_owned());
             None
         }
         Err(error) => {
-            report.add_at(file, &text, place(&error), format!("not YAML: {}", reason(&error.to_string())));
+            report.add_at(origin, error.place, format!("not YAML: {}", error.message));
             None
         }
     }
-}
-
-fn place(error: &serde_saphyr::Error) -> Option<(usize, usize)> {
-    let at = error.location()?;
-    Some((usize::try_from(at.line()).ok()?, usize::try_from(at.column()).ok()?))
-}
-
-/// The first line, without the place that it begins with: that is told by itself.
-fn reason(text: &str) -> &str {
-    let line = text.lines().find(|line| !line.trim().is_empty()).unwrap_or(text);
-    let line = line.strip_prefix("error: ").unwrap_or(line);
-    line.strip_prefix("line ").and_then(|rest| rest.split_once(": ")).map_or(line, |(_, reason)| reason)
 }
 
 #[cfg(test)]
@@ -352,6 +393,83 @@ mod tests {
         ] {
             assert!(told.contains(said), "{told}");
         }
-        assert_eq!(reason("error: unexpected: x\n more"), "unexpected: x");
+    }
+
+    /// A folder with these files, by their names.
+    fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for kind in [RULES, "targets"] {
+            std::fs::create_dir(folder.path().join(kind)).unwrap();
+        }
+        for (name, text) in files {
+            std::fs::write(folder.path().join(name), text).unwrap();
+        }
+        folder
+    }
+
+    #[test]
+    fn no_rule_is_passed_over_in_silence() {
+        use std::os::unix::ffi::OsStrExt;
+        let folder = folder(&[("emote.yaml", "{}")]);
+        let rules = folder.path().join(RULES);
+        std::fs::write(rules.join(std::ffi::OsStr::from_bytes(b"l\xf6ck.yaml")), "pattern: {a: [1]}").unwrap();
+        std::fs::create_dir(rules.join("folder.yaml")).unwrap();
+        std::os::unix::fs::symlink("nowhere", rules.join("dangling.yaml")).unwrap();
+        rustix::fs::mkfifoat(rustix::fs::CWD, rules.join("pipe.yaml"), rustix::fs::Mode::RWXU).unwrap();
+        let told = told(folder.path());
+        for said in [
+            "rules/l\u{fffd}ck.yaml: the file's name is not UTF-8: rename it",
+            "rules/folder.yaml: is a folder",
+            "rules/dangling.yaml: cannot be read: No such file",
+            "rules/pipe.yaml: is a pipe or device: only plain files are read",
+        ] {
+            assert!(told.contains(said), "{told}");
+        }
+        let mut report = Report::default();
+        let entries = [Ok(PathBuf::from("a")), Err(std::io::Error::other("the disk is gone")), Ok(PathBuf::from("b"))];
+        assert_eq!(readable(RULES, entries.into_iter(), &mut report), [Path::new("a"), Path::new("b")]);
+        assert_eq!(report.to_string(), "rules: cannot be read to its end: the disk is gone");
+    }
+
+    #[test]
+    fn problems_come_in_the_order_of_files_and_lines() {
+        let folder = folder(&[
+            ("emote.yaml", "{}"),
+            ("rules/a.yaml", "targets: [x]\npattern: {scope: device}\n"),
+            ("rules/b.yaml", "pattern: [\n"),
+            ("targets/slack.yaml", "kind: nothing\n"),
+        ]);
+        let files: Vec<(PathBuf, Option<usize>)> = Folder::load(folder.path())
+            .err()
+            .unwrap()
+            .problems
+            .into_iter()
+            .map(|problem| (problem.file, problem.line))
+            .collect();
+        let mut sorted = files.clone();
+        sorted.sort();
+        assert_eq!(files, sorted);
+        assert!(files.len() >= 4, "{files:?}");
+    }
+
+    #[test]
+    fn a_mark_of_the_byte_order_is_no_column() {
+        let folder = folder(&[
+            ("emote.yaml", "\u{feff}{}"),
+            ("rules/a.yaml", "\u{feff}pattern: {scope: device}\ntargets: []\n"),
+        ]);
+        let told = told(folder.path());
+        assert!(
+            told.starts_with("rules/a.yaml:1:18: pattern.scope") && told.contains("\n    |                  ^"),
+            "{told}"
+        );
+    }
+
+    #[test]
+    fn a_rule_is_shown_wherever_its_file_lies() {
+        let told = pattern_in(Path::new("elsewhere.yaml"), "pattern: {scope: device}\n").unwrap_err().to_string();
+        assert!(told.starts_with("elsewhere.yaml:1:18: ") && told.ends_with("\n    |                  ^"), "{told}");
+        let told = pattern_in(Path::new("slack.yaml"), "webhook: hunter2\n").unwrap_err().to_string();
+        assert!(told.starts_with("slack.yaml:1:1: pattern: is missing") && !told.contains("hunter2"), "{told}");
     }
 }

@@ -3,7 +3,9 @@
 mod case;
 pub(crate) mod excerpt;
 pub(crate) mod fields;
+pub(crate) mod file;
 mod folder;
+mod json_text;
 mod locate;
 mod problem;
 mod report;
@@ -11,9 +13,10 @@ mod rule_file;
 mod secret;
 mod settings;
 pub(crate) mod text;
+mod yaml;
 
 pub use case::Case;
-pub use folder::{Folder, Parts, pattern_of, patterns};
+pub use folder::{Folder, Parts, pattern_in, pattern_of, patterns};
 pub use problem::{Problem, Problems};
 pub use report::{FileProblem, Report};
 pub use secret::{Secret, SecretError, SecretRef};

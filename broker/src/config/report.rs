@@ -5,8 +5,28 @@ use std::path::{Path, PathBuf};
 use super::{
     Problems,
     excerpt::excerpt,
-    locate::{locate, locate_value},
+    locate::{Place, locate, locate_value},
 };
+
+/// A file and its text.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Origin<'a> {
+    file: &'a Path,
+    yaml: &'a str,
+    shown: bool,
+}
+
+impl<'a> Origin<'a> {
+    /// A rule or a test: these name no secrets, so that their lines may be shown.
+    pub(super) fn shown(file: &'a Path, yaml: &'a str) -> Self {
+        Self { file, yaml, shown: true }
+    }
+
+    /// Another file, which may have a secret in the wrong place: its lines are not printed.
+    pub(super) fn hidden(file: &'a Path, yaml: &'a str) -> Self {
+        Self { file, yaml, shown: false }
+    }
+}
 
 /// One problem in one file.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -26,7 +46,7 @@ pub struct FileProblem {
     pub excerpt: Option<String>,
 }
 
-/// Problems in the order of files.
+/// Problems in the order of files, and of places in them.
 #[derive(Debug, Default, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct Report {
     /// The problems.
@@ -34,40 +54,43 @@ pub struct Report {
 }
 
 impl Report {
-    /// Adds the problems of a file whose text is `yaml`.
-    pub fn add_all(&mut self, file: &Path, yaml: &str, problems: Problems) {
+    /// Adds the problems of a file.
+    pub(super) fn add_all(&mut self, origin: &Origin<'_>, problems: Problems) {
         for problem in problems {
+            let yaml = origin.yaml;
             let place =
                 if problem.steps.is_empty() { locate(yaml, &problem.path) } else { locate_value(yaml, &problem.steps) };
-            self.push(file, (yaml, place), problem.path, problem.message);
+            self.push(origin, place, problem.path, problem.message);
         }
     }
 
     /// Adds a problem with the file as such.
     pub fn add(&mut self, file: &Path, message: impl std::fmt::Display) {
-        self.push(file, ("", None), String::new(), message.to_string());
+        self.push(&Origin::hidden(file, ""), None, String::new(), message.to_string());
     }
 
-    /// Adds a problem at a known place of a file whose text is `yaml`.
-    pub fn add_at(&mut self, file: &Path, yaml: &str, place: Option<(usize, usize)>, message: String) {
-        self.push(file, (yaml, place), String::new(), message);
+    /// Adds a problem at a known place of a file.
+    pub(super) fn add_at(&mut self, origin: &Origin<'_>, place: Option<Place>, message: String) {
+        self.push(origin, place, String::new(), message);
     }
 
-    fn push(&mut self, file: &Path, (yaml, place): (&str, Option<(usize, usize)>), path: String, message: String) {
-        let excerpt = place.filter(|_| holds_no_secret(file)).and_then(|(line, column)| excerpt(yaml, line, column));
+    fn push(&mut self, origin: &Origin<'_>, place: Option<Place>, path: String, message: String) {
+        let excerpt = place.filter(|_| origin.shown).and_then(|(line, column)| excerpt(origin.yaml, line, column));
         let (line, column) = (place.map(|place| place.0), place.map(|place| place.1));
-        self.problems.push(FileProblem { file: file.to_owned(), line, column, path, message, excerpt });
+        self.problems.push(FileProblem { file: origin.file.to_owned(), line, column, path, message, excerpt });
     }
 
     /// The value if nothing is wrong.
     pub fn ok<T>(self, value: T) -> Result<T, Self> {
-        if self.problems.is_empty() { Ok(value) } else { Err(self) }
+        if self.problems.is_empty() { Ok(value) } else { Err(self.in_order()) }
     }
-}
 
-/// Rules and tests name no secrets. Other files may have one in the wrong place, and that must not be printed.
-fn holds_no_secret(file: &Path) -> bool {
-    file.parent().is_some_and(|folder| folder.ends_with("rules") || folder.ends_with("tests"))
+    /// Sorted by file, and in it by place.
+    pub(super) fn in_order(mut self) -> Self {
+        let place = |problem: &FileProblem| (problem.line, problem.column);
+        self.problems.sort_by(|one, other| one.file.cmp(&other.file).then(place(one).cmp(&place(other))));
+        self
+    }
 }
 
 impl std::fmt::Display for FileProblem {

@@ -4,19 +4,26 @@ use emote_proto::Name;
 use emote_rules::{Pattern, Step};
 use serde_json::{Map, Value};
 
-use super::{Problems, fields::Fields};
+use super::{Problems, fields::Fields, json_text};
 use crate::{
     core::{Fanout, Rule, RuleTarget},
     deliver::check_program,
 };
 
+/// Where a rule file has its pattern.
+pub(super) const PATTERN: &str = "pattern";
 /// Targets a rule may name at most.
 const MAX_TARGETS: usize = 32;
 /// Largest input transform in bytes.
 const MAX_INPUT: usize = 64 * 1024;
 
-/// Reads a rule file. `targets` are the names of the targets there are.
-pub(super) fn read(name: Name, map: &Map<String, Value>, targets: &[Name], problems: &mut Problems) -> Option<Rule> {
+/// Reads a rule file, as it is written and as values. `targets` are the names of the targets there are.
+pub(super) fn read(
+    name: Name,
+    (yaml, map): (&str, &Map<String, Value>),
+    targets: &[Name],
+    problems: &mut Problems,
+) -> Option<Rule> {
     let mut fields = Fields::new(map, problems);
     fields.text("description");
     let fanout = match fields.text("for_each").as_deref() {
@@ -27,7 +34,7 @@ pub(super) fn read(name: Name, map: &Map<String, Value>, targets: &[Name], probl
             Fanout::Event
         }
     };
-    let pattern = pattern(&mut fields);
+    let pattern = pattern(&mut fields, yaml);
     let list = fields.list("targets", |fields, path, value| read_target(fields, path, value, targets));
     let list = fields.require("targets", list, "targets: [slack]").unwrap_or_default();
     if list.len() > MAX_TARGETS {
@@ -47,25 +54,55 @@ pub(super) fn read(name: Name, map: &Map<String, Value>, targets: &[Name], probl
 }
 
 /// Reads nothing but the pattern of a rule file.
-pub(super) fn read_pattern(map: &Map<String, Value>, problems: &mut Problems) -> Option<Pattern> {
-    pattern(&mut Fields::new(map, problems))
+pub(super) fn read_pattern((yaml, map): (&str, &Map<String, Value>), problems: &mut Problems) -> Option<Pattern> {
+    pattern(&mut Fields::new(map, problems), yaml)
 }
 
-/// A problem with it stands where the wrong part of it does.
-fn pattern(fields: &mut Fields<'_>) -> Option<Pattern> {
-    const KEY: &str = "pattern";
-    let pattern = match fields.value(KEY).map(Pattern::from_value) {
-        Some(Ok(pattern)) => Some(pattern),
-        Some(Err(error)) => {
-            let message = format!("{}; {}", error.problem(), error.remedy());
-            let path = if error.path().is_empty() { KEY.to_owned() } else { format!("{KEY}.{}", error.path()) };
-            let steps = std::iter::once(Step::Key(KEY.to_owned())).chain(error.steps().iter().cloned());
-            fields.problem_at(&path, steps.collect(), message);
+/// A problem with it stands where the wrong part of it does. It is read as it is written, for the values have lost the
+/// order of keys and digits of numbers.
+fn pattern(fields: &mut Fields<'_>, yaml: &str) -> Option<Pattern> {
+    let written = fields.has(PATTERN).then(|| json_text::of_key(yaml, PATTERN));
+    let pattern = match written {
+        Some(Some(Ok(json))) => parsed(fields, &json),
+        Some(Some(Err(wrong))) => {
+            let path = path_of_field(&wrong.steps);
+            fields.problem_at(&path, wrong.steps, wrong.message);
+            None
+        }
+        Some(None) => {
+            fields.problem(PATTERN, "comes from elsewhere by <<, where its order is not sure: write it here");
             None
         }
         None => None,
     };
-    fields.require(KEY, pattern, "pattern: {scope: [device], action: [enroll]}")
+    fields.require(PATTERN, pattern, "pattern: {scope: [device], action: [enroll]}")
+}
+
+fn parsed(fields: &mut Fields<'_>, json: &str) -> Option<Pattern> {
+    match Pattern::parse(json) {
+        Ok(pattern) => Some(pattern),
+        Err(error) => {
+            let message = format!("{}; {}", error.problem(), error.remedy());
+            let path = if error.path().is_empty() { PATTERN.to_owned() } else { format!("{PATTERN}.{}", error.path()) };
+            let steps = std::iter::once(Step::Key(PATTERN.to_owned())).chain(error.steps().iter().cloned());
+            fields.problem_at(&path, steps.collect(), message);
+            None
+        }
+    }
+}
+
+/// `pattern.device.model` for what is in the list of that field, as it is for what is wrong with a pattern itself.
+fn path_of_field(steps: &[Step]) -> String {
+    let mut names = Vec::new();
+    let mut steps = steps.iter();
+    while let Some(Step::Key(name)) = steps.next() {
+        if name == "$or" {
+            steps.next();
+        } else {
+            names.push(name.as_str());
+        }
+    }
+    names.join(".")
 }
 
 /// `slack`, or `{target: slack, input: <jq>}`.
@@ -99,16 +136,79 @@ fn read_target(fields: &mut Fields<'_>, path: &str, value: &Value, targets: &[Na
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Report;
+    use crate::config::{Report, report::Origin};
     use std::path::Path;
 
     fn told(yaml: &str) -> String {
-        let map: Map<String, Value> = serde_saphyr::from_str(yaml).unwrap();
+        let map: Map<String, Value> = crate::config::yaml::read(yaml).unwrap();
         let mut problems = Problems::default();
-        read(Name::new("lock").unwrap(), &map, &[Name::new("slack").unwrap()], &mut problems);
+        read(Name::new("lock").unwrap(), (yaml, &map), &[Name::new("slack").unwrap()], &mut problems);
         let mut report = Report::default();
-        report.add_all(Path::new("rules/lock.yaml"), yaml, problems);
+        report.add_all(&Origin::shown(Path::new("rules/lock.yaml"), yaml), problems);
         report.to_string()
+    }
+
+    fn pattern_in(yaml: &str) -> Pattern {
+        let yaml = format!("pattern: {yaml}\ntargets: [slack]\n");
+        let map = crate::config::yaml::read(&yaml).unwrap();
+        read_pattern((&yaml, &map), &mut Problems::default()).unwrap()
+    }
+
+    /// Each pattern is JSON, and so YAML too; the other is the same without quotes.
+    #[test]
+    fn a_pattern_means_the_same_in_yaml_as_in_json() {
+        for (json, yaml) in [
+            // What is written last counts, whichever way a path is spelled.
+            (r#"{"$or": [{"a": [2]}, {"b": [3]}], "a": [1]}"#, "{$or: [{a: [2]}, {b: [3]}], a: [1]}"),
+            (r#"{"a": [1], "$or": [{"a": [2]}, {"b": [3]}]}"#, "{a: [1], $or: [{a: [2]}, {b: [3]}]}"),
+            (r#"{"a.b": [1], "a": {"b": [2]}}"#, "{a.b: [1], a: {b: [2]}}"),
+            (r#"{"a": {"b": [2]}, "a.b": [1]}"#, "{a: {b: [2]}, a.b: [1]}"),
+            // Numbers that no double holds are their text.
+            (
+                r#"{"a": [123456789012345678901, 0.1234567890123456789, 1e400]}"#,
+                "{a: [123456789012345678901, 0.1234567890123456789, 1e400]}",
+            ),
+            (r#"{"a": ["it", true, null, {"prefix": "14"}]}"#, "\n  a: [it, true, null, {prefix: '14'}]"),
+            (
+                r#"{"at": [{"time-of-day": {"from": "22:00", "to": "06:00"}}]}"#,
+                "\n  at:\n  - time-of-day: {from: 22:00, to: 06:00}",
+            ),
+        ] {
+            let pattern = Pattern::parse(json).unwrap();
+            assert_eq!(pattern_in(json), pattern, "{json}");
+            assert_eq!(pattern_in(yaml), pattern, "{yaml}");
+        }
+        assert_ne!(pattern_in("{a.b: [1], a: {b: [2]}}"), pattern_in("{a: {b: [2]}, a.b: [1]}"));
+    }
+
+    #[test]
+    fn the_example_in_the_description_of_the_language_is_a_pattern() {
+        let language = include_str!("../../rules/PATTERNS.md");
+        let (_, example) = language.split_once("```yaml\n").unwrap();
+        let (yaml, _) = example.split_once("```").unwrap();
+        let json = r#"{"scope": ["device"], "device.model": [{"prefix": "Mac"}, {"equals-ignore-case": "ipad"}],
+            "$or": [{"action": ["enroll"]}, {"info": {"free": [{"numeric": ["<", 5]}]}}]}"#;
+        let pattern = read_pattern((yaml, &crate::config::yaml::read(yaml).unwrap()), &mut Problems::default());
+        assert_eq!(pattern, Some(Pattern::parse(json).unwrap()));
+    }
+
+    #[test]
+    fn what_json_has_not_is_told_where_it_stands() {
+        insta::assert_snapshot!(told("pattern:\n  device:\n    managed: [on]\ntargets: [slack]\n"), @r#"
+        rules/lock.yaml:3:15: pattern.device.managed: on is true to some readers of YAML and a text to others: write "on" or true
+          3 |     managed: [on]
+            |               ^
+        "#);
+        for (pattern, said) in [
+            ("{serial: ['1', 0123]}", ":1:25: pattern.serial: 0123 is not how JSON writes a number"),
+            ("{$or: [{a: [1]}, {b: [{prefix: no}]}]}", ":1:41: pattern.b: no is false to some readers"),
+            ("{scope: [!!int 1]}", ":1:25: pattern.scope: the tag !!int means nothing here"),
+        ] {
+            let told = told(&format!("pattern: {pattern}\ntargets: [slack]\n"));
+            assert!(told.starts_with(&format!("rules/lock.yaml{said}")), "{told}");
+        }
+        let merged = told("<<: {pattern: {scope: [device]}}\ntargets: [slack]\n");
+        assert!(merged.contains("pattern: comes from elsewhere by <<"), "{merged}");
     }
 
     #[test]
@@ -159,7 +259,7 @@ on: {}
         let mut problems = Problems::default();
         problems.add("webhook", "a secret is given by reference");
         let mut report = Report::default();
-        report.add_all(Path::new("targets/slack.yaml"), "kind: slack\nwebhook: hunter2\n", problems);
+        report.add_all(&Origin::hidden(Path::new("targets/slack.yaml"), "kind: slack\nwebhook: hunter2\n"), problems);
         assert_eq!(report.to_string(), "targets/slack.yaml:2:1: webhook: a secret is given by reference");
         assert!(!serde_json::to_string(&report.problems).unwrap().contains("hunter2"));
     }

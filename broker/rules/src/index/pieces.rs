@@ -2,22 +2,33 @@
 
 use super::lists::List;
 use crate::error::EventError;
-use aho_corasick::AhoCorasick;
-use aho_corasick::automaton::OverlappingState;
+use aho_corasick::automaton::Automaton;
+use aho_corasick::nfa::contiguous::NFA;
+use aho_corasick::{Anchored, MatchKind, dfa};
 use memchr::memmem;
+
+/// So many bytes of pieces are kept as a DFA, which is faster and takes many times their memory.
+const FEW_BYTES: usize = 4_096;
+
+#[derive(Debug, Default)]
+enum Machine {
+    /// For more pieces than an automaton holds.
+    #[default]
+    None,
+    Dfa(dfa::DFA),
+    Nfa(NFA),
+}
 
 #[derive(Debug, Default)]
 pub(super) struct Pieces {
-    /// There is none for more pieces than it holds.
-    automaton: Option<AhoCorasick>,
+    automaton: Machine,
     pieces: Box<[(Vec<u8>, List)]>,
 }
 
 impl Pieces {
     /// Different pieces and what they lead to.
     pub(super) fn new(pieces: Vec<(Vec<u8>, List)>) -> Self {
-        let automaton = (!pieces.is_empty()).then(|| AhoCorasick::new(pieces.iter().map(|(piece, _)| piece)).ok());
-        Self { automaton: automaton.flatten(), pieces: pieces.into() }
+        Self { automaton: Machine::new(&pieces).unwrap_or_default(), pieces: pieces.into() }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -33,22 +44,55 @@ impl Pieces {
         if self.pieces.is_empty() { Ok(()) } else { self.look_for_all(text, found) }
     }
 
+    #[inline(never)]
     fn look_for_all(
         &self,
         text: &[u8],
         found: &mut impl FnMut(List) -> Result<(), EventError>,
     ) -> Result<(), EventError> {
-        let Some(automaton) = &self.automaton else {
-            let mut held = self.pieces.iter().filter(|(piece, _)| memmem::find(text, piece).is_some());
-            return held.try_for_each(|(_, list)| found(*list));
-        };
-        let mut state = OverlappingState::start();
-        loop {
-            automaton.find_overlapping(text, &mut state);
-            let Some(piece) = state.get_match() else { return Ok(()) };
-            if let Some((_, list)) = self.pieces.get(piece.pattern().as_usize()) {
-                found(*list)?;
+        match &self.automaton {
+            Machine::Dfa(automaton) => self.run(automaton, text, found),
+            Machine::Nfa(automaton) => self.run(automaton, text, found),
+            Machine::None => {
+                let mut held = self.pieces.iter().filter(|(piece, _)| memmem::find(text, piece).is_some());
+                held.try_for_each(|(_, list)| found(*list))
             }
         }
+    }
+
+    /// Texts are short: whatever looks for the first byte of a piece faster than the automaton goes begins too slowly.
+    #[inline]
+    fn run<A: Automaton>(
+        &self,
+        automaton: &A,
+        text: &[u8],
+        found: &mut impl FnMut(List) -> Result<(), EventError>,
+    ) -> Result<(), EventError> {
+        let Ok(mut state) = automaton.start_state(Anchored::No) else { return Ok(()) };
+        for byte in text {
+            state = automaton.next_state(Anchored::No, state, *byte);
+            // A state from which nothing leads on is special too, but there is none.
+            if automaton.is_special(state) && automaton.is_match(state) {
+                for nth in 0..automaton.match_len(state) {
+                    if let Some((_, list)) = self.pieces.get(automaton.match_pattern(state, nth).as_usize()) {
+                        found(*list)?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Machine {
+    fn new(pieces: &[(Vec<u8>, List)]) -> Option<Self> {
+        let texts = || pieces.iter().map(|(piece, _)| piece);
+        if pieces.is_empty() {
+            return None;
+        }
+        if texts().map(Vec::len).sum::<usize>() > FEW_BYTES {
+            return NFA::builder().match_kind(MatchKind::Standard).prefilter(false).build(texts()).ok().map(Self::Nfa);
+        }
+        dfa::DFA::builder().match_kind(MatchKind::Standard).prefilter(false).build(texts()).ok().map(Self::Dfa)
     }
 }

@@ -11,29 +11,45 @@ use crate::event::Seen;
 /// So many are tried one by one.
 const FEW: usize = 16;
 
+/// What ranges are of.
+pub(super) trait Number: Copy + Ord + Default {
+    /// The number above.
+    fn next(self) -> Option<Self>;
+}
+
+impl Number for u64 {
+    fn next(self) -> Option<Self> {
+        self.checked_add(1)
+    }
+}
+
+impl Number for u128 {
+    fn next(self) -> Option<Self> {
+        self.checked_add(1)
+    }
+}
+
 #[derive(Debug, Default)]
-pub(super) struct Ranges {
-    few: Box<[(u64, u64, Entry)]>,
+pub(super) struct Ranges<N> {
+    few: Box<[(N, N, Entry)]>,
     /// Where the pieces of the line begin, but for the first.
-    bounds: Box<[u64]>,
+    bounds: Box<[N]>,
     /// The root is node 1, the children of node n are 2n and 2n + 1.
     nodes: Box<[Vec<Entry>]>,
 }
 
-impl Ranges {
+impl<N: Number> Ranges<N> {
     /// Ranges from one number to another, both included.
-    pub(super) fn new(ranges: Vec<(u64, u64, Entry)>) -> Self {
+    pub(super) fn new(ranges: Vec<(N, N, Entry)>) -> Self {
         if ranges.len() <= FEW {
             return Self { few: ranges.into(), ..Self::default() };
         }
-        let over = |high: u64| high.checked_add(1);
-        let mut bounds: Vec<u64> =
-            ranges.iter().flat_map(|(low, high, _)| [Some(*low), over(*high)]).flatten().collect();
+        let mut bounds: Vec<N> = ranges.iter().flat_map(|(low, high, _)| [Some(*low), high.next()]).flatten().collect();
         bounds.sort_unstable();
         bounds.dedup();
         let leaves = (bounds.len() + 1).next_power_of_two();
         let mut nodes = vec![Vec::new(); 2 * leaves];
-        let piece = |number: u64| bounds.partition_point(|bound| *bound <= number);
+        let piece = |number: N| bounds.partition_point(|bound| *bound <= number);
         for (low, high, entry) in ranges {
             let (mut from, mut to) = (piece(low) + leaves, piece(high) + leaves + 1);
             while from < to {
@@ -56,7 +72,7 @@ impl Ranges {
     }
 
     #[inline]
-    pub(super) fn find(&self, number: u64, event: Seen<'_>, note: &mut impl FnMut(Entry)) -> Result<(), EventError> {
+    pub(super) fn find(&self, number: N, event: Seen<'_>, note: &mut impl FnMut(Entry)) -> Result<(), EventError> {
         for (low, high, entry) in &self.few {
             if (*low..=*high).contains(&number) {
                 note(*entry);

@@ -24,7 +24,7 @@ impl Operator for Cidr {
     }
 
     fn hint(&self) -> Hinted<'_> {
-        Hint::Address.perhaps()
+        Hint::Network(&self.range).sure()
     }
 
     fn accepts(&self, value: Value<'_>, _: &dyn Surroundings) -> bool {

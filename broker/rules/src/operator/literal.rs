@@ -39,7 +39,7 @@ impl Literal {
             Self::String(text) => Hint::Equals(text.as_bytes()).sure(),
             Self::Number(value) => Hint::Number(rank(*value)).sure(),
             Self::Text(text) => Hint::Word(text.as_bytes()).sure(),
-            Self::Address { .. } => Hint::Address.perhaps(),
+            Self::Address { range, .. } => Hint::Network(range).sure(),
         }
     }
 

@@ -144,6 +144,9 @@ fn wrong_patterns_say_where_what_and_what_would_do() {
         ("{\"d\": {\"$or\": [{\"a\": [1]}]}}", "d.$or (line 1, column 15): $or has 1 alternatives"),
         ("{\"$or\": [{\"a\": [1]}, {\"numeric\": [1]}]}", "\"numeric\" is not a field inside $or"),
         ("{\"a\": [1],}", "the pattern (line 1, column 11): expected a string in double quotes"),
+        // A text that was cut: behind what there is of it, not on an empty line.
+        ("{\"a\": [1],\n\n", "the pattern (line 1, column 11): the text ends too early"),
+        (" \n", "the pattern (line 1, column 1): the text ends too early"),
     ] {
         let error = Pattern::parse(pattern).unwrap_err().to_string();
         assert!(error.contains(said), "{pattern}\n{error}");

@@ -19,13 +19,13 @@ pub(super) fn run(mut input: impl BufRead, mut output: impl Write) -> std::io::R
             break;
         }
         let whole = line.ends_with(b"\n") || u64::try_from(line.len()).is_ok_and(|length| length < MAX_LINE);
-        let answer = if whole { answer(&line) } else { Err(format!("longer than {} MiB", MAX_LINE >> 20)) };
+        let answer =
+            if whole { answer(&line) } else { Err(NoCase::new(format!("longer than {} MiB", MAX_LINE >> 20))) };
         if !whole {
             input.skip_until(b'\n')?;
         }
         all &= answer.is_ok();
-        let answer = answer
-            .unwrap_or_else(|problem| serde_json::json!({"error": format!("line {number}: {problem}")}).to_string());
+        let answer = answer.unwrap_or_else(|no_case| no_case.answer(number));
         writeln!(output, "{answer}")?;
         output.flush()?;
     }
@@ -82,9 +82,36 @@ impl<'de> serde::Deserialize<'de> for Members {
     }
 }
 
-/// The line with its answer, or why it is no case.
-fn answer(line: &[u8]) -> Result<String, String> {
-    let mut members: Members = serde_json::from_slice(line).map_err(|error| format!("no case: {error}"))?;
+/// A line that is no case.
+#[derive(Debug)]
+struct NoCase {
+    /// By which the one who asks may know it again.
+    id: Option<Box<RawValue>>,
+    problem: String,
+}
+
+impl NoCase {
+    fn new(problem: String) -> Self {
+        Self { id: None, problem }
+    }
+
+    fn answer(self, line: usize) -> String {
+        let problem = serde_json::Value::from(format!("line {line}: {}", self.problem));
+        match self.id {
+            Some(id) => format!("{{\"id\":{id},\"error\":{problem}}}"),
+            None => format!("{{\"error\":{problem}}}"),
+        }
+    }
+}
+
+/// The line with its answer.
+fn answer(line: &[u8]) -> Result<String, NoCase> {
+    let members: Members = serde_json::from_slice(line).map_err(|error| NoCase::new(format!("no case: {error}")))?;
+    let id = members.get("id").map(ToOwned::to_owned);
+    answered(members).map_err(|problem| NoCase { id, problem })
+}
+
+fn answered(mut members: Members) -> Result<String, String> {
     let results = match (members.get("rules"), members.get("event"), members.get("pattern")) {
         (Some(rules), Some(event), _) => {
             let rules: Vec<Members> =
@@ -177,6 +204,22 @@ mod tests {
             ),
         ] {
             assert_eq!(answer(line.as_bytes()).unwrap(), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_line_that_is_no_case_keeps_its_id() {
+        for (line, expected) in [
+            (
+                r#"{"rules":[],"id":"x"}"#,
+                r#"{"id":"x","error":"line 7: no case: an object with rules and event, or with pattern, is expected"}"#,
+            ),
+            (
+                r#"{"id":[1, 2],"rules":[{"name":"r"}],"event":"{}"}"#,
+                r#"{"id":[1, 2],"error":"line 7: no case: a rule has a name and a pattern"}"#,
+            ),
+        ] {
+            assert_eq!(answer(line.as_bytes()).unwrap_err().answer(7), expected, "{line}");
         }
     }
 

@@ -15,25 +15,27 @@ use super::{
     explain::painted,
     is_read,
     json_stream::{JsonStream, Piece, open},
-    pattern_arg,
+    language, pattern_arg,
 };
 
 /// How many bad events are told one by one.
 const MAX_TOLD: usize = 20;
 
-#[derive(Debug, clap::Args)]
-#[command(after_help = r#"Examples:
+const HELP: &str = r#"Examples:
   emote match '{"scope": ["device"]}' events.jsonl
   emote events -n 1000 -o json | emote match '{"device": {"model": [{"prefix": "Mac14"}]}}'
   emote match @pattern.json -c < events.jsonl         how many
   emote match @rules/log.yaml -v events.jsonl         those that the rule does not take
   emote match --explain '{"scope": ["Device"]}' event.json
 
-The pattern language is that of rules: a list where the event has a value, operators as {"prefix": "Mac"} in it. Events are JSON objects one after another: a line each, or pretty-printed. What is none is told as file:line on standard error, and reading goes on behind it.
+Events are JSON objects one after another, 16 MiB each at most: a line each, or pretty-printed. What is none is told as file:line on standard error, and reading goes on behind it.
 
-With --jsonl, lines {"id", "rules": [{"name", "pattern"}], "event"} come back with "matches" or "error", and lines {"id", "pattern"} with "valid"; patterns and events are JSON texts in strings.
+With --jsonl, lines {"id", "rules": [{"name", "pattern"}], "event"} come back with "matches" or "error", and lines {"id", "pattern"} with "valid"; patterns and events are JSON texts in strings. A line has 64 MiB at most; one that is no case comes back with its id and "error".
 
-Exit codes: 0 some event was printed · 1 none was, or something could not be read · 2 wrong usage · 3 bad pattern"#)]
+Exit codes: 0 some event was printed; with --jsonl, all lines were cases · 1 none was, or an event or case could not be read · 2 wrong usage · 3 the pattern is bad or cannot be read · 5 no such file with a pattern"#;
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = HELP, after_long_help = language::with_language(HELP))]
 pub(super) struct Args {
     /// The pattern as JSON text, or @FILE with a pattern (JSON) or a rule (YAML)
     #[arg(required_unless_present = "jsonl")]
