@@ -118,6 +118,7 @@ async fn a_bad_pattern_is_shown_with_a_caret() {
     for (args, code) in [
         (&["match"][..], 2),
         (&["match", "--jsonl", "{}"], 2),
+        (&["match", "{\"a\": [1]}", "--explain", "-c"], 2),
         (&["explain", "log"], 2),
         (&["explain", "log", "x.json", "--nearest"], 2),
         (&["explain", "{\"a\": 1}", "-"], 3),
@@ -237,6 +238,15 @@ async fn rules_of_the_folder_are_explained_and_ranked() {
 "
         )
     );
+    for (behind, said) in [
+        (event.as_str(), "stdin:2: there is more than one event; the first is explained.\n"),
+        ("{\"a\":", "stdin:2: not JSON: EOF"),
+    ] {
+        let (_, again, told) =
+            ended(&emote_fed(&["explain", "lock-leavers", "-", "-c", folder], format!("{event}\n{behind}")).await);
+        assert!(again == printed && told.starts_with(said), "{behind}: {told}");
+        assert_eq!(told.contains("the event before it is explained"), said.contains("EOF"), "{told}");
+    }
     let right = event.replace("deactivatd", "deactivated");
     let (code, printed, _) =
         ended(&emote_fed(&["explain", "lock-leavers", "-", "-c", folder, "-o", "json"], &right).await);

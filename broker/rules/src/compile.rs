@@ -6,6 +6,7 @@
 
 use crate::error::PatternError;
 use crate::operator::{Allowance, Matcher, Place, REFERENCE_OPERATORS};
+use crate::shown::is_short;
 use crate::tree::{Node, Tree};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -62,7 +63,7 @@ pub(crate) fn compile(root: &Node<'_>) -> Result<Vec<Alternative>, PatternError>
         let remedy = "write an object such as {\"scope\": [\"device\"]}";
         return Err(PatternError::new("", root.at, format!("a pattern is an object, not {}", root.kind()), remedy));
     };
-    let compiler = Compiler { or_is_a_field: has_or_of_values(members), allowance: Allowance::new() };
+    let compiler = Compiler { value_in_or: value_in_or(members), allowance: Allowance::new() };
     let alternatives = compiler.object(vec![Fields::new()], members, root, &Path::default())?;
     let values: usize = alternatives.iter().flat_map(BTreeMap::values).map(|field| field.tests).sum();
     if values > MAX_VALUES {
@@ -81,19 +82,22 @@ fn in_order(fields: Fields) -> Alternative {
 
 /// A `$or` with plain values among its elements is no alternative but a field of that name. The reference then takes
 /// every `$or` of the pattern for a field.
-fn has_or_of_values(members: &[(String, Node<'_>)]) -> bool {
-    members.iter().any(|(name, node)| match &node.value {
-        Tree::Object(members) => has_or_of_values(members),
-        Tree::List(nodes) if name == OR => nodes.iter().any(|node| match &node.value {
-            Tree::Object(members) => has_or_of_values(members),
-            _ => true,
+fn value_in_or<'n, 'a>(members: &'n [(String, Node<'a>)]) -> Option<&'n Node<'a>> {
+    members.iter().find_map(|(name, node)| match &node.value {
+        Tree::Object(members) => value_in_or(members),
+        Tree::List(nodes) if name == OR => nodes.iter().find_map(|node| match &node.value {
+            Tree::Object(members) => value_in_or(members),
+            _ => Some(node),
         }),
-        _ => false,
+        _ => None,
     })
 }
 
-struct Compiler {
-    or_is_a_field: bool,
+const TWO_OBJECTS: &str = "write at least two: {\"$or\": [{\"scope\": [\"device\"]}, {\"source\": [\"okta\"]}]}";
+
+struct Compiler<'n, 'a> {
+    /// A plain value in a `$or`, which makes each `$or` a field.
+    value_in_or: Option<&'n Node<'a>>,
     allowance: Allowance,
 }
 
@@ -117,7 +121,7 @@ impl Path {
     }
 }
 
-impl Compiler {
+impl Compiler<'_, '_> {
     fn object(
         &self,
         mut alternatives: Vec<Fields>,
@@ -130,7 +134,7 @@ impl Compiler {
             return Err(PatternError::new(&path.steps, node.at, "an empty object matches nothing", remedy));
         }
         for (name, node) in members {
-            if name == OR && !self.or_is_a_field {
+            if name == OR && self.value_in_or.is_none() {
                 alternatives = self.or(&alternatives, node, path)?;
                 continue;
             }
@@ -143,10 +147,18 @@ impl Compiler {
                 Tree::Object(members) => {
                     alternatives = self.object(alternatives, members, node, &path.into(name))?;
                 }
-                Tree::List(nodes) => put(&mut alternatives, self.field(field, nodes, node)?, node)?,
+                Tree::List(nodes) => {
+                    let read = self.field(field, nodes, node).map_err(|error| self.or_was_meant(name, path, error))?;
+                    put(&mut alternatives, read, node)?;
+                }
+
                 Tree::Scalar(value) => {
                     let problem = format!("a field's pattern is a list, not {}", node.kind());
-                    return Err(PatternError::new(&field, node.at, problem, format!("write [{value:.80}]")));
+                    let remedy = match value.to_string() {
+                        text if is_short(&text) => format!("write [{text}]"),
+                        _ => "put it in square brackets".to_owned(),
+                    };
+                    return Err(PatternError::new(&field, node.at, problem, remedy));
                 }
             }
         }
@@ -155,8 +167,7 @@ impl Compiler {
 
     fn or(&self, alternatives: &[Fields], node: &Node<'_>, path: &Path) -> Result<Vec<Fields>, PatternError> {
         let at = path.field(OR);
-        let remedy = "write at least two: {\"$or\": [{\"scope\": [\"device\"]}, {\"source\": [\"okta\"]}]}";
-        let wrong = |problem: String| Err(PatternError::new(&at, node.at, problem, remedy));
+        let wrong = |problem: String| Err(PatternError::new(&at, node.at, problem, TWO_OBJECTS));
         let Tree::List(branches) = &node.value else {
             return wrong(format!("$or is a list of objects, not {}", node.kind()));
         };
@@ -176,6 +187,17 @@ impl Compiler {
             }
         }
         Ok(all)
+    }
+
+    /// A field named `$or` that is no good is rather a `$or` with an element that is none.
+    fn or_was_meant(&self, name: &str, path: &Path, error: PatternError) -> PatternError {
+        match self.value_in_or {
+            Some(value) if name == OR => {
+                let problem = format!("$or is a list of objects, not of {}", value.kind());
+                PatternError::new(&path.field(OR), value.at, problem, TWO_OBJECTS)
+            }
+            _ => error,
+        }
     }
 
     fn field(&self, path: String, nodes: &[Node<'_>], node: &Node<'_>) -> Result<Field, PatternError> {
@@ -202,4 +224,23 @@ fn put(alternatives: &mut [Fields], field: Field, node: &Node<'_>) -> Result<(),
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::pattern::Pattern;
+
+    #[test]
+    fn a_value_in_an_or_is_told_where_none_of_its_objects_is_an_operator() {
+        let refused = |pattern: &str| {
+            let error = Pattern::parse(pattern).unwrap_err();
+            (error.path().to_owned(), error.position().unwrap().column, error.problem().to_owned())
+        };
+        let problem = "$or is a list of objects, not of a list";
+        assert_eq!(refused(r#"{"$or": [{"a": [1]}, [1]]}"#), ("$or".into(), 22, problem.into()));
+        assert_eq!(refused(r#"{"$or": [{"a": [1]}, {"b": [1]}], "c": {"$or": [[1]]}}"#).1, 49);
+        for pattern in [r#"{"$or": [1, {"prefix": "a"}]}"#, r#"{"$or": ["a"], "b": {"$or": [{"prefix": "a"}]}}"#] {
+            assert!(Pattern::parse(pattern).is_ok(), "{pattern}");
+        }
+    }
 }

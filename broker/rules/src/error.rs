@@ -1,6 +1,7 @@
 //! What can be wrong with a pattern or an event, and what would do.
 
-use crate::json::JsonError;
+use crate::json::{JsonError, TOO_DEEP};
+use crate::shown::ShownPath;
 use crate::tree::{Node, Tree};
 
 /// Why a pattern cannot be used.
@@ -62,8 +63,19 @@ impl PatternError {
         Self { path: path.to_owned(), at, steps: Box::default(), position: None, problem, remedy }
     }
 
-    pub(crate) fn json(error: &JsonError) -> Self {
-        Self::new("", error.at, error.what, "a pattern is a JSON object such as {\"scope\": [\"device\"]}")
+    /// The text is not JSON.
+    pub(crate) fn json(error: &JsonError, text: &str) -> Self {
+        let remedy = match error {
+            _ if !text.trim_start().starts_with('{') => "a pattern is a JSON object such as {\"scope\": [\"device\"]}",
+            JsonError { what: TOO_DEEP, .. } => {
+                "name fields by their dotted paths, as in {\"device.model\": [\"Mac14,2\"]}"
+            }
+            JsonError { at, .. } if *at >= text.len() => "close what is open: every \", [ and { needs its counterpart",
+            _ => {
+                "write names and texts in double quotes, a comma between two and none behind the last, and a backslash twice"
+            }
+        };
+        Self::new("", error.at, error.what, remedy)
     }
 
     /// Turns the byte at which it is into a line and column of the pattern's text. Where a text ends too early is behind
@@ -115,10 +127,10 @@ impl PatternError {
     }
 
     fn place(&self) -> String {
-        let path = if self.path.is_empty() { "the pattern" } else { &self.path };
+        let path = if self.path.is_empty() { "the pattern".to_owned() } else { ShownPath(&self.path).to_string() };
         match self.position {
             Some(Position { line, column }) => format!("{path} (line {line}, column {column})"),
-            None => path.to_owned(),
+            None => path,
         }
     }
 }
@@ -178,9 +190,9 @@ pub enum EventError {
     /// JSON, but not an object.
     #[error("the event is not a JSON object")]
     NotAnObject,
-    /// Matching it would take too long: its arrays combine in too many ways, or too many of its values would be looked
-    /// at again and again.
-    #[error("the event's arrays combine in too many ways: more than {limit} steps to match it")]
+    /// Matching it would take too long: too many values would be tested, too long strings be searched, or its arrays
+    /// combine in too many ways.
+    #[error("the event takes more than {limit} steps to match: its arrays or strings are too long for these rules")]
     TooIntricate {
         /// How many steps an event may take.
         limit: usize,
@@ -190,5 +202,27 @@ pub enum EventError {
 impl From<JsonError> for EventError {
     fn from(error: JsonError) -> Self {
         Self::Json { what: error.what, at: error.at }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::pattern::Pattern;
+
+    #[test]
+    fn a_slip_of_json_has_its_own_remedy() {
+        for (text, remedy) in [
+            ("", "a pattern is a JSON object such as"),
+            ("scope: [device]", "a pattern is a JSON object such as"),
+            (r#"{"a": ["x"]"#, "close what is open"),
+            (r#"{"a": ["x]}"#, "close what is open"),
+            (r#"{"a": ['x']}"#, "write names and texts in double quotes"),
+            (r#"{"a": ["x",]}"#, "a comma between two and none behind the last"),
+            (r#"{"a": ["\."]}"#, "a backslash twice"),
+            (&"{\"a\":".repeat(200), "name fields by their dotted paths"),
+        ] {
+            let error = Pattern::parse(text).unwrap_err();
+            assert!(error.remedy().contains(remedy), "{text:.20}: {error}");
+        }
     }
 }

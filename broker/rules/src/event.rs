@@ -19,6 +19,7 @@ use crate::table::Key;
 use crate::value::{Surroundings, Value};
 use related::Related;
 use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 
 /// The values of one event at the paths that rules name, without the text they stand in.
 #[derive(Debug, Default)]
@@ -41,7 +42,7 @@ struct Found {
     /// How many steps matching may still take.
     steps: Cell<usize>,
     /// What was decided once for all values, by the address of the test.
-    decided: RefCell<Vec<(usize, bool)>>,
+    decided: RefCell<HashMap<usize, bool>>,
     /// The fields that values were compared with.
     related: RefCell<Related>,
 }
@@ -370,16 +371,20 @@ impl Surroundings for Around<'_> {
         self.find(path, true, passes)
     }
 
+    fn afford(&self, steps: usize) -> bool {
+        self.event.step(steps).is_ok()
+    }
+
     fn some_related(&self, path: &str, value: Value<'_>, relation: Relation) -> bool {
         let Some(path) = self.event.paths.find(path) else { return false };
         self.event.found.related.borrow_mut().some(path, (value, self.membership), relation, self.event)
     }
 
     fn once(&self, key: usize, decide: &mut dyn FnMut() -> bool) -> bool {
-        let known = self.event.found.decided.borrow().iter().find(|(test, _)| *test == key).map(|(_, known)| *known);
+        let known = self.event.found.decided.borrow().get(&key).copied();
         known.unwrap_or_else(|| {
             let decided = decide();
-            self.event.found.decided.borrow_mut().push((key, decided));
+            self.event.found.decided.borrow_mut().insert(key, decided);
             decided
         })
     }

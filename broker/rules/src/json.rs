@@ -9,6 +9,7 @@ use std::borrow::Cow;
 
 /// How deep arrays and objects may be nested.
 pub(crate) const MAX_DEPTH: usize = 128;
+pub(crate) const TOO_DEEP: &str = "nested too deeply: at most 128 levels";
 
 /// What is wrong with a text, and at which byte.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -203,7 +204,7 @@ impl<'a> Reader<'a> {
     fn enter(&mut self, open: u8, otherwise: &'static str) -> Result<()> {
         self.expect(open, otherwise)?;
         self.depth += 1;
-        if self.depth > MAX_DEPTH { Err(self.error("nested too deeply: at most 128 levels")) } else { Ok(()) }
+        if self.depth > MAX_DEPTH { Err(self.error(TOO_DEEP)) } else { Ok(()) }
     }
 
     fn leave(&mut self) -> Result<()> {

@@ -5,6 +5,7 @@
 //! crate does no I/O, reads no clock and knows nothing of Emote: it is usable by itself.
 
 mod address;
+mod alike;
 mod case;
 mod compile;
 mod consistent;
@@ -25,12 +26,15 @@ mod ruleset;
 mod run;
 mod scalar;
 mod scan;
+mod shown;
 mod table;
 mod tree;
 mod value;
 
 pub use error::{EventError, PatternError, Position, Step};
-pub use explain::{Apart, Branch, Explanation, FieldReport, FoundValue, NearMiss, NearRule, Outcome, Part, SeenPaths};
+pub use explain::{
+    Apart, Branch, Explanation, FieldReport, FoundValue, NearMiss, NearRule, Nearest, Outcome, Part, SeenPaths,
+};
 pub use live::{LiveRules, LoadedRules};
 pub use operator::OPERATORS;
 pub use pattern::Pattern;

@@ -54,7 +54,7 @@ impl Pattern {
     }
 
     fn from_text(json: &str, or_last: bool) -> Result<Self, PatternError> {
-        let mut root = Node::read(json).map_err(|error| PatternError::json(&error))?;
+        let mut root = Node::read(json).map_err(|error| PatternError::json(&error, json))?;
         if or_last {
             put_or_last(&mut root);
         }

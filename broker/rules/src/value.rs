@@ -34,6 +34,12 @@ pub(crate) trait Surroundings {
     /// Whether one of the values at this path passes.
     fn some(&self, path: &str, passes: &mut dyn FnMut(Value<'_>) -> bool) -> bool;
 
+    /// Takes steps for tests that a test is made of; whether there were so many left. If not, what it says does not
+    /// count: whoever asked finds out that there are none left.
+    fn afford(&self, _steps: usize) -> bool {
+        true
+    }
+
     /// What a test decides that does not depend on the value: decided once for an event, and kept under this key.
     fn once(&self, _key: usize, decide: &mut dyn FnMut() -> bool) -> bool {
         decide()

@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::Context;
 use emote_proto::{EventId, Name};
-use emote_rules::{NearRule, Pattern, RuleSet, SeenPaths};
+use emote_rules::{Nearest, Pattern, RuleSet, SeenPaths};
 use serde_json::json;
 
 use super::{
@@ -193,8 +193,14 @@ fn read(file: &str) -> anyhow::Result<Option<Vec<u8>>> {
     let mut pieces = JsonStream::new(BufReader::new(input));
     match pieces.next() {
         Some(Piece { object: Ok(json), .. }) => {
-            if let Some(Piece { line, .. }) = pieces.next() {
-                anstream::eprintln!("{name}:{line}: there is more than one event; the first is explained.");
+            match pieces.next() {
+                None => {}
+                Some(Piece { line, object: Ok(_) }) => {
+                    anstream::eprintln!("{name}:{line}: there is more than one event; the first is explained.");
+                }
+                Some(Piece { line, object: Err(problem) }) => {
+                    anstream::eprintln!("{name}:{line}: {problem}; the event before it is explained.");
+                }
             }
             Ok(Some(json))
         }
@@ -236,29 +242,25 @@ fn one(args: &Args, (name, pattern): &(String, Pattern), found: &Found) -> anyho
 fn nearest(args: &Args, rules: &[(String, Pattern)], found: &Found) -> anyhow::Result<Exit> {
     let set = RuleSet::build(rules.iter().cloned());
     let matches = set.matches(&found.json)?;
-    let mut nearest = set.nearest(&found.json, usize::from(args.limit))?;
-    for near in &mut nearest {
-        if let Some((_, pattern)) = rules.iter().find(|(name, _)| *name == near.id) {
-            near.explanation = pattern.explain_with(&found.json, found.seen.as_ref());
-        }
-    }
+    let nearest = set.nearest_with(&found.json, usize::from(args.limit), found.seen.as_ref())?;
     match args.output {
         Output::Table => print_line(ranking(&matches, &nearest, rules.len()))?,
         Output::Json => {
-            let nearest: Vec<_> = nearest
+            let rules: Vec<_> = nearest
+                .rules
                 .iter()
                 .map(|near| {
                     json!({"rule": near.id, "failed": near.failed, "near": near.near, "fields": near.fields,
                         "distance": near.distance(), "explanation": near.explanation.to_json()})
                 })
                 .collect();
-            print_line(json!({"matches": matches, "nearest": nearest}))?
+            print_line(json!({"matches": matches, "nearest": rules, "left_out": nearest.left_out}))?
         }
     };
     Ok(if matches.is_empty() { Exit::Failed } else { Exit::Ok })
 }
 
-fn ranking(matches: &[String], nearest: &[NearRule<String>], all: usize) -> String {
+fn ranking(matches: &[String], nearest: &Nearest<String>, all: usize) -> String {
     let (bold, dim) = (render::BOLD, render::DIM);
     let mut text = match matches {
         [] if all == 1 => "The only rule does not match.".to_owned(),
@@ -267,13 +269,14 @@ fn ranking(matches: &[String], nearest: &[NearRule<String>], all: usize) -> Stri
         [one] => format!("Of {all} rules one matches: {bold}{one}{bold:#}."),
         many => format!("Of {all} rules {} match: {bold}{}{bold:#}.", many.len(), many.join(", ")),
     };
-    text.push_str(match (nearest, all - matches.len().min(all)) {
+    text.push_str(match (nearest.rules.as_slice(), all - matches.len().min(all)) {
         (_, 0) => "",
+        ([], _) if nearest.left_out > 0 => "",
         ([], _) if matches.is_empty() => " None has anything in common with the event.",
         ([], _) => " No other has anything in common with the event.",
         _ => " Almost:",
     });
-    for near in nearest {
+    for near in &nearest.rules {
         let how = match (near.failed, near.near) {
             (0, _) => "each field matches, but in different elements".to_owned(),
             (failed, 0) => format!("{failed} of {} fields", near.fields),
@@ -283,6 +286,13 @@ fn ranking(matches: &[String], nearest: &[NearRule<String>], all: usize) -> Stri
         let (said, fields) = explanation.split_once('\n').unwrap_or((&explanation, ""));
         let alternatives = said.trim_start_matches("The event does not match.").trim_end_matches(':');
         text.push_str(&format!("\n\n{bold}{}{bold:#}  {dim}{how}.{alternatives}{dim:#}\n{}", near.id, painted(fields)));
+    }
+    match nearest.left_out {
+        0 => {}
+        1 => text.push_str("\n\nOf one other it is not known how near it came: to find out would take too long."),
+        many => text.push_str(&format!(
+            "\n\nOf {many} others it is not known how near they came: to find out would take too long."
+        )),
     }
     text
 }
@@ -340,7 +350,13 @@ mod tests {
             (&["a", "b"], 2, "Of 2 rules 2 match: a, b."),
         ] {
             let matches: Vec<String> = matches.iter().map(ToString::to_string).collect();
-            assert_eq!(anstream::adapter::strip_str(&ranking(&matches, &[], all)).to_string(), said);
+            let none = Nearest { rules: Vec::new(), left_out: 0 };
+            assert_eq!(anstream::adapter::strip_str(&ranking(&matches, &none, all)).to_string(), said);
         }
+        let left_out = Nearest { rules: Vec::new(), left_out: 2 };
+        assert_eq!(
+            ranking(&[], &left_out, 2),
+            "Of 2 rules none matches.\n\nOf 2 others it is not known how near they came: to find out would take too long."
+        );
     }
 }

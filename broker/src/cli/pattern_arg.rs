@@ -91,7 +91,7 @@ mod tests {
         PATTERN:1:9: expected , or ] behind the value
           1 | {"a": [1}
             |         ^
-          a pattern is a JSON object such as {"scope": ["device"]}
+          write names and texts in double quotes, a comma between two and none behind the last, and a backslash twice
         "#);
     }
 

@@ -10,6 +10,7 @@ impl Explanation {
         json!({
             "matched": self.matched,
             "problem": self.problem.as_ref().map(ToString::to_string),
+            "cut_short": self.cut_short,
             "alternatives": self.alternatives,
             "branches": self.branches.iter().map(Branch::to_json).collect::<Vec<_>>(),
         })
@@ -39,6 +40,7 @@ impl FieldReport {
                 Outcome::Missing => "missing",
                 Outcome::Unexpected => "unexpected",
                 Outcome::Different => "different",
+                Outcome::NotLookedAt => "not_looked_at",
             },
             "expected": self.expected,
             "expected_count": self.expected_count,
@@ -52,8 +54,8 @@ impl FieldReport {
 impl NearMiss {
     fn to_json(&self) -> Value {
         let mut json = match self {
-            Self::Case { expected, found, part } => {
-                json!({"kind": "case", "expected": expected, "found": found, "part": part.map(Part::name)})
+            Self::Case { expected, found, part, write } => {
+                json!({"kind": "case", "expected": expected, "found": found, "part": part.map(Part::name), "write": write})
             }
             Self::WhiteSpace { expected, found } => {
                 json!({"kind": "white_space", "expected": expected, "found": found})
@@ -62,8 +64,8 @@ impl NearMiss {
             Self::Edits { expected, found, edits, part } => {
                 json!({"kind": "edits", "expected": expected, "found": found, "edits": edits, "part": part.name()})
             }
-            Self::Inside { expected, found, part } => {
-                json!({"kind": "inside", "expected": expected, "found": found, "part": part.name()})
+            Self::Inside { expected, found, part, write } => {
+                json!({"kind": "inside", "expected": expected, "found": found, "part": part.name(), "write": write})
             }
             Self::Alike { expected, found, characters, part } => {
                 json!({"kind": "alike", "expected": expected, "found": found, "characters": characters, "part": part.name()})
@@ -85,6 +87,7 @@ impl NearMiss {
             }
             Self::Reading { found, is, near } => json!({"kind": "reading", "found": found, "is": is, "near": near}),
             Self::Object { fields, meant } => json!({"kind": "object", "fields": fields, "meant": meant}),
+            Self::AbsentFromEach { later } => json!({"kind": "absent_from_each", "later": later}),
             Self::EmptyList => json!({"kind": "empty_list"}),
             Self::NotAnObject { at, is } => json!({"kind": "not_an_object", "at": at, "is": is}),
             Self::NoSuchField { there, meant } => json!({"kind": "no_such_field", "there": there, "meant": meant}),

@@ -1,13 +1,14 @@
 //! How near a field came to tests that are made of others, or of another field: which of them fail, and how near those
 //! came.
 
-use super::alike::edits;
-use super::near::{MAX_COMPARED, MAX_NAMES, NearMiss, Part, miss, miss_of_number, other_type, similar_values};
+use super::meant::similar_values;
+use super::near::{MAX_COMPARED, MAX_NAMES, NearMiss, Part, miss, miss_of_number, other_type};
 use super::shape::{Leaf, Shape, Tests};
-use super::text::cut;
+use crate::alike::edits;
 use crate::operator::{Aim, Makeup, Matcher};
 use crate::relation::Relation;
 use crate::scalar::Scalar;
+use crate::shown::{ShownPath, cut};
 use crate::value::{Surroundings, Value};
 
 /// Of tests that the field's values must pass among them: which none passes, and how near values came to those.
@@ -27,9 +28,12 @@ pub(super) fn among(wanted: &[Matcher], leaves: &[Leaf<'_>], shape: &Shape<'_>, 
         misses.push(NearMiss::Among { found: wanted.len() - missing.len(), wanted: wanted.len(), missing: listed });
     }
     for test in missing {
-        let slips = leaves.iter().take_while(|_| tests.spend(1));
-        let slips = slips.filter_map(|leaf| Found { leaf, shape, tests }.held_against(test).0);
-        misses.extend(slips.min_by_key(NearMiss::rank).filter(|slip| !misses.contains(slip)));
+        let found = leaves.iter().map(|leaf| Found { leaf, shape, tests }).take_while(|found| found.spend());
+        let slip = found.filter_map(|found| found.held_against(test).0).min_by_key(NearMiss::rank);
+        if tests.are_over() {
+            break;
+        }
+        misses.extend(slip.filter(|slip| !misses.contains(slip)));
     }
     misses
 }
@@ -43,6 +47,11 @@ pub(super) struct Found<'f, 't> {
 }
 
 impl<'f, 't> Found<'f, 't> {
+    /// Whether it may be held against one more test, which takes the longer the longer it is.
+    pub(super) fn spend(self) -> bool {
+        self.tests.spend(1 + self.leaf.value.as_str().map_or(0, str::len).min(MAX_COMPARED) / 64)
+    }
+
     /// How near it came to a test: the likeliest slip, and what else there is to say of how the test is made.
     pub(super) fn held_against(self, test: &Matcher) -> (Option<NearMiss>, Option<NearMiss>) {
         let around = self.shape.around(self.leaf, self.tests);
@@ -53,7 +62,7 @@ impl<'f, 't> Found<'f, 't> {
             }
             // It is about all values of the field together.
             Makeup::Among(_) => (None, None),
-            Makeup::EachOf(conditions) => self.held_against_each(test, &conditions),
+            Makeup::EachOf(conditions) => self.held_against_each(&conditions),
             Makeup::Related(relation, path) => {
                 let Some(other) = Other::new(path, self) else { return (None, None) };
                 let slip = other.slip(relation, self.leaf.value);
@@ -70,10 +79,10 @@ impl<'f, 't> Found<'f, 't> {
     fn slip_of_case(self, test: &Matcher) -> Option<NearMiss> {
         let text = self.leaf.value.as_str().filter(|text| text.len() <= MAX_COMPARED)?;
         let differs = test.accepts_but_for_case(text, &|many| self.tests.afford(many));
-        differs.then(|| NearMiss::Case { expected: cut(&test.to_string()), found: cut(text), part: None })
+        differs.then(|| NearMiss::Case { expected: cut(&test.to_string()), found: cut(text), part: None, write: None })
     }
 
-    fn held_against_each(self, test: &Matcher, conditions: &[&[Matcher]]) -> (Option<NearMiss>, Option<NearMiss>) {
+    fn held_against_each(self, conditions: &[&[Matcher]]) -> (Option<NearMiss>, Option<NearMiss>) {
         let (value, around) = (self.leaf.value, self.shape.around(self.leaf, self.tests));
         let accepts = |test: &Matcher| self.tests.spend(1) && test.accepts(value.as_value(), &around);
         let fails = |condition: &&&[Matcher]| !condition.iter().any(accepts);
@@ -81,9 +90,8 @@ impl<'f, 't> Found<'f, 't> {
         if self.tests.are_over() {
             return (None, None);
         }
-        let parts = failing.iter().flat_map(|condition| condition.iter()).take_while(|_| self.tests.spend(1));
-        let slips = parts.filter_map(|test| self.held_against(test).0);
-        let slip = miss(test, value, &around).or_else(|| slips.min_by_key(NearMiss::rank));
+        let parts = failing.iter().flat_map(|condition| condition.iter()).take_while(|_| self.spend());
+        let slip = parts.filter_map(|test| self.held_against(test).0).min_by_key(NearMiss::rank);
         let unmet = failing.iter().take(MAX_NAMES).map(|condition| {
             let names = condition.iter().take(MAX_NAMES).map(Matcher::to_string);
             cut(&names.collect::<Vec<_>>().join(" or "))
@@ -133,11 +141,11 @@ impl<'o> Other<'o> {
     }
 
     /// What the value was compared with.
-    fn told(&self, relation: Relation, Found { leaf, shape, .. }: Found<'_, '_>) -> NearMiss {
+    fn told(&self, relation: Relation, Found { leaf, shape, tests }: Found<'_, '_>) -> NearMiss {
         let (path, found) = (cut(self.path), cut(&leaf.value.to_string()));
         if self.values.is_empty() {
             let elsewhere = !shape.at(self.path).is_empty();
-            let meant = if elsewhere { Vec::new() } else { similar_values(self.path, shape) };
+            let meant = if elsewhere { Vec::new() } else { similar_values(self.path, shape, tests) };
             return NearMiss::NothingToCompare { found, path, elsewhere, meant };
         }
         let values = self.values.iter().map(|other| other.shown.clone()).collect();
@@ -146,7 +154,7 @@ impl<'o> Other<'o> {
 
     /// How near a value comes to standing so to one of them.
     fn slip(&self, relation: Relation, found: &Scalar<'_>) -> Option<NearMiss> {
-        let expected = cut(&format!("{relation} the value of {}", self.path));
+        let expected = cut(&format!("{relation} the value of {}", ShownPath(self.path)));
         let slips = self.values.iter().filter_map(|other| other.slip(relation, found, &expected));
         slips.min_by_key(NearMiss::rank)
     }
@@ -155,7 +163,7 @@ impl<'o> Other<'o> {
 impl OtherValue {
     fn slip(&self, relation: Relation, found: &Scalar<'_>, expected: &str) -> Option<NearMiss> {
         match (found, &self.text, self.number) {
-            (Scalar::Number { value: Some(value), .. }, _, Some(number)) => {
+            (Scalar::Number { value, .. }, _, Some(number)) => {
                 let aim = match relation {
                     Relation::Equal => Aim::Between(Some(number), Some(number)),
                     Relation::Less | Relation::LessOrEqual => Aim::Between(None, Some(number)),
@@ -177,7 +185,7 @@ fn slip_of_text(found_text: &str, wanted: &str) -> Option<NearMiss> {
     }
     let (found, expected) = (cut(found_text), format!("{:?}", cut(wanted)));
     if found_text.to_lowercase() == wanted.to_lowercase() {
-        return Some(NearMiss::Case { expected, found, part: None });
+        return Some(NearMiss::Case { expected, found, part: None, write: None });
     }
     if found_text.trim() == wanted.trim() {
         return Some(NearMiss::WhiteSpace { expected, found });

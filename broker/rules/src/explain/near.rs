@@ -4,23 +4,23 @@
 //! refuses a value is asked again of the value as it might have been meant: without white space, as another type, in
 //! another case. What a test is after, where it says so, is held against the value.
 
-use super::alike::{common_end, common_start, edits, edits_at_end, edits_at_start, same_name};
 use super::made;
-use super::shape::{Entry, Leaf, Shape, Tests};
-use super::text::cut;
+use super::shape::{Leaf, Shape, Tests};
+use super::text::{holding, ignoring_case};
+use crate::alike::{common_end, common_start, edits, edits_at_end, edits_at_start};
+use crate::case::CaseFree;
 use crate::compile::Field;
 use crate::operator::{Aim, Makeup, Matcher, Reading};
 use crate::scalar::Scalar;
+use crate::shown::{cut, is_short};
 use crate::value::{Surroundings, Value};
 
 /// How many hints a field has at most.
-const MAX_HINTS: usize = 3;
+pub(super) const MAX_HINTS: usize = 3;
 /// How many names a hint lists at most.
 pub(super) const MAX_NAMES: usize = 5;
 /// Texts longer than this, in bytes, are not compared for slips.
 pub(super) const MAX_COMPARED: usize = 4_096;
-/// How many paths of an event are looked through for one that was meant.
-const MAX_MEANT: usize = 512;
 
 /// Why a field that did not match nearly did, or what may have been meant. Texts are cut to 120 characters.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,6 +34,8 @@ pub enum NearMiss {
         found: String,
         /// Which part of the value is compared; nothing for an operator that wants no one text.
         part: Option<Part>,
+        /// What would match whatever the case, if there is such an operator and the text is not too long to be told.
+        write: Option<String>,
     },
     /// White space around the value, or around what is wanted.
     WhiteSpace {
@@ -70,6 +72,8 @@ pub enum NearMiss {
         found: String,
         /// Where in the value it is; `Whole` for neither beginning nor end.
         part: Part,
+        /// What would match with any text around it, if the text is not too long to be told.
+        write: Option<String>,
     },
     /// Both begin, or end, with the same characters.
     Alike {
@@ -153,6 +157,11 @@ pub enum NearMiss {
         /// Paths below it whose value would match, at most three.
         meant: Vec<String>,
     },
+    /// It must be absent, and no field that is sorted before it came through its array: so from each element.
+    AbsentFromEach {
+        /// The first field behind it that does.
+        later: String,
+    },
     /// The path leads to an empty list, which is no value.
     EmptyList,
     /// The path leads on below a plain value.
@@ -202,7 +211,11 @@ impl NearMiss {
             Self::Object { meant, .. } | Self::NoSuchField { meant, .. } | Self::NothingToCompare { meant, .. } => {
                 !meant.is_empty()
             }
-            Self::Compared { .. } | Self::EmptyList | Self::NotAnObject { .. } | Self::NeverSeen { .. } => false,
+            Self::Compared { .. }
+            | Self::AbsentFromEach { .. }
+            | Self::EmptyList
+            | Self::NotAnObject { .. }
+            | Self::NeverSeen { .. } => false,
             _ => true,
         }
     }
@@ -233,8 +246,11 @@ pub(super) fn misses_of_values(field: &Field, leaves: &[Leaf<'_>], shape: &Shape
     for leaf in leaves {
         let found = made::Found { leaf, shape, tests };
         let (mut near, mut told) = (None, None);
-        for matcher in field.matchers.iter().take_while(|_| tests.spend(1)) {
+        for matcher in field.matchers.iter().take_while(|_| found.spend()) {
             let (slip, made) = found.held_against(matcher);
+            if tests.are_over() {
+                break;
+            }
             near = near.into_iter().chain(slip).min_by_key(NearMiss::rank);
             told = told.or(made);
         }
@@ -270,9 +286,7 @@ pub(super) fn miss(matcher: &Matcher, found: &Scalar<'_>, around: &dyn Surroundi
             let is = format!("{}, and what is wanted is a string", found.kind());
             Some(NearMiss::Reading { found: cut(&found.to_string()), is, near: false })
         }
-        Scalar::Number { value: Some(value), .. } => {
-            miss_of_number(matcher.aim()?, found, *value, cut(&matcher.to_string()))
-        }
+        Scalar::Number { value, .. } => miss_of_number(matcher.aim()?, found, *value, cut(&matcher.to_string())),
         _ => None,
     })
 }
@@ -312,10 +326,13 @@ fn of_text(matcher: &Matcher, found: &str, accepts: &dyn Fn(Value<'_>) -> bool) 
     let but_for_case = wanted.is_some_and(|wanted| fits(&wanted.to_lowercase(), &lower, part));
     if but_for_case || accepts(&lower) || accepts(&upper) {
         let expected = wanted.map_or_else(displayed, cut);
-        return Some(NearMiss::Case { expected, found: cut(found), part: wanted.map(|_| part) });
+        let would_do = wanted.filter(|wanted| is_short(wanted) && fits_but_for_case(wanted, found, part));
+        let write = would_do.map(|wanted| ignoring_case(wanted, part));
+        return Some(NearMiss::Case { expected, found: cut(found), part: wanted.map(|_| part), write });
     }
     let bare = found.trim();
-    if (bare != found && accepts(bare)) || wanted.is_some_and(|wanted| fits(wanted.trim(), bare, part)) {
+    let bare_wanted = wanted.map(str::trim).filter(|wanted| !wanted.is_empty());
+    if (bare != found && accepts(bare)) || bare_wanted.is_some_and(|wanted| fits(wanted, bare, part)) {
         return Some(NearMiss::WhiteSpace { expected: displayed(), found: cut(found) });
     }
     let wanted = wanted?;
@@ -337,7 +354,8 @@ fn of_text(matcher: &Matcher, found: &str, accepts: &dyn Fn(Value<'_>) -> bool) 
             () if found.ends_with(wanted) => Part::End,
             () => Part::Whole,
         };
-        return Some(NearMiss::Inside { expected, found: found_text, part });
+        let write = is_short(wanted).then(|| holding(wanted, part));
+        return Some(NearMiss::Inside { expected, found: found_text, part, write });
     }
     let start = (part != Part::End).then(|| common_start(one, other)).flatten();
     let end = (part != Part::Start).then(|| common_end(one, other)).flatten();
@@ -356,9 +374,28 @@ fn fits(wanted: &str, found: &str, part: Part) -> bool {
     }
 }
 
-/// By how much a number misses what is wanted.
-pub(super) fn miss_of_number(aim: Aim<'_>, found: &Scalar<'_>, value: f64, expected: String) -> Option<NearMiss> {
+/// Whether an operator that ignores case accepts it, which is narrower about letters than what people take for the same.
+fn fits_but_for_case(wanted: &str, found: &str, part: Part) -> bool {
+    let wanted = CaseFree::new(wanted);
+    match part {
+        Part::Whole => wanted.is(found),
+        Part::Start => wanted.starts(found),
+        Part::End => wanted.ends(found),
+    }
+}
+
+/// By how much a number misses what is wanted; `value` is there if it can be compared.
+pub(super) fn miss_of_number(
+    aim: Aim<'_>,
+    found: &Scalar<'_>,
+    value: Option<f64>,
+    expected: String,
+) -> Option<NearMiss> {
     let Aim::Between(low, high) = aim else { return None };
+    let Some(value) = value else {
+        let is = "a number that no double holds: it equals only its own text, and is never less or greater".to_owned();
+        return Some(NearMiss::Reading { found: cut(&found.to_string()), is, near: false });
+    };
     let bound = match (low, high) {
         (Some(low), _) if value <= low => low,
         (_, Some(high)) if value >= high => high,
@@ -367,84 +404,4 @@ pub(super) fn miss_of_number(aim: Aim<'_>, found: &Scalar<'_>, value: f64, expec
     let by = (value - bound).abs();
     let little = by <= bound.abs() / 10.0;
     Some(NearMiss::Number { found: cut(&found.to_string()), expected, by, little })
-}
-
-/// What may have been meant by a path that has no value.
-pub(super) fn miss_of_path(field: &Field, shape: &Shape<'_>) -> Option<NearMiss> {
-    let path = field.path.as_str();
-    match shape.entry(path) {
-        Some(entry) if entry.object => {
-            let names = shape.below(path).map(|(below, _)| &below[path.len() + 1..]);
-            let direct = names.filter(|name| !name.contains('.'));
-            let fields = direct.take(MAX_NAMES).map(cut).collect();
-            let meant = shape.below(path).take(MAX_MEANT).filter(|(_, entry)| passes(field, entry));
-            Some(NearMiss::Object { fields, meant: meant.map(|(below, _)| cut(below)).take(MAX_HINTS).collect() })
-        }
-        Some(Entry { empty_list: true, .. }) => Some(NearMiss::EmptyList),
-        _ => no_such_field(path, shape),
-    }
-}
-
-fn passes(field: &Field, entry: &Entry<'_>) -> bool {
-    entry.value.is_some_and(|value| {
-        field.matchers.iter().take(MAX_MEANT).any(|matcher| matcher.accepts(value.as_value(), &Alone))
-    })
-}
-
-fn no_such_field(path: &str, shape: &Shape<'_>) -> Option<NearMiss> {
-    let beginnings = path.rmatch_indices('.').map(|(dot, _)| &path[..dot]);
-    let nearest = beginnings.filter_map(|start| Some((start, shape.entry(start)?))).next();
-    if let Some((start, Entry { object: false, value: Some(value), .. })) = nearest {
-        return Some(NearMiss::NotAnObject { at: start.to_owned(), is: value.kind() });
-    }
-    let there = nearest.map_or("", |(start, _)| start);
-    let values = shape.below(there).take(MAX_MEANT).filter(|(_, entry)| entry.value.is_some());
-    let mut meant = similar(path, values.map(|(below, _)| below));
-    if meant.is_empty() {
-        meant = same_last_name(path, shape);
-    }
-    (!there.is_empty() || !meant.is_empty()).then(|| NearMiss::NoSuchField { there: cut(there), meant })
-}
-
-/// The paths most like this one, at most three.
-pub(super) fn similar<'p>(path: &str, others: impl Iterator<Item = &'p str>) -> Vec<String> {
-    let distance = |other: &str| if same_name(path, other) { Some(0) } else { slips(path, other) };
-    let mut near: Vec<(usize, &str)> = others.filter_map(|other| Some((distance(other)?, other))).collect();
-    near.sort_unstable();
-    near.iter().take(MAX_HINTS).map(|(_, path)| cut(path)).collect()
-}
-
-/// The paths of an event's values most like this one, at most three.
-pub(super) fn similar_values(path: &str, shape: &Shape<'_>) -> Vec<String> {
-    let values = shape.below("").take(MAX_MEANT).filter(|(_, entry)| entry.value.is_some());
-    similar(path, values.map(|(below, _)| below))
-}
-
-/// Edits between two paths, which must be few for the part in which they differ.
-fn slips(one: &str, other: &str) -> Option<usize> {
-    let common = one.char_indices().zip(other.chars()).take_while(|((_, a), b)| a == b);
-    let same = common.filter(|((_, char), _)| *char == '.').last().map_or(0, |((dot, _), _)| dot + 1);
-    edits(&one[same..], &other[same..])
-}
-
-/// Values elsewhere in the event that have the last name of this path.
-fn same_last_name(path: &str, shape: &Shape<'_>) -> Vec<String> {
-    let last = |path: &str| path.rfind('.').map_or(0, |dot| dot + 1);
-    let name = &path[last(path)..];
-    let values = shape.below("").take(MAX_MEANT).filter(|(_, entry)| entry.value.is_some());
-    let same = values.filter(|(other, _)| name.len() > 1 && same_name(&other[last(other)..], name));
-    same.map(|(other, _)| cut(other)).take(MAX_HINTS).collect()
-}
-
-/// A value taken out of its event.
-struct Alone;
-
-impl Surroundings for Alone {
-    fn some(&self, _: &str, _: &mut dyn FnMut(Value<'_>) -> bool) -> bool {
-        false
-    }
-
-    fn some_near(&self, _: &str, _: &mut dyn FnMut(Value<'_>) -> bool) -> bool {
-        false
-    }
 }

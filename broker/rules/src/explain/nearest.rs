@@ -3,14 +3,16 @@
 //! Every rule is held against the event's values cheaply, by its failing fields; how near those came is looked at only
 //! for rules that can still be among the nearest, and only the nearest are explained.
 
-use super::near::{miss_of_path, misses_of_values};
-use super::seen::read;
+use super::meant::miss_of_path;
+use super::near::misses_of_values;
+use super::seen::{SeenPaths, read};
 use super::shape::{Shape, Tests};
-use super::{Explanation, NearMiss};
+use super::{Explaining, Explanation, NearMiss};
 use crate::compile::{Alternative, Field};
 use crate::error::EventError;
 use crate::pattern::Pattern;
 use crate::ruleset::RuleSet;
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 use std::sync::Arc;
@@ -18,11 +20,26 @@ use std::sync::Arc;
 /// How many rules are told at most.
 const MAX_NEAREST: usize = 100;
 /// How many tests of values may be made to find them.
-const MAX_TESTS: usize = 2_000_000;
-/// How many pairs of a value and a test of one field are looked at for how near they came.
-const MAX_PAIRS: usize = 64;
+const MAX_TESTS: usize = 5_000_000;
+/// How many of these for each rule: few at first, so that large rules do not keep others from being looked at.
+const MAX_RULE_TESTS: [usize; 2] = [5_000, 200_000];
+/// How many pairs of a value and a test are looked at for how near they came.
+const MAX_PAIRS: usize = 200_000;
+/// How many of these for each field.
+const MAX_FIELD_PAIRS: usize = 64;
+/// How many paths are looked at for those that may have been meant, long ones counted several times.
+const MAX_NAMES: usize = 1_000_000;
 /// How many alternatives of a rule are looked at for how near they came.
 const MAX_NEAR_BRANCHES: usize = 8;
+
+/// The rules that almost matched an event.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Nearest<Id> {
+    /// The rules, the nearest first.
+    pub rules: Vec<NearRule<Id>>,
+    /// Of how many others it is not known how near they came: to find out would take too long.
+    pub left_out: usize,
+}
 
 /// A rule that does not match an event, but almost.
 #[derive(Debug, Clone, PartialEq)]
@@ -52,8 +69,8 @@ impl<Id: Clone + Eq + Hash> RuleSet<Id> {
     /// The rules that do not match an event but almost did, the nearest first: those with the least part of fields that
     /// fail, where a near miss counts half; else in the order in which they were given. At most `limit`, and at most 100.
     ///
-    /// Rules of which no value of the event is right or nearly right are left out. The work is bounded: of very many or
-    /// very large rules, those behind the bound are left out as well.
+    /// Rules of which no value of the event is right or nearly right are not among them. The work is bounded: how many
+    /// rules were left out for that is said.
     ///
     /// ```
     /// use emote_rules::{Pattern, RuleSet};
@@ -62,14 +79,29 @@ impl<Id: Clone + Eq + Hash> RuleSet<Id> {
     /// let wiped = Pattern::parse(r#"{"scope": ["device"], "action": ["wipe"], "trust": ["verified"]}"#)?;
     /// let rules = RuleSet::build([("wiped", wiped), ("locked", locked)]);
     /// let nearest = rules.nearest(br#"{"scope": "device", "action": "lokc"}"#, 5)?;
-    /// assert_eq!((nearest[0].id, nearest[0].failed, nearest[0].near), ("locked", 1, 1));
-    /// assert_eq!((nearest[1].id, nearest[1].failed, nearest[1].near), ("wiped", 2, 0));
+    /// let [locked, wiped] = nearest.rules.as_slice() else { panic!("{nearest:?}") };
+    /// assert_eq!((locked.id, locked.failed, locked.near), ("locked", 1, 1));
+    /// assert_eq!((wiped.id, wiped.failed, wiped.near), ("wiped", 2, 0));
+    /// assert_eq!(nearest.left_out, 0);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
     /// # Errors
     /// As [`RuleSet::matches`].
-    pub fn nearest(&self, event_json: &[u8], limit: usize) -> Result<Vec<NearRule<Id>>, EventError> {
+    pub fn nearest(&self, event_json: &[u8], limit: usize) -> Result<Nearest<Id>, EventError> {
+        self.nearest_with(event_json, limit, None)
+    }
+
+    /// As [`RuleSet::nearest`]; missing fields are marked as [`Pattern::explain_with`] does it.
+    ///
+    /// # Errors
+    /// As [`RuleSet::matches`].
+    pub fn nearest_with(
+        &self,
+        event_json: &[u8],
+        limit: usize,
+        seen: Option<&SeenPaths>,
+    ) -> Result<Nearest<Id>, EventError> {
         let matched = self.matches(event_json)?;
         let matched: HashSet<&Id> = matched.iter().collect();
         let tree = read(event_json)?;
@@ -77,15 +109,17 @@ impl<Id: Clone + Eq + Hash> RuleSet<Id> {
         self.iter().for_each(|(_, pattern)| pattern.tell_paths(&mut paths));
         let shape = Shape::new(&tree, &paths);
         let others: Vec<(&Id, &Pattern)> = self.iter().filter(|(id, _)| !matched.contains(id)).collect();
-        let ranking = Ranking { shape: &shape, tests: Tests::new(MAX_TESTS) };
-        let nearest = ranking.nearest(&others, limit.min(MAX_NEAREST)).into_iter();
-        Ok(nearest
-            .map(|Ranked { place, score }| {
-                let (id, pattern) = others[place];
-                let Score { failed, near, fields, .. } = score;
-                NearRule { id: id.clone(), failed, near, fields, explanation: pattern.explain_json(event_json) }
-            })
-            .collect())
+        let mut ranking = Ranking::new(&shape);
+        let nearest = ranking.nearest(&others, limit.min(MAX_NEAREST));
+        let count = nearest.len();
+        let explained = nearest.into_iter().map(|Ranked { place, score }| {
+            let (id, pattern) = others[place];
+            let Score { failed, near, fields, .. } = score;
+            let explaining = Explaining::new(event_json, &shape, seen, count);
+            let explanation = explaining.explain(pattern, &HashSet::new(), None);
+            NearRule { id: id.clone(), failed, near, fields, explanation }
+        });
+        Ok(Nearest { rules: explained.collect(), left_out: ranking.left_out })
     }
 }
 
@@ -136,23 +170,54 @@ struct Ranked {
 struct Ranking<'s, 't> {
     shape: &'s Shape<'t>,
     tests: Tests,
+    pairs: Tests,
+    names: Tests,
+    judged: HashMap<*const Field, Judged>,
+    near_paths: HashMap<&'s str, bool>,
+    /// Rules of which it is not known how near they came.
+    left_out: usize,
 }
 
-impl Ranking<'_, '_> {
-    fn nearest(&self, rules: &[(&impl Eq, &Pattern)], limit: usize) -> Vec<Ranked> {
-        let scored = rules.iter().enumerate().map(|(place, (_, pattern))| (place, self.least(pattern)));
-        let within = scored.take_while(|_| !self.tests.are_over());
-        let mut candidates: Vec<(usize, Distance)> =
-            within.filter_map(|(place, least)| Some((place, least?))).collect();
-        candidates.sort_by(|(_, one), (_, other)| one.cmp(other));
-        let mut near_paths = HashMap::new();
+/// How a field fared.
+#[derive(Debug, Clone, Copy)]
+struct Judged {
+    fails: bool,
+    /// Whether a value is right.
+    right: bool,
+}
+
+impl<'s, 't> Ranking<'s, 't> {
+    fn new(shape: &'s Shape<'t>) -> Self {
+        let (tests, pairs, names) = (Tests::new(MAX_TESTS), Tests::new(MAX_PAIRS), Tests::new(MAX_NAMES));
+        Self { shape, tests, pairs, names, judged: HashMap::new(), near_paths: HashMap::new(), left_out: 0 }
+    }
+
+    fn nearest(&mut self, rules: &[(&impl Eq, &'s Pattern)], limit: usize) -> Vec<Ranked> {
+        let mut candidates: Vec<(usize, Distance)> = Vec::new();
+        let mut left: Vec<usize> = (0..rules.len()).collect();
+        for limit in MAX_RULE_TESTS {
+            left.retain(|place| {
+                let least = self.least(rules[*place].1, limit);
+                candidates.extend(least.map(|least| (*place, least)));
+                least.is_none()
+            });
+        }
+        self.left_out = left.len();
+        candidates.sort_by(|(one_place, one), (other_place, other)| one.cmp(other).then(one_place.cmp(other_place)));
         let mut nearest: Vec<Ranked> = Vec::new();
-        for (place, least) in candidates {
+        for (index, (place, least)) in candidates.iter().copied().enumerate() {
             let full = nearest.len() == limit;
-            if full && nearest.last().is_none_or(|last| least.cmp(&last.score.distance()).is_gt()) {
+            let too_far =
+                |least: &Distance| full && nearest.last().is_none_or(|last| least.cmp(&last.score.distance()).is_gt());
+            if too_far(&least) {
                 break;
             }
-            let Some(score) = self.score(rules[place].1, &mut near_paths) else { continue };
+            let score = self.score(rules[place].1);
+            if self.pairs.are_over() || self.names.are_over() {
+                self.left_out += candidates[index..].iter().take_while(|(_, least)| !too_far(least)).count();
+                break;
+            }
+            let Some(score) = score else { continue };
             let order = |ranked: &Ranked| {
                 ranked.score.distance().cmp(&score.distance()).then_with(|| ranked.place.cmp(&place)).is_lt()
             };
@@ -162,59 +227,68 @@ impl Ranking<'_, '_> {
         nearest
     }
 
-    /// How near a rule can be at best, told by what fails.
-    fn least(&self, pattern: &Pattern) -> Option<Distance> {
-        let mut known = HashMap::new();
-        let scores = pattern.alternatives.iter().map(|alternative| self.cheap_score(alternative, &mut known));
-        scores.map(|score| score.least()).min_by(Distance::cmp)
+    /// How near a rule can be at best, told by what fails; nothing if that takes more tests.
+    fn least(&mut self, pattern: &Pattern, limit: usize) -> Option<Distance> {
+        let Self { shape, tests, judged, .. } = self;
+        let all_judged = tests.at_most(limit, |tests| {
+            pattern.alternatives.iter().flatten().all(|field| {
+                let known = match judged.entry(Arc::as_ptr(field)) {
+                    Entry::Occupied(_) => true,
+                    Entry::Vacant(new) => judge(field, shape, tests).map(|judged| new.insert(judged)).is_some(),
+                };
+                known && tests.spend(1)
+            })
+        });
+        let scores = pattern.alternatives.iter().map(|alternative| self.cheap_score(alternative));
+        scores.map(|score| score.least()).min_by(Distance::cmp).filter(|_| all_judged)
     }
 
-    fn cheap_score(&self, alternative: &Alternative, known: &mut HashMap<*const Field, (bool, bool)>) -> Score {
+    fn cheap_score(&self, alternative: &Alternative) -> Score {
         let mut score = Score { failed: 0, near: 0, fields: alternative.len(), right: false };
-        for field in alternative {
-            let (fails, right) = *known.entry(Arc::as_ptr(field)).or_insert_with(|| self.field(field));
-            score.failed += usize::from(fails);
+        for Judged { fails, right } in alternative.iter().filter_map(|field| self.judged.get(&Arc::as_ptr(field))) {
+            score.failed += usize::from(*fails);
             score.right |= right;
         }
         score
     }
 
-    /// Whether a field fails, and whether a value is right.
-    fn field(&self, field: &Field) -> (bool, bool) {
-        let leaves = self.shape.at(&field.path);
-        let accepts = |leaf| self.shape.accepts(field, leaf, &self.tests);
-        let right = leaves.iter().any(accepts);
-        let absent = leaves.is_empty() && field.may_be_absent;
-        (!right && !absent, right)
-    }
-
     /// The score of a rule's nearest alternative; nothing if no value of the event is right or nearly right.
-    fn score<'f>(&self, pattern: &'f Pattern, near_paths: &mut HashMap<&'f str, bool>) -> Option<Score> {
-        let mut known = HashMap::new();
-        let mut scores: Vec<(Score, &Alternative)> = pattern
-            .alternatives
-            .iter()
-            .map(|alternative| (self.cheap_score(alternative, &mut known), alternative))
-            .collect();
+    fn score(&mut self, pattern: &'s Pattern) -> Option<Score> {
+        let alternatives = pattern.alternatives.iter();
+        let mut scores: Vec<(Score, &Alternative)> =
+            alternatives.map(|alternative| (self.cheap_score(alternative), alternative)).collect();
         scores.sort_by(|(one, _), (other, _)| one.least().cmp(&other.least()));
         scores.truncate(MAX_NEAR_BRANCHES);
         for (score, alternative) in &mut scores {
-            let fails = |field: &&Arc<Field>| known.get(&Arc::as_ptr(field)).is_some_and(|(fails, _)| *fails);
-            score.near = alternative.iter().filter(fails).filter(|field| self.is_near(field, near_paths)).count();
+            for field in alternative.iter() {
+                let fails = self.judged.get(&Arc::as_ptr(field)).is_some_and(|judged| judged.fails);
+                score.near += usize::from(fails && self.is_near(field));
+            }
         }
         let common = scores.into_iter().map(|(score, _)| score).filter(|score| score.right || score.near > 0);
         common.min_by(|one, other| one.distance().cmp(&other.distance()))
     }
 
-    fn is_near<'f>(&self, field: &'f Field, near_paths: &mut HashMap<&'f str, bool>) -> bool {
-        match self.shape.at(&field.path) {
+    fn is_near(&mut self, field: &'s Field) -> bool {
+        let Self { shape, pairs, names, near_paths, .. } = self;
+        match shape.at(&field.path) {
             [] => {
-                let look = || miss_of_path(field, self.shape).is_some_and(|miss| miss.is_near());
+                let look = || miss_of_path(field, shape, names).is_some_and(|miss| miss.is_near());
                 // Whether an object is a near miss depends on what is wanted in its place.
-                let is_object = self.shape.entry(&field.path).is_some_and(|entry| entry.object);
+                let is_object = shape.entry(&field.path).is_some_and(|entry| entry.object);
                 if is_object { look() } else { *near_paths.entry(&field.path).or_insert_with(look) }
             }
-            leaves => misses_of_values(field, leaves, self.shape, &Tests::new(MAX_PAIRS)).iter().any(NearMiss::is_near),
+            leaves => {
+                let misses = |pairs: &Tests| misses_of_values(field, leaves, shape, pairs);
+                pairs.at_most(MAX_FIELD_PAIRS, misses).iter().any(NearMiss::is_near)
+            }
         }
     }
+}
+
+/// How a field fares; nothing if there are not enough tests left to know.
+fn judge(field: &Field, shape: &Shape<'_>, tests: &Tests) -> Option<Judged> {
+    let right = shape.accepts_some(field, tests)?;
+    let absent = shape.at(&field.path).is_empty() && field.may_be_absent;
+    Some(Judged { fails: !right && !absent, right })
 }

@@ -1,7 +1,7 @@
 //! Which paths recent events had: what tells a mistyped rule from an odd event.
 
-use super::near::similar;
-use super::shape::{MAX_PATHS, Shape};
+use super::meant::similar;
+use super::shape::{MAX_PATHS, Shape, Tests};
 use crate::error::EventError;
 use crate::tree::{Node, Tree};
 use std::collections::{HashMap, HashSet};
@@ -94,9 +94,13 @@ impl SeenPaths {
 
     /// Paths like this one that they had, at most three, the likest first.
     pub fn similar(&self, path: &str) -> Vec<String> {
+        self.similar_within(path, &Tests::new(usize::MAX))
+    }
+
+    pub(super) fn similar_within(&self, path: &str, tests: &Tests) -> Vec<String> {
         let oldest = self.out_of_sight();
         let paths = self.paths.iter().filter(|(_, last)| **last > oldest);
-        similar(path, paths.map(|(path, _)| path.as_str()))
+        similar(path, paths.map(|(path, _)| path.as_str()), tests)
     }
 }
 

@@ -8,7 +8,7 @@ use crate::compile::Field;
 use crate::scalar::Scalar;
 use crate::tree::{Node, Tree};
 use crate::value::{Surroundings, Value};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Write;
 
@@ -31,6 +31,8 @@ pub(super) struct Shape<'t> {
     more: bool,
     /// Of each array, how much of a path leads to it.
     arrays: Vec<usize>,
+    /// What was decided once for all values, by the address of the test.
+    decided: RefCell<HashMap<usize, bool>>,
 }
 
 /// A value.
@@ -59,27 +61,42 @@ pub(super) struct Entry<'t> {
 
 /// What is left of the tests that may be made for one answer.
 #[derive(Debug)]
-pub(super) struct Tests(Cell<usize>);
+pub(super) struct Tests {
+    left: Cell<usize>,
+    over: Cell<bool>,
+}
 
 impl Tests {
     pub(super) fn new(many: usize) -> Self {
-        Self(Cell::new(many))
+        Self { left: Cell::new(many), over: Cell::new(false) }
     }
 
     /// Whether this much may still be done.
     pub(super) fn spend(&self, many: usize) -> bool {
-        let left = self.0.get().checked_sub(many);
-        self.0.set(left.unwrap_or(0));
+        let left = self.left.get().checked_sub(many);
+        self.left.set(left.unwrap_or(0));
+        self.over.set(self.over.get() || left.is_none());
         left.is_some()
     }
 
     /// Whether that much is left, and so done. Unlike [`Tests::spend`], asking for more leaves what there is.
     pub(super) fn afford(&self, many: usize) -> bool {
-        many < self.0.get() && self.spend(many)
+        many <= self.left.get() && self.spend(many)
     }
 
+    /// Whether more was to be done than there was: what a test said since then does not count.
     pub(super) fn are_over(&self) -> bool {
-        self.0.get() == 0
+        self.over.get()
+    }
+
+    /// Does a part of the work with no more than so many, so that enough is left for the others.
+    pub(super) fn at_most<T>(&self, many: usize, work: impl FnOnce(&Self) -> T) -> T {
+        let left = self.left.get();
+        let part = Self::new(many.min(left));
+        let done = work(&part);
+        self.left.set(left - many.min(left) + part.left.get());
+        self.over.set(self.over.get() || (part.are_over() && many > left));
+        done
     }
 }
 
@@ -116,11 +133,23 @@ impl<'t> Shape<'t> {
         self.known.keys().filter(|path| !path.is_empty()).map(|path| Some(path.as_str())).chain(more)
     }
 
-    /// Whether a value is as a field wants it.
-    pub(super) fn accepts(&self, field: &Field, leaf: &Leaf<'_>, tests: &Tests) -> bool {
+    /// The arrays that the values of a path came through.
+    pub(super) fn arrays_of(&self, path: &str) -> HashSet<usize> {
+        self.at(path).iter().flat_map(|leaf| &leaf.elements).map(|(array, _)| *array).collect()
+    }
+
+    /// Whether a value is as a field wants it; nothing if there are not enough tests left to know.
+    pub(super) fn accepts(&self, field: &Field, leaf: &Leaf<'_>, tests: &Tests) -> Option<bool> {
         let around = self.around(leaf, tests);
         let mut matchers = field.matchers.iter().take_while(|_| tests.spend(1));
-        matchers.any(|matcher| matcher.accepts(leaf.value.as_value(), &around))
+        let accepted = matchers.any(|matcher| matcher.accepts(leaf.value.as_value(), &around));
+        (!tests.are_over()).then_some(accepted)
+    }
+
+    /// Whether one of a field's values is as it wants it; nothing if there are not enough tests left to know.
+    pub(super) fn accepts_some(&self, field: &Field, tests: &Tests) -> Option<bool> {
+        let mut judged = self.at(&field.path).iter().map(|leaf| self.accepts(field, leaf, tests));
+        judged.find(|accepted| *accepted != Some(false)).unwrap_or(Some(false))
     }
 
     pub(super) fn around<'s>(&'s self, leaf: &'s Leaf<'_>, tests: &'s Tests) -> Around<'s, 't> {
@@ -250,6 +279,21 @@ impl Surroundings for Around<'_, '_> {
     fn some(&self, path: &str, passes: &mut dyn FnMut(Value<'_>) -> bool) -> bool {
         let mut leaves = self.shape.at(path).iter().take_while(|_| self.tests.spend(1));
         leaves.any(|leaf| passes(leaf.value.as_value()))
+    }
+
+    fn afford(&self, steps: usize) -> bool {
+        self.tests.spend(steps)
+    }
+
+    fn once(&self, key: usize, decide: &mut dyn FnMut() -> bool) -> bool {
+        let known = self.shape.decided.borrow().get(&key).copied();
+        known.unwrap_or_else(|| {
+            let decided = decide();
+            if !self.tests.are_over() {
+                self.shape.decided.borrow_mut().insert(key, decided);
+            }
+            decided
+        })
     }
 
     fn some_near(&self, path: &str, passes: &mut dyn FnMut(Value<'_>) -> bool) -> bool {

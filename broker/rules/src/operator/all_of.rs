@@ -38,7 +38,8 @@ impl Operator for AllOf {
     }
 
     fn accepts(&self, value: Value<'_>, around: &dyn Surroundings) -> bool {
-        self.0.iter().all(|AnyOf(tests)| tests.iter().any(|test| test.accepts(value, around)))
+        let passes = |tests: &[Matcher]| tests.iter().any(|test| test.accepts(value, around));
+        self.0.iter().all(|AnyOf(tests)| around.afford(tests.len()) && passes(tests))
     }
 
     fn paths(&self, tell: &mut dyn FnMut(&str)) {

@@ -1,5 +1,6 @@
 //! `anything-but`: a value that none of these accepts. There must be a value; a missing field does not match.
 
+use super::prefix::Prefix;
 use super::regex::Regex;
 use super::{Literal, Matcher, NEGATABLE, Operator, Place};
 use crate::error::PatternError;
@@ -23,7 +24,11 @@ impl Operator for AnythingBut {
     }
 
     fn accepts(&self, value: Value<'_>, around: &dyn Surroundings) -> bool {
-        !self.0.iter().any(|refused| refused.accepts(value, around))
+        around.afford(self.0.len()) && !self.0.iter().any(|refused| refused.accepts(value, around))
+    }
+
+    fn tests(&self) -> usize {
+        self.0.iter().map(Matcher::tests).sum()
     }
 }
 
@@ -55,13 +60,16 @@ fn negated(
     place: Place<'_>,
 ) -> Result<Vec<Matcher>, PatternError> {
     let allowed = || NEGATABLE.iter().filter(|(_, negatable)| *negatable).map(|(name, _)| *name);
-    let wrong = |node, problem: &str| place.wrong::<AnythingBut>(node, problem);
     let (name, nested) = match members {
         [(name, nested)] if allowed().any(|allowed| allowed == name) => (name, nested),
         _ => {
             let names = allowed().collect::<Vec<_>>().join(", ");
-            return Err(wrong(argument, &format!("takes an object with one of {names} alone")));
+            let problem = format!("anything-but takes an object with one of {names} alone");
+            return Err(place.error(argument, problem, format!("write {}", example(Prefix::NAME))));
         }
+    };
+    let wrong = |node, problem: &str| {
+        place.error(node, format!("anything-but {name} {problem}"), format!("write {}", example(name)))
     };
     if name == Regex::NAME {
         return Ok(vec![Matcher::Regex(Regex::parse(nested, place)?)]);
@@ -70,13 +78,18 @@ fn negated(
     for node in one_or_more(nested, place)? {
         match node.as_str() {
             Some("") if name == "prefix" || name == "suffix" => {
-                return Err(wrong(node, &format!("{name} would refuse every string: it is empty")));
+                return Err(wrong(node, "would refuse every string: it is empty"));
             }
             Some(_) => refused.extend(Matcher::operator(name, node, place).transpose()?),
-            None => return Err(wrong(node, &format!("{name} takes a string, not {}", node.kind()))),
+            None => return Err(wrong(node, &format!("takes a string or a list of strings, not {}", node.kind()))),
         }
     }
     Ok(refused)
+}
+
+/// Its use with an operator that takes strings.
+fn example(operator: &str) -> String {
+    format!("{{\"anything-but\": {{\"{operator}\": [\"agent\", \"broker\"]}}}}")
 }
 
 fn one_or_more<'n, 'a>(node: &'n Node<'a>, place: Place<'_>) -> Result<&'n [Node<'a>], PatternError> {
@@ -91,5 +104,24 @@ impl std::fmt::Display for AnythingBut {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let refused: Vec<String> = self.0.iter().map(Matcher::to_string).collect();
         write!(f, "anything but {}", refused.join(" or "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::pattern::Pattern;
+
+    #[test]
+    fn the_remedy_is_of_the_operator_that_was_tried() {
+        for (argument, remedy) in [
+            (r#"{"prefix": {"equals-ignore-case": "x"}}"#, r#"{"anything-but": {"prefix": ["agent", "broker"]}}"#),
+            (r#"{"suffix": ""}"#, r#"{"anything-but": {"suffix": ["agent", "broker"]}}"#),
+            (r#"{"numeric": ["<", 1]}"#, r#"{"anything-but": {"prefix": ["agent", "broker"]}}"#),
+            ("true", r#"{"anything-but": ["agent", "broker"]}"#),
+        ] {
+            let error = Pattern::parse(&format!(r#"{{"a": [{{"anything-but": {argument}}}]}}"#)).unwrap_err();
+            assert_eq!(error.remedy(), format!("write {remedy}"), "{error}");
+            assert!(Pattern::parse(&format!("{{\"a\": [{remedy}]}}")).is_ok(), "{remedy}");
+        }
     }
 }

@@ -3,6 +3,7 @@
 use super::{Makeup, Operator, Place};
 use crate::error::PatternError;
 use crate::relation::{RELATIONS, Relation};
+use crate::shown::ShownPath;
 use crate::tree::{Node, Tree};
 use crate::value::{Surroundings, Value};
 
@@ -62,6 +63,6 @@ impl Operator for CompareField {
 
 impl std::fmt::Display for CompareField {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} the value of {}", self.relation, self.other)
+        write!(f, "{} the value of {}", self.relation, ShownPath(&self.other))
     }
 }

@@ -23,9 +23,11 @@ mod time_window;
 mod timestamp;
 mod wildcard;
 
+use crate::alike::{edits, same_name};
 use crate::error::PatternError;
 use crate::hint::{Hint, Hinted};
 use crate::relation::Relation;
+use crate::shown::cut;
 use crate::tree::{Node, Tree};
 use crate::value::{Surroundings, Value};
 use literal::Literal;
@@ -361,8 +363,13 @@ fn only_member<'n, 'a>(
 }
 
 fn unknown(name: &str, node: &Node<'_>, place: Place<'_>) -> PatternError {
-    let name: String = name.chars().take(60).collect();
-    place.error(node, format!("there is no operator {name:?}"), format!("expected one of {}", OPERATORS.join(", ")))
+    let distance = |known: &str| if same_name(name, known) { Some(0) } else { edits(name, known) };
+    let meant = OPERATORS.iter().filter_map(|known| Some((distance(known)?, *known))).min();
+    let remedy = match meant {
+        Some((_, meant)) => format!("did you mean {meant}?"),
+        None => format!("expected one of {}", OPERATORS.join(", ")),
+    };
+    place.error(node, format!("there is no operator {:?}", cut(name)), remedy)
 }
 
 #[cfg(test)]
@@ -387,6 +394,9 @@ mod tests {
     fn what_is_not_an_operator_is_told_what_is() {
         for (pattern, said) in [
             (r#"{"glob": "x"}"#, "there is no operator \"glob\"; expected one of anything-but, cidr, "),
+            (r#"{"prefx": "x"}"#, "there is no operator \"prefx\"; did you mean prefix?"),
+            (r#"{"Prefix": "x"}"#, "there is no operator \"Prefix\"; did you mean prefix?"),
+            (r#"{"equals_ignore_case": "x"}"#, "; did you mean equals-ignore-case?"),
             (r"{}", "this one has 0"),
             (r#"{"prefix": "a", "suffix": "b"}"#, "this one has 2"),
             (r"[1]", "a list inside a list"),

@@ -6,6 +6,7 @@ use crate::error::PatternError;
 use crate::hint::{Hint, Hinted};
 use crate::number::rank;
 use crate::scalar::Scalar;
+use crate::shown::cut;
 use crate::tree::{Node, Tree};
 use crate::value::{Surroundings, Value};
 use std::cmp::Ordering;
@@ -47,7 +48,7 @@ impl Bound for f64 {
             Tree::Scalar(Scalar::Number { value: Some(value), .. }) => Ok(*value),
             Tree::Scalar(Scalar::Number { text, .. }) => {
                 let problem = "it has more digits than a double holds, or is out of its range";
-                Err(place.wrong::<O>(node, format_args!("cannot compare {text:.40}: {problem}")))
+                Err(place.wrong::<O>(node, format_args!("cannot compare {}: {problem}", cut(text))))
             }
             _ => Err(place.wrong::<O>(node, format_args!("compares with a number, not {}", node.kind()))),
         }

@@ -10,6 +10,7 @@ use crate::hint::{Hint, Hinted};
 use crate::tree::{Node, Tree};
 use crate::value::{Surroundings, Value};
 use regex::bytes::{Regex as Compiled, RegexBuilder};
+use std::sync::OnceLock;
 
 /// How many expressions a pattern may have.
 pub(super) const MAX_REGEXES: usize = 100;
@@ -19,13 +20,22 @@ const MAX_LENGTH: usize = 4_096;
 const MAX_DEPTH: u32 = 50;
 /// How large it may be when compiled, and the memory in which parts of it are made faster, both in bytes.
 const MAX_COMPILED: usize = 256 * 1_024;
+/// How many bytes of a string are searched in one step.
+const BYTES_A_STEP: usize = 64;
 
 /// As how many tests of a value it counts to compile one.
 const COST: usize = 100;
 
 /// Expressions of which one must find something.
 #[derive(Debug, Clone)]
-pub(crate) struct Regex(Vec<Compiled>);
+pub(crate) struct Regex(Vec<Expression>);
+
+#[derive(Debug, Clone)]
+struct Expression {
+    compiled: Compiled,
+    /// The same ignoring case, once an explanation asked for it; nothing if that is too large.
+    ignoring_case: OnceLock<Option<Compiled>>,
+}
 
 impl Operator for Regex {
     const NAME: &'static str = "regex";
@@ -47,15 +57,17 @@ impl Operator for Regex {
         Hint::String.perhaps()
     }
 
-    fn accepts(&self, value: Value<'_>, _: &dyn Surroundings) -> bool {
-        value.as_string().is_some_and(|text| self.0.iter().any(|expression| expression.is_match(text)))
+    fn accepts(&self, value: Value<'_>, around: &dyn Surroundings) -> bool {
+        let Some(text) = value.as_string() else { return false };
+        let steps = 1 + text.len() / BYTES_A_STEP;
+        self.0.iter().any(|expression| around.afford(steps) && expression.compiled.is_match(text))
     }
 
     fn accepts_but_for_case(&self, text: &str, afford: &dyn Fn(usize) -> bool) -> bool {
-        let mut affordable = self.0.iter().take_while(|_| afford(COST));
+        let cost = |expression: &Expression| if expression.ignoring_case.get().is_none() { COST } else { 1 };
+        let mut affordable = self.0.iter().take_while(|expression| afford(cost(expression)));
         affordable.any(|expression| {
-            let ignoring_case = builder(expression.as_str()).case_insensitive(true).build();
-            ignoring_case.is_ok_and(|expression| expression.is_match(text.as_bytes()))
+            expression.ignoring_case().is_some_and(|ignoring_case| ignoring_case.is_match(text.as_bytes()))
         })
     }
 
@@ -64,7 +76,18 @@ impl Operator for Regex {
     }
 }
 
-fn compile(node: &Node<'_>, place: Place<'_>) -> Result<Compiled, PatternError> {
+impl Expression {
+    fn ignoring_case(&self) -> Option<&Compiled> {
+        let compile = || builder(self.text()).case_insensitive(true).build().ok();
+        self.ignoring_case.get_or_init(compile).as_ref()
+    }
+
+    fn text(&self) -> &str {
+        self.compiled.as_str()
+    }
+}
+
+fn compile(node: &Node<'_>, place: Place<'_>) -> Result<Expression, PatternError> {
     let text = place.string::<Regex>(node)?;
     let too_large = |problem: String, remedy: &str| Err(place.error(node, problem, remedy));
     if text.is_empty() {
@@ -81,7 +104,7 @@ fn compile(node: &Node<'_>, place: Place<'_>) -> Result<Compiled, PatternError> 
     };
     left.set(fewer);
     match builder(text).build() {
-        Ok(compiled) => Ok(compiled),
+        Ok(compiled) => Ok(Expression { compiled, ignoring_case: OnceLock::new() }),
         Err(regex::Error::CompiledTooBig(_)) => {
             let remedy =
                 "repeat less often, with * or + instead of a large count, and write [0-9] or [a-z] for \\d or \\w";
@@ -107,13 +130,36 @@ fn reason(error: &regex::Error) -> String {
 /// Two expressions are the same if their texts are.
 impl PartialEq for Regex {
     fn eq(&self, other: &Self) -> bool {
-        self.0.iter().map(Compiled::as_str).eq(other.0.iter().map(Compiled::as_str))
+        self.0.iter().map(Expression::text).eq(other.0.iter().map(Expression::text))
     }
 }
 
 impl std::fmt::Display for Regex {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let texts: Vec<String> = self.0.iter().map(|expression| format!("{:?}", expression.as_str())).collect();
+        let texts: Vec<String> = self.0.iter().map(|expression| format!("{:?}", expression.text())).collect();
         write!(f, "regex {}", texts.join(" or "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::operator::Allowance;
+    use std::cell::Cell;
+
+    #[test]
+    fn to_ignore_case_is_dear_once() {
+        let node = Node::read(r#"["^mac$", "^ipad$"]"#).unwrap();
+        let regex = Regex::parse(&node, Place::new("", &Allowance::new())).unwrap();
+        let spent = Cell::new(0);
+        let afford = |steps: usize| {
+            spent.set(spent.get() + steps);
+            true
+        };
+        for (text, accepted, cost) in [("Mac", true, 100), ("Pod", false, 101), ("iPad", true, 2)] {
+            spent.set(0);
+            assert_eq!((regex.accepts_but_for_case(text, &afford), spent.get()), (accepted, cost), "{text}");
+        }
+        assert!(!regex.accepts_but_for_case("Mac", &|_| false));
     }
 }

@@ -7,6 +7,7 @@ use super::range::{Bound, Range};
 use super::{Operator, Place, Reading};
 use crate::error::PatternError;
 use crate::hint::{Hint, Hinted};
+use crate::shown::cut;
 use crate::tree::Node;
 use crate::value::{Surroundings, Value};
 use std::cmp::Ordering;
@@ -69,7 +70,7 @@ impl Bound for Version<Box<str>> {
             Some(Version { release, prerelease }) => {
                 Ok(Self { release: release.into(), prerelease: prerelease.into() })
             }
-            None => Err(place.wrong::<O>(node, format_args!("compares with versions, {text:.40?} is none"))),
+            None => Err(place.wrong::<O>(node, format_args!("compares with versions, {:?} is none", cut(text)))),
         }
     }
 

@@ -4,6 +4,7 @@ use super::timestamp::{DAY, HOUR, NO_TIME, Timestamp, offset, time_of_day};
 use super::{Operator, Place, Reading};
 use crate::error::PatternError;
 use crate::hint::{Hint, Hinted};
+use crate::shown::cut;
 use crate::tree::{Node, Tree};
 use crate::value::{Surroundings, Value};
 
@@ -48,7 +49,7 @@ impl Operator for TimeOfDay {
                 "to" => to.replace(clock(node, place, time_of_day, "HH:MM or HH:MM:SS")?).is_some(),
                 "days" => days.replace(week_days(node, place)?).is_some(),
                 "offset" => ahead.replace(clock(node, place, offset, "Z or +HH:MM")?).is_some(),
-                other => return Err(wrong(node, format!("takes from, to, days and offset, not {other:.40?}"))),
+                other => return Err(wrong(node, format!("takes from, to, days and offset, not {:?}", cut(other)))),
             };
             if twice {
                 return Err(wrong(node, format!("has {name} twice")));
@@ -123,7 +124,7 @@ fn clock(node: &Node<'_>, place: Place<'_>, read: fn(&str) -> Option<i64>, shape
     let text = place.string::<TimeOfDay>(node)?;
     match read(text) {
         Some(seconds) => Ok(Clock { text: text.into(), seconds }),
-        None => Err(place.wrong::<TimeOfDay>(node, format_args!("takes {shape}, not {text:.40?}"))),
+        None => Err(place.wrong::<TimeOfDay>(node, format_args!("takes {shape}, not {:?}", cut(text)))),
     }
 }
 

@@ -5,6 +5,7 @@ use super::timestamp::{DAY, NO_TIME, Timestamp};
 use super::{Operator, Place, Reading};
 use crate::error::PatternError;
 use crate::hint::{Hint, Hinted};
+use crate::shown::cut;
 use crate::tree::Node;
 use crate::value::{Surroundings, Value};
 use std::cmp::Ordering;
@@ -76,7 +77,7 @@ impl Bound for Instant {
             Some(time) => Ok(Self { text: text.into(), time }),
             None => Err(place.wrong::<O>(
                 node,
-                format_args!("compares with dates, times and offsets as in RFC 3339, {text:.40?} is none"),
+                format_args!("compares with dates, times and offsets as in RFC 3339, {:?} is none", cut(text)),
             )),
         }
     }

@@ -69,6 +69,29 @@ fn refused(pattern: &str, said: &str) {
 }
 
 #[test]
+fn what_a_message_repeats_of_a_pattern_is_short_and_on_one_line() {
+    let long = "0x\\n".repeat(100_000);
+    for (pattern, said) in [
+        (format!(r#"{{"a": "{long}"}}"#), "a field's pattern is a list, not a string; put it in square brackets"),
+        (format!(r#"{{"a": [{{"semver": ["<", "{long}"]}}]}}"#), "compares with versions"),
+        (format!(r#"{{"a": [{{"time-window": ["<", "{long}"]}}]}}"#), "compares with dates"),
+        (format!(r#"{{"a": [{{"time-of-day": {{"from": "{long}"}}}}]}}"#), "takes HH:MM or HH:MM:SS, not"),
+        (format!(r#"{{"a": [{{"time-of-day": {{"{long}": 1}}}}]}}"#), "takes from, to, days and offset, not"),
+        (format!(r#"{{"a": [{{"numeric": ["<", 1{}]}}]}}"#, "0".repeat(1_000_000)), "cannot compare 1000"),
+        (format!(r#"{{"a": [{{"{long}": 1}}]}}"#), "there is no operator"),
+        (format!(r#"{{"{long}": [{{"prefix": 1}}]}}"#), "prefix takes a string"),
+    ] {
+        refused(&pattern, said);
+    }
+    assert!(
+        Pattern::parse("{\"a\\n\\u001b[31m\": 1}").unwrap_err().to_string().starts_with(r#""a\n\u{1b}[31m" (line 1"#)
+    );
+    let pattern = Pattern::parse(r#"{"a": [{"compare-field": ["=", "b\u001b[31m"]}]}"#).unwrap();
+    let told = pattern.explain(&serde_json::json!({"a": 1, "b\u{1b}[31m": 2})).to_string();
+    assert!(told.contains(r#"= the value of "b\u{1b}[31m""#) && !told.contains('\u{1b}'), "{told}");
+}
+
+#[test]
 fn conditions_in_conditions_are_bounded() {
     let nested = |levels: usize| {
         let (open, close) = (r#"{"all-of": [1, "#.repeat(levels), "]}".repeat(levels));
@@ -90,6 +113,9 @@ fn tests_inside_tests_count_as_values() {
         assert!(Pattern::parse(&pattern(100_000 - others)).is_ok());
         refused(&pattern(100_001 - others), "more than 100000; split it into several rules");
     }
+    let refusing = |count: usize| format!(r#"{{"a": [{{"anything-but": [{}]}}]}}"#, list(count));
+    assert!(Pattern::parse(&refusing(100_000)).is_ok());
+    refused(&refusing(100_001), "list 100001 values together");
     let contains = |count: usize| format!(r#"{{"a": [{{"contains-all": [{}]}}]}}"#, list(count));
     assert!(Pattern::parse(&contains(100)).is_ok());
     refused(&contains(101), "has 101 elements, more than 100; describe several by one prefix");
@@ -145,6 +171,72 @@ fn all_of_many_are_looked_for_among_many() {
     assert_eq!(rules.matches(&event(0, 20_000)).unwrap().len(), 1);
     assert_eq!(rules.matches(&event(0, 99)).unwrap().len(), 0);
     assert_eq!(rules.matches(&event(1, 300)).unwrap().len(), 0);
+}
+
+/// Whether an event is refused for taking too many steps.
+fn takes_too_long(pattern: &str, event: &str) -> bool {
+    let rules = RuleSet::build([((), Pattern::parse(pattern).unwrap())]);
+    match rules.matches(event.as_bytes()) {
+        Ok(matched) => {
+            assert!(matched.is_empty(), "{pattern:.100}");
+            false
+        }
+        Err(error) => {
+            assert!(matches!(error, EventError::TooIntricate { limit: 10_000_000 }), "{error}");
+            true
+        }
+    }
+}
+
+#[test]
+fn every_test_of_every_value_is_a_step() {
+    let list = |count: usize, one: &dyn Fn(usize) -> String| (0..count).map(one).collect::<Vec<_>>().join(",");
+    let version = |number: usize| format!(r#"{{"semver": ["<", "0.{number}"]}}"#);
+    let string = |number: usize| format!("\"x{number}\"");
+    for (kind, tests) in [
+        ("versions", &(|count| format!("[{}]", list(count, &version))) as &dyn Fn(usize) -> String),
+        ("conditions", &|count| {
+            format!(r#"[{{"all-of": [[{}], {{"semver": ["<", "0.1"]}}]}}]"#, list(count, &version))
+        }),
+        ("what is refused", &|count| {
+            let refused = format!(r#"{{"anything-but": [{}]}}"#, list(count, &string));
+            format!(r#"[{{"all-of": [{refused}, {{"semver": ["<", "0.1"]}}]}}]"#)
+        }),
+    ] {
+        let (few, many) = (tests(100), tests(3_000));
+        let event = format!(r#"{{"a": [{}]}}"#, list(4_000, &|_| "\"\"".to_owned()));
+        assert!(!takes_too_long(&format!("{{\"a\": {few}}}"), &event), "{kind}");
+        assert!(takes_too_long(&format!("{{\"a\": {many}}}"), &event), "{kind}");
+        // The same where several fields come through one array.
+        let elements = list(4_000, &|_| r#"{"a": "", "b": 1}"#.to_owned());
+        let event = format!(r#"{{"e": [{elements}]}}"#);
+        let together = |tests: &str| format!(r#"{{"e": {{"a": {tests}, "b": [1]}}}}"#);
+        assert!(!takes_too_long(&together(&few), &event), "{kind}");
+        assert!(takes_too_long(&together(&many), &event), "{kind}");
+        // A field that may be absent is not tested by itself before.
+        let or_none = |tests: &str| tests.replacen('[', r#"[{"exists": false}, "#, 1);
+        assert!(!takes_too_long(&together(&or_none(&few)), &event), "{kind}");
+        assert!(takes_too_long(&together(&or_none(&many)), &event), "{kind}");
+    }
+}
+
+#[test]
+fn what_is_searched_by_regular_expressions_is_bounded() {
+    let pattern = |count: usize| format!(r#"{{"a": [{{"regex": [{}]}}]}}"#, vec!["\"b\""; count].join(","));
+    let event = format!(r#"{{"a": "{}"}}"#, "a".repeat(16 * 1_024 * 1_024));
+    assert!(!takes_too_long(&pattern(30), &event));
+    assert!(takes_too_long(&pattern(60), &event));
+}
+
+#[test]
+fn contains_all_is_decided_once_however_many_there_are() {
+    let tests: Vec<String> = (0..2_000).map(|number| format!(r#"{{"contains-all": ["x{number}"]}}"#)).collect();
+    let values: Vec<String> = (0..2_000).map(|number| number.to_string()).collect();
+    let (pattern, event) =
+        (format!(r#"{{"a": [{}]}}"#, tests.join(",")), format!(r#"{{"a": [{}]}}"#, values.join(",")));
+    let began = std::time::Instant::now();
+    assert!(!takes_too_long(&pattern, &event));
+    assert!(began.elapsed().as_secs() < 10, "{:?}", began.elapsed());
 }
 
 #[test]

@@ -188,7 +188,7 @@ mod tests {
             ),
             (
                 r#"{"id":1,"rules":[{"name":"r","pattern":"{"}],"event":"{}","rejected":true}"#,
-                r#"{"id":1,"rules":[{"name":"r","pattern":"{"}],"event":"{}","rejected":true,"error":"rule r: the pattern (line 1, column 2): the text ends too early; a pattern is a JSON object such as {\"scope\": [\"device\"]}"}"#,
+                r#"{"id":1,"rules":[{"name":"r","pattern":"{"}],"event":"{}","rejected":true,"error":"rule r: the pattern (line 1, column 2): the text ends too early; close what is open: every \", [ and { needs its counterpart"}"#,
             ),
             (
                 r#"{"id":2,"pattern":"{\"a\": [1]}","valid":false,"error":"old"}"#,

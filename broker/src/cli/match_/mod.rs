@@ -47,7 +47,7 @@ pub(super) struct Args {
     #[arg(long, short = 'v')]
     invert: bool,
     /// Print only how many events it would print
-    #[arg(long, short)]
+    #[arg(long, short, conflicts_with = "explain")]
     count: bool,
     /// Say of each event that does not match why it does not; on standard error where the output is a table
     #[arg(long)]

@@ -7,7 +7,7 @@ const MAX_EDITS: usize = 2;
 
 /// How many characters must be put in, left out, replaced or swapped with their neighbour to make one text of the other;
 /// nothing if that is more than two, or much for texts so short.
-pub(super) fn edits(one: &str, other: &str) -> Option<usize> {
+pub(crate) fn edits(one: &str, other: &str) -> Option<usize> {
     // A character has at most four bytes: most texts are told apart without being looked at.
     if one.len().min(other.len()) > MAX_TYPED * 4 || one.len().abs_diff(other.len()) > MAX_EDITS * 4 {
         return None;
@@ -22,7 +22,7 @@ pub(super) fn edits(one: &str, other: &str) -> Option<usize> {
 }
 
 /// The same for a text and the beginning of another: the least edits that make the other begin with it.
-pub(super) fn edits_at_start(start: &str, text: &str) -> Option<usize> {
+pub(crate) fn edits_at_start(start: &str, text: &str) -> Option<usize> {
     let start: Vec<char> = start.chars().take(MAX_TYPED + 1).collect();
     if start.len() > MAX_TYPED {
         return None;
@@ -33,7 +33,7 @@ pub(super) fn edits_at_start(start: &str, text: &str) -> Option<usize> {
 }
 
 /// The same for an ending.
-pub(super) fn edits_at_end(end: &str, text: &str) -> Option<usize> {
+pub(crate) fn edits_at_end(end: &str, text: &str) -> Option<usize> {
     let backwards = |text: &str, count| text.chars().rev().take(count).collect::<String>();
     edits_at_start(&backwards(end, MAX_TYPED + 1), &backwards(text, MAX_TYPED + MAX_EDITS))
 }
@@ -66,13 +66,13 @@ fn rows(one: &[char], other: &[char]) -> Option<Vec<usize>> {
 }
 
 /// With how many characters both begin, if that is enough to be no accident for a text as long as `wanted`.
-pub(super) fn common_start(wanted: &str, found: &str) -> Option<usize> {
+pub(crate) fn common_start(wanted: &str, found: &str) -> Option<usize> {
     let common = wanted.chars().zip(found.chars()).take_while(|(one, other)| one == other).count();
     is_much(common, wanted).then_some(common)
 }
 
 /// With how many characters both end, likewise.
-pub(super) fn common_end(wanted: &str, found: &str) -> Option<usize> {
+pub(crate) fn common_end(wanted: &str, found: &str) -> Option<usize> {
     let common = wanted.chars().rev().zip(found.chars().rev()).take_while(|(one, other)| one == other).count();
     is_much(common, wanted).then_some(common)
 }
@@ -82,11 +82,12 @@ fn is_much(common: usize, wanted: &str) -> bool {
 }
 
 /// Whether two names are the same but for case and for the signs that join words.
-pub(super) fn same_name(one: &str, other: &str) -> bool {
-    let letters = |name: &'_ str| -> Vec<char> {
-        name.chars().filter(|char| !matches!(char, '_' | '-' | '.' | ' ')).flat_map(char::to_lowercase).collect()
-    };
-    one.len().abs_diff(other.len()) <= 16 && letters(one) == letters(other)
+pub(crate) fn same_name(one: &str, other: &str) -> bool {
+    one.len().abs_diff(other.len()) <= 16 && letters(one).eq(letters(other))
+}
+
+fn letters(name: &str) -> impl Iterator<Item = char> {
+    name.chars().filter(|char| !matches!(char, '_' | '-' | '.' | ' ')).flat_map(char::to_lowercase)
 }
 
 #[cfg(test)]
