@@ -5,7 +5,7 @@
 //! repeated, a dotted path and its nested form, or a field beside and inside `$or`.
 
 use crate::error::PatternError;
-use crate::operator::{Allowance, Matcher, Place, REFERENCE_OPERATORS};
+use crate::operator::{Allowance, AnyOf, Matcher, Place, REFERENCE_OPERATORS};
 use crate::shown::is_short;
 use crate::tree::{Node, Tree};
 use std::collections::BTreeMap;
@@ -47,7 +47,7 @@ pub(crate) struct Field {
     /// Whether it may be absent.
     pub(crate) may_be_absent: bool,
     /// One of these must accept a value of it.
-    pub(crate) matchers: Vec<Matcher>,
+    pub(crate) matchers: AnyOf,
     /// How many tests they make together.
     tests: usize,
 }
@@ -210,7 +210,7 @@ impl Compiler<'_, '_> {
         let all = matchers.len();
         matchers.retain(|matcher| !matcher.is_absence());
         let tests = matchers.iter().map(Matcher::tests).sum();
-        Ok(Field { may_be_absent: matchers.len() < all, matchers, tests, path })
+        Ok(Field { may_be_absent: matchers.len() < all, matchers: matchers.into(), tests, path })
     }
 }
 

@@ -72,7 +72,7 @@ impl Together {
             |array: u32| last_use.get(array as usize).is_some_and(|(use_, last)| use_ == uses && *last > index);
         values.clear();
         for (place, leaf) in event.places_at(path) {
-            event.step(field.matchers.len().max(1))?;
+            event.step(field.matchers.steps())?;
             let passes = event.passes(leaf, &field.matchers);
             // For a field that must be there, values that do not pass decide nothing.
             if passes || field.may_be_absent {

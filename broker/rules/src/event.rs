@@ -11,7 +11,7 @@ use crate::error::EventError;
 use crate::hint::Pairs;
 use crate::json::{JsonError, Reader};
 use crate::number;
-use crate::operator::Matcher;
+use crate::operator::AnyOf;
 use crate::paths::{PathId, Paths};
 use crate::relation::Relation;
 use crate::scan::{Suspect, Tokens};
@@ -325,9 +325,9 @@ impl<'e> Seen<'e> {
     }
 
     /// Whether a value passes one of these tests.
-    pub(crate) fn passes(self, leaf: &Leaf, tests: &[Matcher]) -> bool {
+    pub(crate) fn passes(self, leaf: &Leaf, tests: &AnyOf) -> bool {
         let (value, around) = (self.value(leaf), self.around(leaf));
-        tests.iter().any(|test| test.accepts(value, &around))
+        tests.accepts(value, &around)
     }
 
     /// What a value has around it.

@@ -14,7 +14,7 @@ mod planner;
 use crate::compile::Field;
 use crate::hint::Pairs;
 use crate::index::{Index, Lists};
-use crate::operator::Matcher;
+use crate::operator::AnyOf;
 use crate::paths::{PathId, Paths};
 use branches::{Branch, Ways};
 pub(crate) use planner::Planner;
@@ -69,7 +69,7 @@ pub(crate) struct Test {
     /// Whether several alternatives ask for it.
     pub(crate) is_shared: bool,
     pub(crate) may_be_absent: bool,
-    pub(crate) matchers: Box<[Matcher]>,
+    pub(crate) matchers: AnyOf,
 }
 
 /// One alternative of a rule: the fields that must match together.

@@ -238,7 +238,7 @@ impl NearMiss {
 /// How near the values of a field came: for each value the likeliest slip, and what was not met where several are.
 pub(super) fn misses_of_values(field: &Field, leaves: &[Leaf<'_>], shape: &Shape<'_>, tests: &Tests) -> Vec<NearMiss> {
     let mut misses: Vec<NearMiss> = Vec::new();
-    for matcher in &field.matchers {
+    for matcher in field.matchers.iter() {
         if let Makeup::Among(wanted) = matcher.makeup() {
             misses.extend(made::among(wanted, leaves, shape, tests));
         }

@@ -2,14 +2,14 @@
 
 use super::prefix::Prefix;
 use super::regex::Regex;
-use super::{Literal, Matcher, NEGATABLE, Operator, Place};
+use super::{AnyOf, Literal, Matcher, NEGATABLE, Operator, Place};
 use crate::error::PatternError;
 use crate::scalar::Scalar;
 use crate::tree::{Node, Tree};
 use crate::value::{Surroundings, Value};
 
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct AnythingBut(Vec<Matcher>);
+pub(crate) struct AnythingBut(AnyOf);
 
 impl Operator for AnythingBut {
     const NAME: &'static str = "anything-but";
@@ -20,11 +20,11 @@ impl Operator for AnythingBut {
             Tree::Object(members) => negated(members, argument, place),
             _ => values(argument, place),
         }
-        .map(Self)
+        .map(|refused| Self(refused.into()))
     }
 
     fn accepts(&self, value: Value<'_>, around: &dyn Surroundings) -> bool {
-        around.afford(self.0.len()) && !self.0.iter().any(|refused| refused.accepts(value, around))
+        around.afford(self.0.steps()) && !self.0.accepts(value, around)
     }
 
     fn tests(&self) -> usize {

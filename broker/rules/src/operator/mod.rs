@@ -4,6 +4,7 @@
 //! come from there.
 
 mod all_of;
+mod any_of;
 mod anything_but;
 mod cidr;
 mod compare_field;
@@ -30,6 +31,7 @@ use crate::relation::Relation;
 use crate::shown::cut;
 use crate::tree::{Node, Tree};
 use crate::value::{Surroundings, Value};
+pub(crate) use any_of::AnyOf;
 use literal::Literal;
 use std::cell::Cell;
 use std::fmt::Display;

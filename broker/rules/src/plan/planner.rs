@@ -52,7 +52,7 @@ impl Planner {
     }
 
     fn field(&mut self, field: &Arc<Field>) -> u32 {
-        for matcher in &field.matchers {
+        for matcher in field.matchers.iter() {
             matcher.paths(&mut |path| _ = self.paths.id(path));
         }
         let said = format!("{field:?}");
@@ -284,7 +284,7 @@ impl Filing<'_> {
             let new = number(self.tests.len());
             if *self.tests.entry(field).or_insert(new) == new {
                 let PlannedField { path, is_shared, field } = &self.fields[field as usize];
-                let matchers = field.matchers.clone().into();
+                let matchers = field.matchers.clone();
                 plan.tests.push(Test {
                     path: *path,
                     is_shared: *is_shared,
@@ -297,7 +297,7 @@ impl Filing<'_> {
 
     fn test(&self, number: u32) -> Condition {
         let PlannedField { path, field, .. } = &self.fields[number as usize];
-        let pairs = match field.matchers.as_slice() {
+        let pairs = match &*field.matchers {
             [only] if !field.may_be_absent => only.hint().pairs,
             _ => Pairs::default(),
         };

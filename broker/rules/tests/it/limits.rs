@@ -199,7 +199,7 @@ fn every_test_of_every_value_is_a_step() {
             format!(r#"[{{"all-of": [[{}], {{"semver": ["<", "0.1"]}}]}}]"#, list(count, &version))
         }),
         ("what is refused", &|count| {
-            let refused = format!(r#"{{"anything-but": [{}]}}"#, list(count, &string));
+            let refused = format!(r#"{{"anything-but": {{"suffix": [{}]}}}}"#, list(count, &string));
             format!(r#"[{{"all-of": [{refused}, {{"semver": ["<", "0.1"]}}]}}]"#)
         }),
     ] {
@@ -218,6 +218,23 @@ fn every_test_of_every_value_is_a_step() {
         assert!(!takes_too_long(&together(&or_none(&few)), &event), "{kind}");
         assert!(takes_too_long(&together(&or_none(&many)), &event), "{kind}");
     }
+}
+
+#[test]
+fn many_strings_are_one_step_together() {
+    let strings = (0..50_000).map(|number| format!("\"x{number}\"")).collect::<Vec<_>>().join(",");
+    let element = |number: usize| format!(r#"{{"a": "x{number}", "b": 1}}"#);
+    let event = |from: usize| {
+        let elements: Vec<String> = (from..from + 20_000).map(element).collect();
+        format!(r#"{{"e": [{}]}}"#, elements.join(","))
+    };
+    let among = format!(r#"{{"e": {{"a": [{strings}], "b": [1]}}}}"#);
+    let not_among = format!(r#"{{"e": {{"a": [{{"anything-but": [{strings}]}}], "b": [1]}}}}"#);
+    let matches = |pattern: &str, event: &str| {
+        RuleSet::build([((), Pattern::parse(pattern).unwrap())]).matches(event.as_bytes()).unwrap().len()
+    };
+    assert_eq!((matches(&among, &event(49_999)), matches(&among, &event(50_000))), (1, 0));
+    assert_eq!((matches(&not_among, &event(0)), matches(&not_among, &event(30_001))), (0, 1));
 }
 
 #[test]
