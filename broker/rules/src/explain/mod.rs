@@ -59,7 +59,7 @@ const MAX_ABSENCES: usize = 8;
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Explanation {
-    /// Whether the pattern matches.
+    /// Whether the pattern matches; not if that is not known for a `problem`.
     pub matched: bool,
     /// Why the event could not be looked at.
     pub problem: Option<EventError>,

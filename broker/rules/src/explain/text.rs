@@ -50,14 +50,13 @@ pub(super) fn ignoring_case(text: &str, part: Part) -> String {
 
 impl Display for Explanation {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
-        f.write_str(if self.matched { "The event matches." } else { "The event does not match." })?;
         match &self.problem {
-            // What matching says is sure; only the telling was cut short.
-            None if self.cut_short => {
-                f.write_str(" Not all of it was looked at to say why: it has too many values.")?;
-            }
-            None => {}
-            Some(problem) => write!(f, " It could not be looked at: {problem}.")?,
+            Some(problem) => write!(f, "Whether the event matches cannot be said: {problem}.")?,
+            None => f.write_str(if self.matched { "The event matches." } else { "The event does not match." })?,
+        }
+        // What matching says is sure; only the telling was cut short.
+        if self.problem.is_none() && self.cut_short {
+            f.write_str(" Not all of it was looked at to say why: it has too many values.")?;
         }
         let [nearest, others @ ..] = self.branches.as_slice() else { return Ok(()) };
         if self.alternatives > 1 {

@@ -532,7 +532,7 @@ fn an_event_that_cannot_be_looked_at_is_a_problem() {
     ] {
         let explanation = Pattern::parse(r#"{"a": [{"exists": false}]}"#).unwrap().explain_json(event);
         assert!(!explanation.matched && explanation.branches.is_empty());
-        assert_eq!(explanation.to_string(), format!("The event does not match. It could not be looked at: {said}."));
+        assert_eq!(explanation.to_string(), format!("Whether the event matches cannot be said: {said}."));
     }
 }
 
