@@ -96,3 +96,30 @@ impl Machine {
         dfa::DFA::builder().match_kind(MatchKind::Standard).prefilter(false).build(texts()).ok().map(Self::Dfa)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
+
+    proptest! {
+        #[test]
+        fn all_pieces_that_a_text_holds_are_found(
+            few in proptest::collection::btree_set("[ab]{1,4}", 0..20),
+            are_many in any::<bool>(),
+            texts in proptest::collection::vec("[ab]{0,12}", 1..10),
+        ) {
+            let others = (0..if are_many { FEW_BYTES / 8 } else { 0 }).map(|number| format!("c{number:08}"));
+            let pieces: BTreeSet<Vec<u8>> = few.into_iter().chain(others).map(String::into_bytes).collect();
+            let known = Pieces::new(pieces.iter().cloned().zip((0..).map(List::from_number)).collect());
+            prop_assert!(pieces.is_empty() || are_many == matches!(known.automaton, Machine::Nfa(_)));
+            for text in texts.iter().map(String::as_bytes) {
+                let mut found = BTreeSet::new();
+                known.find(text, &mut |list| { found.insert(list.to_number()); Ok(()) }).unwrap();
+                let held = pieces.iter().zip(0..).filter(|(piece, _)| memmem::find(text, piece).is_some());
+                prop_assert_eq!(found, held.map(|(_, number)| number).collect::<BTreeSet<u32>>());
+            }
+        }
+    }
+}
