@@ -198,9 +198,11 @@ pub fn pattern_in(file: &Path, text: &str) -> Result<Pattern, Report> {
     let mut report = Report::default();
     let mut problems = Problems::default();
     let (shown, hidden) = (Origin::shown(file, text), Origin::hidden(file, text));
-    let Some(map) = values(&shown, text, &mut report) else { return Err(report) };
-    let pattern = rule_file::read_pattern((text, &map), &mut problems);
     // A file without a pattern is no rule, but perhaps a target with a secret in it.
+    let has_pattern = text.lines().any(|line| line.starts_with(rule_file::PATTERN));
+    let origin = if has_pattern { &shown } else { &hidden };
+    let Some(map) = values(origin, text, &mut report) else { return Err(report) };
+    let pattern = rule_file::read_pattern((text, &map), &mut problems);
     let is_rule = map.contains_key(rule_file::PATTERN);
     report.add_all(if is_rule { &shown } else { &hidden }, problems);
     match pattern {
@@ -370,6 +372,14 @@ mod tests {
         ] {
             let told = told(&root);
             assert!(told.contains(&said) && told.ends_with("or write one with `emote init DIR`"), "{told}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_no_rule_is_not_shown_when_it_is_no_yaml_either() {
+        for (text, is_shown) in [("kind: slack\nwebhook: \"hunter2\n", false), ("pattern: {a: [\"hunter2]}\n", true)] {
+            let told = pattern_in(Path::new("file.yaml"), text).unwrap_err().to_string();
+            assert_eq!(told.contains("hunter2"), is_shown, "{told}");
         }
     }
 

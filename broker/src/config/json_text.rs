@@ -195,9 +195,13 @@ fn plain(text: &str) -> Built {
     }
 }
 
-/// Whether it is a number of JSON, which YAML reads as the same.
+/// Whether it is a number of JSON, which YAML reads as the same, and looks like one: 12E4567 is a serial number, which YAML
+/// 1.1 reads as a text.
 fn is_number(text: &str) -> bool {
-    text.starts_with(|first: char| first == '-' || first.is_ascii_digit())
+    let exponent = text.split_once('E').map(|(_, exponent)| exponent);
+    let is_serial = !text.contains('.') && exponent.is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+    !is_serial
+        && text.starts_with(|first: char| first == '-' || first.is_ascii_digit())
         && serde_json::from_str::<IgnoredAny>(text).is_ok()
 }
 
@@ -338,9 +342,10 @@ mod tests {
                 "{wrong}"
             );
         }
-        for number in
-            ["+1", "010", "-007", "0x1F", "0o17", "0b11", "1_000", ".5", "1.", "-.inf", ".NaN", "1_0.5e3", "+.5"]
-        {
+        for number in [
+            "+1", "010", "-007", "0x1F", "0o17", "0b11", "1_000", ".5", "1.", "-.inf", ".NaN", "1_0.5e3", "+.5",
+            "12E4567",
+        ] {
             let wrong = json(&format!("[{number}]")).unwrap_err();
             assert!(
                 wrong.starts_with(&format!("{number} is not how JSON writes a number: write \"{number}\"")),
@@ -380,7 +385,7 @@ mod tests {
 
     /// A value of JSON, whose numbers need not be of any size.
     fn value() -> impl Strategy<Value = String> {
-        let number = "-?(0|[1-9][0-9]{0,30})(\\.[0-9]{1,30})?([eE][+-]?[0-9]{1,3})?";
+        let number = "-?(0|[1-9][0-9]{0,30})(\\.[0-9]{1,30})?(e[+-]?[0-9]{1,3}|E[+-][0-9]{1,3})?";
         let text = "[ -~äß設🔒\\t\\n]{0,8}".prop_map(|text| quoted(&text));
         let leaf = prop_oneof![number, text.clone(), Just("true".to_owned()), Just("null".to_owned())];
         leaf.prop_recursive(4, 32, 6, move |inner| {

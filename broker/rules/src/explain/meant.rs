@@ -17,7 +17,9 @@ pub(super) fn miss_of_path(field: &Field, shape: &Shape<'_>, tests: &Tests) -> O
     let path = field.path.as_str();
     match shape.entry(path) {
         Some(entry) if entry.object => {
-            let names = shape.below(path).map(|(below, _)| &below[path.len() + 1..]);
+            // Below the root there is no dot to pass over.
+            let start = if path.is_empty() { 0 } else { path.len() + 1 };
+            let names = shape.below(path).filter_map(|(below, _)| below.get(start..));
             let direct = names.filter(|name| !name.contains('.'));
             let fields = direct.take(MAX_NAMES).map(cut).collect();
             let meant = shape.below(path).take(MAX_MEANT).filter(|(_, entry)| passes(field, entry, tests));

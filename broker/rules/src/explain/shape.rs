@@ -141,8 +141,7 @@ impl<'t> Shape<'t> {
     /// Whether a value is as a field wants it; nothing if there are not enough tests left to know.
     pub(super) fn accepts(&self, field: &Field, leaf: &Leaf<'_>, tests: &Tests) -> Option<bool> {
         let around = self.around(leaf, tests);
-        let mut matchers = field.matchers.iter().take_while(|_| tests.spend(1));
-        let accepted = matchers.any(|matcher| matcher.accepts(leaf.value.as_value(), &around));
+        let accepted = tests.spend(field.matchers.steps()) && field.matchers.accepts(leaf.value.as_value(), &around);
         (!tests.are_over()).then_some(accepted)
     }
 

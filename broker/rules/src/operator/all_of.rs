@@ -1,6 +1,6 @@
 //! `all-of`: one value that passes several tests.
 
-use super::{Makeup, Matcher, Operator, Place, joined};
+use super::{AnyOf, Makeup, Matcher, Operator, Place, joined};
 use crate::error::PatternError;
 use crate::hint::{Hint, Hinted};
 use crate::tree::{Node, Tree};
@@ -8,10 +8,6 @@ use crate::value::{Surroundings, Value};
 
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct AllOf(Vec<AnyOf>);
-
-/// One condition: tests of which one must pass.
-#[derive(Debug, Clone, PartialEq)]
-struct AnyOf(Vec<Matcher>);
 
 impl Operator for AllOf {
     const NAME: &'static str = "all-of";
@@ -23,14 +19,14 @@ impl Operator for AllOf {
                 let problem = format!("has fewer than two conditions: {}", nodes.len());
                 Err(place.error(argument, format!("all-of {problem}"), ONE_CONDITION))
             }
-            Tree::List(nodes) => nodes.iter().map(|node| AnyOf::parse(node, place)).collect::<Result<_, _>>().map(Self),
+            Tree::List(nodes) => nodes.iter().map(|node| condition(node, place)).collect::<Result<_, _>>().map(Self),
             _ => Err(place.wrong::<Self>(argument, format_args!("takes a list, not {}", argument.kind()))),
         }
     }
 
     /// The narrowest of the conditions that are one test.
     fn hint(&self) -> Hinted<'_> {
-        let hints = self.0.iter().filter_map(|AnyOf(tests)| match tests.as_slice() {
+        let hints = self.0.iter().filter_map(|tests| match &**tests {
             [one] => Some(one.hint().hint),
             _ => None,
         });
@@ -38,36 +34,34 @@ impl Operator for AllOf {
     }
 
     fn accepts(&self, value: Value<'_>, around: &dyn Surroundings) -> bool {
-        let passes = |tests: &[Matcher]| tests.iter().any(|test| test.accepts(value, around));
-        self.0.iter().all(|AnyOf(tests)| around.afford(tests.len()) && passes(tests))
+        self.0.iter().all(|tests| around.afford(tests.steps()) && tests.accepts(value, around))
     }
 
     fn paths(&self, tell: &mut dyn FnMut(&str)) {
-        self.0.iter().flat_map(|AnyOf(tests)| tests).for_each(|test| test.paths(tell));
+        self.0.iter().flat_map(|tests| tests.iter()).for_each(|test| test.paths(tell));
     }
 
     fn makeup(&self) -> Makeup<'_> {
-        Makeup::EachOf(self.0.iter().map(|AnyOf(tests)| tests.as_slice()).collect())
+        Makeup::EachOf(self.0.iter().map(|tests| &**tests).collect())
     }
 
     fn tests(&self) -> usize {
-        self.0.iter().flat_map(|AnyOf(tests)| tests).map(Matcher::tests).sum()
+        self.0.iter().flat_map(|tests| tests.iter()).map(Matcher::tests).sum()
     }
 }
 
 const ONE_CONDITION: &str = "write one condition into the field's list itself, without all-of";
 
-impl AnyOf {
-    fn parse(node: &Node<'_>, place: Place<'_>) -> Result<Self, PatternError> {
-        let nodes = match &node.value {
-            Tree::List(nodes) if nodes.is_empty() => {
-                return Err(place.wrong::<AllOf>(node, "has an empty list, which nothing satisfies"));
-            }
-            Tree::List(nodes) => nodes,
-            _ => std::slice::from_ref(node),
-        };
-        nodes.iter().map(|node| test(node, place)).collect::<Result<_, _>>().map(Self)
-    }
+/// One condition: a test, or a list of tests of which one must pass.
+fn condition(node: &Node<'_>, place: Place<'_>) -> Result<AnyOf, PatternError> {
+    let nodes = match &node.value {
+        Tree::List(nodes) if nodes.is_empty() => {
+            return Err(place.wrong::<AllOf>(node, "has an empty list, which nothing satisfies"));
+        }
+        Tree::List(nodes) => nodes,
+        _ => std::slice::from_ref(node),
+    };
+    nodes.iter().map(|node| test(node, place)).collect::<Result<Vec<_>, _>>().map(AnyOf::from)
 }
 
 fn test(node: &Node<'_>, place: Place<'_>) -> Result<Matcher, PatternError> {
@@ -86,11 +80,5 @@ fn test(node: &Node<'_>, place: Place<'_>) -> Result<Matcher, PatternError> {
 impl std::fmt::Display for AllOf {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&joined(&self.0, " and "))
-    }
-}
-
-impl std::fmt::Display for AnyOf {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&joined(&self.0, " or "))
     }
 }

@@ -1,10 +1,10 @@
 //! Tests of which one must accept a value. Of many strings it takes one look to say whether a value is among them.
 
-use super::Matcher;
 use super::literal::Literal;
+use super::{Matcher, joined};
 use crate::table::{Key, Table};
 use crate::value::{Surroundings, Value};
-use std::fmt::{Debug, Formatter, Result};
+use std::fmt::{Debug, Display, Formatter, Result};
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -73,6 +73,12 @@ impl Deref for AnyOf {
 impl PartialEq for AnyOf {
     fn eq(&self, other: &Self) -> bool {
         self.tests == other.tests
+    }
+}
+
+impl Display for AnyOf {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        f.write_str(&joined(&self.tests, " or "))
     }
 }
 

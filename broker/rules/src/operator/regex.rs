@@ -30,7 +30,7 @@ const COST: usize = 100;
 #[derive(Debug, Clone)]
 pub(crate) struct Regex(Vec<Expression>);
 
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 struct Expression {
     compiled: Compiled,
     /// The same ignoring case, once an explanation asked for it; nothing if that is too large.
@@ -125,6 +125,13 @@ fn reason(error: &regex::Error) -> String {
     let text = error.to_string();
     let reason = text.lines().last().unwrap_or_default();
     reason.trim().trim_start_matches("error: ").chars().take(200).collect()
+}
+
+/// Its text, whether or not an explanation asked for it: equal fields are known by how they are shown.
+impl std::fmt::Debug for Expression {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.text().fmt(f)
+    }
 }
 
 /// Two expressions are the same if their texts are.

@@ -437,6 +437,14 @@ fn a_field_that_is_not_decided_is_said_to_be_so_and_the_others_are() {
 }
 
 #[test]
+fn a_field_without_a_name_is_explained() {
+    for (event, names) in [("{\"é\": 1}", "é"), ("{\"device\": {\"a\": 1}}", "device"), ("{\"\": {\"x\": 1}}", "x")] {
+        let text = Pattern::parse(r#"{"": ["x"]}"#).unwrap().explain_json(event.as_bytes()).to_string();
+        assert!(text.contains(names), "{text}");
+    }
+}
+
+#[test]
 fn a_rule_that_takes_too_long_does_not_hide_the_others() {
     let versions: Vec<Value> = (0..300).map(|n| json!({"semver": ["<", format!("0.{n}")]})).collect();
     let large = json!({"apps": {"name": versions}, "scope": ["device"]}).to_string();

@@ -235,6 +235,12 @@ fn many_strings_are_one_step_together() {
     };
     assert_eq!((matches(&among, &event(49_999)), matches(&among, &event(50_000))), (1, 0));
     assert_eq!((matches(&not_among, &event(0)), matches(&not_among, &event(30_001))), (0, 1));
+    let all_of = format!(r#"{{"e": {{"a": [{{"all-of": [[{strings}], {{"suffix": "9"}}]}}], "b": [1]}}}}"#);
+    assert_eq!((matches(&all_of, &event(49_999)), matches(&all_of, &event(50_000))), (1, 0));
+    // To explain takes no more than to match.
+    let explanation =
+        Pattern::parse(&format!(r#"{{"a": [{strings}]}}"#)).unwrap().explain_json(br#"{"a": ["y", "z"]}"#);
+    assert!(!explanation.matched && !explanation.cut_short, "{explanation}");
 }
 
 #[test]
