@@ -1,5 +1,6 @@
 //! The folder as a whole: every file read, every problem collected, rules held against targets, tests played.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use emote_proto::Name;
@@ -184,7 +185,8 @@ pub fn patterns(root: &Path) -> Result<Vec<(Name, Pattern)>, Report> {
 pub fn pattern_of(root: &Path, name: &Name) -> Result<Option<Pattern>, Report> {
     let file = PathBuf::from(format!("{RULES}/{name}.yaml"));
     let mut report = Report::default();
-    if !root.join(&file).exists() {
+    // A link that leads nowhere is one, and is told as such.
+    if std::fs::symlink_metadata(root.join(&file)).is_err_and(|error| error.kind() == ErrorKind::NotFound) {
         return Ok(None);
     }
     match text_of(root, &file, &mut report) {
@@ -199,7 +201,8 @@ pub fn pattern_in(file: &Path, text: &str) -> Result<Pattern, Report> {
     let mut problems = Problems::default();
     let (shown, hidden) = (Origin::shown(file, text), Origin::hidden(file, text));
     // A file without a pattern is no rule, but perhaps a target with a secret in it.
-    let has_pattern = text.lines().any(|line| line.starts_with(rule_file::PATTERN));
+    let key = |line: &str| line.strip_prefix(rule_file::PATTERN).is_some_and(|rest| rest.trim_start().starts_with(':'));
+    let has_pattern = text.lines().any(key);
     let origin = if has_pattern { &shown } else { &hidden };
     let Some(map) = values(origin, text, &mut report) else { return Err(report) };
     let pattern = rule_file::read_pattern((text, &map), &mut problems);
@@ -281,7 +284,7 @@ fn each<T>(
 fn documents(root: &Path, kind: &'static str, report: &mut Report) -> Vec<Document> {
     let mut files = match std::fs::read_dir(root.join(kind)) {
         Ok(entries) => readable(kind, entries.map(|entry| entry.map(|entry| entry.path())), report),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+        Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
         Err(error) => {
             report.add(Path::new(kind), format!("cannot be read: {error}"));
             Vec::new()
@@ -377,10 +380,26 @@ mod tests {
 
     #[test]
     fn a_file_that_is_no_rule_is_not_shown_when_it_is_no_yaml_either() {
-        for (text, is_shown) in [("kind: slack\nwebhook: \"hunter2\n", false), ("pattern: {a: [\"hunter2]}\n", true)] {
+        for (text, is_shown) in [
+            ("kind: slack\nwebhook: \"hunter2\n", false),
+            ("patterns: 1\nwebhook: \"hunter2\n", false),
+            ("pattern: {a: [\"hunter2]}\n", true),
+        ] {
             let told = pattern_in(Path::new("file.yaml"), text).unwrap_err().to_string();
             assert_eq!(told.contains("hunter2"), is_shown, "{told}");
         }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_rule_that_is_a_link_to_nowhere_cannot_be_read() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("rules")).unwrap();
+        std::os::unix::fs::symlink("nowhere", folder.path().join("rules/log.yaml")).unwrap();
+        let name = |text: &str| Name::new(text).unwrap();
+        let told = pattern_of(folder.path(), &name("log")).unwrap_err().to_string();
+        assert!(told.starts_with("rules/log.yaml: cannot be read: No such file"), "{told}");
+        assert!(pattern_of(folder.path(), &name("other")).unwrap().is_none());
     }
 
     #[test]

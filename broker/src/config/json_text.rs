@@ -14,6 +14,7 @@ use serde::de::IgnoredAny;
 const MAX_DEPTH: usize = 128;
 /// Longest JSON text in bytes: a few aliases can stand for very much.
 const MAX_JSON: usize = 16 * 1024 * 1024;
+const MERGE: &str = "<<";
 
 /// What cannot be said in JSON, or not surely.
 #[derive(Debug, PartialEq, Eq)]
@@ -49,7 +50,9 @@ enum Node {
 #[derive(Debug)]
 enum Key {
     Text(String),
-    Refused(&'static str),
+    /// `<<`, which takes keys from elsewhere.
+    Merge,
+    NoText,
 }
 
 /// A value that is complete.
@@ -145,11 +148,9 @@ impl Key {
     /// Keys are texts however they look; `text` is there if it is written as a scalar.
     fn new(text: Option<(Cow<'_, str>, ScalarStyle)>, value: &Built) -> Self {
         match (text, &*value.node) {
-            (Some((text, ScalarStyle::Plain)), _) if text == "<<" => {
-                Self::Refused("<< would bring in other fields in no sure order: write the fields themselves")
-            }
+            (Some((text, ScalarStyle::Plain)), _) if text == MERGE => Self::Merge,
             (Some((text, _)), _) => Self::Text(text.into_owned()),
-            (None, _) => Self::Refused("a key is a text: write it out here"),
+            (None, _) => Self::NoText,
         }
     }
 }
@@ -261,7 +262,12 @@ impl Writer {
                             self.json.push(':');
                             self.part(0, Step::Key(key.clone()), &value.node)?;
                         }
-                        Key::Refused(message) => return Err((*message).to_owned()),
+                        Key::Merge => {
+                            self.steps.push(Step::Key(MERGE.to_owned()));
+                            let problem = "would bring in other fields in no sure order: write the fields themselves";
+                            return Err(format!("{MERGE} {problem}"));
+                        }
+                        Key::NoText => return Err("a key is a text: write it out here".to_owned()),
                     }
                 }
                 self.json.push('}');

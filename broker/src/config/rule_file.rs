@@ -207,6 +207,8 @@ mod tests {
             let told = told(&format!("pattern: {pattern}\ntargets: [slack]\n"));
             assert!(told.starts_with(&format!("rules/lock.yaml{said}")), "{told}");
         }
+        let merged = told("pattern:\n  scope: [user]\n  <<: {action: [login]}\ntargets: [slack]\n");
+        assert!(merged.starts_with("rules/lock.yaml:3:7: pattern.<<: << would bring in other fields"), "{merged}");
         let merged = told("<<: {pattern: {scope: [device]}}\ntargets: [slack]\n");
         assert!(merged.contains("pattern: comes from elsewhere by <<"), "{merged}");
     }
