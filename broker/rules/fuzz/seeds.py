@@ -29,6 +29,7 @@ def main():
         for event in events:
             write("pattern", f"{event}\n{pattern}")
             write("explain", f"{pattern}\n{event}")
+            write("explain", f'{{"": {pattern}, ".é": ["x"]}}\n{{"é": {event}}}')
             write("event", event)
             some = patterns[place : place + 6] + patterns[: max(0, place + 6 - len(patterns))]
             write("differential", "\n".join([event, *some]))

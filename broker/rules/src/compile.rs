@@ -151,7 +151,6 @@ impl Compiler<'_, '_> {
                     let read = self.field(field, nodes, node).map_err(|error| self.or_was_meant(name, path, error))?;
                     put(&mut alternatives, read, node)?;
                 }
-
                 Tree::Scalar(value) => {
                     let problem = format!("a field's pattern is a list, not {}", node.kind());
                     let remedy = match value.to_string() {

@@ -401,7 +401,8 @@ pub(super) fn miss_of_number(
         (_, Some(high)) if value >= high => high,
         _ => return None,
     };
-    let by = (value - bound).abs();
+    // What is further apart than a double can say is at least that far.
+    let by = (value - bound).abs().min(f64::MAX);
     let little = by <= bound.abs() / 10.0;
     Some(NearMiss::Number { found: cut(&found.to_string()), expected, by, little })
 }
