@@ -32,8 +32,8 @@ pub(super) fn miss_of_path(field: &Field, shape: &Shape<'_>, tests: &Tests) -> O
 
 fn passes(field: &Field, entry: &Entry<'_>, tests: &Tests) -> bool {
     let Some(value) = entry.value else { return false };
-    let mut matchers = field.matchers.iter().take_while(|_| tests.spend(1));
-    matchers.any(|matcher| matcher.accepts(value.as_value(), &Alone(tests))) && !tests.are_over()
+    let accepted = tests.spend(field.matchers.steps()) && field.matchers.accepts(value.as_value(), &Alone(tests));
+    accepted && !tests.are_over()
 }
 
 fn no_such_field(path: &str, shape: &Shape<'_>, tests: &Tests) -> Option<NearMiss> {

@@ -225,7 +225,7 @@ struct Budget {
 impl<'x, 't> Explaining<'x, 't> {
     /// For one of so many explanations, which together may take several times as long as one.
     fn new(json: &'x [u8], shape: &'x Shape<'t>, seen: Option<&'x SeenPaths>, explanations: usize) -> Self {
-        let share = |all: usize| Tests::new((all / explanations.div_ceil(5).max(1)).max(1));
+        let share = |all: usize| Tests::new(all / explanations.div_ceil(5).max(1));
         let budget = Budget {
             tests: share(MAX_TESTS),
             pairs: share(MAX_PAIRS),
