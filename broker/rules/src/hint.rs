@@ -107,7 +107,7 @@ impl<'m> Hint<'m> {
         Hinted { hint: self, sure: false, pairs: Pairs::default() }
     }
 
-    /// Of hints of one kind a value fits one at most.
+    /// Of hints of one kind a value fits one at most, but for an address that is in a network of each family.
     pub(crate) fn kind(self) -> Option<Kind> {
         match self {
             Self::Equals(_) | Self::EqualsIgnoringCase(_) | Self::Number(_) | Self::Word(_) => Some(Kind::Value),
