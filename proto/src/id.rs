@@ -33,6 +33,11 @@ impl EventId {
         text.parse().unwrap_or_else(|_| Self::derived(&["msg-id", text]))
     }
 
+    /// From an id's 16 bytes.
+    pub fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(Uuid::from_bytes(bytes))
+    }
+
     /// The id's 16 bytes.
     pub fn as_bytes(&self) -> &[u8; 16] {
         self.0.as_bytes()

@@ -39,6 +39,16 @@ pub mod subjects {
         format!("deliver.{target}.*")
     }
 
+    /// A job of `rule` for `target` that is held back; `token` is the job's own word.
+    pub fn held(target: &Name, rule: &Name, token: &str) -> String {
+        format!("held.{target}.{rule}.{token}")
+    }
+
+    /// Everything that is or was held back of `rule`.
+    pub fn held_of_rule(rule: &str) -> String {
+        format!("held.*.{rule}.*")
+    }
+
     /// A job of `rule` for `target` that was given up.
     pub fn dead(target: &Name, rule: &Name) -> String {
         format!("dead.{target}.{rule}")

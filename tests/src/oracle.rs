@@ -92,7 +92,7 @@ impl Stack {
         }
         for job in &expected {
             let is_emit = job.target.as_str() == EMIT_TARGET;
-            let result = if is_emit { job.event.id } else { job.id.result_id() }.to_string();
+            let result = if is_emit { job.event.id } else { job.result_id() }.to_string();
             match told.get(&result) {
                 Some(1) => {}
                 count => return Err(format!("{} results of the job {}", count.unwrap_or(&0), job.id)),

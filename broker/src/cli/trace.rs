@@ -209,7 +209,7 @@ mod tests {
     fn job(event: &Event, rule: &str, target: &str) -> Job {
         let name = |text: &str| Name::new(text).unwrap();
         let id = JobId::new(event.id, &name(rule), &name(target), None);
-        Job { id, rule: name(rule), target: name(target), event: event.clone(), node: None, input: None }
+        Job::new(id, name(rule), name(target), event.clone())
     }
 
     #[test]

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::{Problems, fields::Fields};
 use crate::{
-    core::{CORE_RULE, Core, Entry, Job, Memory, Overlay},
+    core::{Budgets, CORE_RULE, Core, Entry, Job, Memory, Overlay},
     deliver::Inputs,
 };
 
@@ -70,19 +70,21 @@ impl Case {
     /// Plays the case; what is not as expected comes back as problems.
     pub fn run(&self, core: &Core) -> Vec<String> {
         let mut memory = Memory::default();
+        let mut budgets = Budgets::default();
         let mut jobs = Vec::new();
         for (sequence, given) in (1_u64..).zip(&self.given) {
             let body = serde_json::to_vec(&given.body).unwrap_or_default();
             let received = i64::try_from(sequence).ok().and_then(|n| Time::from_millis(BEGIN_MILLIS + n * 1000));
             let Some(received) = received else { break };
             let entry = Entry { sequence, received, subject: &given.subject, message_id: None, payload: &body };
-            let mut overlay = Overlay::new(&memory);
+            let mut overlay = Overlay::with(&memory, std::mem::take(&mut budgets));
             match core.apply(&mut overlay, &entry) {
                 Ok(of_entry) => jobs.extend(of_entry),
                 Err(error) => return vec![error.to_string()],
             }
-            let changes = overlay.into_changes();
+            let (changes, spent) = overlay.into_parts();
             memory.apply(changes);
+            budgets = spent;
         }
         self.compare(jobs)
     }
@@ -94,7 +96,7 @@ impl Case {
         for (index, job) in jobs.into_iter().enumerate() {
             if job.rule.as_str() == CORE_RULE {
                 let info = job.event.info.clone().unwrap_or_default();
-                if job.event.action.as_str() != "no_devices" {
+                if !matches!(job.event.action.as_str(), "no_devices" | "held" | "refused") {
                     wrong.push(format!("{}.{}: {info}", job.event.scope, job.event.action));
                 }
                 continue;

@@ -14,7 +14,7 @@ use super::{
     rule_file, yaml,
 };
 use crate::{
-    core::{CORE_RULE, Core, EMIT_TARGET, Rule},
+    core::{CORE_RULE, Core, EMIT_TARGET, Rule, RuleBook},
     ingest::{Source, SourceSpec},
     targets::{DeliverySettings, Target, TargetSpec, Validated},
 };
@@ -148,9 +148,6 @@ impl Folder {
         }
         let mut targets = Vec::new();
         for target in &self.targets {
-            if target.destructive {
-                tracing::warn!(target_name = %target.name, "destructive: true is noted, but no budget holds this target back yet");
-            }
             match target.resolve(&self.root) {
                 Ok(ready) => targets.push((target.name.clone(), target.delivery.clone(), ready)),
                 Err(problems) => self.add_problems(&mut report, "targets", &target.name, problems),
@@ -162,7 +159,12 @@ impl Folder {
     }
 
     fn core(&self) -> Core {
-        Core::new(self.rules.clone(), self.sources.iter().map(|(name, _)| name.clone()))
+        Core::new(RuleBook {
+            hash: None,
+            rules: self.rules.clone(),
+            policies: self.targets.iter().map(|target| (target.name.clone(), target.policy.clone())).collect(),
+            sources: self.sources.iter().map(|(name, _)| name.clone()).collect(),
+        })
     }
 
     fn add_problems(&self, report: &mut Report, kind: &str, name: &Name, problems: Problems) {
@@ -230,8 +232,8 @@ fn read_targets(root: &Path, report: &mut Report) -> (Vec<Validated>, Vec<Name>)
     let mut names = Vec::new();
     let targets = each(root, "targets", report, |document, problems| {
         names.push(document.name.clone());
-        if document.name.as_str() == EMIT_TARGET {
-            problems.add("", format!("{EMIT_TARGET} is a name that emote uses itself: name the target otherwise"));
+        if matches!(document.name.as_str(), EMIT_TARGET | CORE_RULE) {
+            problems.add("", format!("{} is a name that emote uses itself: name the target otherwise", document.name));
         }
         TargetSpec::new(document.map.clone())
             .validate(document.name.clone())

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::{Problems, fields::Fields, json_text};
 use crate::{
-    core::{Fanout, Rule, RuleTarget},
+    core::{Fanout, Input, Rule, RuleTarget},
     deliver::check_program,
 };
 
@@ -114,7 +114,7 @@ fn read_target(fields: &mut Fields<'_>, path: &str, value: &Value, targets: &[Na
             let target = fields.require("target", target, "target: slack");
             let input = fields.parsed("input", |value| match value.as_str() {
                 Some(text) if text.len() > MAX_INPUT => Err(format!("at most {MAX_INPUT} bytes: every job carries it")),
-                Some(text) => check_program(text).map(|()| text.to_owned()),
+                Some(text) => check_program(text).map(|()| Input::Jq(text.to_owned())),
                 None => Err("expected a jq program such as '{text: .event.action}'".to_owned()),
             });
             target.map(|target| (target, input))

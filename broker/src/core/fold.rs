@@ -1,18 +1,24 @@
 //! One entry of the log after the other: complete it, learn from it, match it, make its jobs.
 
+mod own;
+
 use std::{
     collections::BTreeSet,
     sync::{Mutex, PoisonError},
 };
 
 use emote_proto::{
-    Device, Draft, Event, EventError, EventId, Link, Name, Receipt, Subject, SubjectError, Time, Token, Trust, User,
-    limits, source,
+    Draft, Event, EventError, EventId, Name, Receipt, Subject, SubjectError, Time, Trust, limits, source,
 };
 use emote_rules::{RuleSet, Scratch};
 use serde_json::{Value, json};
 
-use super::{CORE_RULE, EMIT_TARGET, Fanout, Job, JobId, Node, Overlay, Rule, RuleTarget, StateError, claims};
+use super::{
+    Fanout, Job, JobId, Node, Overlay, Policy, Rule, RuleBook, RuleTarget, StateError, Tallied, Tally, claims, tally,
+};
+
+/// Devices of a user that a job names at most.
+const MAX_DEVICES_SHOWN: usize = 100;
 
 /// An entry of EVENTS as the stream gives it.
 #[derive(Debug, Clone, Copy)]
@@ -38,11 +44,14 @@ pub enum Rejection {
     /// Its body is none, or contradicts the subject.
     #[error(transparent)]
     Event(#[from] EventError),
+    /// Folding it ended in a panic.
+    #[error("folding it failed, which is a mistake in emote: {0}")]
+    Panic(String),
 }
 
-/// The fold itself: rules and who is believed. All it remembers is in the [`Overlay`] it is given.
+/// The fold itself: rules, what targets ask, and who is believed. All it remembers is in the [`Overlay`] it is given.
 pub struct Core {
-    rules: Vec<Rule>,
+    book: RuleBook,
     set: RuleSet<usize>,
     /// What matching works with, kept so that an event costs no allocations.
     scratch: Mutex<Scratch>,
@@ -62,58 +71,119 @@ pub fn open_entry(entry: &Entry<'_>, writers: &BTreeSet<String>) -> Result<Event
 }
 
 impl Core {
-    /// A core with these rules. `sources` are the names of the HTTP sources: what `emote` wrote under them, it checked.
-    pub fn new(rules: Vec<Rule>, sources: impl IntoIterator<Item = Name>) -> Self {
-        let set = RuleSet::build(rules.iter().enumerate().map(|(index, rule)| (index, rule.pattern.clone())));
-        let mut trusted_writers: BTreeSet<String> = sources.into_iter().map(String::from).collect();
+    /// A core with these rules.
+    pub fn new(book: RuleBook) -> Self {
+        let set = RuleSet::build(book.rules.iter().enumerate().map(|(index, rule)| (index, rule.pattern.clone())));
+        let mut trusted_writers: BTreeSet<String> = book.sources.iter().map(Name::to_string).collect();
         trusted_writers.insert(source::BROKER.to_owned());
-        Self { rules, set, scratch: Mutex::default(), trusted_writers }
+        Self { book, set, scratch: Mutex::default(), trusted_writers }
+    }
+
+    /// The hash of its set of rules, where it was applied.
+    pub fn hash(&self) -> Option<&str> {
+        self.book.hash.as_deref()
+    }
+
+    /// What `target` asks of whatever is to be done by it.
+    pub fn policy(&self, target: &Name) -> Option<&Policy> {
+        self.book.policies.get(target)
     }
 
     /// Folds one entry: updates `state`, gives the jobs it sets off. An entry that is no event gives one job, which
     /// says so in an event.
     pub fn apply(&self, state: &mut Overlay<'_>, entry: &Entry<'_>) -> Result<Vec<Job>, StateError> {
-        let event = match open_entry(entry, &self.trusted_writers) {
-            Ok(event) => event,
-            Err(rejection) => return Ok(vec![rejected(entry, &rejection)]),
-        };
-        // The agent's own protocol stores an event once; everything else may be repeated by whoever sends it.
-        if event.source.as_str() != source::AGENT && state.seen_before(event.id, entry.received)? {
-            return Ok(Vec::new());
+        match self.open(entry) {
+            Ok(event) => self.apply_event(state, event, entry.received),
+            Err(rejection) => Ok(vec![own::rejected(entry, &rejection)]),
         }
-        let event = join(state, event)?;
-        let node = learn(state, &event, entry.received)?;
-        self.act(state, &event, node.as_ref())
     }
 
-    fn act(&self, state: &Overlay<'_>, event: &Event, node: Option<&Node>) -> Result<Vec<Job>, StateError> {
+    /// The job that tells of an entry which ended the fold in a panic: our mistake, and the entry is kept.
+    pub fn poisoned(entry: &Entry<'_>, panic: &str) -> Job {
+        own::rejected(entry, &Rejection::Panic(panic.to_owned()))
+    }
+
+    /// Completes an entry into an event, by whom this core believes.
+    pub fn open(&self, entry: &Entry<'_>) -> Result<Event, Rejection> {
+        open_entry(entry, &self.trusted_writers)
+    }
+
+    /// A held job that is let through by the order `by`.
+    pub fn release(&self, state: &mut Overlay<'_>, job: Job, by: EventId) -> Result<Job, StateError> {
+        let mut job = Job { held: None, ordered_by: Some(by), ..job };
+        keep_order(state, self.policy(&job.target), &mut job)?;
+        Ok(job)
+    }
+
+    /// A dead job that is given out again by the order `by`; `None` where it was given out again already.
+    pub fn redrive(
+        &self,
+        state: &mut Overlay<'_>,
+        job: Job,
+        by: EventId,
+        received: Time,
+    ) -> Result<Option<Job>, StateError> {
+        let mut job = Job { redriven: job.redriven.saturating_add(1), ordered_by: Some(by), after: None, ..job };
+        if state.seen_before(EventId::derived(&["redrive", &job.result_id().to_string()]), received)? {
+            return Ok(None);
+        }
+        keep_order(state, self.policy(&job.target), &mut job)?;
+        Ok(Some(job))
+    }
+
+    /// The job that tells why the order `event` was not carried out, or not wholly.
+    pub fn order_refused(event: &Event, reason: &str) -> Job {
+        own::order_refused(event, reason)
+    }
+
+    fn apply_event(&self, state: &mut Overlay<'_>, event: Event, received: Time) -> Result<Vec<Job>, StateError> {
+        // The agent's own protocol stores an event once; everything else may be repeated by whoever sends it.
+        if event.source.as_str() != source::AGENT && state.seen_before(event.id, received)? {
+            return Ok(Vec::new());
+        }
+        if let Some((rule, target)) = tally::ended(&event) {
+            state.count(rule, |tally| tally.end(&event, received))?;
+            state.count(target, |tally| tally.end(&event, received))?;
+        }
+        let event = join(state, event)?;
+        let node = learn(state, &event, received)?;
+        self.act(state, &event, node.as_ref(), received)
+    }
+
+    fn act(
+        &self,
+        state: &mut Overlay<'_>,
+        event: &Event,
+        node: Option<&Node>,
+        received: Time,
+    ) -> Result<Vec<Job>, StateError> {
         let json = event.to_json();
         if json.len() > limits::MAX_COMPLETED {
             let reason = format!("{} bytes once completed: at most {} are allowed", json.len(), limits::MAX_COMPLETED);
-            return Ok(vec![unmatched(event, &reason)]);
+            return Ok(vec![own::unmatched(event, &reason)]);
         }
         let mut scratch = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
         let matched: Vec<usize> = match self.set.find(&json, &mut scratch) {
             Ok(matched) => matched.copied().collect(),
             // The event was parsed above and written by us: only a limit of the matcher's own can refuse it.
-            Err(error) => return Ok(vec![unmatched(event, &error.to_string())]),
+            Err(error) => return Ok(vec![own::unmatched(event, &error.to_string())]),
         };
         drop(scratch);
         let mut jobs = Vec::new();
-        for rule in matched.into_iter().filter_map(|index| self.rules.get(index)) {
+        let mut user = None;
+        for rule in matched.into_iter().filter_map(|index| self.book.rules.get(index)) {
+            state.count(Tallied::Rule(rule.name.to_string()), |tally| {
+                tally.matched += 1;
+                tally.last = Some(received);
+            })?;
+            if user.is_none() {
+                user = Some(about_user(state, event)?);
+            }
+            let user = user.clone().flatten();
+            let mut giving = Giving { core: self, state: &mut *state, rule, event, user, received, jobs: &mut jobs };
             match rule.fanout {
-                Fanout::Event => add_jobs(&mut jobs, rule, event, node, None),
-                Fanout::UserDevices => {
-                    let Some(user) = event.user_id() else { continue };
-                    let devices = state.devices_of(user)?;
-                    if devices.is_empty() {
-                        jobs.push(no_devices(rule, event, user));
-                    }
-                    for key in devices {
-                        let device = state.node(&key)?;
-                        add_jobs(&mut jobs, rule, event, device.as_ref(), Some(&key));
-                    }
-                }
+                Fanout::Event => giving.each_target(node, None)?,
+                Fanout::UserDevices => giving.each_device()?,
             }
         }
         Ok(jobs)
@@ -157,23 +227,123 @@ fn learn(state: &mut Overlay<'_>, event: &Event, received: Time) -> Result<Optio
     Ok(Some(node))
 }
 
-fn add_jobs(jobs: &mut Vec<Job>, rule: &Rule, event: &Event, node: Option<&Node>, fanned_to: Option<&str>) {
-    let about = node.map(|node| node.key.as_str()).or(event.user_id());
-    if let Some(reason) = loop_reason(rule, event, about) {
-        jobs.push(loop_stopped(rule, event, about, &reason));
-        return;
+/// `{"id":…,"name":…,"devices":[serial or UDID, …]}` of the event's user.
+fn about_user(state: &Overlay<'_>, event: &Event) -> Result<Option<Value>, StateError> {
+    let Some(id) = event.user_id() else { return Ok(None) };
+    let mut devices: Vec<String> = state.devices_of(id)?.into_iter().collect();
+    devices.truncate(MAX_DEVICES_SHOWN);
+    let name = event.user.as_ref().and_then(|user| user.name.clone());
+    Ok(Some(json!({"id": id, "name": name, "devices": devices})))
+}
+
+/// A rule that matched an event, on the way to its jobs.
+struct Giving<'a, 'o> {
+    core: &'a Core,
+    state: &'a mut Overlay<'o>,
+    rule: &'a Rule,
+    event: &'a Event,
+    user: Option<Value>,
+    received: Time,
+    jobs: &'a mut Vec<Job>,
+}
+
+impl Giving<'_, '_> {
+    fn each_device(&mut self) -> Result<(), StateError> {
+        let Some(user) = self.event.user_id() else { return Ok(()) };
+        let devices = self.state.devices_of(user)?;
+        if devices.is_empty() {
+            self.jobs.push(own::no_devices(self.rule, self.event, user));
+        }
+        for key in devices {
+            let device = self.state.node(&key)?;
+            self.each_target(device.as_ref(), Some(&key))?;
+        }
+        Ok(())
     }
-    let view = node.map(Node::view);
-    for RuleTarget { target, input } in &rule.targets {
-        jobs.push(Job {
-            id: JobId::new(event.id, &rule.name, target, fanned_to),
-            rule: rule.name.clone(),
-            target: target.clone(),
-            event: event.clone(),
-            node: view.clone(),
-            input: input.clone(),
-        });
+
+    fn each_target(&mut self, node: Option<&Node>, fanned_to: Option<&str>) -> Result<(), StateError> {
+        let about = node.map(|node| node.key.as_str()).or(self.event.user_id());
+        if let Some(reason) = loop_reason(self.rule, self.event, about) {
+            self.jobs.push(own::loop_stopped(self.rule, self.event, about, &reason));
+            return Ok(());
+        }
+        let view = node.map(Node::view);
+        for RuleTarget { target, input } in &self.rule.targets {
+            let id = JobId::new(self.event.id, &self.rule.name, target, fanned_to);
+            let job = Job {
+                node: view.clone(),
+                user: self.user.clone(),
+                input: input.clone(),
+                config: self.core.book.hash.clone(),
+                ..Job::new(id, self.rule.name.clone(), target.clone(), self.event.clone())
+            };
+            self.give(job)?;
+        }
+        Ok(())
     }
+
+    /// Gives a job out, holds it back or refuses it, as its target's policy says.
+    fn give(&mut self, mut job: Job) -> Result<(), StateError> {
+        let policy = self.core.policy(&job.target);
+        if let Some(reason) = policy.and_then(|policy| refusal(policy, &job, self.received)) {
+            self.count(&job, |tally| tally.refused += 1)?;
+            self.jobs.push(own::refused(&job, &reason));
+            return Ok(());
+        }
+        let budget = policy.and_then(|policy| policy.guard.as_ref());
+        let spent =
+            budget.map_or(Ok(()), |guard| self.state.budgets.spend(&job.rule, &job.target, guard, self.received));
+        if let Err(reason) = spent {
+            self.count(&job, |tally| tally.held += 1)?;
+            self.jobs.push(own::held(&job, &reason));
+            job.held = Some(reason);
+        } else {
+            keep_order(self.state, policy, &mut job)?;
+        }
+        self.count(&job, |tally| tally.jobs += 1)?;
+        self.jobs.push(job);
+        Ok(())
+    }
+
+    fn count(&mut self, job: &Job, what: impl Fn(&mut Tally)) -> Result<(), StateError> {
+        self.state.count(Tallied::Rule(job.rule.to_string()), &what)?;
+        self.state.count(Tallied::Target(job.target.to_string()), &what)
+    }
+}
+
+/// Why the job must not be done at all, if it must not.
+fn refusal(policy: &Policy, job: &Job, received: Time) -> Option<String> {
+    let age = received.millis_since(job.event.time);
+    if let Some(max_age) = policy.max_age.filter(|max_age| age > *max_age) {
+        let (age, max_age) = (age / 1000, max_age / 1000);
+        return Some(format!(
+            "the event was {age} s old when it came: {} acts on none older than {max_age} s",
+            job.target
+        ));
+    }
+    let wanted = policy.guard.as_ref()?.trust?;
+    let trust = job.trust();
+    (trust < wanted).then(|| {
+        format!("the event, or what led to it, is {}: {} acts on {} ones only", word(trust), job.target, word(wanted))
+    })
+}
+
+fn word(trust: Trust) -> &'static str {
+    match trust {
+        Trust::Unverified => "unverified",
+        Trust::Authenticated => "authenticated",
+        Trust::Verified => "verified",
+    }
+}
+
+/// Puts the job behind the last one of its node, where its target keeps order.
+pub(super) fn keep_order(state: &mut Overlay<'_>, policy: Option<&Policy>, job: &mut Job) -> Result<(), StateError> {
+    if policy.is_some_and(|policy| policy.ordered)
+        && let Some(node) = job.node_key()
+    {
+        job.after = state.follow(job.target.as_str(), &node, job.result_id())?;
+    }
+    Ok(())
 }
 
 /// Why a chain of effects ends here, if it does. Only what the broker itself reports has a cause that is believed.
@@ -184,90 +354,6 @@ fn loop_reason(rule: &Rule, event: &Event, about: Option<&str>) -> Option<String
     }
     let returns = cause.chain.iter().any(|link| link.rule == rule.name.as_str() && link.node.as_deref() == about);
     returns.then(|| "the rule would act on its own effect for the same node".to_owned())
-}
-
-fn loop_stopped(rule: &Rule, event: &Event, about: Option<&str>, reason: &str) -> Job {
-    let cause = event.cause.as_ref();
-    let chain: Vec<Link> = cause.map(|cause| cause.chain.clone()).unwrap_or_default();
-    let root = cause.map_or(event.id, |cause| cause.root).to_string();
-    let id = EventId::derived(&["loop", &root, rule.name.as_str(), about.unwrap_or("-")]);
-    let info = json!({"rule": rule.name, "event": event.id, "chain": chain, "reason": reason});
-    own_event(id, event, "rule", "loop_stopped", info)
-}
-
-/// Somebody is waiting for what such a rule does: that it did nothing is worth an event.
-fn no_devices(rule: &Rule, event: &Event, user: &str) -> Job {
-    let id = EventId::derived(&["no-devices", &event.id.to_string(), rule.name.as_str()]);
-    let reason = format!("no device is known to belong to {user}");
-    own_event(id, event, "rule", "no_devices", json!({"rule": rule.name, "event": event.id, "reason": reason}))
-}
-
-fn unmatched(event: &Event, reason: &str) -> Job {
-    let id = EventId::derived(&["unmatched", &event.id.to_string()]);
-    own_event(id, event, "event", "rejected", json!({"event": event.id, "reason": clip(reason)}))
-}
-
-fn rejected(entry: &Entry<'_>, rejection: &Rejection) -> Job {
-    let id = EventId::derived(&["rejected", &entry.sequence.to_string(), &entry.received.to_string()]);
-    let subject: String = entry.subject.chars().take(300).collect();
-    let event = Event {
-        id,
-        time: entry.received,
-        source: word(source::BROKER),
-        scope: token("event"),
-        action: token("rejected"),
-        device: None,
-        user: None,
-        info: Some(json!({"sequence": entry.sequence, "subject": subject, "reason": clip(&rejection.to_string())})),
-        communicate: None,
-        log: None,
-        trust: Trust::Verified,
-        cause: None,
-        other: serde_json::Map::new(),
-    };
-    emit(event)
-}
-
-/// A reason may repeat what was found, which may be as long as an event.
-fn clip(reason: &str) -> String {
-    reason.chars().take(500).collect()
-}
-
-/// An event of the core's own about the same node as `about`, to be published by the emit target.
-fn own_event(id: EventId, about: &Event, scope: &'static str, action: &'static str, info: Value) -> Job {
-    let device = about.device.as_ref();
-    let device =
-        device.map(|device| Device { uuid: device.uuid.clone(), udid: device.udid.clone(), ..Device::default() });
-    emit(Event {
-        id,
-        time: about.time,
-        source: word(source::BROKER),
-        scope: token(scope),
-        action: token(action),
-        device,
-        user: about.user_id().map(|id| User { id: Some(id.to_owned()), ..User::default() }),
-        info: Some(info),
-        communicate: None,
-        log: None,
-        trust: Trust::Verified,
-        cause: about.cause.clone(),
-        other: serde_json::Map::new(),
-    })
-}
-
-fn emit(event: Event) -> Job {
-    let (rule, target) = (word(CORE_RULE), word(EMIT_TARGET));
-    Job { id: JobId::new(event.id, &rule, &target, None), rule, target, event, node: None, input: None }
-}
-
-#[expect(clippy::expect_used, reason = "only called with the literal words of this file")]
-fn word(text: &'static str) -> Name {
-    Name::new(text).expect("a literal name")
-}
-
-#[expect(clippy::expect_used, reason = "only called with the literal words of this file")]
-fn token(text: &'static str) -> Token {
-    Token::new(text).expect("a literal token")
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! A job: one rule's order to one target about one event. What DELIVERIES carries.
 
-use emote_proto::{Cause, Event, EventId, Link, Name};
+use std::collections::BTreeMap;
+
+use emote_proto::{Cause, Event, EventId, Link, Name, Trust};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -24,15 +26,22 @@ impl JobId {
         &self.0
     }
 
+    /// The id as one word of a subject.
+    pub fn token(&self) -> String {
+        EventId::derived(&["job", &self.0]).to_string()
+    }
+
+    /// Target and rule, as the id names them; `None` for a text that is no job's id.
+    pub fn target_and_rule(&self) -> Option<(Name, Name)> {
+        let mut parts = self.0.splitn(4, '/').skip(1);
+        let (rule, target) = (Name::new(parts.next()?).ok()?, Name::new(parts.next()?).ok()?);
+        Some((target, rule))
+    }
+
     /// The same id in the form of a UUID, for systems that want one: an MDM's CommandUUID, in upper case as Apple
     /// writes them.
     pub fn command_uuid(&self) -> String {
         EventId::derived(&["command", &self.0]).to_string().to_uppercase()
-    }
-
-    /// The id of the event that reports how the job ended. One job has one end, so a repeated report is the same event.
-    pub fn result_id(&self) -> EventId {
-        EventId::derived(&["result", &self.0])
     }
 }
 
@@ -57,12 +66,110 @@ pub struct Job {
     /// The node's record when the event was folded, as `emote node -o json` shows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node: Option<Value>,
-    /// The rule's input transform: a jq program over `{event, node, rule, target, job}`.
+    /// Whom the event is about, and which devices are theirs: `{"id":…,"name":…,"devices":[…]}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub input: Option<String>,
+    pub user: Option<Value>,
+    /// The rule's input transform.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input: Option<Input>,
+    /// Hash of the set of rules that made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config: Option<String>,
+    /// Where the target keeps order: the event that tells the end of the node's job before this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<EventId>,
+    /// Why it is held back until somebody approves it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<String>,
+    /// The order by which somebody let it through or gave it out again: it is done however old its event is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ordered_by: Option<EventId>,
+    /// How often it was taken from the dead letters and given out again.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub redriven: u32,
+    /// The entry of EVENTS that could not be folded, where that is what the job tells: it goes to the dead letters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub poison: Option<Poison>,
+}
+
+/// How a rule turns what there is into what its target is given.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Input {
+    /// A jq program over `{event, node, user, rule, target, job}`.
+    Jq(String),
+    /// EventBridge's `InputPath` or `InputTransformer`.
+    Bridge(BridgeInput),
+}
+
+/// EventBridge's own two ways, as they are written there.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum BridgeInput {
+    /// A JSON path: that part of the event.
+    InputPath(String),
+    /// A template with values from the event.
+    InputTransformer {
+        /// JSON paths by the names that the template has for them.
+        #[serde(rename = "InputPathsMap", default, skip_serializing_if = "BTreeMap::is_empty")]
+        paths: BTreeMap<String, String>,
+        /// Text with `<name>` where a value goes.
+        #[serde(rename = "InputTemplate")]
+        template: String,
+    },
+}
+
+/// An entry of EVENTS as it was found, for a dead letter.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Poison {
+    /// Its sequence.
+    pub sequence: u64,
+    /// Its subject.
+    pub subject: String,
+    /// Its body, as far as it is UTF-8.
+    pub body: String,
+    /// Why it could not be folded.
+    pub reason: String,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_zero(n: &u32) -> bool {
+    *n == 0
 }
 
 impl Job {
+    /// A job that nothing is known of but who is to do what about which event.
+    pub fn new(id: JobId, rule: Name, target: Name, event: Event) -> Self {
+        Self {
+            id,
+            rule,
+            target,
+            event,
+            node: None,
+            user: None,
+            input: None,
+            config: None,
+            after: None,
+            held: None,
+            ordered_by: None,
+            redriven: 0,
+            poison: None,
+        }
+    }
+
+    /// The id of the event that reports how the job ended. One job has one end, so a repeated report is the same event;
+    /// a job that was dead and is given out again may end once more.
+    pub fn result_id(&self) -> EventId {
+        match self.redriven {
+            0 => EventId::derived(&["result", self.id.as_str()]),
+            times => EventId::derived(&["result", self.id.as_str(), &times.to_string()]),
+        }
+    }
+
+    /// The least that any event of the chain was trusted.
+    pub fn trust(&self) -> Trust {
+        least_trust(&self.event)
+    }
+
     /// The `cause` of the event that reports on this job.
     pub fn cause(&self) -> Cause {
         let before = self.event.cause.as_ref();
@@ -76,6 +183,7 @@ impl Job {
             depth: before.map_or(0, |cause| cause.depth).saturating_add(1),
             chain,
             job: Some(self.id.to_string()),
+            trust: Some(self.trust()),
         }
     }
 
@@ -87,10 +195,17 @@ impl Job {
         from_record.or_else(from_event).map(str::to_owned)
     }
 
-    /// What jq programs of rules and targets see: `{event, node, rule, target, job}`.
+    /// What jq programs of rules and targets see: `{event, node, user, rule, target, job}`.
     pub fn context(&self) -> Value {
         serde_json::json!({
-            "event": self.event, "node": self.node, "rule": self.rule, "target": self.target, "job": self.id,
+            "event": self.event, "node": self.node, "user": self.user, "rule": self.rule, "target": self.target,
+            "job": self.id,
         })
     }
+}
+
+/// The least that `event`, and whatever led to it, was trusted. Only what the broker reports has a cause.
+pub(super) fn least_trust(event: &Event) -> Trust {
+    let cause = event.cause.as_ref().filter(|_| event.source.as_str() == emote_proto::source::BROKER);
+    event.trust.min(cause.and_then(|cause| cause.trust).unwrap_or(event.trust))
 }

@@ -2,18 +2,26 @@
 //! nodes it reads and writes through [`Overlay`]. No tokio, no async-nats, no redb, no clock in here: the same log gives
 //! the same jobs, wherever it is folded.
 
+mod budget;
 mod claims;
 mod fold;
 mod job;
 mod node;
+mod order;
+mod policy;
 mod rule;
 mod state;
+mod tally;
 
+pub use budget::{Budgets, MAX_LIMIT, MAX_WINDOW};
 pub use fold::{Core, Entry, Rejection, open_entry};
-pub use job::{Job, JobId};
+pub use job::{BridgeInput, Input, Job, JobId, Poison};
 pub use node::{Claim, Node};
-pub use rule::{Fanout, Rule, RuleTarget};
+pub use order::{Letter, MAX_NAMED, Order, OrderError, is_hash};
+pub use policy::{Guard, Policy};
+pub use rule::{Fanout, Rule, RuleBook, RuleTarget};
 pub use state::{Changes, DEDUPE_WINDOW_MILLIS, Memory, Overlay, Records, StateError};
+pub use tally::{Tallied, Tally};
 
 /// The rule name that the core's own jobs carry; no configured rule may have it.
 pub const CORE_RULE: &str = "core";

@@ -1,7 +1,11 @@
 //! A rule, validated: what it matches and what it asks of which targets.
 
+use std::collections::BTreeMap;
+
 use emote_proto::Name;
 use emote_rules::Pattern;
+
+use super::{Input, Policy};
 
 /// For whom a rule's targets act.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,8 +21,8 @@ pub enum Fanout {
 pub struct RuleTarget {
     /// Which target.
     pub target: Name,
-    /// A jq program over the job's context that gives the target's input; the event where there is none.
-    pub input: Option<String>,
+    /// What makes the target's input; the event itself where there is none.
+    pub input: Option<Input>,
 }
 
 /// A rule: when an event matches, its targets are given a job each.
@@ -32,4 +36,17 @@ pub struct Rule {
     pub fanout: Fanout,
     /// Who is to act.
     pub targets: Vec<RuleTarget>,
+}
+
+/// A set of rules and what belongs to it.
+#[derive(Debug, Clone, Default)]
+pub struct RuleBook {
+    /// The set's hash, where it was applied.
+    pub hash: Option<String>,
+    /// The rules.
+    pub rules: Vec<Rule>,
+    /// What targets ask; one that is not here asks nothing.
+    pub policies: BTreeMap<Name, Policy>,
+    /// The names of the HTTP sources: what `emote` wrote under them, it checked.
+    pub sources: Vec<Name>,
 }

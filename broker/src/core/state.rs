@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use emote_proto::{EventId, Time};
 
-use super::Node;
+use super::{Budgets, Node, Tallied, Tally};
 
 /// An event that comes again within this time is the same event; what vendors retry for longer is not known.
 pub const DEDUPE_WINDOW_MILLIS: i64 = 48 * 3600 * 1000;
@@ -25,6 +25,10 @@ pub trait Records {
     fn devices_of(&self, user: &str) -> Result<BTreeSet<String>, StateError>;
     /// When an event of this id was received, if that is still known.
     fn seen(&self, id: &EventId) -> Result<Option<Time>, StateError>;
+    /// The result event of the last job that was given to `target` for `node`, where the target keeps order.
+    fn last_job(&self, target: &str, node: &str) -> Result<Option<EventId>, StateError>;
+    /// What became of a rule's or a target's jobs.
+    fn tally(&self, of: &Tallied) -> Result<Tally, StateError>;
 }
 
 /// What a run of entries changed; `None` removes.
@@ -38,12 +42,18 @@ pub struct Changes {
     pub owners: BTreeMap<(String, String), bool>,
     /// Event ids and when they were received.
     pub seen: BTreeMap<EventId, Time>,
+    /// (target, node key) → the result event of the last job given out.
+    pub last_jobs: BTreeMap<(String, String), EventId>,
+    /// Tallies as they are now.
+    pub tallies: BTreeMap<Tallied, Tally>,
+    /// The hash of the set of rules that is in force from the next entry on, where that changed.
+    pub config: Option<String>,
 }
 
 impl Changes {
     /// Whether there is nothing to write.
     pub fn is_empty(&self) -> bool {
-        self.nodes.is_empty() && self.aliases.is_empty() && self.owners.is_empty() && self.seen.is_empty()
+        *self == Self::default()
     }
 }
 
@@ -51,17 +61,56 @@ impl Changes {
 pub struct Overlay<'a> {
     base: &'a dyn Records,
     changes: Changes,
+    /// What destructive targets have spent. It is stored with the checkpoint, not with the records.
+    pub budgets: Budgets,
 }
 
 impl<'a> Overlay<'a> {
-    /// No changes yet.
+    /// No changes yet, and nothing spent.
     pub fn new(base: &'a dyn Records) -> Self {
-        Self { base, changes: Changes::default() }
+        Self::with(base, Budgets::default())
+    }
+
+    /// No changes yet.
+    pub fn with(base: &'a dyn Records, budgets: Budgets) -> Self {
+        Self { base, changes: Changes::default(), budgets }
     }
 
     /// What the run changed.
     pub fn into_changes(self) -> Changes {
         self.changes
+    }
+
+    /// What the run changed, and what is spent after it.
+    pub fn into_parts(self) -> (Changes, Budgets) {
+        (self.changes, self.budgets)
+    }
+
+    /// From the next entry on the set of rules of this hash is in force.
+    pub fn put_config(&mut self, hash: &str) {
+        self.changes.config = Some(hash.to_owned());
+    }
+
+    /// Notes that the job whose end `result` will tell is the last of `node` for `target`; gives what was the last.
+    pub fn follow(&mut self, target: &str, node: &str, result: EventId) -> Result<Option<EventId>, StateError> {
+        let key = (target.to_owned(), node.to_owned());
+        let before = match self.changes.last_jobs.get(&key) {
+            Some(last) => Some(*last),
+            None => self.base.last_job(target, node)?,
+        };
+        self.changes.last_jobs.insert(key, result);
+        Ok(before)
+    }
+
+    /// Counts something.
+    pub fn count(&mut self, of: Tallied, what: impl FnOnce(&mut Tally)) -> Result<(), StateError> {
+        let mut tally = match self.changes.tallies.remove(&of) {
+            Some(tally) => tally,
+            None => self.base.tally(&of)?,
+        };
+        what(&mut tally);
+        self.changes.tallies.insert(of, tally);
+        Ok(())
     }
 
     /// See [`Records::node`].
@@ -149,6 +198,8 @@ pub struct Memory {
     aliases: BTreeMap<String, String>,
     owners: BTreeSet<(String, String)>,
     seen: BTreeMap<EventId, Time>,
+    last_jobs: BTreeMap<(String, String), EventId>,
+    tallies: BTreeMap<Tallied, Tally>,
 }
 
 impl Memory {
@@ -169,6 +220,8 @@ impl Memory {
             };
         }
         self.seen.extend(changes.seen);
+        self.last_jobs.extend(changes.last_jobs);
+        self.tallies.extend(changes.tallies);
     }
 }
 
@@ -187,5 +240,13 @@ impl Records for Memory {
 
     fn seen(&self, id: &EventId) -> Result<Option<Time>, StateError> {
         Ok(self.seen.get(id).copied())
+    }
+
+    fn last_job(&self, target: &str, node: &str) -> Result<Option<EventId>, StateError> {
+        Ok(self.last_jobs.get(&(target.to_owned(), node.to_owned())).copied())
+    }
+
+    fn tally(&self, of: &Tallied) -> Result<Tally, StateError> {
+        Ok(self.tallies.get(of).cloned().unwrap_or_default())
     }
 }

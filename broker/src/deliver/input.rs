@@ -7,7 +7,10 @@ use std::{
 
 use serde_json::Value;
 
-use crate::{core::Job, jq::Program};
+use crate::{
+    core::{Input, Job},
+    jq::Program,
+};
 
 /// Compiled programs kept at most; rules have far fewer.
 const KEPT: usize = 1_000;
@@ -31,6 +34,7 @@ impl Inputs {
             return serde_json::to_value(&job.event).map(Some).map_err(|error| error.to_string());
         };
         let failed = |error: &dyn std::fmt::Display| format!("the input of rule {} failed: {error}", job.rule);
+        let Input::Jq(text) = text else { return Err(failed(&"EventBridge's transforms are not known")) };
         let program = self.program(text).map_err(|error| failed(&error))?;
         let mut outputs = program.run(&job.context(), &[]).map_err(|error| failed(&error))?;
         match outputs.len() {
@@ -67,12 +71,9 @@ mod tests {
         let name = |text: &str| Name::new(text).unwrap();
         let id = JobId::new(event.id, &name("r"), &name("t"), None);
         Job {
-            id,
-            rule: name("r"),
-            target: name("t"),
-            event,
             node: Some(json!({"name": "ada-mbp"})),
-            input: input.map(str::to_owned),
+            input: input.map(|text| Input::Jq(text.to_owned())),
+            ..Job::new(id, name("r"), name("t"), event)
         }
     }
 

@@ -312,7 +312,7 @@ impl Delivery {
     }
 
     fn is_reported(&self, job: &Job) -> bool {
-        let id = if matches!(self.work, Work::Emit) { job.event.id } else { job.id.result_id() };
+        let id = if matches!(self.work, Work::Emit) { job.event.id } else { job.result_id() };
         let seen = self.store.snapshot().map_err(|error| error.to_string());
         let seen = seen.and_then(|records| records.seen(&id).map_err(|error| error.to_string()));
         seen.unwrap_or_else(|error| {

@@ -48,7 +48,7 @@ fn event(job: &Job, scope: Token, action: Token, info: Value, now: Time) -> Even
     let device = (uuid.is_some() || udid.is_some()).then(|| Device { uuid, udid, ..Device::default() });
     let user = job.event.user_id().map(|id| User { id: Some(id.to_owned()), ..User::default() });
     Event {
-        id: job.id.result_id(),
+        id: job.result_id(),
         time: now,
         source: broker(),
         scope,

@@ -3,12 +3,14 @@
 //! # The file
 //! | table | key | value |
 //! |---|---|---|
-//! | `meta` | `"format"`, `"stream"`, `"position"` | JSON: 1; identity of EVENTS (its creation time); sequence of the last entry folded |
+//! | `meta` | `"format"`, `"stream"`, `"position"`, `"config"`, `"broker"` | 2; identity of EVENTS (its creation time); sequence of the last entry folded; hash of the rules in force after it; this broker's own id |
 //! | `nodes` | serial number, or UDID where only that is known | JSON [`Node`] |
 //! | `aliases` | UDID | serial number |
 //! | `owners` | (user id, node key) | nothing |
 //! | `seen` | event id, 16 bytes | ms since 1970, when it was received |
 //! | `seen_by_time` | (ms since 1970, event id) | nothing |
+//! | `last_jobs` | (target, node key) | id of the event that tells the end of the last job, 16 bytes |
+//! | `tallies` | `rule/<name>` or `target/<name>` | JSON [`Tally`] |
 //!
 //! Changes and the position they bring it to are one transaction. Most commits are left to the next durable one, at
 //! most a second later: what a crash takes back is folded again from the log. Never written to but by [`Store::commit`].
@@ -27,7 +29,7 @@ use std::{
 use emote_proto::Time;
 use redb::{Database, Durability, ReadableDatabase, ReadableTable, TableDefinition};
 
-use crate::core::{Changes, DEDUPE_WINDOW_MILLIS, Node};
+use crate::core::{Changes, DEDUPE_WINDOW_MILLIS};
 
 pub use snapshot::Snapshot;
 
@@ -36,9 +38,11 @@ const NODES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("nodes");
 const ALIASES: TableDefinition<'_, &str, &str> = TableDefinition::new("aliases");
 const OWNERS: TableDefinition<'_, (&str, &str), ()> = TableDefinition::new("owners");
 const SEEN: TableDefinition<'_, &[u8; 16], i64> = TableDefinition::new("seen");
+const LAST_JOBS: TableDefinition<'_, (&str, &str), &[u8; 16]> = TableDefinition::new("last_jobs");
+const TALLIES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("tallies");
 const SEEN_BY_TIME: TableDefinition<'_, (i64, &[u8; 16]), ()> = TableDefinition::new("seen_by_time");
 
-const FORMAT: &str = "1";
+const FORMAT: &str = "2";
 const DURABLE_EVERY: Duration = Duration::from_secs(1);
 /// Expired ids removed per commit at most, so that a commit stays short.
 const PRUNE_AT_ONCE: usize = 2_000;
@@ -138,6 +142,8 @@ impl Store {
             write.open_table(OWNERS)?;
             write.open_table(SEEN)?;
             write.open_table(SEEN_BY_TIME)?;
+            write.open_table(LAST_JOBS)?;
+            write.open_table(TALLIES)?;
             let position = meta.get("position")?.and_then(|text| text.value().parse().ok()).unwrap_or(0);
             self.position.store(position, Ordering::Release);
         }
@@ -169,11 +175,14 @@ impl Store {
     pub fn clear(&self) -> Result<(), StoreError> {
         let write = self.database.begin_write()?;
         write.open_table(META)?.remove("position")?;
+        write.open_table(META)?.remove("config")?;
         write.open_table(NODES)?.retain(|_, _| false)?;
         write.open_table(ALIASES)?.retain(|_, _| false)?;
         write.open_table(OWNERS)?.retain(|_, ()| false)?;
         write.open_table(SEEN)?.retain(|_, _| false)?;
         write.open_table(SEEN_BY_TIME)?.retain(|_, ()| false)?;
+        write.open_table(LAST_JOBS)?.retain(|_, _| false)?;
+        write.open_table(TALLIES)?.retain(|_, _| false)?;
         write.commit()?;
         self.position.store(0, Ordering::Release);
         Ok(())
@@ -221,11 +230,52 @@ impl Store {
                     seen.remove(id)?;
                 }
             }
-            write.open_table(META)?.insert("position", position.to_string().as_str())?;
+            let mut last_jobs = write.open_table(LAST_JOBS)?;
+            for ((target, node), result) in &changes.last_jobs {
+                last_jobs.insert((target.as_str(), node.as_str()), result.as_bytes())?;
+            }
+            let mut tallies = write.open_table(TALLIES)?;
+            for (of, tally) in &changes.tallies {
+                tallies.insert(of.key().as_str(), encode(tally).as_slice())?;
+            }
+            let mut meta = write.open_table(META)?;
+            if let Some(hash) = &changes.config {
+                meta.insert("config", hash.as_str())?;
+            }
+            meta.insert("position", position.to_string().as_str())?;
         }
         write.commit()?;
         self.position.store(position, Ordering::Release);
         Ok(())
+    }
+
+    /// Hash of the rules in force after [`Store::position`]; none where none were ever applied.
+    pub fn config(&self) -> Result<Option<String>, StoreError> {
+        let read = self.database.begin_read()?;
+        Ok(read.open_table(META)?.get("config")?.map(|hash| hash.value().to_owned()))
+    }
+
+    /// Says which rules are in force where the store begins anew in the middle of the log.
+    pub fn set_config(&self, hash: &str) -> Result<(), StoreError> {
+        let write = self.database.begin_write()?;
+        write.open_table(META)?.insert("config", hash)?;
+        write.commit()?;
+        Ok(())
+    }
+
+    /// This broker's id: the same as long as its data folder is, so that a restarted broker knows its own checkpoint.
+    pub fn broker_id(&self, fresh: &str) -> Result<String, StoreError> {
+        let write = self.database.begin_write()?;
+        let id = {
+            let mut meta = write.open_table(META)?;
+            let known = meta.get("broker")?.map(|id| id.value().to_owned());
+            if known.is_none() {
+                meta.insert("broker", fresh)?;
+            }
+            known.unwrap_or_else(|| fresh.to_owned())
+        };
+        write.commit()?;
+        Ok(id)
     }
 
     /// Makes everything committed so far durable.
@@ -249,9 +299,9 @@ impl Store {
     }
 }
 
-fn encode(node: &Node) -> Vec<u8> {
-    // Strings, maps with string keys and JSON values: nothing here can fail to serialise.
-    serde_json::to_vec(node).unwrap_or_default()
+fn encode(record: &impl serde::Serialize) -> Vec<u8> {
+    // Strings, numbers, maps with string keys and JSON values: nothing here can fail to serialise.
+    serde_json::to_vec(record).unwrap_or_default()
 }
 
 fn private(path: &Path) -> Result<(), StoreError> {

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use emote_proto::{EventId, Time};
-use redb::ReadTransaction;
+use redb::{ReadTransaction, ReadableTable, ReadableTableMetadata};
 
-use super::{ALIASES, NODES, OWNERS, SEEN, StoreError};
-use crate::core::{Node, Records, StateError};
+use super::{ALIASES, LAST_JOBS, NODES, OWNERS, SEEN, StoreError, TALLIES};
+use crate::core::{Node, Records, StateError, Tallied, Tally};
 
 /// Records as of one position.
 pub struct Snapshot {
@@ -56,6 +56,36 @@ impl Snapshot {
         let millis = self.read.open_table(SEEN)?.get(id.as_bytes())?.map(|at| at.value());
         Ok(millis.and_then(Time::from_millis))
     }
+
+    fn get_last_job(&self, target: &str, node: &str) -> Result<Option<EventId>, StoreError> {
+        let last_jobs = self.read.open_table(LAST_JOBS)?;
+        Ok(last_jobs.get((target, node))?.map(|id| EventId::from_bytes(*id.value())))
+    }
+
+    fn get_tally(&self, of: &Tallied) -> Result<Tally, StoreError> {
+        let key = of.key();
+        let tallies = self.read.open_table(TALLIES)?;
+        let tally = tallies.get(key.as_str())?.map(|value| decode(&key, value.value())).transpose()?;
+        Ok(tally.unwrap_or_default())
+    }
+
+    /// Every tally.
+    pub fn tallies(&self) -> Result<Vec<(Tallied, Tally)>, StoreError> {
+        let tallies = self.read.open_table(TALLIES)?;
+        let mut all = Vec::new();
+        for entry in tallies.iter()? {
+            let (key, value) = entry?;
+            if let Some(of) = Tallied::from_key(key.value()) {
+                all.push((of, decode(key.value(), value.value())?));
+            }
+        }
+        Ok(all)
+    }
+
+    /// How many nodes there are.
+    pub fn count_nodes(&self) -> Result<u64, StoreError> {
+        Ok(self.read.open_table(NODES)?.len()?)
+    }
 }
 
 fn state_error(error: StoreError) -> StateError {
@@ -78,8 +108,16 @@ impl Records for Snapshot {
     fn seen(&self, id: &EventId) -> Result<Option<Time>, StateError> {
         self.get_seen(id).map_err(state_error)
     }
+
+    fn last_job(&self, target: &str, node: &str) -> Result<Option<EventId>, StateError> {
+        self.get_last_job(target, node).map_err(state_error)
+    }
+
+    fn tally(&self, of: &Tallied) -> Result<Tally, StateError> {
+        self.get_tally(of).map_err(state_error)
+    }
 }
 
-fn decode(key: &str, json: &[u8]) -> Result<Node, StoreError> {
+fn decode<T: serde::de::DeserializeOwned>(key: &str, json: &[u8]) -> Result<T, StoreError> {
     serde_json::from_slice(json).map_err(|_| StoreError::Damaged(key.to_owned()))
 }

@@ -1,7 +1,7 @@
 use emote_proto::EventId;
 
 use super::*;
-use crate::core::{Memory, Overlay, Records};
+use crate::core::{Memory, Node, Overlay, Records};
 use proptest::prelude::*;
 use serde_json::json;
 

@@ -373,7 +373,7 @@ mod tests {
         headers.a b: not the name of a header
         auth.bearer: a secret is given by reference, ${env:NAME} or ${file:PATH}, never in the file itself
         auth.digest: unknown key: expected one of basic, bearer
-        bdoy: unknown key: expected one of auth, body, concurrency, content_type, destructive, headers, insecure, kind, method, retry, timeout, url
+        bdoy: unknown key: expected one of auth, body, concurrency, content_type, destructive, guard, headers, insecure, kind, max_age, method, ordered, retry, timeout, url
         "#);
         insta::assert_snapshot!(problems("kind: http\nauth: {}"), @r#"
         url: is missing: for example url: https://hooks.example.com/emote
@@ -432,7 +432,11 @@ mod tests {
                 timeout: 10s,
                 concurrency: 4,
             },
-            destructive: false,
+            policy: Policy {
+                guard: None,
+                max_age: None,
+                ordered: false,
+            },
             unresolved: Spec {
                 url: Template(
                     [
@@ -469,7 +473,18 @@ mod tests {
                 timeout: 30s,
                 concurrency: 1,
             },
-            destructive: true,
+            policy: Policy {
+                guard: Some(
+                    Guard {
+                        limit: 5,
+                        rule_limit: 5,
+                        window: 3600000,
+                        trust: None,
+                    },
+                ),
+                max_age: None,
+                ordered: false,
+            },
             unresolved: Spec {
                 path: None,
                 rotation: Rotation {

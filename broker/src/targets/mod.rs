@@ -15,6 +15,7 @@ mod asset;
 mod http;
 mod log;
 mod mdm;
+mod policy;
 mod rotate;
 mod settings;
 mod slack;

@@ -6,9 +6,10 @@ use emote_proto::Name;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{DeliverySettings, KINDS, Target};
+use super::{DeliverySettings, KINDS, Target, policy};
 use crate::config::Problems;
 use crate::config::fields::Fields;
+use crate::core::Policy;
 
 /// The content of `targets/<name>.yaml`, as it was written.
 #[derive(Debug, Clone, Deserialize)]
@@ -47,8 +48,8 @@ pub struct Validated {
     pub kind: &'static str,
     /// How jobs are brought to it.
     pub delivery: DeliverySettings,
-    /// Whether what it does cannot be taken back.
-    pub destructive: bool,
+    /// What it asks of whatever is to be done by it.
+    pub policy: Policy,
     unresolved: Box<dyn Unresolved>,
 }
 
@@ -63,7 +64,7 @@ impl TargetSpec {
         let mut problems = Problems::default();
         let mut fields = Fields::new(&self.0, &mut problems);
         let delivery = DeliverySettings::read(&mut fields);
-        let destructive = fields.flag("destructive").unwrap_or_default();
+        let policy = policy::read(&mut fields, &delivery);
         let text = fields.text("kind");
         let text = fields.require("kind", text, "kind: http");
         let kind = text.and_then(|text| {
@@ -82,7 +83,7 @@ impl TargetSpec {
         });
         match read {
             Some((kind, unresolved)) if problems.is_empty() => {
-                Ok(Validated { name, kind: kind.name, delivery, destructive, unresolved })
+                Ok(Validated { name, kind: kind.name, delivery, policy, unresolved })
             }
             _ => Err(problems),
         }

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::{Outcome, Target, TargetSpec, Validated};
 use crate::config::Problems;
-use crate::core::{Job, JobId};
+use crate::core::{Input, Job, JobId};
 
 /// What the files `token`, `path` and `pin` of [`secrets`] hold.
 pub(super) const TOKEN: &str = "t0ken-hunter2";
@@ -149,12 +149,9 @@ pub(super) fn job() -> Job {
     let event: Event = serde_json::from_value(event).unwrap();
     let (rule, target) = (Name::new("the-rule").unwrap(), Name::new("the-target").unwrap());
     Job {
-        id: JobId::new(event.id, &rule, &target, None),
-        rule,
-        target,
-        event,
         node: Some(json!({"serial": "C02XL0GTJGH5", "udid": "A-1", "owner": "ada@example.com", "name": "ada-mbp"})),
-        input: Some(".input".to_owned()),
+        input: Some(Input::Jq(".input".to_owned())),
+        ..Job::new(JobId::new(event.id, &rule, &target, None), rule, target, event)
     }
 }
 

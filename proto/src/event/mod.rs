@@ -92,6 +92,9 @@ pub struct Cause {
     /// The job that was done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<String>,
+    /// The least that any event from the root to here was trusted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trust: Option<Trust>,
 }
 
 /// One step of a chain of effects.

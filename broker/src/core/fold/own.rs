@@ -1,0 +1,131 @@
+//! What the core has to say itself: events that the emit target publishes.
+
+use emote_proto::{Device, Event, EventId, Link, Name, Token, Trust, User, source};
+use serde_json::{Value, json};
+
+use super::{Entry, Rejection};
+use crate::core::{CORE_RULE, EMIT_TARGET, Job, JobId, Poison, Rule};
+
+/// Longest body of an entry that goes into its dead letter, in bytes.
+const MAX_BODY: usize = 512 * 1024;
+
+pub(super) fn loop_stopped(rule: &Rule, event: &Event, about: Option<&str>, reason: &str) -> Job {
+    let cause = event.cause.as_ref();
+    let chain: Vec<Link> = cause.map(|cause| cause.chain.clone()).unwrap_or_default();
+    let root = cause.map_or(event.id, |cause| cause.root).to_string();
+    let id = EventId::derived(&["loop", &root, rule.name.as_str(), about.unwrap_or("-")]);
+    let info = json!({"rule": rule.name, "event": event.id, "chain": chain, "reason": reason});
+    own_event(id, event, "rule", "loop_stopped", info)
+}
+
+/// Somebody is waiting for what such a rule does: that it did nothing is worth an event.
+pub(super) fn no_devices(rule: &Rule, event: &Event, user: &str) -> Job {
+    let id = EventId::derived(&["no-devices", &event.id.to_string(), rule.name.as_str()]);
+    let reason = format!("no device is known to belong to {user}");
+    own_event(id, event, "rule", "no_devices", json!({"rule": rule.name, "event": event.id, "reason": reason}))
+}
+
+/// A job that the target's guard does not let happen.
+pub(super) fn refused(job: &Job, reason: &str) -> Job {
+    guard(job, "refused", reason)
+}
+
+/// A job that waits for somebody's word.
+pub(super) fn held(job: &Job, reason: &str) -> Job {
+    guard(job, "held", reason)
+}
+
+fn guard(job: &Job, action: &'static str, reason: &str) -> Job {
+    let id = EventId::derived(&["guard", action, job.id.as_str()]);
+    let (rule, target) = (&job.rule, &job.target);
+    let info = json!({"job": job.id, "rule": rule, "target": target, "event": job.event.id, "reason": reason});
+    let mut own = own_event(id, &job.event, "guard", action, info);
+    // A job for one of a user's devices is about that device.
+    if let Some(node) = &job.node {
+        let text = |key: &str| node.get(key).and_then(Value::as_str).map(str::to_owned);
+        let uuid = text("serial");
+        let udid = if uuid.is_some() { None } else { text("udid") };
+        own.event.device = Some(Device { uuid, udid, ..Device::default() });
+    }
+    own
+}
+
+pub(super) fn unmatched(event: &Event, reason: &str) -> Job {
+    let id = EventId::derived(&["unmatched", &event.id.to_string()]);
+    own_event(id, event, "event", "rejected", json!({"event": event.id, "reason": clip(reason)}))
+}
+
+/// An entry that is no event, or that cannot be folded: told by an event, kept as a dead letter.
+pub(super) fn rejected(entry: &Entry<'_>, rejection: &Rejection) -> Job {
+    let id = EventId::derived(&["rejected", &entry.sequence.to_string(), &entry.received.to_string()]);
+    let subject: String = entry.subject.chars().take(300).collect();
+    let reason = clip(&rejection.to_string());
+    let event = Event {
+        id,
+        time: entry.received,
+        source: word(source::BROKER),
+        scope: token("event"),
+        action: token("rejected"),
+        device: None,
+        user: None,
+        info: Some(json!({"sequence": entry.sequence, "subject": subject, "reason": reason})),
+        communicate: None,
+        log: None,
+        trust: Trust::Verified,
+        cause: None,
+        other: serde_json::Map::new(),
+    };
+    let body = String::from_utf8_lossy(&entry.payload[..entry.payload.len().min(MAX_BODY)]).into_owned();
+    Job { poison: Some(Poison { sequence: entry.sequence, subject, body, reason }), ..emit(event) }
+}
+
+/// An order that was not carried out, and why.
+pub(super) fn order_refused(event: &Event, reason: &str) -> Job {
+    let id = EventId::derived(&["order-refused", &event.id.to_string()]);
+    let ordered = format!("{}.{}", event.scope, event.action);
+    let info = json!({"event": event.id, "order": ordered, "reason": clip(reason)});
+    let scope = if event.scope.as_str() == "config" { "config" } else { "order" };
+    own_event(id, event, scope, "refused", info)
+}
+
+/// A reason may repeat what was found, which may be as long as an event.
+fn clip(reason: &str) -> String {
+    reason.chars().take(2_000).collect()
+}
+
+/// An event of the core's own about the same node as `about`, to be published by the emit target.
+fn own_event(id: EventId, about: &Event, scope: &'static str, action: &'static str, info: Value) -> Job {
+    let device = about.device.as_ref();
+    let device =
+        device.map(|device| Device { uuid: device.uuid.clone(), udid: device.udid.clone(), ..Device::default() });
+    emit(Event {
+        id,
+        time: about.time,
+        source: word(source::BROKER),
+        scope: token(scope),
+        action: token(action),
+        device,
+        user: about.user_id().map(|id| User { id: Some(id.to_owned()), ..User::default() }),
+        info: Some(info),
+        communicate: None,
+        log: None,
+        trust: Trust::Verified,
+        cause: about.cause.clone(),
+        other: serde_json::Map::new(),
+    })
+}
+
+fn emit(event: Event) -> Job {
+    let (rule, target) = (word(CORE_RULE), word(EMIT_TARGET));
+    Job::new(JobId::new(event.id, &rule, &target, None), rule, target, event)
+}
+
+#[expect(clippy::expect_used, reason = "only called with the literal words of this file")]
+fn word(text: &'static str) -> Name {
+    Name::new(text).expect("a literal name")
+}
+
+#[expect(clippy::expect_used, reason = "only called with the literal words of this file")]
+fn token(text: &'static str) -> Token {
+    Token::new(text).expect("a literal token")
+}
