@@ -17,7 +17,7 @@ use std::{
 use axum::{Json, Router, extract::State, routing::post};
 use emote::{
     bus::{Bus, BusSettings, Checkpoint, Outgoing},
-    config::Folder,
+    config::{Folder, Set},
     run,
 };
 use emote_proto::{EventId, Subject};
@@ -70,9 +70,14 @@ async fn measure(seconds: u64) {
     tokio::spawn(async move { axum::serve(target, app).await });
 
     configure(folder.path(), &target_url);
-    let parts = Folder::load(folder.path()).unwrap().resolve().unwrap();
+    let start = run::Start {
+        root: folder.path().to_owned(),
+        settings: Folder::settings(folder.path()).unwrap(),
+        first: Some(Set::read(folder.path()).unwrap()),
+        data: folder.path().join("data"),
+    };
     let shutdown = CancellationToken::new();
-    let running = run::start(bus.clone(), parts, &folder.path().join("data"), &shutdown).await.unwrap();
+    let running = run::start(bus.clone(), start, &shutdown).await.unwrap();
     let webhook = format!("{}/in/bench", running.webhooks());
     let client = reqwest::Client::new();
 
@@ -119,7 +124,7 @@ async fn floor(bus: &Bus) {
         bus.publish_events(vec![(subject, EventId::derived(&["floor", &n.to_string()]), body)]).await.unwrap();
         plain.push(began.elapsed());
         let began = Instant::now();
-        let checkpoint = Checkpoint { stream: "floor".to_owned(), sequence: n + 1, jobs: 0 };
+        let checkpoint = Checkpoint { stream: "floor".to_owned(), sequence: n + 1, ..Checkpoint::default() };
         let job =
             Outgoing { subject: "held.floor.floor".to_owned(), headers: Vec::new(), payload: vec![b' '; 900].into() };
         last = bus.publish_batch(&[job, checkpoint.message(99, last)]).await.unwrap().sequence;

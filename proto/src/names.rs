@@ -44,6 +44,9 @@ pub mod subjects {
         format!("held.{target}.{rule}.{token}")
     }
 
+    /// Everything that is or was held back.
+    pub const HELD: &str = "held.>";
+
     /// Everything that is or was held back of `rule`.
     pub fn held_of_rule(rule: &str) -> String {
         format!("held.*.{rule}.*")
@@ -109,6 +112,8 @@ pub mod header {
     pub const TTL: &str = "Nats-TTL";
     /// The job a message of DELIVERIES or DEAD carries.
     pub const JOB: &str = "Emote-Job";
+    /// The order that ended a job's being held; on the empty message behind it.
+    pub const ORDER: &str = "Emote-Order";
     /// The agent's spool sequence of an event, for people who look.
     pub const SPOOL_SEQUENCE: &str = "Emote-Spool-Sequence";
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 #[tokio::test]
 async fn a_broken_folder_is_told_with_file_line_and_column() {
-    let stack = Stack::new().without_nats().start().await;
+    let stack = Stack::new().without_broker().start().await;
     let table = [
         ("emote.yaml", "nats: {servers: []}\n", "emote.yaml:1:"),
         ("emote.yaml", "ingest: {listen: nowhere}\n", "emote.yaml:1:"),
@@ -36,7 +36,7 @@ async fn a_broken_folder_is_told_with_file_line_and_column() {
         let output = emote(&["check", folder, "-o", "json"]).await;
         let problems: Value = serde_json::from_slice(&output.stdout).unwrap();
         assert_eq!(problems["problems"][0]["file"], file, "{problems}");
-        // Failing tests do not keep a broker from running; whatever else is wrong does.
+        // Failing tests do not keep a broker from running; whatever else is wrong does, where nothing was ever applied.
         if !file.starts_with("tests/") {
             let served = emote(&["serve", "--config", folder]).await;
             assert_eq!(served.status.code(), Some(3), "{file} {text}: {served:?}");

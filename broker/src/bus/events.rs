@@ -94,16 +94,35 @@ impl Bus {
         let config = pull::Config {
             durable_name: Some(name),
             description: Some("Emote: the core; its position is the checkpoint's".to_owned()),
-            deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: position + 1 },
             ack_policy: AckPolicy::All,
             ack_wait: Duration::from_secs(1800),
             max_ack_pending: 20_000,
             ..pull::Config::default()
         };
+        self.reader(config, position).await
+    }
+
+    /// Reads EVENTS from behind `position`, for a broker that only looks on. Its consumer goes when it does.
+    pub async fn look_on(&self, position: u64) -> Result<Reader, ReadError> {
+        let config = pull::Config {
+            description: Some("Emote: a broker that keeps its records up to date".to_owned()),
+            ack_policy: AckPolicy::None,
+            inactive_threshold: Duration::from_secs(60),
+            ..pull::Config::default()
+        };
+        self.reader(config, position).await
+    }
+
+    async fn reader(&self, config: pull::Config, position: u64) -> Result<Reader, ReadError> {
+        let read = |error: &dyn std::fmt::Display| ReadError(error.to_string());
+        let acks = config.ack_policy != AckPolicy::None;
+        let deliver_policy = DeliverPolicy::ByStartSequence { start_sequence: position + 1 };
+        let events = self.js.get_stream_no_info(stream::EVENTS).await.map_err(|error| read(&error))?;
+        let config = pull::Config { deliver_policy, ..config };
         let consumer = events.create_consumer(config).await.map_err(|error| read(&error))?;
         let builder = consumer.stream().max_messages_per_batch(1_000).expires(EXPIRES).heartbeat(HEARTBEAT);
         let messages = builder.messages().await.map_err(|error| read(&error))?;
-        Ok(Reader { messages, last: None, delivered: 0, position, broken: None })
+        Ok(Reader { messages, last: None, delivered: 0, position, broken: None, acks })
     }
 
     /// Reads EVENTS for a person: `filters` (none for all), from `start`, and on as events come.
@@ -162,6 +181,8 @@ pub struct Reader {
     position: u64,
     /// Why nothing more can be read.
     broken: Option<String>,
+    /// Whether the server waits for acknowledgements.
+    acks: bool,
 }
 
 impl Reader {
@@ -217,7 +238,7 @@ impl Reader {
 
     /// Tells the consumer that everything read so far is folded; only the lag it shows depends on it.
     pub async fn acknowledge(&mut self) {
-        if let Some(message) = self.last.take()
+        if let Some(message) = self.last.take().filter(|_| self.acks)
             && let Err(error) = message.ack_with(AckKind::Ack).await
         {
             tracing::debug!(%error, "acknowledging to the core's consumer");

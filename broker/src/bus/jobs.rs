@@ -11,12 +11,12 @@ use async_nats::{
     },
 };
 use bytes::Bytes;
-use emote_proto::{Name, Time, consumer, header, limits, stream, subjects};
+use emote_proto::{EventId, Name, Time, consumer, header, limits, stream, subjects};
 use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
 
 use super::{Bus, BusError, Outgoing, events::time};
-use crate::core::Job;
+use crate::core::{Budgets, Job};
 
 const EXPIRES: Duration = Duration::from_secs(10);
 const HEARTBEAT: Duration = Duration::from_secs(3);
@@ -26,7 +26,7 @@ const ACK_WAIT: Duration = Duration::from_secs(20);
 pub const SIGN_OF_LIFE: Duration = Duration::from_secs(5);
 
 /// How far the core of a partition is, as its last message on `checkpoint.<partition>` says.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Checkpoint {
     /// Identity of the EVENTS stream that the sequence is of.
     pub stream: String,
@@ -34,6 +34,16 @@ pub struct Checkpoint {
     pub sequence: u64,
     /// Jobs of the next entry that are stored too.
     pub jobs: usize,
+    /// Who folds. Written anew at least every second, so that silence tells that nobody does; empty where the broker that
+    /// folded has stood down.
+    #[serde(default)]
+    pub broker: String,
+    /// Hash of the rules in force behind it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config: Option<String>,
+    /// What destructive targets had spent when every entry up to `sequence` was folded.
+    #[serde(default, skip_serializing_if = "Budgets::is_empty")]
+    pub budgets: Budgets,
 }
 
 impl Checkpoint {
@@ -46,7 +56,7 @@ impl Checkpoint {
                 (header::ROLLUP, "sub".to_owned()),
                 (header::TTL, "never".to_owned()),
             ],
-            // Three plain fields: this cannot fail.
+            // Texts and numbers: this cannot fail.
             payload: serde_json::to_vec(self).unwrap_or_default().into(),
         }
     }
@@ -64,10 +74,19 @@ pub fn job_message(job: &Job) -> Outgoing {
         }
         payload = serde_json::to_vec(&smaller).unwrap_or_default();
     }
+    let subject = match &job.held {
+        Some(_) => subjects::held(&job.target, &job.rule, &job.id.token()),
+        None => subjects::deliver(&job.target, &job.rule),
+    };
+    Outgoing { subject, headers: vec![(header::JOB, job.id.to_string())], payload: payload.into() }
+}
+
+/// The message that follows a held job when it is held no longer: empty, under the same subject.
+pub fn no_longer_held(job: &Job, order: EventId) -> Outgoing {
     Outgoing {
-        subject: subjects::deliver(&job.target, &job.rule),
-        headers: vec![(header::JOB, job.id.to_string())],
-        payload: payload.into(),
+        subject: subjects::held(&job.target, &job.rule, &job.id.token()),
+        headers: vec![(header::JOB, job.id.to_string()), (header::ORDER, order.to_string())],
+        payload: Bytes::new(),
     }
 }
 

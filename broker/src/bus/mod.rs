@@ -4,7 +4,9 @@
 mod batch;
 mod events;
 mod jobs;
+mod kept;
 mod service;
+mod sets;
 mod setup;
 
 use std::{path::PathBuf, time::Duration};
@@ -16,8 +18,10 @@ use async_nats::{
 
 pub use batch::{BatchAck, BatchError, Outgoing};
 pub use events::{EventMessage, ReadError, Reader, Tail, TailStart};
-pub use jobs::{Checkpoint, JobMessage, Jobs, SIGN_OF_LIFE, job_message};
+pub use jobs::{Checkpoint, JobMessage, Jobs, SIGN_OF_LIFE, job_message, no_longer_held};
+pub use kept::{DeadLetter, HeldJob};
 pub use service::{Asked, Questions};
+pub use sets::InForce;
 pub use setup::StreamSettings;
 
 use crate::config::Secret;

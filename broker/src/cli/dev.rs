@@ -4,10 +4,10 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use anyhow::Context;
 
-use super::{Exit, print_line, render};
+use super::{Exit, print_line, render, watch};
 use crate::{
     bus::{Bus, BusSettings},
-    config::Folder,
+    config::{Folder, Set},
     localnats::{self, LocalNats},
     run,
 };
@@ -15,7 +15,9 @@ use crate::{
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Everything listens on this machine only and ends with this command, or when the program that started it ends.
-What was stored stays in the data folder (emote.yaml: data); the next start goes on from there.")]
+What was stored stays in the data folder (emote.yaml: data); the next start goes on from there.
+Whenever a file of the folder is saved it is checked, its tests are played, and it is put in force. Where something is
+wrong the rules that were in force stay, and what is wrong is said. emote.yaml is read at the start only.")]
 pub(super) struct Args {
     /// The configuration folder
     #[arg(default_value = ".")]
@@ -50,14 +52,15 @@ pub(super) async fn run(args: Args) -> anyhow::Result<Exit> {
     if let Some(listen) = args.listen {
         folder.settings.ingest.address = listen;
     }
-    let parts = folder.resolve()?;
+    folder.resolve()?;
+    let set = Set::read(&args.folder)?;
     let data = args.folder.join(&folder.settings.data);
     run::private_folder(&data)?;
     let data = data.canonicalize().with_context(|| format!("the data folder {}", data.display()))?;
     let _lock = run::lock(&data)?;
     let shutdown = run::shutdown_on_signal((!args.stay).then_some(run::parent))?;
     let mut nats = LocalNats::start(&data, args.nats_port).await?;
-    let ended = serve(&args, &folder, parts, &data, &mut nats, &shutdown).await;
+    let ended = serve(&args, &folder, set, &data, &mut nats, &shutdown).await;
     nats.stop().await;
     ended
 }
@@ -65,16 +68,24 @@ pub(super) async fn run(args: Args) -> anyhow::Result<Exit> {
 async fn serve(
     args: &Args,
     folder: &Folder,
-    parts: crate::config::Parts,
+    set: Set,
     data: &std::path::Path,
     nats: &mut LocalNats,
     shutdown: &tokio_util::sync::CancellationToken,
 ) -> anyhow::Result<Exit> {
     let bus = Bus::connect(&BusSettings::local(&nats.url, "emote dev")).await?;
-    let running = run::start(bus, parts, data, shutdown).await?;
+    let start = run::Start {
+        root: args.folder.clone(),
+        settings: folder.settings.clone(),
+        first: Some(set.clone()),
+        data: data.to_owned(),
+    };
+    let running = run::start(bus.clone(), start, shutdown).await?;
     print_line(welcome(args, folder, nats, &running.webhooks()))?;
     let stopped = shutdown.clone();
+    let watching = watch::apply_what_is_saved(&bus, &args.folder, set);
     tokio::select! {
+        never = watching => match never {},
         ended = running.wait() => ended,
         () = nats.ended(), if !stopped.is_cancelled() => anyhow::bail!("nats-server ended by itself; its log: {}", data.join("nats.log").display()),
     }

@@ -1,5 +1,6 @@
 //! The command line: one file a subcommand, one line a subcommand in [`Command`].
 
+mod applying;
 mod ask;
 mod check;
 mod completions;
@@ -19,6 +20,7 @@ mod render;
 mod serve;
 mod table;
 mod trace;
+mod watch;
 
 use std::process::ExitCode;
 

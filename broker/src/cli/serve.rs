@@ -7,14 +7,18 @@ use anyhow::Context;
 use super::Exit;
 use crate::{
     bus::{Bus, BusError, BusSettings, StreamSettings},
-    config::Folder,
+    config::{Folder, Report, Set},
     run,
 };
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 NATS is where emote.yaml says (nats: {servers: [tls://nats.example.com:4222], credentials: emote.creds}); it must be
-nats-server 2.12 or newer with JetStream. While it cannot be reached, emote waits for it. SIGTERM and Ctrl-C end it.")]
+nats-server 2.12 or newer with JetStream. While it cannot be reached, emote waits for it. SIGTERM and Ctrl-C end it.
+
+What runs is what was applied last (`emote apply DIR`, `emote config history`). Where nothing ever was, it is this
+folder. emote.yaml and secrets are always this folder's. Any number of brokers may serve on one NATS: one folds, the
+others stand by and take over within seconds; webhooks are taken and jobs are delivered by all of them.")]
 pub(super) struct Args {
     /// The configuration folder
     #[arg(long, short, value_name = "DIR")]
@@ -23,16 +27,43 @@ pub(super) struct Args {
 
 pub(super) async fn run(args: Args) -> anyhow::Result<Exit> {
     run::log_to_stderr("info");
-    let folder = Folder::load(&args.config)?;
-    let parts = folder.resolve()?;
-    let settings = folder.settings.nats.resolve(&args.config, "emote serve").context("emote.yaml: nats")?;
+    let settings = Folder::settings(&args.config)?;
+    let nats = settings.nats.resolve(&args.config, "emote serve").context("emote.yaml: nats")?;
     let shutdown = run::shutdown_on_signal(None)?;
-    let streams = &folder.settings.streams;
-    let Some(bus) = connect_patiently(&settings, streams, &shutdown).await? else { return Ok(Exit::Ok) };
-    let data = args.config.join(&folder.settings.data);
-    let running = run::start(bus, parts, &data, &shutdown).await?;
-    tracing::info!(webhooks = %running.webhooks(), rules = folder.rules.len(), "emote serves");
+    let own = Folder::load(&args.config).and_then(|folder| Ok((folder, Set::read(&args.config)?)));
+    if let Err(report) = &own {
+        tracing::warn!("this folder's rules have problems:\n{report}");
+    }
+    let Some(bus) = connect_patiently(&nats, &settings.streams, &shutdown).await? else { return Ok(Exit::Ok) };
+    let first = own_rules(&bus, own).await?;
+    let data = args.config.join(&settings.data);
+    let start = run::Start { root: args.config, settings, first, data };
+    let running = run::start(bus, start, &shutdown).await?;
+    tracing::info!(webhooks = %running.webhooks(), "emote serves");
     running.wait().await
+}
+
+/// The folder's own rules, where they are to be in force if none were applied. What is wrong with them is an error only
+/// where they would be.
+async fn own_rules(bus: &Bus, own: Result<(Folder, Set), Report>) -> anyhow::Result<Option<Set>> {
+    let in_force = bus.in_force().await?;
+    match (in_force, own) {
+        (None, own) => {
+            let (folder, set) = own?;
+            folder.resolve()?;
+            Ok(Some(set))
+        }
+        (Some(in_force), Ok((folder, set))) if set.hash() == in_force.hash => {
+            folder.resolve()?;
+            Ok(Some(set))
+        }
+        (Some(in_force), own) => {
+            let folder =
+                if own.is_ok() { "this folder's rules are other ones" } else { "this folder's rules have problems" };
+            tracing::info!(rules = %in_force.hash.get(..12).unwrap_or_default(), "what runs is what was applied last; {folder} (`emote plan`, `emote apply`)");
+            Ok(own.ok().map(|(_, set)| set))
+        }
+    }
 }
 
 /// Waits for NATS and its JetStream as long as it takes; what waiting cannot mend is an error at once.

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::{Problems, fields::Fields};
 use crate::{
-    core::{Budgets, CORE_RULE, Core, Entry, Job, Memory, Overlay},
+    core::{CORE_RULE, Core, Entry, Job, Memory, Overlay},
     deliver::Inputs,
 };
 
@@ -70,21 +70,19 @@ impl Case {
     /// Plays the case; what is not as expected comes back as problems.
     pub fn run(&self, core: &Core) -> Vec<String> {
         let mut memory = Memory::default();
-        let mut budgets = Budgets::default();
         let mut jobs = Vec::new();
         for (sequence, given) in (1_u64..).zip(&self.given) {
             let body = serde_json::to_vec(&given.body).unwrap_or_default();
             let received = i64::try_from(sequence).ok().and_then(|n| Time::from_millis(BEGIN_MILLIS + n * 1000));
             let Some(received) = received else { break };
             let entry = Entry { sequence, received, subject: &given.subject, message_id: None, payload: &body };
-            let mut overlay = Overlay::with(&memory, std::mem::take(&mut budgets));
+            let mut overlay = Overlay::new(&memory);
             match core.apply(&mut overlay, &entry) {
                 Ok(of_entry) => jobs.extend(of_entry),
                 Err(error) => return vec![error.to_string()],
             }
-            let (changes, spent) = overlay.into_parts();
+            let changes = overlay.into_changes();
             memory.apply(changes);
-            budgets = spent;
         }
         self.compare(jobs)
     }

@@ -8,7 +8,7 @@ use emote_rules::Pattern;
 use serde_json::{Map, Value};
 
 use super::{
-    Case, Problems, Report, Settings,
+    Case, Problems, Report, Set, Settings,
     file::{FileError, read_text},
     report::Origin,
     rule_file, yaml,
@@ -40,6 +40,8 @@ pub struct Folder {
     pub rules: Vec<Rule>,
     /// `tests/*.yaml`.
     pub cases: Vec<Case>,
+    /// The set that it was read from, where it was not read from disk.
+    set: Option<Set>,
 }
 
 /// What runs: the folder's parts with their secrets.
@@ -83,27 +85,65 @@ fn origin<'a>(kind: &str, file: &'a Path, text: &'a str) -> Origin<'a> {
     }
 }
 
+/// Where a configuration's files are.
+#[derive(Clone, Copy)]
+enum Files<'a> {
+    Disk(&'a Path),
+    Set(&'a Set),
+}
+
+impl Files<'_> {
+    /// The files of a kind with their names, in order; what is no file of it is told.
+    fn of_kind(self, kind: &'static str, report: &mut Report) -> Vec<(String, Name)> {
+        match self {
+            Self::Disk(root) => files_on_disk(root, kind, report),
+            Self::Set(set) => {
+                let stems = set.files().filter_map(|(path, _)| {
+                    let stem = path.strip_prefix(kind)?.strip_prefix('/')?.strip_suffix(".yaml")?;
+                    Some((path.to_owned(), Name::new(stem).ok()?))
+                });
+                stems.collect()
+            }
+        }
+    }
+
+    fn text(self, file: &Path, report: &mut Report) -> Option<String> {
+        match self {
+            Self::Disk(root) => text_of_file(root, file, report),
+            Self::Set(set) => set.text(&file.to_string_lossy()).map(str::to_owned),
+        }
+    }
+}
+
 impl Folder {
+    /// Validates a set as if it were the folder at `root`, whose settings are `settings`.
+    pub fn of_set(root: &Path, settings: Settings, set: &Set) -> Result<Self, Report> {
+        let mut folder = Self::read(root, Files::Set(set), settings, Report::default())?;
+        folder.set = Some(set.clone());
+        Ok(folder)
+    }
+
+    /// Reads and validates `emote.yaml` of the folder at `root`, and nothing else.
+    pub fn settings(root: &Path) -> Result<Settings, Report> {
+        let mut report = Report::default();
+        must_be_folder(root, &mut report)?;
+        let settings = read_settings(root, &mut report);
+        report.ok(settings)
+    }
+
     /// Reads and validates the folder at `root`.
     pub fn load(root: &Path) -> Result<Self, Report> {
         let mut report = Report::default();
-        if !root.join("emote.yaml").is_file() {
-            let what = match std::fs::metadata(root) {
-                Ok(there) if there.is_dir() => format!("is not in {}", root.display()),
-                Ok(_) => format!("is looked for in {}, which is no folder", root.display()),
-                Err(error) => format!("is looked for in {}, which cannot be read: {error}", root.display()),
-            };
-            report.add(
-                Path::new("emote.yaml"),
-                format!("{what}; name a configuration folder, or write one with `emote init DIR`"),
-            );
-            return Err(report);
-        }
+        must_be_folder(root, &mut report)?;
         let settings = read_settings(root, &mut report);
-        let targets = read_targets(root, &mut report);
+        Self::read(root, Files::Disk(root), settings, report)
+    }
+
+    fn read(root: &Path, files: Files<'_>, settings: Settings, mut report: Report) -> Result<Self, Report> {
+        let targets = read_targets(files, &mut report);
         let names: Vec<Name> = targets.1;
-        let sources = read_sources(root, &mut report);
-        let rules = each(root, RULES, &mut report, |document, problems| {
+        let sources = read_sources(files, &mut report);
+        let rules = each(files, RULES, &mut report, |document, problems| {
             if document.name.as_str() == CORE_RULE {
                 problems.add("", format!("{CORE_RULE} is a name that emote uses itself: name the rule otherwise"));
             }
@@ -118,15 +158,15 @@ impl Folder {
             );
             report.add(&PathBuf::from(format!("targets/{}.yaml", target.name)), message);
         }
-        let cases = each(root, TESTS, &mut report, |document, problems| {
+        let cases = each(files, TESTS, &mut report, |document, problems| {
             Case::read(document.name.clone(), &document.map, problems)
         });
-        report.ok(Self { root: root.to_owned(), settings, sources, targets: targets.0, rules, cases })
+        report.ok(Self { root: root.to_owned(), settings, sources, targets: targets.0, rules, cases, set: None })
     }
 
     /// Plays the tests; what is not as expected is the report.
     pub fn run_cases(&self) -> Report {
-        let core = self.core();
+        let core = self.core(None);
         let mut report = Report::default();
         for case in &self.cases {
             for problem in case.run(&core) {
@@ -140,44 +180,60 @@ impl Folder {
     pub fn resolve(&self) -> Result<Parts, Report> {
         let mut report = Report::default();
         let mut sources = Vec::new();
-        for (name, source) in &self.sources {
-            match source.validate(name).and_then(|plan| plan.resolve(&self.root)) {
+        for (name, spec) in &self.sources {
+            match self.resolve_source(name, spec) {
                 Ok(source) => sources.push(source),
-                Err(problems) => self.add_problems(&mut report, "sources", name, problems),
+                Err(found) => report.append(found),
             }
         }
         let mut targets = Vec::new();
         for target in &self.targets {
-            match target.resolve(&self.root) {
+            match self.resolve_target(target) {
                 Ok(ready) => targets.push((target.name.clone(), target.delivery.clone(), ready)),
-                Err(problems) => self.add_problems(&mut report, "targets", &target.name, problems),
+                Err(found) => report.append(found),
             }
         }
-        let parts =
-            Parts { settings: self.settings.clone(), sources, targets, core: self.core(), root: self.root.clone() };
-        report.ok(parts)
+        let (settings, root) = (self.settings.clone(), self.root.clone());
+        report.ok(Parts { settings, sources, targets, core: self.core(None), root })
     }
 
-    fn core(&self) -> Core {
+    /// Fetches a source's secrets and makes it ready.
+    pub fn resolve_source(&self, name: &Name, spec: &SourceSpec) -> Result<Source, Report> {
+        let resolved = spec.validate(name).and_then(|plan| plan.resolve(&self.root));
+        resolved.map_err(|problems| self.problems("sources", name, problems))
+    }
+
+    /// Fetches a target's secrets and makes it ready.
+    pub fn resolve_target(&self, target: &Validated) -> Result<Box<dyn Target>, Report> {
+        target.resolve(&self.root).map_err(|problems| self.problems("targets", &target.name, problems))
+    }
+
+    /// The fold of these rules; `hash` is the set's where it was applied.
+    pub fn core(&self, hash: Option<String>) -> Core {
         Core::new(RuleBook {
-            hash: None,
+            hash,
             rules: self.rules.clone(),
             policies: self.targets.iter().map(|target| (target.name.clone(), target.policy.clone())).collect(),
             sources: self.sources.iter().map(|(name, _)| name.clone()).collect(),
         })
     }
 
-    fn add_problems(&self, report: &mut Report, kind: &str, name: &Name, problems: Problems) {
+    fn problems(&self, kind: &str, name: &Name, problems: Problems) -> Report {
         let file = PathBuf::from(format!("{kind}/{name}.yaml"));
-        let text = read_text(&self.root.join(&file)).unwrap_or_default();
+        let text = match &self.set {
+            Some(set) => set.text(&file.to_string_lossy()).unwrap_or_default().to_owned(),
+            None => read_text(&self.root.join(&file)).unwrap_or_default(),
+        };
+        let mut report = Report::default();
         report.add_all(&origin(kind, &file, &text), problems);
+        report.in_order()
     }
 }
 
 /// The patterns of all rules of the folder at `root`, by name; whatever else is wrong there.
 pub fn patterns(root: &Path) -> Result<Vec<(Name, Pattern)>, Report> {
     let mut report = Report::default();
-    let patterns = each(root, RULES, &mut report, |document, problems| {
+    let patterns = each(Files::Disk(root), RULES, &mut report, |document, problems| {
         rule_file::read_pattern(document.content(), problems).map(|pattern| (document.name.clone(), pattern))
     });
     report.ok(patterns)
@@ -191,7 +247,7 @@ pub fn pattern_of(root: &Path, name: &Name) -> Result<Option<Pattern>, Report> {
     if std::fs::symlink_metadata(root.join(&file)).is_err_and(|error| error.kind() == ErrorKind::NotFound) {
         return Ok(None);
     }
-    match text_of(root, &file, &mut report) {
+    match text_of_file(root, &file, &mut report) {
         Some(text) => pattern_in(&file, &text).map(Some),
         None => Err(report),
     }
@@ -216,9 +272,26 @@ pub fn pattern_in(file: &Path, text: &str) -> Result<Pattern, Report> {
     }
 }
 
+/// Tells what to do where there is no `emote.yaml`.
+fn must_be_folder(root: &Path, report: &mut Report) -> Result<(), Report> {
+    if root.join("emote.yaml").is_file() {
+        return Ok(());
+    }
+    let what = match std::fs::metadata(root) {
+        Ok(there) if there.is_dir() => format!("is not in {}", root.display()),
+        Ok(_) => format!("is looked for in {}, which is no folder", root.display()),
+        Err(error) => format!("is looked for in {}, which cannot be read: {error}", root.display()),
+    };
+    report.add(
+        Path::new("emote.yaml"),
+        format!("{what}; name a configuration folder, or write one with `emote init DIR`"),
+    );
+    Err(std::mem::take(report))
+}
+
 fn read_settings(root: &Path, report: &mut Report) -> Settings {
     let file = PathBuf::from("emote.yaml");
-    let Some(text) = text_of(root, &file, report) else { return Settings::default() };
+    let Some(text) = text_of_file(root, &file, report) else { return Settings::default() };
     let origin = Origin::hidden(&file, &text);
     let Some(map) = values(&origin, &text, report) else { return Settings::default() };
     let mut problems = Problems::default();
@@ -228,9 +301,9 @@ fn read_settings(root: &Path, report: &mut Report) -> Settings {
 }
 
 /// The targets in which nothing is wrong, and the names of all.
-fn read_targets(root: &Path, report: &mut Report) -> (Vec<Validated>, Vec<Name>) {
+fn read_targets(files: Files<'_>, report: &mut Report) -> (Vec<Validated>, Vec<Name>) {
     let mut names = Vec::new();
-    let targets = each(root, "targets", report, |document, problems| {
+    let targets = each(files, "targets", report, |document, problems| {
         names.push(document.name.clone());
         if matches!(document.name.as_str(), EMIT_TARGET | CORE_RULE) {
             problems.add("", format!("{} is a name that emote uses itself: name the target otherwise", document.name));
@@ -243,9 +316,9 @@ fn read_targets(root: &Path, report: &mut Report) -> (Vec<Validated>, Vec<Name>)
     (targets, names)
 }
 
-fn read_sources(root: &Path, report: &mut Report) -> Vec<(Name, SourceSpec)> {
+fn read_sources(files: Files<'_>, report: &mut Report) -> Vec<(Name, SourceSpec)> {
     let mut sources = Vec::new();
-    for document in documents(root, "sources", report) {
+    for document in documents(files, "sources", report) {
         let spec = match yaml::read::<SourceSpec>(&document.text) {
             Ok(spec) => spec,
             Err(error) => {
@@ -268,13 +341,13 @@ fn read_sources(root: &Path, report: &mut Report) -> Vec<(Name, SourceSpec)> {
 
 /// Reads every file of a sub-folder.
 fn each<T>(
-    root: &Path,
+    files: Files<'_>,
     kind: &'static str,
     report: &mut Report,
     mut read_one: impl FnMut(&Document, &mut Problems) -> Option<T>,
 ) -> Vec<T> {
     let mut all = Vec::new();
-    for document in documents(root, kind, report) {
+    for document in documents(files, kind, report) {
         let mut problems = Problems::default();
         let read = read_one(&document, &mut problems);
         report.add_all(&document.origin(), problems);
@@ -283,7 +356,13 @@ fn each<T>(
     all
 }
 
-fn documents(root: &Path, kind: &'static str, report: &mut Report) -> Vec<Document> {
+fn documents(files: Files<'_>, kind: &'static str, report: &mut Report) -> Vec<Document> {
+    let of_kind = files.of_kind(kind, report);
+    of_kind.into_iter().filter_map(|(file, name)| document(files, kind, PathBuf::from(file), name, report)).collect()
+}
+
+/// The files of a kind in the folder at `root`, with their names; what lies among them and is none is told.
+pub(super) fn files_on_disk(root: &Path, kind: &'static str, report: &mut Report) -> Vec<(String, Name)> {
     let mut files = match std::fs::read_dir(root.join(kind)) {
         Ok(entries) => readable(kind, entries.map(|entry| entry.map(|entry| entry.path())), report),
         Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
@@ -297,7 +376,7 @@ fn documents(root: &Path, kind: &'static str, report: &mut Report) -> Vec<Docume
         report.add(Path::new(kind), format!("{} files: at most {MAX_FILES} are read", files.len()));
         files.truncate(MAX_FILES);
     }
-    files.iter().filter_map(|path| document(root, kind, path, report)).collect()
+    files.iter().filter_map(|path| named(kind, path, report)).collect()
 }
 
 /// The entries of a folder; one that cannot be read is told, for it may be a rule.
@@ -306,7 +385,8 @@ fn readable(kind: &str, entries: impl Iterator<Item = std::io::Result<PathBuf>>,
     entries.filter_map(|entry| entry.map_err(&mut tell).ok()).collect()
 }
 
-fn document(root: &Path, kind: &'static str, path: &Path, report: &mut Report) -> Option<Document> {
+/// The file's path in the folder and the name it gives; nothing for what is passed over or told.
+fn named(kind: &str, path: &Path, report: &mut Report) -> Option<(String, Name)> {
     let file_name = path.file_name()?.to_string_lossy();
     let file = Path::new(kind).join(&*file_name);
     if file_name.starts_with('.') || file_name.ends_with('~') || file_name.ends_with(".md") {
@@ -321,13 +401,17 @@ fn document(root: &Path, kind: &'static str, path: &Path, report: &mut Report) -
         return None;
     };
     let name = Name::new(stem).map_err(|error| report.add(&file, format!("the file's name: {error}"))).ok()?;
-    let text = text_of(root, &file, report)?;
+    Some((format!("{kind}/{file_name}"), name))
+}
+
+fn document(files: Files<'_>, kind: &'static str, file: PathBuf, name: Name, report: &mut Report) -> Option<Document> {
+    let text = files.text(&file, report)?;
     let map = values(&origin(kind, &file, &text), &text, report)?;
     Some(Document { name, kind, file, text, map })
 }
 
 /// The text of a file of the folder; what cannot be read is told.
-fn text_of(root: &Path, file: &Path, report: &mut Report) -> Option<String> {
+pub(super) fn text_of_file(root: &Path, file: &Path, report: &mut Report) -> Option<String> {
     let path = root.join(file);
     // A pipe would be waited for, perhaps for ever.
     if std::fs::metadata(&path).is_ok_and(|there| !there.is_file() && !there.is_dir()) {

@@ -80,6 +80,11 @@ impl Report {
         self.problems.push(FileProblem { file: origin.file.to_owned(), line, column, path, message, excerpt });
     }
 
+    /// Adds another report's problems.
+    pub(super) fn append(&mut self, other: Self) {
+        self.problems.extend(other.problems);
+    }
+
     /// The value if nothing is wrong.
     pub fn ok<T>(self, value: T) -> Result<T, Self> {
         if self.problems.is_empty() { Ok(value) } else { Err(self.in_order()) }

@@ -131,6 +131,11 @@ impl Core {
         Ok(Some(job))
     }
 
+    /// The job that tells that a held job will not be done, as the order `event` says: its end.
+    pub fn denied(job: &Job, event: &Event) -> Job {
+        own::denied(job, event)
+    }
+
     /// The job that tells why the order `event` was not carried out, or not wholly.
     pub fn order_refused(event: &Event, reason: &str) -> Job {
         own::order_refused(event, reason)
@@ -291,8 +296,10 @@ impl Giving<'_, '_> {
             return Ok(());
         }
         let budget = policy.and_then(|policy| policy.guard.as_ref());
-        let spent =
-            budget.map_or(Ok(()), |guard| self.state.budgets.spend(&job.rule, &job.target, guard, self.received));
+        let spent = match budget {
+            Some(guard) => self.state.spend((&job.rule, &job.target), guard, self.received)?,
+            None => Ok(()),
+        };
         if let Err(reason) = spent {
             self.count(&job, |tally| tally.held += 1)?;
             self.jobs.push(own::held(&job, &reason));

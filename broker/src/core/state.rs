@@ -3,9 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use emote_proto::{EventId, Time};
+use emote_proto::{EventId, Name, Time};
 
-use super::{Budgets, Node, Tallied, Tally};
+use super::{Budgets, Guard, Node, Tallied, Tally};
 
 /// An event that comes again within this time is the same event; what vendors retry for longer is not known.
 pub const DEDUPE_WINDOW_MILLIS: i64 = 48 * 3600 * 1000;
@@ -16,7 +16,7 @@ pub const DEDUPE_WINDOW_MILLIS: i64 = 48 * 3600 * 1000;
 pub struct StateError(pub String);
 
 /// Stored records, as of one log position.
-pub trait Records {
+pub trait Records: Sync {
     /// The node of this serial number or UDID key.
     fn node(&self, key: &str) -> Result<Option<Node>, StateError>;
     /// The serial number behind a UDID.
@@ -29,6 +29,8 @@ pub trait Records {
     fn last_job(&self, target: &str, node: &str) -> Result<Option<EventId>, StateError>;
     /// What became of a rule's or a target's jobs.
     fn tally(&self, of: &Tallied) -> Result<Tally, StateError>;
+    /// What destructive targets have spent.
+    fn budgets(&self) -> Result<Budgets, StateError>;
 }
 
 /// What a run of entries changed; `None` removes.
@@ -48,6 +50,8 @@ pub struct Changes {
     pub tallies: BTreeMap<Tallied, Tally>,
     /// The hash of the set of rules that is in force from the next entry on, where that changed.
     pub config: Option<String>,
+    /// What destructive targets have spent, where that changed.
+    pub budgets: Option<Budgets>,
 }
 
 impl Changes {
@@ -61,19 +65,12 @@ impl Changes {
 pub struct Overlay<'a> {
     base: &'a dyn Records,
     changes: Changes,
-    /// What destructive targets have spent. It is stored with the checkpoint, not with the records.
-    pub budgets: Budgets,
 }
 
 impl<'a> Overlay<'a> {
-    /// No changes yet, and nothing spent.
-    pub fn new(base: &'a dyn Records) -> Self {
-        Self::with(base, Budgets::default())
-    }
-
     /// No changes yet.
-    pub fn with(base: &'a dyn Records, budgets: Budgets) -> Self {
-        Self { base, changes: Changes::default(), budgets }
+    pub fn new(base: &'a dyn Records) -> Self {
+        Self { base, changes: Changes::default() }
     }
 
     /// What the run changed.
@@ -81,9 +78,29 @@ impl<'a> Overlay<'a> {
         self.changes
     }
 
-    /// What the run changed, and what is spent after it.
-    pub fn into_parts(self) -> (Changes, Budgets) {
-        (self.changes, self.budgets)
+    /// What destructive targets have spent.
+    pub fn budgets(&self) -> Result<Budgets, StateError> {
+        self.changes.budgets.clone().map_or_else(|| self.base.budgets(), Ok)
+    }
+
+    /// The checkpoint knows better what is spent.
+    pub fn set_budgets(&mut self, budgets: Budgets) {
+        self.changes.budgets = Some(budgets);
+    }
+
+    /// See [`Budgets::spend`].
+    pub fn spend(
+        &mut self,
+        (rule, target): (&Name, &Name),
+        guard: &Guard,
+        now: Time,
+    ) -> Result<Result<(), String>, StateError> {
+        let mut budgets = self.budgets()?;
+        let spent = budgets.spend(rule, target, guard, now);
+        if spent.is_ok() {
+            self.changes.budgets = Some(budgets);
+        }
+        Ok(spent)
     }
 
     /// From the next entry on the set of rules of this hash is in force.
@@ -200,6 +217,7 @@ pub struct Memory {
     seen: BTreeMap<EventId, Time>,
     last_jobs: BTreeMap<(String, String), EventId>,
     tallies: BTreeMap<Tallied, Tally>,
+    budgets: Budgets,
 }
 
 impl Memory {
@@ -222,6 +240,7 @@ impl Memory {
         self.seen.extend(changes.seen);
         self.last_jobs.extend(changes.last_jobs);
         self.tallies.extend(changes.tallies);
+        self.budgets = changes.budgets.unwrap_or(std::mem::take(&mut self.budgets));
     }
 }
 
@@ -248,5 +267,9 @@ impl Records for Memory {
 
     fn tally(&self, of: &Tallied) -> Result<Tally, StateError> {
         Ok(self.tallies.get(of).cloned().unwrap_or_default())
+    }
+
+    fn budgets(&self) -> Result<Budgets, StateError> {
+        Ok(self.budgets.clone())
     }
 }

@@ -23,6 +23,8 @@ pub struct Tally {
     pub skipped: u64,
     /// Jobs that were held back.
     pub held: u64,
+    /// Held jobs that somebody denied.
+    pub denied: u64,
     /// Jobs refused: too old, or not trusted enough.
     pub refused: u64,
     /// When it last matched, or a job of it last ended.
@@ -73,6 +75,7 @@ impl Tally {
                 self.last_error_at = Some(received);
             }
             ("delivery", "skipped") => self.skipped += 1,
+            ("delivery", "denied") => self.denied += 1,
             _ => self.done += 1,
         }
     }

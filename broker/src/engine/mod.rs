@@ -2,26 +2,37 @@
 //!
 //! Order of a run: fold in memory → atomic batch into DELIVERIES → store. A crash before the batch loses nothing, as the
 //! checkpoint has not moved; a crash after it leaves the store behind the checkpoint, and what lies between is folded
-//! again for its records, not for its jobs. A second broker that folds the same partition is refused by the server.
+//! again for its records, not for its jobs.
+//!
+//! Any number of brokers may run an engine for the same partition. One leads; the others keep their records up to the
+//! checkpoint and wait until it falls silent. The checkpoint is all that they share: whoever replaces it leads, and the
+//! server refuses whoever replaces another than the last one.
 
+mod follow;
+mod lead;
+mod orders;
 mod plan;
+mod rules;
+mod silence;
+mod status;
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
-use emote_proto::Time;
+use futures_util::FutureExt;
+
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    bus::{BatchError, Bus, BusError, Checkpoint, EventMessage, Outgoing, ReadError, Reader, job_message},
-    core::{Changes, Core, Overlay, StateError},
+    bus::{BatchError, Bus, BusError, Checkpoint, InForce, ReadError},
+    config::Set,
+    core::StateError,
     store::{Store, StoreError},
 };
 
-/// While nothing sets off a job, the checkpoint follows at this pace.
-const IDLE_CHECKPOINT: Duration = Duration::from_secs(1);
+pub use rules::{Library, Ruling, RulingError};
+pub use status::{Role, Shared, Status};
+
 const PAUSE_FIRST: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
 
@@ -40,42 +51,73 @@ enum Stopped {
     Fenced { ours: u64, theirs: u64 },
     #[error("committing jobs: {0}")]
     Commit(BatchError),
+    #[error("the rules in force cannot be had: {0}")]
+    Rules(#[from] RulingError),
+    #[error("{0} panicked, as a damaged store may make it; this is a mistake in emote")]
+    Panicked(&'static str),
+    #[error("no rules were ever applied: apply a folder with `emote apply DIR`")]
+    NoRules,
+}
+
+/// What an engine is made of.
+pub struct Parts {
+    /// Where the log is.
+    pub bus: Bus,
+    /// Its records.
+    pub store: Arc<Store>,
+    /// Where rules come from.
+    pub library: Library,
+    /// What is in force if nothing was ever applied.
+    pub first: Option<Set>,
+    /// The partition of the log that it folds.
+    pub partition: u32,
 }
 
 /// Folds one partition.
 pub struct Engine {
     bus: Bus,
     store: Arc<Store>,
-    core: Core,
+    library: Library,
+    first: Option<Set>,
     partition: u32,
-}
-
-/// Where the fold stands: the stored checkpoint with its place in DELIVERIES, and what is folded behind it.
-struct Position {
-    stored: Checkpoint,
-    stored_at: u64,
-    /// Last entry folded, jobs and all.
-    folded: u64,
+    shared: Shared,
+    rules: watch::Sender<Option<Arc<Ruling>>>,
 }
 
 impl Engine {
-    /// An engine for `partition`.
-    pub fn new(bus: Bus, store: Arc<Store>, core: Core, partition: u32) -> Self {
-        Self { bus, store, core, partition }
+    /// An engine, not running yet.
+    pub fn new(parts: Parts) -> Self {
+        let Parts { bus, store, library, first, partition } = parts;
+        Self { bus, store, library, first, partition, shared: Shared::default(), rules: watch::Sender::new(None) }
+    }
+
+    /// What it is doing, for whoever asks.
+    pub fn shared(&self) -> Shared {
+        self.shared.clone()
+    }
+
+    /// The rules in force where it is in the log.
+    pub fn rules(&self) -> watch::Receiver<Option<Arc<Ruling>>> {
+        self.rules.subscribe()
     }
 
     /// Folds until told to stop. Trouble with NATS or the store is said and waited out.
     pub async fn run(self, shutdown: CancellationToken) {
         let mut pause = PAUSE_FIRST;
+        let mut claim = silence::Claim::new(&self.name(), &random());
         while !shutdown.is_cancelled() {
-            let began = Instant::now();
-            match self.fold(&shutdown).await {
-                Ok(()) => break,
-                Err(stopped) => {
-                    pause = if began.elapsed() > PAUSE_MAX * 2 { PAUSE_FIRST } else { (pause * 2).min(PAUSE_MAX) };
-                    tracing::warn!(reason = %stopped, "folding stopped; going on from the checkpoint");
-                }
+            let began = tokio::time::Instant::now();
+            let served = AssertUnwindSafe(self.serve(&mut claim, &shutdown)).catch_unwind().await;
+            let Err(stopped) = served.unwrap_or_else(|_| Err(Stopped::Panicked("the fold"))) else { break };
+            self.shared.stopped(&stopped.to_string());
+            pause = if began.elapsed() > PAUSE_MAX * 2 { PAUSE_FIRST } else { (pause * 2).min(PAUSE_MAX) };
+            if matches!(stopped, Stopped::Fenced { .. }) {
+                tracing::warn!(reason = %stopped, "standing by");
+                claim.lost();
+            } else {
+                tracing::warn!(reason = %stopped, "folding stopped; going on from the checkpoint");
             }
+            self.mend(&stopped);
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 () = shutdown.cancelled() => {}
@@ -86,160 +128,92 @@ impl Engine {
         }
     }
 
-    async fn fold(&self, shutdown: &CancellationToken) -> Result<(), Stopped> {
-        let mut position = self.find_position().await?;
-        let mut reader = self.bus.read_events(self.partition, self.store.position()).await?;
-        let mut idle = tokio::time::interval(IDLE_CHECKPOINT);
-        loop {
-            tokio::select! {
-                biased;
-                () = shutdown.cancelled() => {
-                    self.checkpoint(&mut position).await?;
-                    return Ok(());
-                }
-                _ = idle.tick() => self.checkpoint(&mut position).await?,
-                run = reader.next_run() => self.fold_run(&mut position, &run?, &mut reader).await?,
-            }
+    /// One time from the checkpoint on: looking on until there is nobody who leads, then leading.
+    async fn serve(&self, claim: &mut silence::Claim, shutdown: &CancellationToken) -> Result<(), Stopped> {
+        let stream = self.identify().await?;
+        self.find_rules(&stream).await?;
+        let Some(found) = self.stand_by(&stream, claim, shutdown).await? else { return Ok(()) };
+        self.lead(found, claim, shutdown).await
+    }
+
+    /// A store in trouble is opened again or made anew: it can be rebuilt, and waiting does not mend it.
+    fn mend(&self, stopped: &Stopped) {
+        let damaged = match stopped {
+            Stopped::Panicked(_) | Stopped::Store(StoreError::Damaged(_)) => true,
+            Stopped::Store(_) | Stopped::State(_) => false,
+            _ => return,
+        };
+        match self.store.mend(damaged) {
+            Ok(mended) => tracing::warn!(%mended, "the store was in trouble"),
+            Err(error) => tracing::warn!(%error, "the store cannot be mended: look at the disk; trying again"),
         }
     }
 
-    /// Reads the checkpoint and brings the store into line with the stream.
-    async fn find_position(&self) -> Result<Position, Stopped> {
+    /// Makes sure that the store is of this log.
+    async fn identify(&self) -> Result<String, Stopped> {
         let stream = self.bus.events_identity().await?;
         if self.store.belong_to(&stream)? {
             tracing::warn!("EVENTS is another stream than the store was folded from; the store begins anew");
         }
-        let (stored, stored_at) = match self.bus.checkpoint(self.partition).await? {
-            Some((checkpoint, at)) if checkpoint.stream == stream => (checkpoint, at),
-            Some((checkpoint, at)) => {
-                tracing::warn!(
-                    checkpoint = checkpoint.sequence,
-                    "the checkpoint is of another EVENTS stream; folding from its beginning"
-                );
-                (Checkpoint { stream, sequence: 0, jobs: 0 }, at)
-            }
-            None => (Checkpoint { stream, sequence: 0, jobs: 0 }, 0),
-        };
-        let stored = self.stay_within_the_log(stored).await?;
-        let in_store = self.store.position();
-        if in_store < stored.sequence {
-            tracing::info!(
-                from = in_store,
-                to = stored.sequence,
-                "bringing the store up to the checkpoint from the log"
-            );
-        }
-        // What the store holds has been folded with all its jobs, even where the checkpoint says less: entries without
-        // jobs move it only now and then.
-        let folded = stored.sequence.max(in_store);
-        Ok(Position { stored, stored_at, folded })
-    }
-
-    /// A log that ends before what was folded has lost its end, as when it was restored from a backup or a power cut took
-    /// what was not synced. What comes next takes the numbers of what is gone, and must not be taken for it.
-    async fn stay_within_the_log(&self, stored: Checkpoint) -> Result<Checkpoint, Stopped> {
         let (_, last) = self.bus.events_state().await?;
         if self.store.position() > last {
             tracing::warn!(position = self.store.position(), last, "EVENTS has lost its end; the store begins anew");
             self.store.clear()?;
         }
-        if stored.sequence <= last {
-            return Ok(stored);
-        }
-        tracing::warn!(checkpoint = stored.sequence, last, "EVENTS has lost its end; the checkpoint goes back to it");
-        Ok(Checkpoint { sequence: last, jobs: 0, ..stored })
+        Ok(stream)
     }
 
-    async fn fold_run(
-        &self,
-        position: &mut Position,
-        run: &[EventMessage],
-        reader: &mut Reader,
-    ) -> Result<(), Stopped> {
-        let Some(last) = run.last() else { return Ok(()) };
-        let (jobs, changes) = self.fold_entries(position, run)?;
-        for chunk in plan::chunks(jobs, last.sequence) {
-            self.commit(position, chunk.jobs, chunk.sequence, chunk.jobs_of_next).await?;
-        }
-        position.folded = position.folded.max(last.sequence);
-        self.commit_store(&changes, last.sequence, last.received)?;
-        reader.acknowledge().await;
-        Ok(())
-    }
-
-    /// Folds in memory; gives the jobs that are not stored yet, by entry.
-    fn fold_entries(&self, position: &Position, run: &[EventMessage]) -> Result<(Vec<plan::Placed>, Changes), Stopped> {
-        let snapshot = self.store.snapshot()?;
-        let mut overlay = Overlay::new(&snapshot);
-        let mut jobs = Vec::new();
-        let already = self.store.position();
-        for message in run.iter().filter(|message| message.sequence > already) {
-            let of_entry = self.core.apply(&mut overlay, &message.entry())?;
-            if message.sequence <= position.folded {
-                continue;
+    /// Loads the rules in force where the store stands.
+    async fn find_rules(&self, stream: &str) -> Result<(), Stopped> {
+        let hash = match self.store.config()? {
+            Some(hash) => hash,
+            None => {
+                let noted = self.bus.sets_over_time().await?;
+                let hash = match rules::in_force_at(&noted, stream, self.store.position()) {
+                    Some(noted) => noted.hash.clone(),
+                    None => self.begin_with_own(stream).await?,
+                };
+                self.store.set_config(&hash)?;
+                hash
             }
-            let stored = if message.sequence == position.stored.sequence + 1 { position.stored.jobs } else { 0 };
-            jobs.extend(
-                of_entry
-                    .into_iter()
-                    .enumerate()
-                    .skip(stored)
-                    .map(|(index, job)| (message.sequence, index, job_message(&job))),
-            );
-        }
-        Ok((jobs, overlay.into_changes()))
-    }
-
-    fn commit_store(&self, changes: &Changes, sequence: u64, received: Time) -> Result<(), Stopped> {
-        if sequence > self.store.position() {
-            self.store.commit(changes, sequence, received)?;
-        }
-        Ok(())
-    }
-
-    /// Brings the checkpoint up to what was folded without setting off a job.
-    async fn checkpoint(&self, position: &mut Position) -> Result<(), Stopped> {
-        let folded = position.folded;
-        if folded > position.stored.sequence { self.commit(position, Vec::new(), folded, 0).await } else { Ok(()) }
-    }
-
-    /// Stores `jobs` and the checkpoint that covers them in one atomic batch. An answer that does not come is looked
-    /// for in the checkpoint itself.
-    async fn commit(
-        &self,
-        position: &mut Position,
-        jobs: Vec<Outgoing>,
-        sequence: u64,
-        jobs_of_next: usize,
-    ) -> Result<(), Stopped> {
-        let next = Checkpoint { stream: position.stored.stream.clone(), sequence, jobs: jobs_of_next };
-        if next == position.stored {
-            return Ok(());
-        }
-        let count = jobs.len();
-        let mut messages = jobs;
-        messages.push(next.message(self.partition, position.stored_at));
-        let stored_at = match self.bus.publish_batch(&messages).await {
-            Ok(ack) => ack.sequence,
-            Err(error @ (BatchError::Unknown(_) | BatchError::WrongLastSequence { .. })) => {
-                self.settle(position, &next, error).await?
-            }
-            Err(error) => return Err(Stopped::Commit(error)),
         };
-        tracing::debug!(sequence, jobs = count, "committed");
-        *position = Position { stored: next, stored_at, folded: position.folded };
+        let ruling = self.library.load(&hash).await?;
+        self.rules.send_replace(Some(ruling));
         Ok(())
     }
 
-    /// Whether the batch that ended in `next` is stored: the stream's own checkpoint says so. Only this broker writes
-    /// that very checkpoint on top of the one it replaced.
-    async fn settle(&self, position: &Position, next: &Checkpoint, error: BatchError) -> Result<u64, Stopped> {
-        match self.bus.checkpoint(self.partition).await? {
-            Some((found, at)) if found == *next && at > position.stored_at => Ok(at),
-            Some((found, at)) if at != position.stored_at => {
-                Err(Stopped::Fenced { ours: position.stored.sequence, theirs: found.sequence })
-            }
-            _ => Err(Stopped::Commit(error)),
-        }
+    /// Nothing was ever applied: the folder that this broker was started with is in force from the beginning.
+    async fn begin_with_own(&self, stream: &str) -> Result<String, Stopped> {
+        let first = self.first.as_ref().ok_or(Stopped::NoRules)?;
+        let hash = first.hash();
+        self.bus.store_set(&hash, &first.to_json()).await?;
+        let since = emote_proto::Time::from(jiff::Timestamp::now());
+        let own = InForce { hash, sequence: 0, stream: stream.to_owned(), event: None, since };
+        let begun = self.bus.begin_with(&own).await?;
+        tracing::info!(rules = %&begun.hash[..12.min(begun.hash.len())], "nothing was applied before: these rules are in force from the beginning");
+        Ok(begun.hash)
     }
+
+    fn ruling(&self) -> Result<Arc<Ruling>, Stopped> {
+        self.rules.borrow().clone().ok_or(Stopped::NoRules)
+    }
+
+    /// The name that this broker keeps as long as its data folder.
+    fn name(&self) -> String {
+        let fresh = random();
+        self.store.broker_id(&fresh).unwrap_or(fresh)
+    }
+
+    async fn checkpoint_now(&self) -> Result<Option<(Checkpoint, u64)>, Stopped> {
+        Ok(self.bus.checkpoint(self.partition).await?)
+    }
+}
+
+/// A word that nobody else has.
+fn random() -> String {
+    let mut bytes = [0_u8; 6];
+    if getrandom::fill(&mut bytes).is_err() {
+        bytes.copy_from_slice(&jiff::Timestamp::now().as_nanosecond().to_le_bytes()[..6]);
+    }
+    data_encoding::HEXLOWER.encode(&bytes)
 }

@@ -3,7 +3,7 @@
 //! # The file
 //! | table | key | value |
 //! |---|---|---|
-//! | `meta` | `"format"`, `"stream"`, `"position"`, `"config"`, `"broker"` | 2; identity of EVENTS (its creation time); sequence of the last entry folded; hash of the rules in force after it; this broker's own id |
+//! | `meta` | `"format"`, `"stream"`, `"position"`, `"config"`, `"broker"`, `"budgets"` | 2; identity of EVENTS (its creation time); sequence of the last entry folded; hash of the rules in force after it; this broker's own id; JSON [`Budgets`] |
 //! | `nodes` | serial number, or UDID where only that is known | JSON [`Node`] |
 //! | `aliases` | UDID | serial number |
 //! | `owners` | (user id, node key) | nothing |
@@ -20,14 +20,14 @@ mod snapshot;
 use std::{
     path::{Path, PathBuf},
     sync::{
-        Mutex,
+        Mutex, PoisonError, RwLock, RwLockReadGuard,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
 
 use emote_proto::Time;
-use redb::{Database, Durability, ReadableDatabase, ReadableTable, TableDefinition};
+use redb::{Database, Durability, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 
 use crate::core::{Changes, DEDUPE_WINDOW_MILLIS};
 
@@ -46,6 +46,8 @@ const FORMAT: &str = "2";
 const DURABLE_EVERY: Duration = Duration::from_secs(1);
 /// Expired ids removed per commit at most, so that a commit stays short.
 const PRUNE_AT_ONCE: usize = 2_000;
+/// Trouble that comes again within this time is not mended by opening the file again.
+const MEND_EVERY: Duration = Duration::from_secs(60);
 
 /// Why the store cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -64,16 +66,12 @@ pub enum StoreError {
     /// Reading or writing failed.
     #[error("the store: {0}")]
     Redb(#[from] Box<redb::Error>),
-    /// Another version of Emote wrote it.
-    #[error(
-        "the store is of format {0}, which this version does not know; remove the store file and start again: it is rebuilt from the log"
-    )]
-    Format(String),
     /// A record is not what was written.
-    #[error(
-        "the store's record {0} is damaged: stop emote, remove the store file and start again; it is rebuilt from the log"
-    )]
+    #[error("the store's record {0} is damaged")]
     Damaged(String),
+    /// It is being opened again after trouble.
+    #[error("the store is being opened again")]
+    Closed,
 }
 
 macro_rules! from_redb {
@@ -98,44 +96,86 @@ pub enum Opened {
 
 /// The open store.
 pub struct Store {
-    database: Database,
+    path: PathBuf,
+    database: RwLock<Option<Database>>,
     last_durable: Mutex<Instant>,
     position: AtomicU64,
+    mended: Mutex<Option<Instant>>,
 }
 
 impl Store {
-    /// Opens or creates the file; one that is damaged is set aside under another name, to be rebuilt.
+    /// Opens or creates the file; one that is damaged, or of another format, is set aside under another name, to be
+    /// rebuilt.
     pub fn open(path: &Path) -> Result<(Self, Opened), StoreError> {
-        let (database, opened) = match Database::create(path) {
+        let (database, opened) = match open_sound(path) {
             Ok(database) => (database, Opened::Sound),
-            Err(redb::DatabaseError::DatabaseAlreadyOpen) => return Err(StoreError::InUse(path.to_owned())),
-            Err(redb::DatabaseError::Storage(redb::StorageError::Io(error)))
-                if error.kind() != std::io::ErrorKind::InvalidData
-                    && error.kind() != std::io::ErrorKind::UnexpectedEof =>
-            {
-                return Err(StoreError::Io { path: path.to_owned(), error });
-            }
-            Err(_) => {
-                let aside = path.with_extension("damaged");
-                std::fs::rename(path, &aside).map_err(|error| StoreError::Io { path: path.to_owned(), error })?;
+            Err(NotOpened::Failed(error)) => return Err(error),
+            Err(NotOpened::Unfit) => {
+                let aside = set_aside(path)?;
                 (Database::create(path)?, Opened::SetAside(aside))
             }
         };
         private(path)?;
-        let store = Self { database, last_durable: Mutex::new(Instant::now()), position: AtomicU64::new(0) };
+        let store = Self {
+            path: path.to_owned(),
+            database: RwLock::new(Some(database)),
+            last_durable: Mutex::new(Instant::now()),
+            position: AtomicU64::new(0),
+            mended: Mutex::new(None),
+        };
         store.prepare()?;
         Ok((store, opened))
     }
 
+    /// Opens the file again after trouble. Where that was done a short while ago, or `damaged` is known, the file is set
+    /// aside and a new one begun. Says what was done.
+    pub fn mend(&self, damaged: bool) -> Result<String, StoreError> {
+        let mut mended = self.mended.lock().unwrap_or_else(PoisonError::into_inner);
+        let again = mended.is_some_and(|last| last.elapsed() < MEND_EVERY);
+        let mut database = self.database.write().unwrap_or_else(PoisonError::into_inner);
+        *database = None;
+        let opened = if damaged || again { Err(NotOpened::Unfit) } else { open_sound(&self.path) };
+        let (opened, told) = match opened {
+            Ok(opened) => (opened, "it was closed and opened again".to_owned()),
+            Err(NotOpened::Failed(error)) => return Err(error),
+            Err(NotOpened::Unfit) => {
+                let aside = set_aside(&self.path)?;
+                (
+                    Database::create(&self.path)?,
+                    format!("it was set aside as {} and is rebuilt from the log", aside.display()),
+                )
+            }
+        };
+        *database = Some(opened);
+        drop(database);
+        *mended = Some(Instant::now());
+        private(&self.path)?;
+        self.prepare()?;
+        Ok(told)
+    }
+
+    fn database(&self) -> RwLockReadGuard<'_, Option<Database>> {
+        self.database.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn begin_write(&self) -> Result<WriteTransaction, StoreError> {
+        Ok(self.database().as_ref().ok_or(StoreError::Closed)?.begin_write()?)
+    }
+
+    fn begin_read(&self) -> Result<ReadTransaction, StoreError> {
+        Ok(self.database().as_ref().ok_or(StoreError::Closed)?.begin_read()?)
+    }
+
     fn prepare(&self) -> Result<(), StoreError> {
-        let write = self.database.begin_write()?;
+        let write = self.begin_write()?;
         {
             let mut meta = write.open_table(META)?;
             let format = meta.get("format")?.map(|format| format.value().to_owned());
             match format.as_deref() {
                 Some(FORMAT) => {}
                 None => drop(meta.insert("format", FORMAT)?),
-                Some(other) => return Err(StoreError::Format(other.to_owned())),
+                // Opened as sound just now.
+                Some(other) => return Err(StoreError::Damaged(format!("format {other}"))),
             }
             write.open_table(NODES)?;
             write.open_table(ALIASES)?;
@@ -159,13 +199,13 @@ impl Store {
     /// Makes sure that the store belongs to the stream of this identity; it is emptied when it was another's.
     /// Says whether it was emptied.
     pub fn belong_to(&self, stream: &str) -> Result<bool, StoreError> {
-        let read = self.database.begin_read()?;
+        let read = self.begin_read()?;
         let own = read.open_table(META)?.get("stream")?.map(|text| text.value().to_owned());
         if own.as_deref() == Some(stream) {
             return Ok(false);
         }
         self.clear()?;
-        let write = self.database.begin_write()?;
+        let write = self.begin_write()?;
         write.open_table(META)?.insert("stream", stream)?;
         write.commit()?;
         Ok(own.is_some())
@@ -173,9 +213,10 @@ impl Store {
 
     /// Forgets everything, to be rebuilt from the log.
     pub fn clear(&self) -> Result<(), StoreError> {
-        let write = self.database.begin_write()?;
+        let write = self.begin_write()?;
         write.open_table(META)?.remove("position")?;
         write.open_table(META)?.remove("config")?;
+        write.open_table(META)?.remove("budgets")?;
         write.open_table(NODES)?.retain(|_, _| false)?;
         write.open_table(ALIASES)?.retain(|_, _| false)?;
         write.open_table(OWNERS)?.retain(|_, ()| false)?;
@@ -191,7 +232,7 @@ impl Store {
     /// Writes the changes of a run and the position it leads to, in one transaction. `now` is the received time of the
     /// run's last entry; ids that left the dedupe window before it are dropped.
     pub fn commit(&self, changes: &Changes, position: u64, now: Time) -> Result<(), StoreError> {
-        let mut write = self.database.begin_write()?;
+        let mut write = self.begin_write()?;
         let durable = self.durable_is_due();
         write.set_durability(if durable { Durability::Immediate } else { Durability::None })?;
         {
@@ -242,6 +283,9 @@ impl Store {
             if let Some(hash) = &changes.config {
                 meta.insert("config", hash.as_str())?;
             }
+            if let Some(budgets) = &changes.budgets {
+                meta.insert("budgets", serde_json::to_string(budgets).unwrap_or_default().as_str())?;
+            }
             meta.insert("position", position.to_string().as_str())?;
         }
         write.commit()?;
@@ -251,13 +295,13 @@ impl Store {
 
     /// Hash of the rules in force after [`Store::position`]; none where none were ever applied.
     pub fn config(&self) -> Result<Option<String>, StoreError> {
-        let read = self.database.begin_read()?;
+        let read = self.begin_read()?;
         Ok(read.open_table(META)?.get("config")?.map(|hash| hash.value().to_owned()))
     }
 
     /// Says which rules are in force where the store begins anew in the middle of the log.
     pub fn set_config(&self, hash: &str) -> Result<(), StoreError> {
-        let write = self.database.begin_write()?;
+        let write = self.begin_write()?;
         write.open_table(META)?.insert("config", hash)?;
         write.commit()?;
         Ok(())
@@ -265,7 +309,7 @@ impl Store {
 
     /// This broker's id: the same as long as its data folder is, so that a restarted broker knows its own checkpoint.
     pub fn broker_id(&self, fresh: &str) -> Result<String, StoreError> {
-        let write = self.database.begin_write()?;
+        let write = self.begin_write()?;
         let id = {
             let mut meta = write.open_table(META)?;
             let known = meta.get("broker")?.map(|id| id.value().to_owned());
@@ -280,22 +324,65 @@ impl Store {
 
     /// Makes everything committed so far durable.
     pub fn flush(&self) -> Result<(), StoreError> {
-        self.database.begin_write()?.commit()?;
+        self.begin_write()?.commit()?;
         Ok(())
     }
 
     /// The records as of now; later commits do not show in it.
     pub fn snapshot(&self) -> Result<Snapshot, StoreError> {
-        Ok(Snapshot::new(self.database.begin_read()?))
+        Ok(Snapshot::new(self.begin_read()?))
     }
 
     fn durable_is_due(&self) -> bool {
-        let mut last = self.last_durable.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut last = self.last_durable.lock().unwrap_or_else(PoisonError::into_inner);
         let due = last.elapsed() >= DURABLE_EVERY;
         if due {
             *last = Instant::now();
         }
         due
+    }
+}
+
+enum NotOpened {
+    /// The file is no store, a damaged one, or one of another format.
+    Unfit,
+    Failed(StoreError),
+}
+
+/// Opens a file that is read to its end and found to be what it says.
+fn open_sound(path: &Path) -> Result<Database, NotOpened> {
+    let mut database = Database::create(path).map_err(|error| match error {
+        redb::DatabaseError::DatabaseAlreadyOpen => NotOpened::Failed(StoreError::InUse(path.to_owned())),
+        redb::DatabaseError::Storage(redb::StorageError::Io(error))
+            if !matches!(error.kind(), std::io::ErrorKind::InvalidData | std::io::ErrorKind::UnexpectedEof) =>
+        {
+            NotOpened::Failed(StoreError::Io { path: path.to_owned(), error })
+        }
+        _ => NotOpened::Unfit,
+    })?;
+    database.check_integrity().map_err(|_| NotOpened::Unfit)?;
+    let format = || -> Result<Option<String>, StoreError> {
+        let read = database.begin_read()?;
+        match read.open_table(META) {
+            Ok(meta) => Ok(meta.get("format")?.map(|format| format.value().to_owned())),
+            Err(redb::TableError::TableDoesNotExist(_)) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    };
+    match format() {
+        Ok(None) => Ok(database),
+        Ok(Some(format)) if format == FORMAT => Ok(database),
+        _ => Err(NotOpened::Unfit),
+    }
+}
+
+fn set_aside(path: &Path) -> Result<PathBuf, StoreError> {
+    let aside = path.with_extension("damaged");
+    match std::fs::rename(path, &aside) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(StoreError::Io { path: path.to_owned(), error })
+        }
+        _ => Ok(aside),
     }
 }
 

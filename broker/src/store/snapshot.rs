@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use emote_proto::{EventId, Time};
 use redb::{ReadTransaction, ReadableTable, ReadableTableMetadata};
 
-use super::{ALIASES, LAST_JOBS, NODES, OWNERS, SEEN, StoreError, TALLIES};
-use crate::core::{Node, Records, StateError, Tallied, Tally};
+use super::{ALIASES, LAST_JOBS, META, NODES, OWNERS, SEEN, StoreError, TALLIES};
+use crate::core::{Budgets, Node, Records, StateError, Tallied, Tally};
 
 /// Records as of one position.
 pub struct Snapshot {
@@ -69,6 +69,12 @@ impl Snapshot {
         Ok(tally.unwrap_or_default())
     }
 
+    fn get_budgets(&self) -> Result<Budgets, StoreError> {
+        let meta = self.read.open_table(META)?;
+        let budgets = meta.get("budgets")?.map(|json| decode("budgets", json.value().as_bytes())).transpose()?;
+        Ok(budgets.unwrap_or_default())
+    }
+
     /// Every tally.
     pub fn tallies(&self) -> Result<Vec<(Tallied, Tally)>, StoreError> {
         let tallies = self.read.open_table(TALLIES)?;
@@ -115,6 +121,10 @@ impl Records for Snapshot {
 
     fn tally(&self, of: &Tallied) -> Result<Tally, StateError> {
         self.get_tally(of).map_err(state_error)
+    }
+
+    fn budgets(&self) -> Result<Budgets, StateError> {
+        self.get_budgets().map_err(state_error)
     }
 }
 

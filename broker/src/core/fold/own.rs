@@ -40,14 +40,17 @@ fn guard(job: &Job, action: &'static str, reason: &str) -> Job {
     let (rule, target) = (&job.rule, &job.target);
     let info = json!({"job": job.id, "rule": rule, "target": target, "event": job.event.id, "reason": reason});
     let mut own = own_event(id, &job.event, "guard", action, info);
-    // A job for one of a user's devices is about that device.
-    if let Some(node) = &job.node {
-        let text = |key: &str| node.get(key).and_then(Value::as_str).map(str::to_owned);
-        let uuid = text("serial");
-        let udid = if uuid.is_some() { None } else { text("udid") };
-        own.event.device = Some(Device { uuid, udid, ..Device::default() });
-    }
+    own.event.device = about(job).or(own.event.device);
     own
+}
+
+/// A job for one of a user's devices is about that device.
+fn about(job: &Job) -> Option<Device> {
+    let node = job.node.as_ref()?;
+    let text = |key: &str| node.get(key).and_then(Value::as_str).map(str::to_owned);
+    let uuid = text("serial");
+    let udid = if uuid.is_some() { None } else { text("udid") };
+    (uuid.is_some() || udid.is_some()).then(|| Device { uuid, udid, ..Device::default() })
 }
 
 pub(super) fn unmatched(event: &Event, reason: &str) -> Job {
@@ -77,6 +80,19 @@ pub(super) fn rejected(entry: &Entry<'_>, rejection: &Rejection) -> Job {
     };
     let body = String::from_utf8_lossy(&entry.payload[..entry.payload.len().min(MAX_BODY)]).into_owned();
     Job { poison: Some(Poison { sequence: entry.sequence, subject, body, reason }), ..emit(event) }
+}
+
+/// The end of a held job that somebody denied.
+pub(super) fn denied(job: &Job, order: &Event) -> Job {
+    let by = order.info_at(&["by"]).cloned().unwrap_or_default();
+    let why = order.info_at(&["reason"]).cloned().unwrap_or_default();
+    let info =
+        json!({"target": job.target, "rule": job.rule, "job": job.id, "order": order.id, "by": by, "reason": why});
+    let mut own = own_event(job.result_id(), &job.event, "delivery", "denied", info);
+    own.event.device = about(job).or(own.event.device);
+    own.event.time = order.time;
+    own.event.cause = Some(job.cause());
+    own
 }
 
 /// An order that was not carried out, and why.

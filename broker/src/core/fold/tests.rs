@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::core::{Budgets, DEDUPE_WINDOW_MILLIS, EMIT_TARGET, Guard, Memory, Records};
+use crate::core::{DEDUPE_WINDOW_MILLIS, EMIT_TARGET, Guard, Memory, Records};
 
 fn name(text: &str) -> Name {
     Name::new(text).unwrap()
@@ -23,7 +23,6 @@ fn sources() -> Vec<Name> {
 struct Log {
     core: Core,
     memory: Memory,
-    budgets: Budgets,
     sequence: u64,
     millis: i64,
 }
@@ -34,8 +33,8 @@ impl Log {
     }
 
     fn of(book: RuleBook) -> Self {
-        let (core, memory, budgets) = (Core::new(book), Memory::default(), Budgets::default());
-        Self { core, memory, budgets, sequence: 0, millis: 1_767_225_600_000 }
+        let (core, memory) = (Core::new(book), Memory::default());
+        Self { core, memory, sequence: 0, millis: 1_767_225_600_000 }
     }
 
     /// Folds one entry; gives its jobs.
@@ -48,11 +47,10 @@ impl Log {
         self.millis += 1000;
         let received = Time::from_millis(self.millis).unwrap();
         let entry = Entry { sequence: self.sequence, received, subject, message_id, payload };
-        let mut overlay = Overlay::with(&self.memory, std::mem::take(&mut self.budgets));
+        let mut overlay = Overlay::new(&self.memory);
         let jobs = self.core.apply(&mut overlay, &entry).unwrap();
-        let (changes, budgets) = overlay.into_parts();
+        let changes = overlay.into_changes();
         self.memory.apply(changes);
-        self.budgets = budgets;
         jobs
     }
 

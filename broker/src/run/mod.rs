@@ -1,23 +1,27 @@
 //! What `emote dev` and `emote serve` have in common: everything started together, stopped together.
 
-use std::{fs::File, net::SocketAddr, path::Path, sync::Arc, time::Duration};
+mod workers;
+
+use std::{
+    fs::File,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::Context;
-use emote_proto::Name;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     bus::Bus,
     cli::Exit,
-    config::Parts,
+    config::{Set, Settings},
     console,
-    core::EMIT_TARGET,
-    deliver::{Delivery, Inputs, Work},
-    engine::Engine,
+    engine::{Engine, Library, Parts, Shared},
     ingest,
     store::{Opened, Store},
-    targets::DeliverySettings,
 };
 
 /// How long stopping may take before what is left is dropped.
@@ -28,6 +32,18 @@ const PARENT_EVERY: Duration = Duration::from_millis(500);
 /// The partition folded here; there is one.
 const PARTITION: u32 = 0;
 
+/// What is to run.
+pub struct Start {
+    /// The configuration folder: secrets and relative paths are taken from it.
+    pub root: PathBuf,
+    /// This machine's own settings.
+    pub settings: Settings,
+    /// The rules that are in force if none were ever applied.
+    pub first: Option<Set>,
+    /// The data folder.
+    pub data: PathBuf,
+}
+
 /// Everything that runs.
 pub struct Running {
     tasks: JoinSet<anyhow::Result<()>>,
@@ -35,60 +51,59 @@ pub struct Running {
     listens: SocketAddr,
     tls: bool,
     shutdown: CancellationToken,
+    engine: Shared,
 }
 
-/// Starts ingest, core, delivery and answers on `bus`. `data` is the data folder.
-pub async fn start(bus: Bus, parts: Parts, data: &Path, shutdown: &CancellationToken) -> anyhow::Result<Running> {
+/// Starts ingest, core, delivery and answers on `bus`.
+pub async fn start(bus: Bus, start: Start, shutdown: &CancellationToken) -> anyhow::Result<Running> {
+    let Start { root, settings, first, data } = start;
     bus.check_level().await?;
-    bus.ensure_streams(&parts.settings.streams).await?;
-    private_folder(data)?;
+    bus.ensure_streams(&settings.streams).await?;
+    private_folder(&data)?;
     let (store, opened) = Store::open(&data.join("store.redb"))?;
     if let Opened::SetAside(aside) = opened {
-        tracing::warn!(set_aside = %aside.display(), "the store was damaged; it is rebuilt from the log");
+        tracing::warn!(set_aside = %aside.display(), "the store was damaged or of another version; it is rebuilt from the log");
     }
     let store = Arc::new(store);
     let mut tasks = JoinSet::new();
-    let listener = ingest::Listener::bind(&parts.settings.ingest, &parts.root).context("emote.yaml: ingest")?;
-    let (listens, tls) = (listener.address(), parts.settings.ingest.certificate.is_some());
-    let router =
-        ingest::router(Arc::new(ingest::Sources::new(parts.sources)), Arc::new(bus.clone()), Arc::clone(&store) as _);
-    let stop = shutdown.clone();
-    tasks.spawn(async move { Ok(listener.serve(router, stop.cancelled_owned()).await?) });
-
-    let engine = Engine::new(bus.clone(), Arc::clone(&store), parts.core, PARTITION);
+    let listener = ingest::Listener::bind(&settings.ingest, &root).context("emote.yaml: ingest")?;
+    let (listens, tls) = (listener.address(), settings.ingest.certificate.is_some());
+    let library = Library::new(bus.clone(), root, settings);
+    let engine =
+        Engine::new(Parts { bus: bus.clone(), store: Arc::clone(&store), library, first, partition: PARTITION });
+    let (rules, shared) = (engine.rules(), engine.shared());
     let stop = shutdown.clone();
     tasks.spawn(async move {
         engine.run(stop).await;
         Ok(())
     });
 
-    let emit = (Name::new(EMIT_TARGET)?, DeliverySettings::default(), Work::Emit);
-    let targets =
-        parts.targets.into_iter().map(|(name, settings, target)| (name, settings, Work::Target(Arc::from(target))));
-    let inputs = Arc::new(Inputs::default());
-    for (target, settings, work) in targets.chain([emit]) {
-        let delivery = Delivery {
-            bus: bus.clone(),
-            store: Arc::clone(&store),
-            target,
-            work,
-            settings,
-            inputs: Arc::clone(&inputs),
-            under_way: Arc::default(),
-        };
-        let stop = shutdown.clone();
-        tasks.spawn(async move {
-            delivery.run(stop).await;
-            Ok(())
-        });
-    }
+    let sources = Arc::new(ingest::Sources::default());
+    let workers = workers::Workers::new(bus.clone(), Arc::clone(&store), Arc::clone(&sources));
+    let (mut ready, stop) = (workers.ready(), shutdown.clone());
+    tasks.spawn(workers.run(rules, stop));
+    let router = ingest::router(sources, Arc::new(bus.clone()), Arc::clone(&store) as _);
+    // Webhooks are taken once it is known from whom.
+    let stop = shutdown.clone();
+    tasks.spawn(async move {
+        tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            known = ready.wait_for(|ready| *ready) => drop(known),
+        }
+        Ok(listener.serve(router, stop.cancelled_owned()).await?)
+    });
 
     let (asked, stop) = (bus.clone(), shutdown.clone());
     tasks.spawn(async move { Ok(console::answer(asked, store, stop).await?) });
-    Ok(Running { tasks, bus, listens, tls, shutdown: shutdown.clone() })
+    Ok(Running { tasks, bus, listens, tls, shutdown: shutdown.clone(), engine: shared })
 }
 
 impl Running {
+    /// What its core is doing.
+    pub fn engine(&self) -> &Shared {
+        &self.engine
+    }
+
     /// Where webhooks are taken: `http://127.0.0.1:8480`.
     pub fn webhooks(&self) -> String {
         format!("{}://{}", if self.tls { "https" } else { "http" }, self.listens)

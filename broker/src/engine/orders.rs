@@ -1,0 +1,257 @@
+//! Carrying out orders: events that tell the core itself what to do. What an order needs beside the fold's own records
+//! (held jobs, dead letters, sets of rules) is read from where the core alone writes it.
+
+use std::sync::Arc;
+
+use emote_proto::{Event, EventId, Time};
+
+use super::{Engine, Ruling, RulingError, Stopped, lead::Position};
+use crate::{
+    bus::{EventMessage, InForce, Outgoing, job_message, no_longer_held},
+    core::{Core, DEDUPE_WINDOW_MILLIS, Job, JobId, Letter, Order, Overlay, Records},
+};
+
+/// Reasons named in the event that tells that an order was not wholly carried out.
+const REASONS_SHOWN: usize = 10;
+
+/// What an order comes to.
+#[derive(Default)]
+struct Outcome {
+    messages: Vec<Outgoing>,
+    /// What could not be done, and why.
+    refused: Vec<String>,
+    /// Dead letters to be removed once the batch is stored.
+    letters: Vec<u64>,
+    /// The rules in force from here on.
+    switch: Option<Arc<Ruling>>,
+}
+
+impl Engine {
+    /// Folds an entry that may be an order, and carries it out. All that it comes to is stored with the checkpoint;
+    /// only then do dead letters go.
+    pub(super) async fn fold_order(&self, position: &mut Position, message: &EventMessage) -> Result<(), Stopped> {
+        let ruling = self.ruling()?;
+        if message.sequence <= self.store.position() {
+            return Ok(());
+        }
+        let snapshot = self.store.snapshot()?;
+        let mut overlay = Overlay::new(&snapshot);
+        let is_new = message.sequence > position.folded;
+        let spent = vec![(position.folded, position.budgets.clone())];
+        if is_new {
+            self.know_what_is_spent(&mut overlay, &spent)?;
+        }
+        let event = self.ordered(&ruling, &snapshot, message)?;
+        let jobs = self.fold_one(&ruling.core, &mut overlay, message)?;
+        let outcome = match &event {
+            Some(event) if is_new => self.carry_out(&ruling, &mut overlay, event, message).await?,
+            Some(_) => Outcome { switch: self.switch_of(&ruling, message, &mut overlay).await?, ..Outcome::default() },
+            None => Outcome::default(),
+        };
+        if is_new {
+            let stored = position.jobs_stored_of(message.sequence);
+            let placed = placed(message.sequence, &jobs, &outcome, event.as_ref(), stored);
+            let spent = vec![(position.folded, position.budgets.clone()), (message.sequence, overlay.budgets()?)];
+            if let Some(ruling) = &outcome.switch {
+                position.stored.config = Some(ruling.hash.clone());
+            }
+            self.commit_jobs(position, placed, &spent, message.sequence).await?;
+        }
+        self.store.commit(&overlay.into_changes(), message.sequence, message.received)?;
+        for letter in outcome.letters {
+            self.bus.remove_dead_letter(letter).await?;
+        }
+        if let Some(ruling) = outcome.switch {
+            self.note_in_force(&ruling, message).await;
+            tracing::info!(rules = %short(&ruling.hash), entry = message.sequence, "these rules are in force now");
+            self.rules.send_replace(Some(ruling));
+        }
+        Ok(())
+    }
+
+    /// The event, unless it cannot be one or was folded before.
+    fn ordered(
+        &self,
+        ruling: &Ruling,
+        records: &impl Records,
+        message: &EventMessage,
+    ) -> Result<Option<Event>, Stopped> {
+        let Ok(event) = ruling.core.open(&message.entry()) else { return Ok(None) };
+        let before = records.seen(&event.id)?;
+        let again = before.is_some_and(|first| message.received.millis_since(first) <= DEDUPE_WINDOW_MILLIS);
+        Ok((!again).then_some(event))
+    }
+
+    async fn carry_out(
+        &self,
+        ruling: &Ruling,
+        overlay: &mut Overlay<'_>,
+        event: &Event,
+        message: &EventMessage,
+    ) -> Result<Outcome, Stopped> {
+        let mut outcome = Outcome::default();
+        match Order::read(event) {
+            Ok(None) => {}
+            Err(error) => outcome.refused.push(error.to_string()),
+            Ok(Some(Order::Configure { hash })) => match self.library.load(&hash).await {
+                Ok(next) => {
+                    overlay.put_config(&hash);
+                    outcome.switch = Some(next);
+                }
+                Err(RulingError::Bad(reason)) => outcome.refused.push(reason),
+                Err(error @ RulingError::Bus(_)) => return Err(error.into()),
+            },
+            Ok(Some(Order::Approve { jobs })) => {
+                self.approve(&ruling.core, overlay, &jobs, event.id, &mut outcome).await?;
+            }
+            Ok(Some(Order::Deny { rule })) => self.deny(&rule, event, &mut outcome).await?,
+            Ok(Some(Order::Redrive { letters })) => {
+                self.redrive(&ruling.core, overlay, &letters, (event.id, message.received), &mut outcome).await?;
+            }
+            Ok(Some(Order::Drop { letters })) => self.drop_letters(&letters, &mut outcome).await?,
+        }
+        Ok(outcome)
+    }
+
+    /// The rules that an entry puts in force, where it is folded again for its records alone.
+    pub(super) async fn switch_of(
+        &self,
+        ruling: &Ruling,
+        message: &EventMessage,
+        overlay: &mut Overlay<'_>,
+    ) -> Result<Option<Arc<Ruling>>, Stopped> {
+        if !Order::may_be_under(&message.subject) {
+            return Ok(None);
+        }
+        let Ok(event) = ruling.core.open(&message.entry()) else { return Ok(None) };
+        let Ok(Some(Order::Configure { hash })) = Order::read(&event) else { return Ok(None) };
+        match self.library.load(&hash).await {
+            Ok(next) => {
+                overlay.put_config(&hash);
+                Ok(Some(next))
+            }
+            // It was refused when it was new, too.
+            Err(RulingError::Bad(_)) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn approve(
+        &self,
+        core: &Core,
+        overlay: &mut Overlay<'_>,
+        jobs: &[JobId],
+        by: EventId,
+        outcome: &mut Outcome,
+    ) -> Result<(), Stopped> {
+        for id in jobs {
+            match self.bus.held(id).await? {
+                Some(job) if job.id == *id => {
+                    outcome.messages.push(no_longer_held(&job, by));
+                    outcome.messages.push(job_message(&core.release(overlay, job, by)?));
+                }
+                _ => outcome.refused.push(format!("{id} is not held")),
+            }
+        }
+        Ok(())
+    }
+
+    async fn deny(&self, rule: &str, event: &Event, outcome: &mut Outcome) -> Result<(), Stopped> {
+        let held = self.bus.all_held(Some(rule)).await?;
+        if held.is_empty() {
+            outcome.refused.push(format!("nothing is held of a rule {rule}"));
+        }
+        for held in held {
+            outcome.messages.push(no_longer_held(&held.job, event.id));
+            outcome.messages.push(job_message(&Core::denied(&held.job, event)));
+        }
+        Ok(())
+    }
+
+    async fn redrive(
+        &self,
+        core: &Core,
+        overlay: &mut Overlay<'_>,
+        letters: &[Letter],
+        (by, received): (EventId, Time),
+        outcome: &mut Outcome,
+    ) -> Result<(), Stopped> {
+        for letter in letters {
+            let job = match self.letter(letter, outcome).await? {
+                Some(found) => found.job(),
+                None => continue,
+            };
+            let Some(job) = job.filter(is_deliverable) else {
+                outcome.refused.push(format!("letter {} holds no job that could be given out again", letter.sequence));
+                continue;
+            };
+            if let Some(job) = core.redrive(overlay, job, by, received)? {
+                outcome.messages.push(job_message(&job));
+            }
+            outcome.letters.push(letter.sequence);
+        }
+        Ok(())
+    }
+
+    async fn drop_letters(&self, letters: &[Letter], outcome: &mut Outcome) -> Result<(), Stopped> {
+        for letter in letters {
+            if self.letter(letter, outcome).await?.is_some() {
+                outcome.letters.push(letter.sequence);
+            }
+        }
+        Ok(())
+    }
+
+    /// The letter at that place, if it is the one that was meant.
+    async fn letter(&self, letter: &Letter, outcome: &mut Outcome) -> Result<Option<crate::bus::DeadLetter>, Stopped> {
+        let found = self.bus.dead_letter(letter.sequence).await?.filter(|found| found.id == letter.job);
+        if found.is_none() {
+            outcome.refused.push(format!("there is no letter {} of {}", letter.sequence, letter.job));
+        }
+        Ok(found)
+    }
+
+    /// For `emote config`, and for a store that is made anew; the log itself is what counts.
+    async fn note_in_force(&self, ruling: &Ruling, message: &EventMessage) {
+        let noted = async {
+            let stream = self.bus.events_identity().await?;
+            let event = message.message_id.as_deref().map(EventId::from_message_id);
+            let (hash, sequence, since) = (ruling.hash.clone(), message.sequence, message.received);
+            self.bus.put_in_force(&InForce { hash, sequence, stream, event, since }).await
+        };
+        if let Err(error) = noted.await {
+            tracing::warn!(%error, "noting which rules are in force");
+        }
+    }
+}
+
+/// What the core itself has to say is no job to give out again.
+fn is_deliverable(job: &Job) -> bool {
+    job.poison.is_none() && job.rule.as_str() != crate::core::CORE_RULE
+}
+
+/// The messages of an order in their places. What a commit that broke off has stored of the fold's own jobs is left out;
+/// what the order itself does is not there any more to be done again.
+fn placed(
+    sequence: u64,
+    jobs: &[Job],
+    outcome: &Outcome,
+    event: Option<&Event>,
+    stored: usize,
+) -> Vec<super::plan::Placed> {
+    let mut messages: Vec<Outgoing> = jobs.iter().skip(stored).map(job_message).collect();
+    let complaint = if outcome.refused.is_empty() || stored > 0 { None } else { event };
+    if let Some(event) = complaint {
+        let mut reason = outcome.refused.iter().take(REASONS_SHOWN).cloned().collect::<Vec<_>>().join("; ");
+        if outcome.refused.len() > REASONS_SHOWN {
+            reason = format!("{reason}; and {} more", outcome.refused.len() - REASONS_SHOWN);
+        }
+        messages.push(job_message(&Core::order_refused(event, &reason)));
+    }
+    messages.extend(outcome.messages.iter().cloned());
+    messages.into_iter().enumerate().map(|(index, message)| (sequence, stored + index, message)).collect()
+}
+
+fn short(hash: &str) -> &str {
+    hash.get(..12).unwrap_or(hash)
+}
