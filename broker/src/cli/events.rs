@@ -56,7 +56,7 @@ pub(super) fn count() -> RangedU64ValueParser<usize> {
     RangedU64ValueParser::new().range(0..=100_000)
 }
 
-fn parse_since(text: &str) -> Result<Duration, String> {
+pub(super) fn parse_since(text: &str) -> Result<Duration, String> {
     crate::config::fields::duration(text)
 }
 
@@ -211,7 +211,7 @@ pub(super) fn open(message: &EventMessage) -> Option<Event> {
     }
 }
 
-fn before_now(since: Duration) -> Time {
+pub(super) fn before_now(since: Duration) -> Time {
     let now: Time = jiff::Timestamp::now().into();
     let since = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
     Time::from_millis(now.as_millis().saturating_sub(since)).unwrap_or(now)

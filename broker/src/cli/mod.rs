@@ -1,13 +1,18 @@
 //! The command line: one file a subcommand, one line a subcommand in [`Command`].
 
+mod apply;
 mod applying;
 mod ask;
 mod check;
 mod completions;
+mod config;
 mod connect;
+mod dead;
 mod dev;
+mod diff;
 mod events;
 mod explain;
+mod held;
 mod init;
 mod json_stream;
 mod language;
@@ -16,6 +21,7 @@ mod node;
 mod nodes;
 mod pattern_arg;
 mod pin;
+mod plan;
 mod render;
 mod serve;
 mod table;
@@ -76,6 +82,12 @@ enum Command {
     Init(init::Args),
     /// Validate a configuration folder and run its tests
     Check(check::Args),
+    /// Show what `emote apply` would change
+    Plan(plan::Args),
+    /// Put a folder's rules, sources and targets in force
+    Apply(apply::Args),
+    /// Rules over time: history, show, rollback
+    Config(config::Args),
     /// Run everything on this machine: NATS, ingest, core and delivery
     Dev(dev::Args),
     /// Run ingest, core and delivery against a NATS of yours
@@ -92,6 +104,10 @@ enum Command {
     Match(match_::Args),
     /// Say why a rule matches an event or does not, and how near it came
     Explain(explain::Args),
+    /// Jobs that wait for somebody's word: list, approve, deny
+    Held(held::Args),
+    /// Jobs that were given up: list, show, redrive, drop
+    Dead(dead::Args),
     /// Show the PIN of a Mac that was locked
     Pin(pin::Args),
     /// Print a shell completion script
@@ -116,6 +132,11 @@ pub async fn run(cli: Cli) -> Exit {
     let ended = match cli.command {
         Command::Init(args) => init::run(&args),
         Command::Check(args) => check::run(&args),
+        Command::Plan(args) => plan::run(args).await,
+        Command::Apply(args) => apply::run(args).await,
+        Command::Config(args) => config::run(args).await,
+        Command::Held(args) => held::run(args).await,
+        Command::Dead(args) => dead::run(args).await,
         Command::Dev(args) => dev::run(args).await,
         Command::Serve(args) => serve::run(args).await,
         Command::Events(args) => events::run(args).await,

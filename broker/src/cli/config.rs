@@ -1,0 +1,189 @@
+//! `emote config`: which rules were in force when, what they were, and back to them.
+
+use emote_proto::{Event, source};
+use serde_json::{Value, json};
+
+use super::{
+    Exit, Output,
+    applying::{self, Signed, short},
+    connect::ServerArgs,
+    plan, print_line, render, table,
+};
+use crate::bus::{Bus, InForce, TailStart};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// List what was in force since when, who applied it and why
+    History {
+        /// What to print
+        #[arg(long, short, value_enum, default_value_t)]
+        output: Output,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+    /// Show the files of a set of rules
+    Show {
+        /// The beginning of its hash [default: what is in force]
+        hash: Option<String>,
+        /// Only this file, such as rules/lock-leavers.yaml
+        #[arg(long, value_name = "PATH")]
+        file: Option<String>,
+        /// What to print
+        #[arg(long, short, value_enum, default_value_t)]
+        output: Output,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+    /// Put an earlier set of rules in force again
+    Rollback {
+        /// The beginning of its hash [default: what was in force before]
+        hash: Option<String>,
+        #[command(flatten)]
+        signed: Signed,
+        /// What to print
+        #[arg(long, short, value_enum, default_value_t)]
+        output: Output,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+}
+
+pub(super) async fn run(args: Args) -> anyhow::Result<Exit> {
+    match args.command {
+        Command::History { output, server } => history(&server.connect().await?, output).await,
+        Command::Show { hash, file, output, server } => {
+            show(&server.connect().await?, hash.as_deref(), file.as_deref(), output).await
+        }
+        Command::Rollback { hash, signed, output, server } => {
+            rollback(&server.connect().await?, hash.as_deref(), &signed, output).await
+        }
+    }
+}
+
+async fn history(bus: &Bus, output: Output) -> anyhow::Result<Exit> {
+    let sets = bus.sets_over_time().await?;
+    let orders = orders(bus).await?;
+    let said = |set: &InForce| set.event.and_then(|id| orders.iter().find(|event| event.id == id));
+    match output {
+        Output::Json => {
+            for set in &sets {
+                let info = said(set).and_then(|event| event.info.clone());
+                print_line(json!({"hash": set.hash, "sequence": set.sequence, "since": set.since, "order": info}))?;
+            }
+        }
+        Output::Table if sets.is_empty() => drop(print_line("Nothing was ever applied.")?),
+        Output::Table => {
+            let mut rows = table::table(&["set", "in force since", "behind", "by", "why"]);
+            for (at, set) in sets.iter().enumerate().rev() {
+                let text = |key: &str| {
+                    let event = said(set);
+                    let text = event.and_then(|event| event.info_at(&[key])).and_then(Value::as_str);
+                    render::clip(text.unwrap_or("-"), 60)
+                };
+                let now = if at + 1 == sets.len() { " (now)" } else { "" };
+                let why = if set.sequence == 0 { "the first broker's folder".to_owned() } else { text("reason") };
+                rows.add_row([
+                    short(&set.hash).to_owned(),
+                    format!("{}{now}", set.since),
+                    format!("#{}", set.sequence),
+                    text("by"),
+                    why,
+                ]);
+            }
+            print_line(table::lines(&mut rows))?;
+        }
+    }
+    Ok(Exit::Ok)
+}
+
+/// The events that put sets in force, as far as they are kept.
+async fn orders(bus: &Bus) -> anyhow::Result<Vec<Event>> {
+    let filter = format!("events.{}.*.config.applied", source::BROKER);
+    let mut tail = bus.tail(vec![filter], TailStart::First).await?;
+    let mut left = tail.pending;
+    let mut events = Vec::new();
+    while left > 0 {
+        let message = tail.read().await?;
+        left = message.pending;
+        let writers = [source::BROKER.to_owned()].into();
+        events.extend(crate::core::open_entry(&message.entry(), &writers).ok());
+    }
+    Ok(events)
+}
+
+async fn show(bus: &Bus, hash: Option<&str>, file: Option<&str>, output: Output) -> anyhow::Result<Exit> {
+    let Some(set) = find(bus, hash).await? else {
+        anstream::eprintln!("Nothing was ever applied.");
+        return Ok(Exit::NotFound);
+    };
+    let files = plan::stored(bus, &set.hash).await?;
+    if let Some(path) = file {
+        let Some(text) = files.text(path) else {
+            anstream::eprintln!("{} has no file {path}", short(&set.hash));
+            return Ok(Exit::NotFound);
+        };
+        print_line(text.trim_end())?;
+        return Ok(Exit::Ok);
+    }
+    match output {
+        Output::Json => {
+            let map: serde_json::Map<String, Value> =
+                files.files().map(|(path, text)| (path.to_owned(), json!(text))).collect();
+            print_line(json!({"hash": set.hash, "files": map}))?;
+        }
+        Output::Table => {
+            let (bold, dim) = (render::BOLD, render::DIM);
+            print_line(format!("{dim}{}{dim:#}", set.hash))?;
+            for (path, text) in files.files() {
+                if !print_line(format!("{bold}{path}{bold:#}\n{}", indented(text)))? {
+                    break;
+                }
+            }
+        }
+    }
+    Ok(Exit::Ok)
+}
+
+fn indented(text: &str) -> String {
+    text.lines().map(|line| format!("  {line}\n")).collect()
+}
+
+async fn rollback(bus: &Bus, hash: Option<&str>, signed: &Signed, output: Output) -> anyhow::Result<Exit> {
+    let wanted = match hash {
+        Some(_) => find(bus, hash).await?,
+        None => before_now(&bus.sets_over_time().await?).cloned(),
+    };
+    let Some(wanted) = wanted else {
+        anstream::eprintln!("There is nothing to go back to: `emote config history` lists what was in force.");
+        return Ok(Exit::NotFound);
+    };
+    let files = plan::stored(bus, &wanted.hash).await?.files().count();
+    super::apply::tell(applying::apply_stored(bus, &wanted.hash, files, signed).await?, &wanted.hash, output)
+}
+
+/// The last set that is another than the one in force.
+fn before_now(sets: &[InForce]) -> Option<&InForce> {
+    let now = sets.last()?;
+    sets.iter().rfind(|set| set.hash != now.hash)
+}
+
+/// The set whose hash begins like this; the one in force where none is named.
+async fn find(bus: &Bus, hash: Option<&str>) -> anyhow::Result<Option<InForce>> {
+    let Some(begin) = hash else { return Ok(bus.in_force().await?) };
+    let sets = bus.sets_over_time().await?;
+    let mut found: Vec<&InForce> = sets.iter().rev().filter(|set| set.hash.starts_with(begin)).collect();
+    found.dedup_by(|one, other| one.hash == other.hash);
+    found.sort_by(|one, other| one.hash.cmp(&other.hash));
+    found.dedup_by(|one, other| one.hash == other.hash);
+    match found.as_slice() {
+        [one] => Ok(Some((*one).clone())),
+        [] => anyhow::bail!("no set of rules begins with {begin}: `emote config history` lists them"),
+        many => anyhow::bail!("{} sets of rules begin with {begin}: give more of the hash", many.len()),
+    }
+}
