@@ -14,5 +14,6 @@ mod crash;
 mod interop;
 mod layout;
 mod nodes;
+mod orders;
 mod patterns;
 mod scenario;
