@@ -24,7 +24,7 @@ pub(crate) struct Nats {
     /// The servers.
     pub(crate) services: Vec<Service>,
     members: Vec<Member>,
-    /// Most bytes that a server stores.
+    /// Most bytes that are stored, each counted once.
     quota: u64,
     /// One trouble at a time: with two of three servers gone there is nothing to be proved.
     trouble: Mutex<()>,
@@ -40,7 +40,7 @@ impl Nats {
         let mut services = Vec::new();
         for member in &members {
             let file = member.folder.join("nats.conf");
-            let text = member.configuration(&members, &format!(", max_file_store: {quota}"));
+            let text = configuration(member, &members, quota);
             std::fs::create_dir_all(&member.folder).and_then(|()| std::fs::write(&file, text)).context("nats.conf")?;
             let args = vec!["-c".into(), file.into()];
             let (name, path, logs) = (format!("nats-{}", member.name), found.path.clone(), logs.to_owned());
@@ -135,6 +135,20 @@ impl Nats {
         }
         Err(last.context("making room again"))
     }
+}
+
+/// A server alone refuses what is too much for it, and goes on. In a cluster it ends its JetStream for good when what the
+/// others have accepted is too much for it; there the account's limit, which is looked at before, does the refusing.
+fn configuration(member: &Member, members: &[Member], quota: u64) -> String {
+    if members.len() == 1 {
+        return member.configuration(members, &format!(", max_file_store: {quota}"));
+    }
+    let limit = quota * members.len() as u64;
+    let accounts = format!(
+        "accounts {{ E {{ jetstream: {{ max_file: {limit}, max_mem: {MIB} }}, users: [{{user: e, password: e}}] }},\n\
+         SYS {{ users: [{{user: s, password: s}}] }} }}\nno_auth_user: e\nsystem_account: SYS\n"
+    );
+    member.configuration(members, "") + &accounts
 }
 
 async fn purge(js: &jetstream::Context) -> anyhow::Result<()> {

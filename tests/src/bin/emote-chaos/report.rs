@@ -19,9 +19,11 @@ pub(crate) struct Story<'a> {
     pub(crate) findings: &'a [Finding],
     /// When the target was asked.
     pub(crate) asked: &'a [Instant],
-    /// From the first event to the end of the faults.
+    /// When the first event was sent.
+    pub(crate) began: Instant,
+    /// From then to the end of the faults.
     pub(crate) lasted: Duration,
-    /// From there until everything held.
+    /// From that end until everything held.
     pub(crate) settled: Duration,
 }
 
@@ -54,13 +56,21 @@ fn figures(story: &Story<'_>) {
     let rate = |count: usize| count as f64 / seconds;
     let delivered = story.evidence.requests.iter().filter(|request| request.status == 200).count();
     println!("\nfigures");
-    let line = |what: &str, value: String| println!("  {what:<42}{value:>14}");
+    let line = |what: &str, value: String| println!("  {what:<42}{value:>24}");
     line("acknowledged a second", format!("{:.1}", rate(story.sum.acknowledged.len())));
     line("delivered a second", format!("{:.1}", rate(delivered)));
     line("requests at the target", story.evidence.requests.len().to_string());
     line("deliveries that were repeated", check::repeated(story.evidence).to_string());
-    line("longest time without an acknowledgement", seconds_of(longest(&story.sum.acknowledged)));
-    line("longest time without a request", seconds_of(longest(story.asked)));
+    let stall = |times: &[Instant]| {
+        let (lasted, from) = longest(times);
+        format!(
+            "{} from {} on",
+            seconds_of(lasted),
+            from.map_or_else(String::new, |from| seconds_of(from - story.began))
+        )
+    };
+    line("longest time without an acknowledgement", stall(&story.sum.acknowledged));
+    line("longest time without a request", stall(story.asked));
     line("settled after the last fault in", seconds_of(story.settled));
 }
 
@@ -85,10 +95,12 @@ fn shown(problems: &[String]) {
     }
 }
 
-fn longest(times: &[Instant]) -> Duration {
+/// The longest time between two of these, and when it began.
+fn longest(times: &[Instant]) -> (Duration, Option<Instant>) {
     let mut times = times.to_vec();
     times.sort();
-    times.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or_default()
+    let pauses = times.windows(2).map(|pair| (pair[1] - pair[0], Some(pair[0])));
+    pauses.max().unwrap_or_default()
 }
 
 fn seconds_of(duration: Duration) -> String {

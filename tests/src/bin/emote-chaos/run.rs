@@ -67,8 +67,8 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<bool> {
     let sum = stage.senders.ledger.sum();
     let asked = stage.target.record().1;
     let struck = std::mem::take(&mut *struck.lock().unwrap_or_else(PoisonError::into_inner));
-    let story =
-        Story { struck: &struck, sum: &sum, evidence: &evidence, findings: &findings, asked: &asked, lasted, settled };
+    let (struck, sum, evidence, findings, asked) = (&struck, &sum, &evidence, &findings, &asked[..]);
+    let story = Story { struck, sum, evidence, findings, asked, began, lasted, settled };
     progress::show("");
     report::print(&story);
     let holds = sum.wrong.is_empty() && findings.iter().all(|finding| finding.problems.is_empty());

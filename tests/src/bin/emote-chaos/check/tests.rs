@@ -10,10 +10,10 @@ fn good() -> Evidence {
     for device in ["D1", "D2"] {
         world.event("manual", device, "asset.updated", json!({"info": {"set": {"owner": "u"}}}));
     }
-    for n in 1..=12_u64 {
+    for n in 1..=12 {
         let id = world.send("agent", "A1", "chaos.doom", json!({"n": n}), json!({}));
         world.job(&id, "each", "count", "", "http.request");
-        world.job(&id, "doom", "doomed", "", if n as usize > BUDGET { "held" } else { "http.request" });
+        world.job(&id, "doom", "doomed", "", if n > BUDGET { "held" } else { "http.request" });
     }
     let id = world.send("hooks", "D1", "chaos.tick", json!({"refuse": true}), json!({}));
     world.job(&id, "each", "count", "", "delivery.dead");
