@@ -42,7 +42,7 @@ fn main() -> ExitCode {
     let ended = runtime.block_on(async {
         tokio::select! {
             ended = run::run(options) => Some(ended),
-            _ = tokio::signal::ctrl_c() => None,
+            () = interrupted() => None,
         }
     });
     runtime.shutdown_background();
@@ -54,6 +54,19 @@ fn main() -> ExitCode {
             eprintln!("\ninterrupted; everything that was started is ended");
             ExitCode::from(INTERRUPTED)
         }
+    }
+}
+
+/// Ctrl-C, or SIGTERM.
+async fn interrupted() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
     }
 }
 
