@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::{
     check::{Entry, Evidence, Job, Letter},
     garbage::MARK,
-    run::Stage,
+    stage::Stage,
 };
 
 /// Everything that there is to judge.

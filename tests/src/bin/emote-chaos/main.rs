@@ -1,8 +1,8 @@
 //! `emote-chaos`: breaks a whole Emote in every way it knows, by a plan that a seed gives, and then proves from the
 //! streams and from what the target saw that nothing was lost and nothing doubled.
 //!
-//! `args` → `run` → {`nats`, `programs`, `target`} start, {`send`, `garbage`} speak, `strike` breaks by the `plan`, `gather`
-//! reads what is there, `check` judges it and knows none of the others.
+//! `run` is the order of things: `stage` starts {`nats`, `programs`, `target`}, {`send`, `garbage`} speak, `strike` breaks
+//! by the `plan`, `gather` reads what is there, `check` judges it and knows none of the others.
 
 mod args;
 mod check;
@@ -12,6 +12,7 @@ mod garbage;
 mod gather;
 mod ledger;
 mod nats;
+mod place;
 mod plan;
 mod programs;
 mod progress;
@@ -19,6 +20,7 @@ mod report;
 mod rules;
 mod run;
 mod send;
+mod stage;
 mod story;
 mod strike;
 mod target;

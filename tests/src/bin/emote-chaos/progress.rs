@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{run::Stage, strike::Record};
+use crate::{stage::Stage, strike::Record};
 
 const EVERY: Duration = Duration::from_millis(500);
 

@@ -10,7 +10,7 @@ use anyhow::Context;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use tokio::{task::JoinSet, time::Instant};
 
-use crate::{fault::Kind, garbage, plan::Planned, programs::Service, run::Stage};
+use crate::{fault::Kind, garbage, plan::Planned, programs::Service, stage::Stage};
 
 /// What was done, and what could not be.
 #[derive(Default)]
