@@ -8,7 +8,7 @@ use std::{
 
 use async_nats::{HeaderMap, jetstream};
 use emote::bus::{Bus, BusSettings, StreamSettings};
-use emote_proto::{EventId, header, stream};
+use emote_proto::{EventId, bucket, header, stream};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -71,8 +71,10 @@ impl Log {
         self.js.get_stream(stream::EVENTS).await.unwrap().cached_info().state.messages
     }
 
-    /// DELIVERIES as at the beginning.
+    /// DELIVERIES as at the beginning, and no rules in force.
     pub(crate) async fn forget_jobs(&self) {
+        self.js.delete_key_value(bucket::CONFIG).await.unwrap();
+        self.bus.ensure_streams(&StreamSettings::default()).await.unwrap();
         self.js.get_stream(stream::DELIVERIES).await.unwrap().purge().await.unwrap();
     }
 }

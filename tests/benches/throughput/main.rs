@@ -96,13 +96,11 @@ async fn throughput(options: &Options) {
         events / times[at].as_secs_f64() / 1_000.0
     };
     let middle = options.rounds / 2;
-    let mut of = |what: &str| {
-        let (_, times) = times.iter_mut().find(|(known, _)| known.starts_with(what)).unwrap();
-        (rate(times, 0), rate(times, middle))
-    };
-    let (batch, read) = (of("(a)").1, of("(c)").1);
-    for what in ["core: read", "(a)", "(b)", "core: nothing", "(c)"] {
-        let (best, middle) = of(what);
+    let rates: Vec<(&str, f64, f64)> =
+        times.iter_mut().map(|(what, times)| (*what, rate(times, 0), rate(times, middle))).collect();
+    let of = |letter: &str| rates.iter().find(|(what, ..)| what.starts_with(letter)).map_or(f64::NAN, |rates| rates.2);
+    let (batch, read) = (of("(a)"), of("(c)"));
+    for (what, best, middle) in &rates {
         println!("{what:<42}{best:>12.1}{middle:>12.1}{:>10.2}{:>10.2}", middle / batch, middle / read);
     }
     println!();
