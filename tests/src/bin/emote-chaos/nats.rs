@@ -112,13 +112,17 @@ impl Nats {
     }
 
     async fn fill_up(&self, streams: &Streams) -> anyhow::Result<()> {
-        let pieces = self.quota / PIECE as u64 + 64;
+        let (pieces, mut failed) = (self.quota / PIECE as u64 + 64, 0);
         for _ in 0..pieces {
-            let sent = streams.js.publish("filler", vec![b'x'; PIECE].into()).await?;
-            match sent.await {
-                Ok(_) => {}
+            match fill_in(&streams.js).await {
+                Ok(()) => {}
                 Err(error) if error.to_string().contains("resource") => return Ok(()),
-                Err(error) => bail!("filling the storage: {error}"),
+                // Its leader may be away.
+                Err(_) if failed < 25 => {
+                    failed += 1;
+                    tokio::time::sleep(Duration::from_millis(200)).await;
+                }
+                Err(error) => return Err(error.context("filling the storage")),
             }
         }
         bail!("the storage could not be filled: {pieces} pieces of {PIECE} bytes are stored")
@@ -149,6 +153,11 @@ fn configuration(member: &Member, members: &[Member], quota: u64) -> String {
          SYS {{ users: [{{user: s, password: s}}] }} }}\nno_auth_user: e\nsystem_account: SYS\n"
     );
     member.configuration(members, "") + &accounts
+}
+
+async fn fill_in(js: &jetstream::Context) -> anyhow::Result<()> {
+    js.publish("filler", vec![b'x'; PIECE].into()).await?.await?;
+    Ok(())
 }
 
 async fn purge(js: &jetstream::Context) -> anyhow::Result<()> {
