@@ -10,6 +10,7 @@
 mod away;
 mod bad_input;
 mod cli;
+mod cluster;
 mod crash;
 mod interop;
 mod layout;

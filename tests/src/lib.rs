@@ -12,6 +12,7 @@
 )]
 
 mod agent;
+mod cluster;
 mod nats;
 mod oracle;
 mod process;
@@ -24,6 +25,7 @@ pub mod webhook;
 mod wire;
 
 pub use agent::Agent;
+pub use cluster::{Cluster, Member};
 pub use nats::NatsServer;
 pub use process::Process;
 pub use programs::{emote, emote_fed, emote_piped, free_port, required, run, tool};

@@ -305,6 +305,22 @@ impl Stack {
         write(&self.config, "emote.yaml", &settings(nats, self.broker.port));
     }
 
+    /// The same, where NATS is a cluster, that keeps as many copies of each stream as it has servers.
+    pub fn lead_broker_to_cluster(&self, nats: &[String]) {
+        let nats_and_streams = format!("nats: {{servers: {nats:?}}}\nstreams: {{replicas: {}}}\n", nats.len());
+        let port = self.broker.port;
+        write(
+            &self.config,
+            "emote.yaml",
+            &format!("{nats_and_streams}ingest: {{listen: \"127.0.0.1:{port}\"}}\ndata: data\n"),
+        );
+    }
+
+    /// An agent that reaches NATS at these addresses, separated by commas. Not started.
+    pub fn new_agent(&self, serial: &str, servers: &str) -> Agent {
+        Agent::new(serial, &self.config.with_file_name("agents"), &self.logs, servers)
+    }
+
     /// A second broker, on the same NATS with the same rules, with a store and a port of its own. Not started.
     pub fn other_broker(&self) -> Broker {
         let config = self.config.with_file_name("other");

@@ -1,5 +1,7 @@
 //! The streams as they are, read past Emote.
 
+use std::time::Duration;
+
 use async_nats::{
     HeaderMap,
     jetstream::{
@@ -7,6 +9,7 @@ use async_nats::{
         consumer::{DeliverPolicy, pull},
     },
 };
+use emote_proto::stream;
 use futures_util::StreamExt;
 use serde_json::Value;
 
@@ -49,28 +52,41 @@ pub struct Streams {
 impl Streams {
     /// Connects, as soon as the server is there.
     pub async fn connect(url: &str) -> Self {
+        Self::connect_to(&[url.to_owned()]).await.unwrap()
+    }
+
+    /// Connects to whichever of a cluster's servers is there, as soon as one is, and to another when it goes.
+    pub async fn connect_to(urls: &[String]) -> Result<Self, async_nats::Error> {
         let options = async_nats::ConnectOptions::new()
             .retry_on_initial_connect()
-            .reconnect_delay_callback(|_| std::time::Duration::from_millis(100));
-        let client = options.connect(url).await.unwrap();
-        Self { js: jetstream::new(client.clone()), client }
+            .connection_timeout(Duration::from_secs(2))
+            .reconnect_delay_callback(|_| Duration::from_millis(100));
+        let servers: Vec<async_nats::ServerAddr> = urls.iter().map(|url| url.parse()).collect::<Result<_, _>>()?;
+        let client = options.connect(servers).await?;
+        Ok(Self { js: jetstream::new(client.clone()), client })
     }
 
     /// Everything that `stream` holds under `filter`, in order.
     pub async fn read(&self, stream: &str, filter: &str) -> Vec<Stored> {
-        let stream = self.js.get_stream(stream).await.unwrap();
+        self.try_read(stream, filter).await.unwrap()
+    }
+
+    /// The same, where the server may be away.
+    pub async fn try_read(&self, stream: &str, filter: &str) -> Result<Vec<Stored>, async_nats::Error> {
+        let stream = self.js.get_stream(stream).await?;
         let config = pull::OrderedConfig {
             filter_subject: filter.to_owned(),
             deliver_policy: DeliverPolicy::All,
             ..pull::OrderedConfig::default()
         };
-        let consumer = stream.create_consumer(config).await.unwrap();
+        let consumer = stream.create_consumer(config).await?;
         let (name, mut left) = (consumer.cached_info().name.clone(), consumer.cached_info().num_pending);
         let mut found = Vec::new();
-        let mut messages = consumer.messages().await.unwrap();
+        let mut messages = consumer.messages().await?;
         while left > 0 {
-            let message = messages.next().await.unwrap().unwrap();
-            let info = message.info().unwrap();
+            let Some(message) = messages.next().await else { return Err("the reader ended".into()) };
+            let message = message?;
+            let info = message.info()?;
             left = info.pending;
             found.push(Stored {
                 sequence: info.stream_sequence,
@@ -82,7 +98,20 @@ impl Streams {
         }
         drop(messages);
         stream.delete_consumer(&name).await.ok();
-        found
+        Ok(found)
+    }
+
+    /// Whether each of Emote's streams has a leader, and as many copies as there are servers, all up to date.
+    pub async fn are_whole(&self, servers: usize) -> bool {
+        for name in [stream::EVENTS, stream::DELIVERIES, stream::DEAD] {
+            let Ok(found) = self.js.get_stream(name).await else { return false };
+            let Some(cluster) = found.cached_info().cluster.clone() else { return servers == 1 };
+            let current = cluster.replicas.iter().filter(|replica| replica.current && !replica.offline).count();
+            if cluster.leader.is_none() || current + 1 < servers {
+                return false;
+            }
+        }
+        true
     }
 
     /// All events.

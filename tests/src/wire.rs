@@ -1,21 +1,43 @@
-//! A wire between a program and its server that can be cut: what is on the way is lost, as when a network goes.
+//! A wire between a program and its server that can be cut, parted and held: what a network does when it goes.
 
 use std::{sync::Arc, time::Duration};
 
 use tokio::{
-    io::copy_bidirectional,
-    net::{TcpListener, TcpStream},
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{
+        TcpListener, TcpStream,
+        tcp::{ReadHalf, WriteHalf},
+    },
     sync::watch,
 };
 
 /// How long a cut wire takes bytes that lead nowhere.
 const DEAD: Duration = Duration::from_millis(60);
+/// Bytes passed on at once.
+const PIECE: usize = 16 * 1024;
 
-/// The wire; it passes bytes on until it is cut, and lets whoever connects again through.
+/// What a wire does with bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    /// Passes them on.
+    Open,
+    /// Keeps them until it is mended, as TCP does while packets are lost.
+    Held,
+    /// Ends every connection, and every new one at once.
+    Parted,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct State {
+    mode: Mode,
+    cuts: u64,
+}
+
+/// The wire; it passes bytes on until it is told otherwise, and lets whoever connects again through.
 pub struct Wire {
     /// `nats://127.0.0.1:PORT`, to be connected to instead of the server.
     pub url: String,
-    cut: Arc<watch::Sender<u64>>,
+    state: Arc<watch::Sender<State>>,
 }
 
 impl Wire {
@@ -23,29 +45,66 @@ impl Wire {
     pub async fn to(port: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("nats://{}", listener.local_addr().unwrap());
-        let cut = Arc::new(watch::Sender::new(0));
-        let cuts = Arc::clone(&cut);
+        let state = Arc::new(watch::Sender::new(State { mode: Mode::Open, cuts: 0 }));
+        let states = Arc::clone(&state);
         tokio::spawn(async move {
-            while let Ok((mut near, _)) = listener.accept().await {
-                let mut cuts = cuts.subscribe();
+            while let Ok((near, _)) = listener.accept().await {
+                let states = states.subscribe();
                 tokio::spawn(async move {
-                    let Ok(mut far) = TcpStream::connect(("127.0.0.1", port)).await else { return };
-                    tokio::select! {
-                        ended = copy_bidirectional(&mut near, &mut far) => drop(ended),
-                        // For a moment it is not known to be dead: what is sent now is lost.
-                        changed = cuts.changed() => {
-                            drop(changed);
-                            tokio::time::sleep(DEAD).await;
-                        }
+                    if states.borrow().mode == Mode::Parted {
+                        return;
+                    }
+                    if let Ok(far) = TcpStream::connect(("127.0.0.1", port)).await {
+                        carry(near, far, states).await;
                     }
                 });
             }
         });
-        Self { url, cut }
+        Self { url, state }
     }
 
     /// Ends every connection; what it had not passed on is lost.
     pub fn cut(&self) {
-        self.cut.send_modify(|cuts| *cuts += 1);
+        self.state.send_modify(|state| state.cuts += 1);
+    }
+
+    /// Ends every connection, and lets nobody through until it is mended.
+    pub fn part(&self) {
+        self.state.send_modify(|state| state.mode = Mode::Parted);
+    }
+
+    /// Passes nothing on until it is mended; nothing is lost, and nobody is told.
+    pub fn hold(&self) {
+        self.state.send_modify(|state| state.mode = Mode::Held);
+    }
+
+    /// Whole again.
+    pub fn mend(&self) {
+        self.state.send_modify(|state| state.mode = Mode::Open);
+    }
+}
+
+async fn carry(mut near: TcpStream, mut far: TcpStream, mut states: watch::Receiver<State>) {
+    let (up, down) = (states.clone(), states.clone());
+    let cuts = states.borrow().cuts;
+    let (near_in, near_out) = near.split();
+    let (far_in, far_out) = far.split();
+    let is_cut = tokio::select! {
+        _ = pass(near_in, far_out, up) => false,
+        _ = pass(far_in, near_out, down) => false,
+        gone = states.wait_for(|state| state.mode == Mode::Parted || state.cuts != cuts) => gone.is_ok(),
+    };
+    if is_cut {
+        // For a moment it is not known to be dead: what is sent now is lost.
+        tokio::time::sleep(DEAD).await;
+    }
+}
+
+async fn pass(mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, mut states: watch::Receiver<State>) -> Option<()> {
+    let mut piece = vec![0; PIECE];
+    loop {
+        let read = from.read(&mut piece).await.ok().filter(|read| *read > 0)?;
+        states.wait_for(|state| state.mode != Mode::Held).await.ok()?;
+        to.write_all(&piece[..read]).await.ok()?;
     }
 }

@@ -1,0 +1,107 @@
+//! What the core does in a second: stream → core → DELIVERIES, beside programs that do less, in the same run on the same
+//! nats-server; then what many nodes cost, and how fast records are rebuilt.
+//!
+//! `cargo bench -p emote-tests --bench throughput [-- --events 200000 --rounds 3 --nodes 100000 --rebuild 200000]`
+//!
+//! Everything is on loopback and shares this machine with the server. `--rebuild 5000000` needs some 5 GB of disk.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a measurement that cannot go on must stop")]
+#![allow(missing_docs, clippy::allow_attributes, reason = "a program")]
+
+mod bare;
+mod core;
+mod log;
+mod nodes;
+
+use std::time::Duration;
+
+use clap::Parser;
+
+/// Rules that are matched against every event.
+const RULES: u64 = 1_000;
+
+#[derive(Debug, Parser)]
+struct Options {
+    /// Events of each measurement of throughput
+    #[arg(long, default_value_t = 200_000)]
+    events: u64,
+    /// Measurements of each; the middle one is shown
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+    /// Nodes in the store, for its memory and its start; 0 leaves that out
+    #[arg(long, default_value_t = 100_000)]
+    nodes: u64,
+    /// Events that records are rebuilt from; 0 leaves that out
+    #[arg(long, default_value_t = 200_000)]
+    rebuild: u64,
+    /// `cargo bench` says so
+    #[arg(long, hide = true)]
+    bench: bool,
+    /// Be a broker with this folder, until it is ended
+    #[arg(long, hide = true)]
+    serve: Option<std::path::PathBuf>,
+}
+
+fn main() {
+    rustls::crypto::ring::default_provider().install_default().expect("TLS");
+    let options = Options::parse();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        match &options.serve {
+            Some(folder) => nodes::serve(folder).await,
+            None => measure(&options).await,
+        }
+    });
+    runtime.shutdown_background();
+}
+
+async fn measure(options: &Options) {
+    let found = emote::localnats::find().unwrap();
+    println!(
+        "nats-server {}, {RULES} rules, {} events, best and middle of {}\n",
+        found.version, options.events, options.rounds
+    );
+    throughput(options).await;
+    if options.nodes > 0 {
+        nodes::many(options.nodes).await;
+    }
+    if options.rebuild > 0 {
+        nodes::rebuild(options.rebuild).await;
+    }
+}
+
+async fn throughput(options: &Options) {
+    let log = log::Log::start().await;
+    let size = log.fill(options.events, 1_000).await;
+    println!("events of {size} bytes");
+    let mut times: Vec<(&str, Vec<Duration>)> = Vec::new();
+    let mut note = |what, time| match times.iter_mut().find(|(known, _)| *known == what) {
+        Some((_, all)) => all.push(time),
+        None => times.push((what, vec![time])),
+    };
+    let mut job = 0;
+    for _ in 0..options.rounds {
+        let (time, size) = core::fold(&log, core::MATCHING).await;
+        job = size;
+        note("core: read, match, job, batch, records", time);
+        note("(a) read, batch: nothing else", bare::read_and_batch(&log, job).await);
+        note("(b) naive: read, match, publish, ack", bare::naive(&log, job).await);
+        note("core: nothing matches", core::fold(&log, core::OTHERS).await.0);
+        note("(c) read with AckPolicy::All", bare::read(&log).await);
+    }
+    println!("jobs of {job} bytes\n\n{:<42}{:>12}{:>12}{:>10}{:>10}", "", "best K/s", "middle K/s", "of (a)", "of (c)");
+    let rate = |times: &mut Vec<Duration>, at: usize| {
+        times.sort();
+        #[expect(clippy::cast_precision_loss, reason = "to be read by people")]
+        let events = options.events as f64;
+        events / times[at].as_secs_f64() / 1_000.0
+    };
+    let middle = options.rounds / 2;
+    let rates: Vec<(&str, f64, f64)> =
+        times.iter_mut().map(|(what, times)| (*what, rate(times, 0), rate(times, middle))).collect();
+    let of = |letter: &str| rates.iter().find(|(what, ..)| what.starts_with(letter)).map_or(f64::NAN, |rates| rates.2);
+    let (batch, read) = (of("(a)"), of("(c)"));
+    for (what, best, middle) in &rates {
+        println!("{what:<42}{best:>12.1}{middle:>12.1}{:>10.2}{:>10.2}", middle / batch, middle / read);
+    }
+    println!();
+}
