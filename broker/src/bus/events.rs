@@ -76,6 +76,7 @@ impl Bus {
             use jetstream::context::PublishErrorKind as Kind;
             match error.kind() {
                 Kind::TimedOut | Kind::BrokenPipe | Kind::StreamNotFound => no_answer(error.to_string()),
+                _ if lacks_room(&error) => no_answer(error.to_string()),
                 _ => BusError::Refused { doing: "storing events", reason: error.to_string() },
             }
         })?;
@@ -152,6 +153,19 @@ impl Bus {
         let info = events.info().await.map_err(|error| ReadError(error.to_string()))?;
         Ok((info.state.first_sequence, info.state.last_sequence))
     }
+}
+
+/// Whether the server refuses for want of room, which passes: its storage or the account's is full, or no peer is fit.
+fn lacks_room(error: &jetstream::context::PublishError) -> bool {
+    const CODES: [u64; 6] = [10002, 10005, 10008, 10023, 10047, 10077];
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        if let Some(refusal) = cause.downcast_ref::<jetstream::Error>() {
+            return CODES.contains(&refusal.error_code().0);
+        }
+        source = cause.source();
+    }
+    false
 }
 
 /// Where a tail begins.

@@ -134,11 +134,19 @@ impl Bus {
         Ok(Jobs { messages })
     }
 
-    /// Stores a job that was given up. Storing it again is storing it once, within the stream's duplicate window.
-    pub async fn bury(&self, target: &Name, rule: &Name, id: &str, letter: Vec<u8>) -> Result<(), BusError> {
+    /// Stores a job that was given up, known by `id`. Storing the same `burial` again is storing it once, within the
+    /// stream's duplicate window.
+    pub async fn bury(
+        &self,
+        target: &Name,
+        rule: &Name,
+        id: &str,
+        burial: &str,
+        letter: Vec<u8>,
+    ) -> Result<(), BusError> {
         let no_answer = |reason: String| BusError::NoAnswer { doing: "storing a dead letter", reason };
         let mut headers = HeaderMap::new();
-        headers.insert(header::MSG_ID, id);
+        headers.insert(header::MSG_ID, burial);
         headers.insert(header::JOB, id);
         let sent = self.js.publish_with_headers(subjects::dead(target, rule), headers, letter.into());
         sent.await

@@ -104,7 +104,12 @@ impl Bus {
             max_age: settings.dead_max_age,
             ..base
         };
-        let refused = |reason: String| BusError::Refused { doing: "creating the streams", reason };
+        let refused = |reason: String| {
+            let doing = "creating the streams";
+            // The library has no kind for it.
+            let passes = reason.contains("timed out") || reason.contains("no responders");
+            if passes { BusError::NoAnswer { doing, reason } } else { BusError::Refused { doing, reason } }
+        };
         for config in [events, deliveries, dead] {
             let name = config.name.clone();
             self.js.create_or_update_stream(config).await.map_err(|error| refused(format!("{name}: {error}")))?;

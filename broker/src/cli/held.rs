@@ -134,6 +134,10 @@ fn rows(held: &[HeldJob], now: Time) -> String {
 
 async fn approve(bus: &Bus, jobs: Vec<String>, which: &Which, all: bool, signed: &Signed) -> anyhow::Result<Exit> {
     let chosen = if !jobs.is_empty() {
+        let held = bus.all_held(None).await?;
+        if let Some(unknown) = jobs.iter().find(|id| !held.iter().any(|held| held.job.id.as_str() == *id)) {
+            anyhow::bail!("{unknown} is not held: `emote held ls` lists what is");
+        }
         jobs
     } else if all || !which.is_any() {
         which.find(bus).await?.into_iter().map(|held| held.job.id.to_string()).collect()

@@ -6,7 +6,7 @@ use anyhow::Context;
 
 use super::Exit;
 use crate::{
-    bus::{Bus, BusError, BusSettings, StreamSettings},
+    bus::{Bus, BusError, BusSettings, InForce, StreamSettings},
     config::{Folder, Report, Set},
     run,
 };
@@ -34,8 +34,10 @@ pub(super) async fn run(args: Args) -> anyhow::Result<Exit> {
     if let Err(report) = &own {
         tracing::warn!("this folder's rules have problems:\n{report}");
     }
-    let Some(bus) = connect_patiently(&nats, &settings.streams, &shutdown).await? else { return Ok(Exit::Ok) };
-    let first = own_rules(&bus, own).await?;
+    let Some((bus, in_force)) = connect_patiently(&nats, &settings.streams, &shutdown).await? else {
+        return Ok(Exit::Ok);
+    };
+    let first = own_rules(in_force, own)?;
     let data = args.config.join(&settings.data);
     let start = run::Start { root: args.config, settings, first, data };
     let running = run::start(bus, start, &shutdown).await?;
@@ -45,8 +47,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<Exit> {
 
 /// The folder's own rules, where they are to be in force if none were applied. What is wrong with them is an error only
 /// where they would be.
-async fn own_rules(bus: &Bus, own: Result<(Folder, Set), Report>) -> anyhow::Result<Option<Set>> {
-    let in_force = bus.in_force().await?;
+fn own_rules(in_force: Option<InForce>, own: Result<(Folder, Set), Report>) -> anyhow::Result<Option<Set>> {
     match (in_force, own) {
         (None, own) => {
             let (folder, set) = own?;
@@ -71,10 +72,10 @@ async fn connect_patiently(
     settings: &BusSettings,
     streams: &StreamSettings,
     shutdown: &tokio_util::sync::CancellationToken,
-) -> anyhow::Result<Option<Bus>> {
+) -> anyhow::Result<Option<(Bus, Option<InForce>)>> {
     loop {
         match connect(settings, streams).await {
-            Ok(bus) => return Ok(Some(bus)),
+            Ok(connected) => return Ok(Some(connected)),
             Err(error @ (BusError::Settings(_) | BusError::Unfit(_))) => return Err(error.into()),
             Err(error) => tracing::warn!(%error, "waiting for NATS"),
         }
@@ -85,9 +86,10 @@ async fn connect_patiently(
     }
 }
 
-async fn connect(settings: &BusSettings, streams: &StreamSettings) -> Result<Bus, BusError> {
+async fn connect(settings: &BusSettings, streams: &StreamSettings) -> Result<(Bus, Option<InForce>), BusError> {
     let bus = Bus::connect(settings).await?;
     bus.check_level().await?;
     bus.ensure_streams(streams).await?;
-    Ok(bus)
+    let in_force = bus.in_force().await?;
+    Ok((bus, in_force))
 }

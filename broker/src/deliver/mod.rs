@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     bus::{Bus, BusError, JobMessage, SIGN_OF_LIFE},
-    core::{Job, Records},
+    core::{Job, Policy, Records},
     store::Store,
     targets::{DeliverySettings, Outcome, Target},
 };
@@ -58,6 +58,8 @@ pub struct Delivery {
     pub work: Work,
     /// How often, how long, how many at once.
     pub settings: DeliverySettings,
+    /// What the target asks of whatever is to be done.
+    pub policy: Policy,
     /// Compiled input transforms.
     pub inputs: Arc<Inputs>,
     /// Stream sequences of the jobs being worked on.
@@ -163,8 +165,12 @@ impl Delivery {
         if message.attempt > 1 && self.is_reported(job) {
             return message.done().await.map(|()| true);
         }
+        let now = Time::from(jiff::Timestamp::now());
+        if let Some(reason) = self.too_old(job, now) {
+            return self.bury(job, None, &reason, message, now, shutdown).await;
+        }
         let input = match &self.work {
-            Work::Emit => return self.emit(&job.event, message, shutdown).await,
+            Work::Emit => return self.say(job, message, shutdown).await,
             Work::Target(_) => self.render(job).await,
         };
         let outcome = match (&self.work, &input) {
@@ -193,6 +199,28 @@ impl Delivery {
             }
             Outcome::Never { reason } => self.bury(job, input, &reason, message, now, shutdown).await,
         }
+    }
+
+    /// Why the job comes too late, if it does: its event is older than the target acts upon, and nobody let it through.
+    fn too_old(&self, job: &Job, now: Time) -> Option<String> {
+        let max_age = self.policy.max_age.filter(|_| job.ordered_by.is_none())?;
+        let age = now.millis_since(job.event.time);
+        (age > max_age).then(|| {
+            format!("the event is {} s old: {} acts on none older than {} s", age / 1000, job.target, max_age / 1000)
+        })
+    }
+
+    /// Publishes what the core has to say. An entry that could not be folded is kept first.
+    async fn say(&self, job: &Job, message: &JobMessage, shutdown: &CancellationToken) -> Result<bool, BusError> {
+        if let Some(poison) = &job.poison {
+            let letter = json!({"reason": poison.reason, "poison": poison, "stored": message.stored});
+            let letter = serde_json::to_vec(&letter).unwrap_or_default();
+            self.insist("storing a dead letter", shutdown, || {
+                self.bus.bury(&job.rule, &job.rule, job.id.as_str(), job.id.as_str(), letter.clone())
+            })
+            .await?;
+        }
+        self.emit(&job.event, message, shutdown).await
     }
 
     /// The rule's input, on a thread of its own: a jq program may take as long as it likes, or never end.
@@ -237,8 +265,10 @@ impl Delivery {
         // An input may be larger than a message; it can be made again from the job.
         let letter =
             Some(letter(input.as_ref())).filter(|whole| whole.len() <= limits::MAX_JOB).unwrap_or_else(|| letter(None));
+        // One that was given out again may die once more.
+        let burial = format!("{}#{}", job.id, job.redriven);
         self.insist("storing a dead letter", shutdown, || {
-            self.bus.bury(&job.target, &job.rule, job.id.as_str(), letter.clone())
+            self.bus.bury(&job.target, &job.rule, job.id.as_str(), &burial, letter.clone())
         })
         .await?;
         self.report(job, result::dead(job, &reason, message.attempt, now), message, shutdown).await
@@ -252,7 +282,7 @@ impl Delivery {
         let id = format!("{}/{}/{}", message.subject(), message.stored, message.sequence);
         let body: String = String::from_utf8_lossy(message.payload()).chars().take(64 * 1024).collect();
         let letter = json!({"reason": format!("not a job: {reason}"), "body": body});
-        self.bus.bury(&self.target, &rule, &id, serde_json::to_vec(&letter).unwrap_or_default()).await?;
+        self.bus.bury(&self.target, &rule, &id, &id, serde_json::to_vec(&letter).unwrap_or_default()).await?;
         message.done().await.map(|()| true)
     }
 

@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    bus::Bus,
+    bus::{Bus, BusError, StreamSettings},
     cli::Exit,
     config::{Set, Settings},
     console,
@@ -57,8 +57,7 @@ pub struct Running {
 /// Starts ingest, core, delivery and answers on `bus`.
 pub async fn start(bus: Bus, start: Start, shutdown: &CancellationToken) -> anyhow::Result<Running> {
     let Start { root, settings, first, data } = start;
-    bus.check_level().await?;
-    bus.ensure_streams(&settings.streams).await?;
+    prepare(&bus, &settings.streams, shutdown).await?;
     private_folder(&data)?;
     let (store, opened) = Store::open(&data.join("store.redb"))?;
     if let Opened::SetAside(aside) = opened {
@@ -96,6 +95,26 @@ pub async fn start(bus: Bus, start: Start, shutdown: &CancellationToken) -> anyh
     let (asked, stop) = (bus.clone(), shutdown.clone());
     tasks.spawn(async move { Ok(console::answer(asked, store, stop).await?) });
     Ok(Running { tasks, bus, listens, tls, shutdown: shutdown.clone(), engine: shared })
+}
+
+/// Makes sure of the streams; a server that does not answer is asked again.
+async fn prepare(bus: &Bus, streams: &StreamSettings, shutdown: &CancellationToken) -> anyhow::Result<()> {
+    loop {
+        let prepared = async {
+            bus.check_level().await?;
+            bus.ensure_streams(streams).await
+        };
+        match prepared.await {
+            Err(error @ BusError::NoAnswer { .. }) if !shutdown.is_cancelled() => {
+                tracing::warn!(%error, "waiting for JetStream");
+            }
+            ended => return Ok(ended?),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_secs(1)) => {}
+            () = shutdown.cancelled() => {}
+        }
+    }
 }
 
 impl Running {

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     bus::Bus,
-    core::EMIT_TARGET,
+    core::{EMIT_TARGET, Policy},
     deliver::{Delivery, Inputs, UnderWay, Work},
     engine::Ruling,
     ingest::Sources,
@@ -58,7 +58,7 @@ impl Workers {
         shutdown: CancellationToken,
     ) -> anyhow::Result<()> {
         let emit = Name::new(EMIT_TARGET)?;
-        self.start(emit, Work::Emit, DeliverySettings::default(), String::new());
+        self.start(emit, Work::Emit, (DeliverySettings::default(), Policy::default()), String::new());
         let mut all_run = true;
         loop {
             let ruling = rules.borrow_and_update().clone();
@@ -102,7 +102,12 @@ impl Workers {
             }
             match ruling.folder.resolve_target(target) {
                 Ok(ready) => {
-                    self.start(name.clone(), Work::Target(Arc::from(ready)), target.delivery.clone(), file_of(name));
+                    self.start(
+                        name.clone(),
+                        Work::Target(Arc::from(ready)),
+                        (target.delivery.clone(), target.policy.clone()),
+                        file_of(name),
+                    );
                 }
                 Err(report) => {
                     all_run = false;
@@ -113,13 +118,14 @@ impl Workers {
         all_run
     }
 
-    fn start(&mut self, target: Name, work: Work, settings: DeliverySettings, file: String) {
+    fn start(&mut self, target: Name, work: Work, (settings, policy): (DeliverySettings, Policy), file: String) {
         let delivery = Delivery {
             bus: self.bus.clone(),
             store: Arc::clone(&self.store),
             target: target.clone(),
             work,
             settings,
+            policy,
             inputs: Arc::clone(&self.inputs),
             under_way: Arc::clone(self.under_way.entry(target.clone()).or_default()),
         };

@@ -373,7 +373,7 @@ mod tests {
         headers.a b: not the name of a header
         auth.bearer: a secret is given by reference, ${env:NAME} or ${file:PATH}, never in the file itself
         auth.digest: unknown key: expected one of basic, bearer
-        bdoy: unknown key: expected one of auth, body, concurrency, content_type, destructive, guard, headers, insecure, kind, max_age, method, ordered, retry, timeout, url
+        bdoy: unknown key: expected one of auth, body, concurrency, content_type, destructive, guard, headers, insecure, kind, max_age, method, retry, timeout, url
         "#);
         insta::assert_snapshot!(problems("kind: http\nauth: {}"), @r#"
         url: is missing: for example url: https://hooks.example.com/emote

@@ -64,7 +64,7 @@ impl TargetSpec {
         let mut problems = Problems::default();
         let mut fields = Fields::new(&self.0, &mut problems);
         let delivery = DeliverySettings::read(&mut fields);
-        let policy = policy::read(&mut fields, &delivery);
+        let policy = policy::read(&mut fields);
         let text = fields.text("kind");
         let text = fields.require("kind", text, "kind: http");
         let kind = text.and_then(|text| {
