@@ -30,7 +30,7 @@ pub(super) struct Signed {
     /// Why, for those who read the events later
     #[arg(long, short, value_name = "TEXT")]
     message: Option<String>,
-    /// Who gives the order [default: USER@HOST]
+    /// Who gives the order; USER@HOST where nothing is said
     #[arg(long, value_name = "NAME", env = "EMOTE_BY")]
     by: Option<String>,
 }

@@ -29,7 +29,7 @@ enum Command {
     },
     /// Show the files of a set of rules
     Show {
-        /// The beginning of its hash [default: what is in force]
+        /// The beginning of its hash (default: what is in force)
         hash: Option<String>,
         /// Only this file, such as rules/lock-leavers.yaml
         #[arg(long, value_name = "PATH")]
@@ -42,7 +42,7 @@ enum Command {
     },
     /// Put an earlier set of rules in force again
     Rollback {
-        /// The beginning of its hash [default: what was in force before]
+        /// The beginning of its hash (default: what was in force before)
         hash: Option<String>,
         #[command(flatten)]
         signed: Signed,

@@ -3,14 +3,14 @@
 //! # The file
 //! | table | key | value |
 //! |---|---|---|
-//! | `meta` | `"format"`, `"stream"`, `"position"`, `"config"`, `"broker"`, `"budgets"` | 2; identity of EVENTS (its creation time); sequence of the last entry folded; hash of the rules in force after it; this broker's own id; JSON [`Budgets`] |
-//! | `nodes` | serial number, or UDID where only that is known | JSON [`Node`] |
+//! | `meta` | `"format"`, `"stream"`, `"position"`, `"config"`, `"broker"`, `"budgets"` | 2; identity of EVENTS (its creation time); sequence of the last entry folded; hash of the rules in force after it; this broker's own id; JSON [`Budgets`](crate::core::Budgets) |
+//! | `nodes` | serial number, or UDID where only that is known | JSON [`Node`](crate::core::Node) |
 //! | `aliases` | UDID | serial number |
 //! | `owners` | (user id, node key) | nothing |
 //! | `seen` | event id, 16 bytes | ms since 1970, when it was received |
 //! | `seen_by_time` | (ms since 1970, event id) | nothing |
 //! | `last_jobs` | (target, node key) | id of the event that tells the end of the last job, 16 bytes |
-//! | `tallies` | `rule/<name>` or `target/<name>` | JSON [`Tally`] |
+//! | `tallies` | `rule/<name>` or `target/<name>` | JSON [`Tally`](crate::core::Tally) |
 //!
 //! Changes and the position they bring it to are one transaction. Most commits are left to the next durable one, at
 //! most a second later: what a crash takes back is folded again from the log. Never written to but by [`Store::commit`].
