@@ -10,6 +10,7 @@
 
 mod attempt;
 mod breaker;
+mod bridge;
 mod end;
 mod history;
 mod input;
@@ -35,6 +36,7 @@ use crate::{
     targets::{DeliverySettings, Target},
 };
 
+pub use bridge::check as check_bridge;
 pub use history::Histories;
 pub use input::{Inputs, check_program};
 pub use state::{BUCKETS_MS, LastError, Latency, Running, TargetSnapshot, TargetState, Targets};
