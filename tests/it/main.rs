@@ -11,6 +11,7 @@ mod away;
 mod bad_input;
 mod cli;
 mod crash;
+mod delivery;
 mod interop;
 mod layout;
 mod nodes;
