@@ -76,6 +76,11 @@ pub mod consumer {
     pub fn target(target: &Name) -> String {
         format!("target-{target}")
     }
+
+    /// The target whose workers' consumer has this name, if it is one of those.
+    pub fn target_of(consumer: &str) -> Option<Name> {
+        Name::new(consumer.strip_prefix("target-")?).ok()
+    }
 }
 
 /// Key-value buckets.

@@ -12,6 +12,7 @@ mod bad_input;
 mod cli;
 mod cluster;
 mod crash;
+mod delivery;
 mod interop;
 mod layout;
 mod nodes;

@@ -12,7 +12,7 @@ use async_nats::{
 };
 use bytes::Bytes;
 use emote_proto::{EventId, Name, Time, consumer, header, limits, stream, subjects};
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use serde::{Deserialize, Serialize};
 
 use super::{Bus, BusError, Outgoing, events::time};
@@ -134,19 +134,19 @@ impl Bus {
         Ok(Jobs { messages })
     }
 
-    /// Stores a job that was given up, known by `id`. Storing the same `burial` again is storing it once, within the
-    /// stream's duplicate window.
+    /// Stores a job that was given up, known by its id and how often it was given out again. Storing it again is storing
+    /// it once, within the stream's duplicate window.
     pub async fn bury(
         &self,
         target: &Name,
         rule: &Name,
-        id: &str,
-        burial: &str,
+        (id, redriven): (&str, u32),
         letter: Vec<u8>,
     ) -> Result<(), BusError> {
         let no_answer = |reason: String| BusError::NoAnswer { doing: "storing a dead letter", reason };
         let mut headers = HeaderMap::new();
-        headers.insert(header::MSG_ID, burial);
+        let message_id = if redriven == 0 { id.to_owned() } else { format!("{id}#{redriven}") };
+        headers.insert(header::MSG_ID, message_id.as_str());
         headers.insert(header::JOB, id);
         let sent = self.js.publish_with_headers(subjects::dead(target, rule), headers, letter.into());
         sent.await
@@ -154,6 +154,36 @@ impl Bus {
             .await
             .map_err(|error| no_answer(error.to_string()))?;
         Ok(())
+    }
+
+    /// The targets that have a consumer on DELIVERIES, and how many jobs each has that have not ended.
+    pub async fn targets_with_jobs(&self) -> Result<Vec<(Name, u64)>, BusError> {
+        let no_answer = |reason: String| BusError::NoAnswer { doing: "listing the targets' consumers", reason };
+        let deliveries =
+            self.js.get_stream_no_info(stream::DELIVERIES).await.map_err(|error| no_answer(error.to_string()))?;
+        let (mut consumers, mut targets) = (deliveries.consumers(), Vec::new());
+        while let Some(info) = consumers.next().await {
+            let info = info.map_err(|error| no_answer(error.to_string()))?;
+            if let Some(target) = consumer::target_of(&info.name) {
+                targets.push((target, info.num_pending.saturating_add(info.num_ack_pending as u64)));
+            }
+        }
+        Ok(targets)
+    }
+
+    /// Forgets how far the workers of `target` are, if DELIVERIES holds none of its jobs any more. (Were there any, all of
+    /// them would be given out again to a target of this name that comes later.) Says whether it did.
+    pub async fn forget_target(&self, target: &Name) -> Result<bool, BusError> {
+        let no_answer = |reason: String| BusError::NoAnswer { doing: "deleting a target's consumer", reason };
+        let deliveries =
+            self.js.get_stream_no_info(stream::DELIVERIES).await.map_err(|error| no_answer(error.to_string()))?;
+        match deliveries.get_last_raw_message_by_subject(&subjects::deliver_all(target)).await {
+            Ok(_) => return Ok(false),
+            Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => {}
+            Err(error) => return Err(no_answer(error.to_string())),
+        }
+        let deleted = deliveries.delete_consumer(&consumer::target(target)).await;
+        deleted.map(|status| status.success).map_err(|error| no_answer(error.to_string()))
     }
 
     /// Jobs in DELIVERIES received at or after `since`, oldest first, for `emote trace`.
@@ -200,6 +230,16 @@ impl Jobs {
             Some(Ok(message)) => JobMessage::new(message),
             Some(Err(error)) => Err(no_answer(error.to_string())),
             None => Err(no_answer("the reader ended".to_owned())),
+        }
+    }
+
+    /// Ends the reading; what has come meanwhile is given back, to come again after `delay`.
+    pub async fn give_back(mut self, delay: Duration) {
+        while let Some(Some(Ok(message))) = self.messages.next().now_or_never() {
+            if let Err(error) = message.ack_with(AckKind::Nak(Some(delay))).await {
+                tracing::debug!(%error, "giving jobs back");
+                return;
+            }
         }
     }
 }

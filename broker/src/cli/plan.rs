@@ -69,7 +69,7 @@ fn shown(old: &Set, new: &Set, in_force: Option<&InForce>) -> String {
     if !gone.is_empty() {
         let dim = render::DIM;
         text.push_str(&format!(
-            "\n{dim}Jobs that wait for {} stay in the stream until the target is back, or until they are too old to be kept.{dim:#}",
+            "\n{dim}Jobs that wait for {} become dead letters; they can be redriven once the target is back.{dim:#}",
             gone.join(", ")
         ));
     }

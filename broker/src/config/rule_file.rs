@@ -1,13 +1,19 @@
 //! `rules/<name>.yaml`: a pattern and what it sets off.
 
+use std::collections::BTreeMap;
+
 use emote_proto::Name;
 use emote_rules::{Pattern, Step};
 use serde_json::{Map, Value};
 
-use super::{Problems, fields::Fields, json_text};
+use super::{
+    Problems,
+    fields::{Fields, expected},
+    json_text,
+};
 use crate::{
-    core::{Fanout, Input, Rule, RuleTarget},
-    deliver::check_program,
+    core::{BridgeInput, Fanout, Input, Rule, RuleTarget},
+    deliver::{check_bridge, check_program},
 };
 
 /// Where a rule file has its pattern.
@@ -105,18 +111,14 @@ fn path_of_field(steps: &[Step]) -> String {
     names.join(".")
 }
 
-/// `slack`, or `{target: slack, input: <jq>}`.
+/// `slack`, or `{target: slack, input: <jq>}`, or with EventBridge's `InputPath` or `InputTransformer` for `input`.
 fn read_target(fields: &mut Fields<'_>, path: &str, value: &Value, targets: &[Name]) -> Option<RuleTarget> {
     let (text, input) = match value {
         Value::String(text) => (text.clone(), None),
         other => fields.element(path, other, |fields| {
             let target = fields.text("target");
             let target = fields.require("target", target, "target: slack");
-            let input = fields.parsed("input", |value| match value.as_str() {
-                Some(text) if text.len() > MAX_INPUT => Err(format!("at most {MAX_INPUT} bytes: every job carries it")),
-                Some(text) => check_program(text).map(|()| Input::Jq(text.to_owned())),
-                None => Err("expected a jq program such as '{text: .event.action}'".to_owned()),
-            });
+            let input = read_input(fields);
             target.map(|target| (target, input))
         })??,
     };
@@ -131,6 +133,43 @@ fn read_target(fields: &mut Fields<'_>, path: &str, value: &Value, targets: &[Na
         fields.problem(path, format!("there is no target {text:?}: {expected}"));
     }
     found.map(|name| RuleTarget { target: name.clone(), input })
+}
+
+/// At most one of `input`, `InputPath` and `InputTransformer`.
+fn read_input(fields: &mut Fields<'_>) -> Option<Input> {
+    let given: Vec<&str> =
+        ["input", "InputPath", "InputTransformer"].into_iter().filter(|key| fields.has(key)).collect();
+    if let [_, second, ..] = given[..] {
+        fields.problem(second, format!("a target has one input: {} are given", given.join(" and ")));
+    }
+    let program = fields.parsed("input", |value| match value.as_str() {
+        Some(text) if text.len() > MAX_INPUT => Err(format!("at most {MAX_INPUT} bytes: every job carries it")),
+        Some(text) => check_program(text).map(|()| Input::Jq(text.to_owned())),
+        None => Err("expected a jq program such as '{text: .event.action}'".to_owned()),
+    });
+    let path = fields.text("InputPath").map(BridgeInput::InputPath);
+    let transformer = fields.object("InputTransformer", read_transformer).flatten();
+    let bridge = path.or(transformer).filter(|input| match check_bridge(input) {
+        Ok(()) => true,
+        Err((key, wrong)) => {
+            fields.problem(&key, wrong);
+            false
+        }
+    });
+    program.or(bridge.map(Input::Bridge))
+}
+
+fn read_transformer(fields: &mut Fields<'_>) -> Option<BridgeInput> {
+    let template = fields.text("InputTemplate");
+    let template = fields.require("InputTemplate", template, "InputTemplate: '{\"serial\": <serial>}'");
+    let mut paths = BTreeMap::new();
+    for (name, value) in fields.entries("InputPathsMap").into_iter().flatten() {
+        match value.as_str() {
+            Some(path) => drop(paths.insert(name.clone(), path.to_owned())),
+            None => fields.problem(&format!("InputPathsMap.{name}"), expected("a path such as $.info", value)),
+        }
+    }
+    template.map(|template| BridgeInput::InputTransformer { paths, template })
 }
 
 #[cfg(test)]
@@ -254,6 +293,32 @@ on: {}
             assert!(told.starts_with(&format!("rules/lock.yaml{said}")), "{pattern}: {told}");
             assert_eq!(told.lines().count(), 3, "{told}");
         }
+    }
+
+    #[test]
+    fn eventbridges_inputs_are_taken_as_they_are() {
+        let of = |entry: &str| told(&format!("pattern: {{scope: [device]}}\ntargets:\n  - target: slack\n{entry}"));
+        assert_eq!(of("    InputPath: $.info\n"), "");
+        let transformer = "    InputTransformer:\n      InputPathsMap: {id: $.device.uuid}\n      InputTemplate: ";
+        assert_eq!(of(&format!("{transformer}'{{\"serial\": <id>}}'\n")), "");
+        insta::assert_snapshot!(of(&format!("{transformer}'{{\"serial\": <ID>}}'\n")), @r#"
+        rules/lock.yaml:6:7: targets[0].InputTransformer.InputTemplate: there is no variable <ID>: expected one of id, aws.events.rule-name, aws.events.rule-arn, aws.events.event.json, aws.events.event, aws.events.event.ingestion-time
+          6 |       InputTemplate: '{"serial": <ID…
+            |       ^
+        "#);
+        insta::assert_snapshot!(of("    input: .event\n    InputPath: info\n"), @r#"
+        rules/lock.yaml:5:5: targets[0].InputPath: a target has one input: input and InputPath are given
+          5 |     InputPath: info
+            |     ^
+        rules/lock.yaml:5:5: targets[0].InputPath: does not begin with $: a path is such as $.info.name, $.info.list[0] or $.info.list[*].name
+          5 |     InputPath: info
+            |     ^
+        "#);
+        let misspelt = of("    InputTransformer: {InputTemplat: x}\n");
+        assert!(
+            misspelt.contains("InputTransformer.InputTemplate: is missing") && misspelt.contains("unknown key"),
+            "{misspelt}"
+        );
     }
 
     #[test]

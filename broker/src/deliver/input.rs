@@ -1,4 +1,4 @@
-//! What a target is given: the rule's input transform, a jq program over the job's context.
+//! What a target is given: the rule's input transform, a jq program over the job's context or one of EventBridge's.
 
 use std::{
     collections::HashMap,
@@ -34,7 +34,10 @@ impl Inputs {
             return serde_json::to_value(&job.event).map(Some).map_err(|error| error.to_string());
         };
         let failed = |error: &dyn std::fmt::Display| format!("the input of rule {} failed: {error}", job.rule);
-        let Input::Jq(text) = text else { return Err(failed(&"EventBridge's transforms are not known")) };
+        let text = match text {
+            Input::Jq(text) => text,
+            Input::Bridge(input) => return super::bridge::render(input, job).map_err(|error| failed(&error)),
+        };
         let program = self.program(text).map_err(|error| failed(&error))?;
         let mut outputs = program.run(&job.context(), &[]).map_err(|error| failed(&error))?;
         match outputs.len() {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::targets::Retry;
+use crate::targets::{Jitter, Retry};
 
 /// Longest wait that the other side may ask for.
 const MAX_ASKED: Duration = Duration::from_secs(3600);
@@ -18,8 +18,8 @@ pub(super) enum Next {
     GiveUp(String),
 }
 
-/// After the `attempt`th try (from 1) of a job stored `age` ago: exponential with full jitter (`chance` from 0 to 1), or
-/// what the other side asked for.
+/// After the `attempt`th try (from 1) of a job stored `age` ago: exponential, shortened by `chance` (from 0 to 1) where
+/// the target has jitter, or what the other side asked for.
 pub(super) fn next(retry: &Retry, attempt: u64, age: Duration, asked: Option<Duration>, chance: f64) -> Next {
     if attempt >= u64::from(retry.max_attempts) {
         return Next::GiveUp(format!("given up after {attempt} attempts"));
@@ -28,6 +28,7 @@ pub(super) fn next(retry: &Retry, attempt: u64, age: Duration, asked: Option<Dur
     let ceiling = retry.backoff.initial.saturating_mul(1_u32 << doublings).min(retry.backoff.max);
     let delay = match asked {
         Some(asked) => asked.min(MAX_ASKED),
+        None if retry.jitter == Jitter::None => ceiling,
         None => ceiling.mul_f64(chance.clamp(0.0, 1.0)),
     };
     let delay = delay.max(MIN_DELAY);
@@ -53,6 +54,12 @@ mod tests {
         for (attempt, delay) in [(1, 1), (2, 2), (3, 4), (10, 512), (11, 900), (100, 900)] {
             assert_eq!(next(&retry, attempt, seconds(0), None, 1.0), Next::After(seconds(delay)), "attempt {attempt}");
         }
+    }
+
+    #[test]
+    fn without_jitter_a_wait_is_whole() {
+        let retry = Retry { jitter: Jitter::None, ..DeliverySettings::default().retry };
+        assert_eq!(next(&retry, 3, seconds(0), None, 0.1), Next::After(seconds(4)));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use emote_proto::Time;
 const REMEMBERED: usize = 10_000;
 
 /// A job's sequence in DELIVERIES and when it was stored: a stream that is deleted and made again counts from 1.
-type Key = (u64, Time);
+pub(super) type Key = (u64, Time);
 
 /// Jobs by their place in DELIVERIES.
 #[derive(Default)]

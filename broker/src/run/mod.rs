@@ -19,6 +19,7 @@ use crate::{
     cli::Exit,
     config::{Set, Settings},
     console,
+    deliver::Targets,
     engine::{Engine, Library, Parts, Shared},
     ingest,
     store::{Opened, Store},
@@ -52,6 +53,7 @@ pub struct Running {
     tls: bool,
     shutdown: CancellationToken,
     engine: Shared,
+    targets: Targets,
 }
 
 /// Starts ingest, core, delivery and answers on `bus`.
@@ -78,7 +80,8 @@ pub async fn start(bus: Bus, start: Start, shutdown: &CancellationToken) -> anyh
     });
 
     let sources = Arc::new(ingest::Sources::default());
-    let workers = workers::Workers::new(bus.clone(), Arc::clone(&store), Arc::clone(&sources));
+    let workers = workers::Workers::new(bus.clone(), Arc::clone(&store), Arc::clone(&sources), shared.leads());
+    let targets = workers.targets();
     let (mut ready, stop) = (workers.ready(), shutdown.clone());
     tasks.spawn(workers.run(rules, stop));
     let router = ingest::router(sources, Arc::new(bus.clone()), Arc::clone(&store) as _);
@@ -94,7 +97,7 @@ pub async fn start(bus: Bus, start: Start, shutdown: &CancellationToken) -> anyh
 
     let (asked, stop) = (bus.clone(), shutdown.clone());
     tasks.spawn(async move { Ok(console::answer(asked, store, stop).await?) });
-    Ok(Running { tasks, bus, listens, tls, shutdown: shutdown.clone(), engine: shared })
+    Ok(Running { tasks, bus, listens, tls, shutdown: shutdown.clone(), engine: shared, targets })
 }
 
 /// Makes sure of the streams; a server that does not answer is asked again.
@@ -121,6 +124,11 @@ impl Running {
     /// What its core is doing.
     pub fn engine(&self) -> &Shared {
         &self.engine
+    }
+
+    /// What its targets are doing.
+    pub fn targets(&self) -> &Targets {
+        &self.targets
     }
 
     /// Where webhooks are taken: `http://127.0.0.1:8480`.

@@ -4,13 +4,13 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use emote_proto::Name;
-use tokio::{sync::watch, task::JoinHandle};
+use tokio::{sync::watch, task::JoinHandle, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     bus::Bus,
     core::{EMIT_TARGET, Policy},
-    deliver::{Delivery, Inputs, UnderWay, Work},
+    deliver::{Delivery, Inputs, Memory, Running, Targets, Work},
     engine::Ruling,
     ingest::Sources,
     store::Store,
@@ -20,6 +20,10 @@ use crate::{
 /// What could not be started is tried again this often.
 const AGAIN_EVERY: Duration = Duration::from_secs(10);
 
+/// After a change of rules, and then every so often, the leading broker looks for targets that are there no more.
+const SWEEP_AFTER: Duration = Duration::from_secs(1);
+const SWEEP_EVERY: Duration = Duration::from_secs(30);
+
 /// What all workers share.
 pub(super) struct Workers {
     bus: Bus,
@@ -27,23 +31,39 @@ pub(super) struct Workers {
     sources: Arc<Sources>,
     inputs: Arc<Inputs>,
     running: BTreeMap<Name, Worker>,
-    /// Jobs under way, by target: they outlive a worker that is replaced.
-    under_way: BTreeMap<Name, Arc<UnderWay>>,
+    /// What is known of jobs, by target: it outlives a worker that is replaced.
+    memories: BTreeMap<Name, Memory>,
+    targets: Targets,
+    /// Whether this broker is the one that folds.
+    leads: watch::Receiver<bool>,
     /// Whether it was found out once who may send webhooks.
     ready: watch::Sender<bool>,
 }
 
 struct Worker {
-    /// The target's file when it was started.
-    file: String,
+    /// The target's file when it was started; none where the target is there no more.
+    file: Option<String>,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
 
+/// How jobs are brought to a target, and what it asks of them.
+#[derive(Default)]
+struct Settings {
+    delivery: DeliverySettings,
+    policy: Policy,
+}
+
 impl Workers {
-    pub(super) fn new(bus: Bus, store: Arc<Store>, sources: Arc<Sources>) -> Self {
-        let (inputs, running, under_way) = (Arc::default(), BTreeMap::new(), BTreeMap::new());
-        Self { bus, store, sources, inputs, running, under_way, ready: watch::Sender::new(false) }
+    pub(super) fn new(bus: Bus, store: Arc<Store>, sources: Arc<Sources>, leads: watch::Receiver<bool>) -> Self {
+        let (inputs, running, memories) = (Arc::default(), BTreeMap::new(), BTreeMap::new());
+        let (targets, ready) = (Targets::default(), watch::Sender::new(false));
+        Self { bus, store, sources, inputs, running, memories, targets, leads, ready }
+    }
+
+    /// What the targets are doing; it changes as they do.
+    pub(super) fn targets(&self) -> Targets {
+        self.targets.clone()
     }
 
     /// Turns true once the sources of the rules in force are known.
@@ -58,17 +78,24 @@ impl Workers {
         shutdown: CancellationToken,
     ) -> anyhow::Result<()> {
         let emit = Name::new(EMIT_TARGET)?;
-        self.start(emit, Work::Emit, (DeliverySettings::default(), Policy::default()), String::new());
-        let mut all_run = true;
+        self.start(emit, Work::Emit, Settings::default(), None);
+        let (mut all_run, mut sweep_at) = (true, None);
         loop {
             let ruling = rules.borrow_and_update().clone();
-            if let Some(ruling) = ruling {
-                all_run = self.keep_to(&ruling).await;
+            if let Some(ruling) = &ruling {
+                all_run = self.keep_to(ruling).await;
+                sweep_at.get_or_insert_with(|| Instant::now() + SWEEP_AFTER);
             }
             tokio::select! {
                 () = shutdown.cancelled() => break,
-                changed = rules.changed() => if changed.is_err() { break },
+                changed = rules.changed() => {
+                    if changed.is_err() { break }
+                    sweep_at = None;
+                }
                 () = tokio::time::sleep(AGAIN_EVERY), if !all_run => {}
+                () = tokio::time::sleep_until(sweep_at.unwrap_or_else(Instant::now)), if sweep_at.is_some() => {
+                    sweep_at = Some(Instant::now() + self.sweep(ruling.as_deref()).await);
+                }
             }
         }
         let names: Vec<Name> = self.running.keys().cloned().collect();
@@ -91,8 +118,11 @@ impl Workers {
         let file_of = |name: &Name| ruling.set.text(&format!("targets/{name}.yaml")).unwrap_or_default().to_owned();
         let wanted: BTreeMap<&Name, &Validated> =
             ruling.folder.targets.iter().map(|target| (&target.name, target)).collect();
+        let is_gone = |worker: &Worker, name: &Name| worker.file.is_none() && !wanted.contains_key(name);
         let old = self.running.iter().filter(|(name, worker)| {
-            name.as_str() != EMIT_TARGET && (!wanted.contains_key(name) || worker.file != file_of(name))
+            name.as_str() != EMIT_TARGET
+                && !is_gone(worker, name)
+                && (!wanted.contains_key(name) || worker.file != Some(file_of(name)))
         });
         let old: Vec<Name> = old.map(|(name, _)| name.clone()).collect();
         self.stop(old).await;
@@ -102,15 +132,12 @@ impl Workers {
             }
             match ruling.folder.resolve_target(target) {
                 Ok(ready) => {
-                    self.start(
-                        name.clone(),
-                        Work::Target(Arc::from(ready)),
-                        (target.delivery.clone(), target.policy.clone()),
-                        file_of(name),
-                    );
+                    let settings = Settings { delivery: target.delivery.clone(), policy: target.policy.clone() };
+                    self.start(name.clone(), Work::Target(Arc::from(ready)), settings, Some(file_of(name)));
                 }
                 Err(report) => {
                     all_run = false;
+                    self.targets.of(name).set(Running::NotReady { reason: report.to_string() });
                     tracing::warn!(target_name = %name, %report, "a target does not act yet; its jobs wait");
                 }
             }
@@ -118,20 +145,68 @@ impl Workers {
         all_run
     }
 
-    fn start(&mut self, target: Name, work: Work, (settings, policy): (DeliverySettings, Policy), file: String) {
+    fn start(&mut self, target: Name, work: Work, settings: Settings, file: Option<String>) {
+        // One broker alone can keep to a rate, and only the one that folds knows which targets there are.
+        let alone = settings.delivery.rate.is_some() || matches!(work, Work::Gone);
         let delivery = Delivery {
             bus: self.bus.clone(),
             store: Arc::clone(&self.store),
             target: target.clone(),
             work,
-            settings,
-            policy,
+            settings: settings.delivery,
+            policy: settings.policy,
             inputs: Arc::clone(&self.inputs),
-            under_way: Arc::clone(self.under_way.entry(target.clone()).or_default()),
+            memory: self.memories.entry(target.clone()).or_default().clone(),
+            state: self.targets.of(&target),
+            leads: alone.then(|| self.leads.clone()),
         };
         let stop = CancellationToken::new();
         let task = tokio::spawn(delivery.run(stop.clone()));
         self.running.insert(target, Worker { file, stop, task });
+    }
+
+    /// Has the jobs of targets that are in the configuration no more given up, and forgets those that have none. Gives the
+    /// time until the next look.
+    async fn sweep(&mut self, ruling: Option<&Ruling>) -> Duration {
+        let Some(ruling) = ruling.filter(|_| *self.leads.borrow()) else { return SWEEP_AFTER };
+        let found = match self.bus.targets_with_jobs().await {
+            Ok(found) => found,
+            Err(error) => {
+                tracing::debug!(%error, "looking for targets that are gone");
+                return SWEEP_AFTER;
+            }
+        };
+        let is_wanted = |name: &Name| {
+            name.as_str() == EMIT_TARGET || ruling.folder.targets.iter().any(|target| target.name == *name)
+        };
+        let mut busy = false;
+        for (name, jobs) in found.into_iter().filter(|(name, _)| !is_wanted(name)) {
+            busy |= jobs > 0;
+            match (jobs, self.running.contains_key(&name)) {
+                (0, running) => {
+                    if running {
+                        self.stop(vec![name.clone()]).await;
+                    }
+                    self.forget(&name).await;
+                }
+                (_, true) => {}
+                (_, false) => {
+                    tracing::warn!(target_name = %name, jobs, "jobs for a target that is not in the configuration any more are given up");
+                    self.start(name, Work::Gone, Settings::default(), None);
+                }
+            }
+        }
+        if busy { SWEEP_AFTER } else { SWEEP_EVERY }
+    }
+
+    async fn forget(&mut self, name: &Name) {
+        self.memories.remove(name);
+        self.targets.retain(|other| other != name);
+        match self.bus.forget_target(name).await {
+            Ok(true) => tracing::info!(target_name = %name, "a target that is gone and its jobs are forgotten"),
+            Ok(false) => {}
+            Err(error) => tracing::debug!(%error, "forgetting a target"),
+        }
     }
 
     /// Stops these together: each may have attempts to end.

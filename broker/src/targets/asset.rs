@@ -121,6 +121,6 @@ mod tests {
 
     #[test]
     fn it_has_no_fields_of_its_own() {
-        insta::assert_snapshot!(problems("kind: asset\nfields: [a]"), @"fields: unknown key: expected one of concurrency, destructive, guard, kind, max_age, retry, timeout");
+        insta::assert_snapshot!(problems("kind: asset\nfields: [a]"), @"fields: unknown key: expected one of batch, breaker, concurrency, destructive, guard, kind, max_age, ordered, rate, retry, timeout");
     }
 }

@@ -7,11 +7,14 @@
 //! headers: {X-Team: client-platform}
 //! body: '{title: "\(.node.name): \(.event.action)", serial: .node.serial}'
 //! ```
+//!
+//! With `batch:`, one request is for several jobs: its body is a JSON array of their bodies, or a line each where the
+//! content type is `application/x-ndjson`; its `Idempotency-Key` is made from the ids of its jobs.
 
 use std::sync::Arc;
 
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Method, Url};
+use reqwest::{Method, RequestBuilder, Url};
 use serde_json::{Value, json};
 
 use super::spec::{Setup, Unresolved};
@@ -23,6 +26,8 @@ use crate::config::{Problems, Secret};
 use crate::core::Job;
 use crate::jq::Program;
 
+/// A value a line (<https://github.com/ndjson/ndjson-spec>).
+const NDJSON: &str = "application/x-ndjson";
 const METHODS: [Method; 5] = [Method::DELETE, Method::GET, Method::PATCH, Method::POST, Method::PUT];
 /// Set by the kind itself or by HTTP.
 const RESERVED_HEADERS: [&str; 6] =
@@ -172,9 +177,26 @@ pub(super) fn resolve_url(
 }
 
 impl Http {
-    /// The bytes to send: the body program's only result, or the input. A text goes as it is unless JSON is declared.
+    /// The bytes to send for one job. A text goes as it is unless JSON is declared.
     fn body(&self, job: &Job, input: &Value) -> Result<Vec<u8>, String> {
-        let value = match &self.body {
+        let json = self.content_type.to_str().is_ok_and(|text| text.contains("json"));
+        Ok(match self.value(job, input)? {
+            Value::String(text) if !json => text.into_bytes(),
+            value => value.to_string().into_bytes(),
+        })
+    }
+
+    /// The bytes to send for several: a JSON array, or a line each where NDJSON is declared.
+    fn joined(&self, values: Vec<Value>) -> Vec<u8> {
+        if self.content_type.to_str().is_ok_and(|text| text.starts_with(NDJSON)) {
+            return values.iter().flat_map(|value| format!("{value}\n").into_bytes()).collect();
+        }
+        Value::Array(values).to_string().into_bytes()
+    }
+
+    /// What a job has to say: the body program's only result, or the input.
+    fn value(&self, job: &Job, input: &Value) -> Result<Value, String> {
+        Ok(match &self.body {
             None => input.clone(),
             Some(program) => {
                 let mut results = program.run(&context(job, input), &[]).map_err(|error| format!("body: {error}"))?;
@@ -189,12 +211,26 @@ impl Http {
                     }
                 }
             }
-        };
-        let json = self.content_type.to_str().is_ok_and(|text| text.contains("json"));
-        Ok(match value {
-            Value::String(text) if !json => text.into_bytes(),
-            value => value.to_string().into_bytes(),
         })
+    }
+
+    fn request(&self, key: String) -> RequestBuilder {
+        let request = self.client.request(self.method.clone(), self.url.clone()).headers(self.headers.clone());
+        let request = request.header("Idempotency-Key", key);
+        match &self.auth {
+            Some(auth) => auth.apply(request),
+            None => request,
+        }
+    }
+
+    async fn send(&self, request: RequestBuilder, target: &emote_proto::Name) -> Outcome {
+        match self.client.send(request, None).await.and_then(wire::Answer::success) {
+            Err(outcome) => outcome,
+            Ok(answer) => {
+                let info = json!({"target": target, "method": self.method.as_str(), "status": answer.status});
+                Outcome::done("http", "request", info)
+            }
+        }
     }
 }
 
@@ -210,27 +246,39 @@ fn context(job: &Job, input: &Value) -> Value {
 #[async_trait::async_trait]
 impl Target for Http {
     async fn deliver(&self, job: &Job, input: &Value) -> Outcome {
-        let mut request = self
-            .client
-            .request(self.method.clone(), self.url.clone())
-            .headers(self.headers.clone())
-            .header("Idempotency-Key", wire::idempotency_key(&job.id));
-        if let Some(auth) = &self.auth {
-            request = auth.apply(request);
-        }
+        let mut request = self.request(wire::idempotency_key(&job.id));
         if self.method != Method::GET || self.body.is_some() {
             request = match self.body(job, input) {
                 Ok(body) => request.header(CONTENT_TYPE, self.content_type.clone()).body(body),
                 Err(reason) => return Outcome::never(reason),
             };
         }
-        match self.client.send(request, None).await.and_then(wire::Answer::success) {
-            Err(outcome) => outcome,
-            Ok(answer) => {
-                let info = json!({"target": job.target, "method": self.method.as_str(), "status": answer.status});
-                Outcome::done("http", "request", info)
+        self.send(request, &job.target).await
+    }
+
+    fn batches(&self) -> bool {
+        true
+    }
+
+    /// One request. A job whose body cannot be made is left out; the answer is the outcome of all others.
+    async fn deliver_batch(&self, jobs: &[(&Job, &Value)]) -> Vec<Outcome> {
+        let (mut outcomes, mut ids, mut values) = (Vec::with_capacity(jobs.len()), Vec::new(), Vec::new());
+        for (job, input) in jobs {
+            match self.value(job, input) {
+                Ok(value) => {
+                    ids.push(job.id.as_str());
+                    values.push(value);
+                    outcomes.push(None);
+                }
+                Err(reason) => outcomes.push(Some(Outcome::never(reason))),
             }
         }
+        let Some((first, _)) = jobs.first().filter(|_| !values.is_empty()) else {
+            return outcomes.into_iter().flatten().collect();
+        };
+        let request = self.request(wire::batch_key(&ids)).header(CONTENT_TYPE, self.content_type.clone());
+        let answer = self.send(request.body(self.joined(values)), &first.target).await;
+        outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(|| answer.clone())).collect()
     }
 }
 
@@ -307,6 +355,34 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn several_jobs_are_one_request() {
+        let stand = Stand::replying(&[(200, &[], "")]).await;
+        let other = job_of("the-other-rule");
+        let (one, two) = (json!({"a": 1}), json!("two"));
+        for (yaml, expected) in [
+            (PLAIN, r#"[{"a":1},"two"]"#),
+            ("kind: http\nurl: '%URL%/hook'\ncontent_type: application/x-ndjson", "{\"a\":1}\n\"two\"\n"),
+        ] {
+            let target = stand.target(yaml);
+            let outcomes = target.deliver_batch(&[(&job(), &one), (&other, &two)]).await;
+            assert!(outcomes.len() == 2 && outcomes.iter().all(|outcome| show(outcome).starts_with("done")));
+            let seen = stand.seen();
+            assert!(seen.contains("idempotency-key: batch/") && seen.ends_with(&format!("\n\n{expected}")), "{seen}");
+        }
+        let target = stand.target(&format!("{PLAIN}\nbody: 'if .input == \"two\" then empty else .input end'"));
+        let outcomes = target.deliver_batch(&[(&job(), &one), (&other, &two)]).await;
+        let shown: Vec<String> = outcomes.iter().map(show).collect();
+        assert!(shown[0].starts_with("done") && shown[1].starts_with("never body"), "{shown:?}");
+        assert!(stand.seen().ends_with(r#"[{"a":1}]"#));
+    }
+
+    fn job_of(rule: &str) -> Job {
+        let rule = emote_proto::Name::new(rule).unwrap();
+        let id = crate::core::JobId::new(job().event.id, &rule, &job().target, None);
+        Job { id, rule, ..job() }
+    }
+
+    #[tokio::test]
     async fn the_other_side_cannot_make_us_show_a_secret() {
         let yaml = "kind: http\nurl: '%URL%/${file:path}'\nauth: {bearer: '${file:token}'}\nheaders: {X-Key: 'Splunk ${file:token}'}";
         let stand = Stand::replying(&[(400, &[], "%PATH% with %AUTH% is wrong")]).await;
@@ -359,8 +435,8 @@ mod tests {
         "#;
         insta::assert_snapshot!(problems(yaml), @r#"
         retry.max_attempts: expected a whole number from 1 to 10000
+        retry.jitter: expected full or none
         retry.backoff.initial: is longer than max: the wait grows from initial to max
-        retry.jitter: unknown key: expected one of backoff, max_age, max_attempts
         timeout: expected a length of time such as 10s, 15m, 1h 30m or 7d
         concurrency: expected a whole number from 1 to 256
         destructive: expected true or false, found a text
@@ -373,7 +449,7 @@ mod tests {
         headers.a b: not the name of a header
         auth.bearer: a secret is given by reference, ${env:NAME} or ${file:PATH}, never in the file itself
         auth.digest: unknown key: expected one of basic, bearer
-        bdoy: unknown key: expected one of auth, body, concurrency, content_type, destructive, guard, headers, insecure, kind, max_age, method, retry, timeout, url
+        bdoy: unknown key: expected one of auth, batch, body, breaker, concurrency, content_type, destructive, guard, headers, insecure, kind, max_age, method, ordered, rate, retry, timeout, url
         "#);
         insta::assert_snapshot!(problems("kind: http\nauth: {}"), @r#"
         url: is missing: for example url: https://hooks.example.com/emote
@@ -428,9 +504,17 @@ mod tests {
                         initial: 1s,
                         max: 900s,
                     },
+                    jitter: Full,
                 },
                 timeout: 10s,
                 concurrency: 4,
+                rate: None,
+                breaker: BreakerSettings {
+                    failures: 5,
+                    pause: 10s,
+                    max_pause: 300s,
+                },
+                batch: None,
             },
             policy: Policy {
                 guard: None,
@@ -469,9 +553,17 @@ mod tests {
                         initial: 2s,
                         max: 300s,
                     },
+                    jitter: Full,
                 },
                 timeout: 30s,
                 concurrency: 1,
+                rate: None,
+                breaker: BreakerSettings {
+                    failures: 5,
+                    pause: 10s,
+                    max_pause: 300s,
+                },
+                batch: None,
             },
             policy: Policy {
                 guard: Some(

@@ -83,10 +83,28 @@ impl Unresolved for Spec {
 #[async_trait::async_trait]
 impl Target for Log {
     async fn deliver(&self, job: &Job, input: &Value) -> Outcome {
-        let line = match serde_json::to_string(&line(job, input, Timestamp::now())) {
-            Ok(line) => line,
-            Err(error) => return Outcome::never(format!("the line cannot be written as JSON: {error}")),
-        };
+        match to_json(job, input) {
+            Ok(line) => self.write(line).await,
+            Err(outcome) => outcome,
+        }
+    }
+
+    fn batches(&self) -> bool {
+        true
+    }
+
+    /// All lines in one write. A job that cannot be written as JSON is left out.
+    async fn deliver_batch(&self, jobs: &[(&Job, &Value)]) -> Vec<Outcome> {
+        let lines: Vec<Result<String, Outcome>> = jobs.iter().map(|(job, input)| to_json(job, input)).collect();
+        let whole: Vec<&str> = lines.iter().flatten().map(String::as_str).collect();
+        let written = if whole.is_empty() { Outcome::retry("") } else { self.write(whole.join("\n")).await };
+        lines.into_iter().map(|line| line.map_or_else(|outcome| outcome, |_| written.clone())).collect()
+    }
+}
+
+impl Log {
+    /// Writes one line, or several with line breaks between them, at once.
+    async fn write(&self, line: String) -> Outcome {
         let (info, written) = match self {
             Self::Stdout => (json!({}), tokio::task::spawn_blocking(move || print(line)).await),
             Self::File { path, lines, rotation } => {
@@ -99,6 +117,11 @@ impl Target for Log {
             Err(error) => Outcome::retry(format!("the line cannot be written: {error}")),
         }
     }
+}
+
+fn to_json(job: &Job, input: &Value) -> Result<String, Outcome> {
+    serde_json::to_string(&line(job, input, Timestamp::now()))
+        .map_err(|error| Outcome::never(format!("the line cannot be written as JSON: {error}")))
 }
 
 fn line<'a>(job: &'a Job, input: &'a Value, now: Timestamp) -> Line<'a> {
@@ -141,6 +164,19 @@ mod tests {
         assert!(text.len() <= 1000 && text.ends_with("\"input\":4}\n"), "{text}");
         assert!(text.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()));
         assert_eq!(std::fs::read_dir(folder.path().join("logs")).unwrap().count(), 2);
+    }
+
+    #[tokio::test]
+    async fn several_jobs_are_one_write() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = validate("kind: log\npath: a.jsonl").unwrap().resolve(folder.path()).unwrap();
+        let (one, two) = (json!(1), json!(2));
+        let outcomes = target.deliver_batch(&[(&job(), &one), (&job(), &two)]).await;
+        assert!(outcomes.len() == 2 && outcomes.iter().all(|outcome| show(outcome).starts_with("done")));
+        let text = std::fs::read_to_string(folder.path().join("a.jsonl")).unwrap();
+        let inputs: Vec<Value> =
+            text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["input"].clone()).collect();
+        assert_eq!(inputs, [1, 2]);
     }
 
     #[tokio::test]

@@ -422,7 +422,7 @@ mod tests {
         server: expected one of micromdm, nanomdm
         url: not a URL (relative URL without a base): for example https://hooks.example.com/emote
         api_key: a secret is given by reference, ${env:NAME} or ${file:PATH}, never in the file itself
-        pin: unknown key: expected one of api_key, concurrency, destructive, guard, insecure, kind, max_age, pin_key, retry, server, timeout, url
+        pin: unknown key: expected one of api_key, batch, breaker, concurrency, destructive, guard, insecure, kind, max_age, ordered, pin_key, rate, retry, server, timeout, url
         "#);
         let folder = super::super::testing::secrets();
         let yaml = NANO.replace("%URL%", "https://x").replace("file:pin", "file:short");

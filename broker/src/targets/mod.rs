@@ -25,16 +25,21 @@ mod testing;
 mod wire;
 
 pub use mdm::pin_for;
-pub use settings::{Backoff, DeliverySettings, Retry};
+pub use settings::{Backoff, Batch, BreakerSettings, DeliverySettings, Jitter, Rate, Retry};
 pub use spec::{Kind, TargetSpec, Validated};
 
 /// Every kind of target: its name in `kind:`, what it does, and what reads its fields.
 pub const KINDS: &[Kind] = &[
-    Kind { name: "asset", about: "sets fields of the node's asset record, by an event", read: asset::read },
-    Kind { name: "http", about: "sends an HTTP request", read: http::read },
-    Kind { name: "log", about: "writes a JSON line to a file or to stdout", read: log::read },
-    Kind { name: "mdm", about: "sends a command through NanoMDM or MicroMDM", read: mdm::read },
-    Kind { name: "slack", about: "posts a message to Slack", read: slack::read },
+    Kind {
+        name: "asset",
+        about: "sets fields of the node's asset record, by an event",
+        batches: false,
+        read: asset::read,
+    },
+    Kind { name: "http", about: "sends an HTTP request", batches: true, read: http::read },
+    Kind { name: "log", about: "writes a JSON line to a file or to stdout", batches: true, read: log::read },
+    Kind { name: "mdm", about: "sends a command through NanoMDM or MicroMDM", batches: false, read: mdm::read },
+    Kind { name: "slack", about: "posts a message to Slack", batches: false, read: slack::read },
 ];
 
 /// How one attempt at a job ended: what to do now.
@@ -91,6 +96,20 @@ pub trait Target: Send + Sync {
     /// Does what `job` asks. `input` is what the rule's input transform gave, or the event where the rule has none.
     /// Called again with the same job after a crash or a [`Outcome::Retry`].
     async fn deliver(&self, job: &Job, input: &Value) -> Outcome;
+
+    /// Whether it can take several jobs in one attempt; its [`Kind::batches`] says the same.
+    fn batches(&self) -> bool {
+        false
+    }
+
+    /// Does what these jobs ask, each with its input; an outcome for each, in their order.
+    async fn deliver_batch(&self, jobs: &[(&Job, &Value)]) -> Vec<Outcome> {
+        let mut outcomes = Vec::with_capacity(jobs.len());
+        for (job, input) in jobs {
+            outcomes.push(self.deliver(job, input).await);
+        }
+        outcomes
+    }
 }
 
 /// The serial number of the node that a job is about: its node's, else its event's.
@@ -121,6 +140,15 @@ mod tests {
         let names: Vec<&str> = KINDS.iter().map(|kind| kind.name).collect();
         assert!(names.is_sorted(), "{names:?}");
         assert!(names.iter().all(|name| EACH.iter().any(|yaml| yaml.starts_with(&format!("kind: {name}")))));
+    }
+
+    #[tokio::test]
+    async fn a_target_can_take_batches_where_its_kind_says_so() {
+        let stand = Stand::replying(&[]).await;
+        for yaml in EACH {
+            let kind = KINDS.iter().find(|kind| yaml.starts_with(&format!("kind: {}", kind.name))).unwrap();
+            assert_eq!(stand.target(yaml).batches(), kind.batches, "{yaml}");
+        }
     }
 
     #[test]

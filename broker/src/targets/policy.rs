@@ -1,9 +1,10 @@
-//! `destructive`, `guard` and `max_age` of a target file: what the core asks before it gives a job out.
+//! `destructive`, `guard`, `max_age` and `ordered` of a target file: what the core asks before it gives a job out.
 
 use std::time::Duration;
 
 use emote_proto::Trust;
 
+use super::DeliverySettings;
 use crate::{
     config::fields::Fields,
     core::{Guard, MAX_LIMIT, MAX_WINDOW, Policy},
@@ -11,8 +12,10 @@ use crate::{
 
 const SECOND: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_secs(24 * 3600);
+/// How the end of a job that waits for another is known for so long only.
+const LONGEST_IN_ORDER: Duration = Duration::from_secs(36 * 3600);
 
-pub(super) fn read(fields: &mut Fields<'_>) -> Policy {
+pub(super) fn read(fields: &mut Fields<'_>, delivery: &DeliverySettings) -> Policy {
     let destructive = fields.flag("destructive").unwrap_or_default();
     let mut guard = Guard::default();
     fields.object("guard", |fields| {
@@ -35,7 +38,11 @@ pub(super) fn read(fields: &mut Fields<'_>) -> Policy {
         });
     });
     let max_age = fields.duration("max_age", SECOND..=30 * DAY).map(in_millis);
-    Policy { guard: destructive.then_some(guard), max_age, ordered: false }
+    let ordered = fields.flag("ordered").unwrap_or_default();
+    if ordered && delivery.retry.max_age > LONGEST_IN_ORDER {
+        fields.problem("ordered", "retry.max_age may be 36h at most where order is kept: the jobs behind wait for it");
+    }
+    Policy { guard: destructive.then_some(guard), max_age, ordered }
 }
 
 fn in_millis(duration: Duration) -> i64 {

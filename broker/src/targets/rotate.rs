@@ -41,7 +41,7 @@ impl Lines {
         lines
     }
 
-    /// Appends `line`, which holds no line break, and one.
+    /// Appends `line`, or several with line breaks between them, and a line break.
     pub(super) fn append(&self, line: &str, rotation: Rotation) -> std::io::Result<()> {
         let mut slot = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         let mut bytes = Vec::with_capacity(line.len().saturating_add(2));

@@ -320,7 +320,7 @@ mod tests {
         insta::assert_snapshot!(problems("kind: slack"), @": expected one of token, webhook: webhook: ${env:SLACK_WEBHOOK}, or token: ${env:SLACK_TOKEN}");
         insta::assert_snapshot!(problems("kind: slack\nwebhook: https://hooks.slack.com/services/hunter2\nchanel: x"), @r#"
         webhook: is a secret, given by reference: ${env:NAME} or ${file:PATH}
-        chanel: unknown key: expected one of api_base, channel, concurrency, destructive, guard, insecure, kind, max_age, retry, timeout, token, webhook
+        chanel: unknown key: expected one of api_base, batch, breaker, channel, concurrency, destructive, guard, insecure, kind, max_age, ordered, rate, retry, timeout, token, webhook
         "#);
         insta::assert_snapshot!(problems("kind: slack\ntoken: xoxb-hunter2\napi_base: http://example.com"), @r#"
         api_base: plain http would show the request to everyone on the way: use https, or say `insecure: true`

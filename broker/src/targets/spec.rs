@@ -22,6 +22,8 @@ pub struct Kind {
     pub name: &'static str,
     /// What such a target does.
     pub about: &'static str,
+    /// Whether its targets can take several jobs in one attempt.
+    pub batches: bool,
     pub(super) read: fn(&mut Fields<'_>) -> Option<Box<dyn Unresolved>>,
 }
 
@@ -64,7 +66,7 @@ impl TargetSpec {
         let mut problems = Problems::default();
         let mut fields = Fields::new(&self.0, &mut problems);
         let delivery = DeliverySettings::read(&mut fields);
-        let policy = policy::read(&mut fields);
+        let policy = policy::read(&mut fields, &delivery);
         let text = fields.text("kind");
         let text = fields.require("kind", text, "kind: http");
         let kind = text.and_then(|text| {
@@ -75,6 +77,15 @@ impl TargetSpec {
             }
             kind
         });
+        if let Some(kind) = kind
+            && delivery.batch.is_some()
+            && !kind.batches
+        {
+            let can: Vec<&str> = KINDS.iter().filter(|kind| kind.batches).map(|kind| kind.name).collect();
+            let can = can.join(", ");
+            fields
+                .problem("batch", format!("{} takes one job at a time: only {can} can take several in one", kind.name));
+        }
         let read = kind.and_then(|kind| {
             let unresolved = (kind.read)(&mut fields);
             // Only a known kind tells which keys are unknown.

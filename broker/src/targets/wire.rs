@@ -6,6 +6,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use emote_proto::EventId;
 use jiff::Timestamp;
 use percent_encoding::{CONTROLS, utf8_percent_encode};
 use reqwest::header::{HeaderMap, HeaderValue, RETRY_AFTER};
@@ -207,6 +208,12 @@ pub(super) fn idempotency_key(id: &JobId) -> String {
     utf8_percent_encode(id.as_str(), CONTROLS).to_string()
 }
 
+/// The `Idempotency-Key` of a request for several jobs: the same jobs in the same order give the same key.
+pub(super) fn batch_key(ids: &[&str]) -> String {
+    let parts: Vec<&str> = std::iter::once("batch").chain(ids.iter().copied()).collect();
+    format!("batch/{}", EventId::derived(&parts))
+}
+
 /// Checks an address: https, or http where nobody else can listen or it was said that this is fine.
 /// The address itself may be a secret and is not repeated.
 pub(super) fn endpoint(text: &str, insecure: bool) -> Result<Url, String> {
@@ -370,7 +377,7 @@ mod tests {
     #[test]
     fn an_idempotency_key_is_a_header_whatever_the_node_is_called() {
         let name = |text: &str| emote_proto::Name::new(text).unwrap();
-        let key = |node| idempotency_key(&JobId::new(emote_proto::EventId::derived(&[]), &name("r"), &name("t"), node));
+        let key = |node| idempotency_key(&JobId::new(EventId::derived(&[]), &name("r"), &name("t"), node));
         assert!(key(None).ends_with("/r/t"));
         assert!(key(Some("ada@example.com")).ends_with("/r/t/ada@example.com"));
         assert!(key(Some("ädä\n")).ends_with("/r/t/%C3%A4d%C3%A4%0A"));
