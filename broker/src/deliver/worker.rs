@@ -127,18 +127,24 @@ impl Worker {
         if let Some(jobs) = self.jobs.take() {
             jobs.give_back(GIVE_BACK).await;
         }
-        let waiting = self.parking.clear().into_iter().chain(self.ready.drain(..)).chain(self.gathered.jobs.drain(..));
+        self.give_back().await;
+        let finish = async { while self.attempts.join_next().await.is_some() {} };
+        if tokio::time::timeout(FINISH_WITHIN, finish).await.is_err() {
+            tracing::info!(target_name = %self.delivery.target, "attempts under way are left; their jobs come again");
+        }
+        self.delivery.state.working(0, 0);
+    }
+
+    /// Lets others have what has not begun.
+    async fn give_back(&mut self) {
+        let gathered = std::mem::take(&mut self.gathered).jobs;
+        let waiting = self.parking.clear().into_iter().chain(self.ready.drain(..)).chain(gathered);
         for taken in waiting.collect::<Vec<_>>() {
             if let Err(error) = taken.message.again_after(GIVE_BACK).await {
                 tracing::debug!(%error, "giving jobs back");
                 break;
             }
         }
-        let finish = async { while self.attempts.join_next().await.is_some() {} };
-        if tokio::time::timeout(FINISH_WITHIN, finish).await.is_err() {
-            tracing::info!(target_name = %self.delivery.target, "attempts under way are left; their jobs come again");
-        }
-        self.delivery.state.working(0, 0);
     }
 
     /// Starts an attempt with what is there, if that is enough.
@@ -176,6 +182,9 @@ impl Worker {
             Gate::Slow(until) => until.saturating_duration_since(now) <= HOLD,
             Gate::Paused(_) | Gate::StandingBy => false,
         };
+        if gate == Gate::StandingBy {
+            self.give_back().await;
+        }
         if !soon && let Some(jobs) = self.jobs.take() {
             jobs.give_back(GIVE_BACK).await;
         }
