@@ -202,7 +202,11 @@ impl Delivery {
         };
         self.state.attempted(took, Some((reason, at)));
         let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-        self.memory.histories.tried(key(message), Try { at, outcome, reason: reason.clone(), took_ms });
+        self.memory.histories.tried(
+            key(message),
+            message.attempt,
+            Try { at, outcome, reason: reason.clone(), took_ms },
+        );
     }
 
     fn comes_again(&self, error: &BusError) -> bool {

@@ -20,15 +20,12 @@ use std::collections::BTreeMap;
 use emote_proto::limits;
 use serde_json::{Map, Value};
 
+use super::json_path::{find, path_steps};
 use crate::core::{BridgeInput, Job};
 
 const MAX_VARIABLES: usize = 100;
 /// In characters.
 const MAX_TEMPLATE: usize = 8_192;
-/// In characters.
-const MAX_PATH: usize = 256;
-/// Steps of a path; more than an event is deep.
-const MAX_STEPS: usize = 64;
 /// Largest input, in bytes of JSON.
 const MAX_OUTPUT: usize = limits::MAX_JOB;
 /// What EventBridge knows by itself.
@@ -136,82 +133,6 @@ fn predefined(name: &str, job: &Job, event: &Value) -> Option<Value> {
             Some(event)
         }
         _ => None,
-    }
-}
-
-/// A step of a path.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Step {
-    Field(String),
-    Index(usize),
-    All,
-}
-
-/// `$.a.b[0].*['c']` as steps.
-fn path_steps(path: &str) -> Result<Vec<Step>, String> {
-    let wrong =
-        |what: &str| Err(format!("{what}: a path is such as $.info.name, $.info.list[0] or $.info.list[*].name"));
-    if path.chars().count() > MAX_PATH {
-        return wrong(&format!("longer than {MAX_PATH} characters"));
-    }
-    let Some(mut rest) = path.strip_prefix('$') else { return wrong("does not begin with $") };
-    let mut steps = Vec::new();
-    while !rest.is_empty() {
-        if steps.len() >= MAX_STEPS {
-            return wrong(&format!("more than {MAX_STEPS} steps"));
-        }
-        if let Some(after) = rest.strip_prefix('.') {
-            let end = after.find(['.', '[']).unwrap_or(after.len());
-            let (name, after) = after.split_at(end);
-            if name != "*" && (name.is_empty() || !name.chars().all(|c| is_of_a_name(c) && c != '.' || c == '/')) {
-                return wrong("a field's name has letters, digits, -, _ and / only, or is in brackets and quotes");
-            }
-            steps.push(if name == "*" { Step::All } else { Step::Field(name.to_owned()) });
-            rest = after;
-        } else if let Some((step, after)) = rest.strip_prefix('[').and_then(bracket) {
-            steps.push(step);
-            rest = after;
-        } else {
-            return wrong("cannot be read");
-        }
-    }
-    Ok(steps)
-}
-
-/// What stands after `[`: `0]`, `*]`, `'a']` or `"a"]`.
-fn bracket(text: &str) -> Option<(Step, &str)> {
-    if let Some(quote) = text.chars().next().filter(|c| matches!(c, '\'' | '"')) {
-        let (name, rest) = text.get(1..)?.split_once(quote)?;
-        return Some((Step::Field(name.to_owned()), rest.strip_prefix(']')?));
-    }
-    let (inner, rest) = text.split_once(']')?;
-    let step = if inner == "*" { Step::All } else { Step::Index(inner.parse().ok()?) };
-    Some((step, rest))
-}
-
-fn find(steps: &[Step], value: &Value) -> Option<Value> {
-    if !steps.contains(&Step::All) {
-        let found = steps.iter().try_fold(value, |value, step| match step {
-            Step::Field(name) => value.get(name),
-            Step::Index(index) => value.get(index),
-            Step::All => None,
-        });
-        return found.cloned();
-    }
-    let mut found = vec![value];
-    for step in steps {
-        found = found.into_iter().flat_map(|value| children(step, value)).collect();
-    }
-    (!found.is_empty()).then(|| found.into_iter().cloned().collect())
-}
-
-fn children<'a>(step: &Step, value: &'a Value) -> Vec<&'a Value> {
-    match (step, value) {
-        (Step::Field(name), value) => value.get(name).into_iter().collect(),
-        (Step::Index(index), value) => value.get(index).into_iter().collect(),
-        (Step::All, Value::Array(list)) => list.iter().collect(),
-        (Step::All, Value::Object(map)) => map.values().collect(),
-        (Step::All, _) => Vec::new(),
     }
 }
 

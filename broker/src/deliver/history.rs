@@ -94,23 +94,16 @@ struct State {
 impl Histories {
     /// A job was given to this process for the `delivered`th time of all.
     pub(super) fn seen(&self, key: Key, delivered: u64) {
-        let mut state = self.lock();
-        if !state.jobs.contains_key(&key) {
-            state.order.push_back(key);
-            if state.order.len() > JOBS
-                && let Some(oldest) = state.order.pop_front()
-            {
-                state.jobs.remove(&oldest);
-            }
-        }
-        state.jobs.entry(key).or_default().seen(delivered);
+        self.lock().of(key).seen(delivered);
     }
 
-    /// Notes an attempt that did not succeed.
-    pub(super) fn tried(&self, key: Key, attempt: Try) {
-        if let Some(past) = self.lock().jobs.get_mut(&key) {
-            past.tried(attempt);
-        }
+    /// Notes an attempt that did not succeed, at a job given out for the `delivered`th time.
+    pub(super) fn tried(&self, key: Key, delivered: u64, attempt: Try) {
+        let mut state = self.lock();
+        let past = state.of(key);
+        // It may have been forgotten since it was given out.
+        past.seen(delivered);
+        past.tried(attempt);
     }
 
     /// What is known; `delivered` tells where the job was forgotten.
@@ -129,6 +122,20 @@ impl Histories {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn of(&mut self, key: Key) -> &mut Past {
+        if !self.jobs.contains_key(&key) {
+            self.order.push_back(key);
+            if self.order.len() > JOBS
+                && let Some(oldest) = self.order.pop_front()
+            {
+                self.jobs.remove(&oldest);
+            }
+        }
+        self.jobs.entry(key).or_default()
     }
 }
 
@@ -151,7 +158,7 @@ mod tests {
         for delivered in [1, 2, 3] {
             histories.seen(key(1), delivered);
         }
-        histories.tried(key(1), attempt(1));
+        histories.tried(key(1), 3, attempt(1));
         let past = histories.of(key(1), 3);
         assert_eq!((past.attempts(), past.unknown, past.made), (1, 0, 1));
         histories.seen(key(1), 6);
@@ -165,7 +172,7 @@ mod tests {
         let histories = Histories::default();
         histories.seen(key(1), 1);
         for n in 0..100 {
-            histories.tried(key(1), attempt(n));
+            histories.tried(key(1), 1, attempt(n));
         }
         let past = histories.of(key(1), 1);
         let kept: Vec<u64> = past.tries().iter().map(|attempt| attempt.took_ms).collect();
@@ -186,7 +193,7 @@ mod tests {
                 delivered += step;
                 histories.seen(key(1), delivered);
                 if tried {
-                    histories.tried(key(1), attempt(1));
+                    histories.tried(key(1), delivered, attempt(1));
                 }
                 prop_assert!(histories.of(key(1), delivered).attempts() <= delivered);
             }

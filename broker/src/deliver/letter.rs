@@ -112,7 +112,7 @@ mod tests {
         let now = Time::from_millis(0).unwrap();
         let histories = Histories::default();
         histories.seen((1, now), 3);
-        histories.tried((1, now), Try { at: now, outcome: "never", reason: "no".to_owned(), took_ms: 1 });
+        histories.tried((1, now), 3, Try { at: now, outcome: "never", reason: "no".to_owned(), took_ms: 1 });
         let past = histories.of((1, now), 3);
         let large = |bytes: usize| json!({"name": "x".repeat(bytes)});
         for (node, input, left_out) in [

@@ -5,15 +5,17 @@
 //! and a repeated job whose result is already in the log is not done again.
 //!
 //! What decides is pure and takes the time as an argument: `schedule` (when again), `rate` (how fast), `breaker` (whether
-//! at all), `parking` (what waits for what), `history` (what was tried), `letter`, `bridge`. `worker` takes jobs and
+//! at all), `gate` (both), `parking` (what waits for what), `history` (what was tried), `letter`, `bridge`. `worker` takes jobs and
 //! starts attempts, `attempt` makes one, `end` tells how it ended.
 
 mod attempt;
 mod breaker;
 mod bridge;
 mod end;
+mod gate;
 mod history;
 mod input;
+mod json_path;
 mod letter;
 mod parking;
 mod rate;

@@ -17,9 +17,8 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Delivery, Running, Work,
     attempt::Attempted,
-    breaker::{Breaker, Permit},
+    gate::{Gate, Gatekeeper},
     parking::Parking,
-    rate::Bucket,
     under_way::{Guard, Turn},
 };
 use crate::{
@@ -49,21 +48,6 @@ pub(super) struct Taken {
     pub(super) guard: Guard,
 }
 
-/// What may be done now.
-#[derive(Debug, Clone, Copy)]
-enum Gate {
-    /// An attempt may begin, with so many jobs at most.
-    Open(usize),
-    /// As many attempts as may be are under way.
-    Full,
-    /// None before then: attempts follow one another too fast.
-    Slow(Instant),
-    /// None before then: the target is left alone.
-    Paused(Instant),
-    /// None: another broker does it.
-    StandingBy,
-}
-
 /// Jobs that will be done in one attempt.
 #[derive(Default)]
 struct Gathered {
@@ -74,8 +58,7 @@ struct Gathered {
 
 pub(super) struct Worker {
     delivery: Arc<Delivery>,
-    breaker: Breaker,
-    bucket: Option<Bucket>,
+    gatekeeper: Gatekeeper,
     parking: Parking<Taken>,
     ready: VecDeque<Taken>,
     gathered: Gathered,
@@ -86,9 +69,9 @@ pub(super) struct Worker {
 
 impl Worker {
     pub(super) fn new(delivery: Arc<Delivery>) -> Self {
+        let batches = matches!(&delivery.work, Work::Target(target) if target.batches());
         Self {
-            breaker: Breaker::new(delivery.settings.breaker),
-            bucket: delivery.settings.rate.map(Bucket::new),
+            gatekeeper: Gatekeeper::new(&delivery.settings, batches),
             parking: Parking::new(),
             ready: VecDeque::new(),
             gathered: Gathered::default(),
@@ -111,7 +94,8 @@ impl Worker {
         self.jobs = None;
         while !shutdown.is_cancelled() {
             let now = Instant::now();
-            let gate = self.gate(now);
+            let leads = self.leads.as_ref().is_none_or(|leads| *leads.borrow());
+            let gate = self.gatekeeper.gate(leads, self.attempts.len(), now);
             self.show(gate);
             if let Gate::Open(most) = gate
                 && self.start(most, now, shutdown)
@@ -121,7 +105,7 @@ impl Worker {
             self.open_or_close(gate, now).await?;
             let taking = matches!(gate, Gate::Open(_));
             let wake = match gate {
-                Gate::Open(_) => self.gathered.since.map(|since| since + self.batch_wait()),
+                Gate::Open(_) => self.gathered.since.map(|since| since + self.gatekeeper.batch_wait()),
                 Gate::Full | Gate::StandingBy => None,
                 Gate::Slow(until) | Gate::Paused(until) => Some(until),
             };
@@ -143,13 +127,7 @@ impl Worker {
         if let Some(jobs) = self.jobs.take() {
             jobs.give_back(GIVE_BACK).await;
         }
-        let waiting = self.parking.clear().into_iter().chain(self.ready.drain(..)).chain(self.gathered.jobs.drain(..));
-        for taken in waiting.collect::<Vec<_>>() {
-            if let Err(error) = taken.message.again_after(GIVE_BACK).await {
-                tracing::debug!(%error, "giving jobs back");
-                break;
-            }
-        }
+        self.give_back().await;
         let finish = async { while self.attempts.join_next().await.is_some() {} };
         if tokio::time::timeout(FINISH_WITHIN, finish).await.is_err() {
             tracing::info!(target_name = %self.delivery.target, "attempts under way are left; their jobs come again");
@@ -157,33 +135,16 @@ impl Worker {
         self.delivery.state.working(0, 0);
     }
 
-    fn gate(&mut self, now: Instant) -> Gate {
-        if self.leads.as_ref().is_some_and(|leads| !*leads.borrow()) {
-            return Gate::StandingBy;
-        }
-        let (attempts, jobs) = match self.breaker.permit(now) {
-            Permit::NoneUntil(until) => return Gate::Paused(until),
-            Permit::One => (1, 1),
-            Permit::Any => {
-                let batch = self.delivery.settings.batch.filter(|_| self.batches());
-                (self.delivery.settings.concurrency.max(1), batch.map_or(1, |batch| batch.max))
+    /// Lets others have what has not begun.
+    async fn give_back(&mut self) {
+        let gathered = std::mem::take(&mut self.gathered).jobs;
+        let waiting = self.parking.clear().into_iter().chain(self.ready.drain(..)).chain(gathered);
+        for taken in waiting.collect::<Vec<_>>() {
+            if let Err(error) = taken.message.again_after(GIVE_BACK).await {
+                tracing::debug!(%error, "giving jobs back");
+                break;
             }
-        };
-        if self.attempts.len() >= attempts {
-            return Gate::Full;
         }
-        match self.bucket.as_ref().map(|bucket| bucket.wait(now)) {
-            Some(wait) if !wait.is_zero() => Gate::Slow(now + wait),
-            _ => Gate::Open(jobs),
-        }
-    }
-
-    fn batches(&self) -> bool {
-        matches!(&self.delivery.work, Work::Target(target) if target.batches())
-    }
-
-    fn batch_wait(&self) -> Duration {
-        self.delivery.settings.batch.map_or(Duration::ZERO, |batch| batch.wait)
     }
 
     /// Starts an attempt with what is there, if that is enough.
@@ -195,7 +156,7 @@ impl Worker {
         }
         let Some(since) = self.gathered.since else { return false };
         let full = self.gathered.jobs.len() >= most || self.gathered.bytes >= BATCH_BYTES;
-        if !full && now < since + self.batch_wait() {
+        if !full && now < since + self.gatekeeper.batch_wait() {
             return false;
         }
         let mut jobs = std::mem::take(&mut self.gathered).jobs;
@@ -203,9 +164,7 @@ impl Worker {
             let rest = jobs.split_off(most);
             rest.into_iter().rev().for_each(|taken| self.ready.push_front(taken));
         }
-        if let Some(bucket) = &mut self.bucket {
-            bucket.take(now);
-        }
+        self.gatekeeper.begins(now);
         self.attempts.spawn(Arc::clone(&self.delivery).attempt(jobs, shutdown.clone()));
         true
     }
@@ -214,30 +173,22 @@ impl Worker {
     async fn open_or_close(&mut self, gate: Gate, now: Instant) -> Result<(), BusError> {
         let soon = match gate {
             Gate::Open(_) if self.jobs.is_none() => {
-                self.jobs = Some(self.delivery.bus.jobs(&self.delivery.target, self.at_once()).await?);
+                self.jobs = Some(self.delivery.bus.jobs(&self.delivery.target, self.gatekeeper.at_once()).await?);
                 return Ok(());
             }
             Gate::Open(_) => true,
             // What a probe shows decides what becomes of the others.
-            Gate::Full => !self.breaker.is_probing(),
+            Gate::Full => !self.gatekeeper.is_probing(),
             Gate::Slow(until) => until.saturating_duration_since(now) <= HOLD,
             Gate::Paused(_) | Gate::StandingBy => false,
         };
+        if gate == Gate::StandingBy {
+            self.give_back().await;
+        }
         if !soon && let Some(jobs) = self.jobs.take() {
             jobs.give_back(GIVE_BACK).await;
         }
         Ok(())
-    }
-
-    /// Jobs asked for at once: what is not begun soon would be given to others meanwhile.
-    fn at_once(&self) -> usize {
-        if self.breaker.is_probing() {
-            return 1;
-        }
-        let settings = &self.delivery.settings;
-        let jobs = settings.batch.filter(|_| self.batches()).map_or(1, |batch| batch.max.min(100));
-        let attempts = settings.rate.map_or(settings.concurrency, |rate| settings.concurrency.min(rate.burst as usize));
-        attempts.max(1).saturating_mul(jobs).min(500)
     }
 
     /// A job has come: it is to be done, waits for another one, or is no job.
@@ -304,19 +255,9 @@ impl Worker {
         for id in attempted.ended {
             self.ready.extend(self.parking.ended(id));
         }
-        if let Some(succeeded) = attempted.succeeded {
-            self.health(succeeded, attempted.asked);
-        }
-    }
-
-    fn health(&mut self, succeeded: bool, asked: Option<Duration>) {
-        let now = Instant::now();
-        if succeeded {
-            self.breaker.succeeded();
-        } else if self.breaker.failed(now, asked)
-            && let Permit::NoneUntil(until) = self.breaker.permit(now)
-        {
-            let pause = until.saturating_duration_since(now);
+        let pause =
+            attempted.succeeded.and_then(|succeeded| self.gatekeeper.ended(succeeded, attempted.asked, Instant::now()));
+        if let Some(pause) = pause {
             tracing::warn!(target_name = %self.delivery.target, ?pause, "it fails again and again and is left alone; its jobs wait");
         }
     }

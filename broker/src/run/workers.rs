@@ -126,6 +126,7 @@ impl Workers {
         });
         let old: Vec<Name> = old.map(|(name, _)| name.clone()).collect();
         self.stop(old).await;
+        self.targets.retain(|name| wanted.contains_key(name) || self.running.contains_key(name));
         for (name, target) in wanted {
             if self.running.contains_key(name) {
                 continue;
