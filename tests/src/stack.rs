@@ -145,8 +145,7 @@ impl Broker {
     pub fn begin(&mut self) {
         let mut command = Command::new(built().join("emote"));
         command.args(["serve", "--config"]).arg(&self.config);
-        let name = if self.config.ends_with("config") { "broker" } else { "other-broker" };
-        self.process = Some(Process::start(name, command, &self.logs));
+        self.process = Some(Process::start(&self.name(), command, &self.logs));
     }
 
     /// `kill -9`.
@@ -169,6 +168,20 @@ impl Broker {
     /// Whether it runs.
     pub fn is_running(&mut self) -> bool {
         self.process.as_mut().is_some_and(|process| process.ended().is_none())
+    }
+
+    /// When it last said that it leads, as its log has it.
+    pub fn last_led(&self) -> Option<String> {
+        let log = std::fs::read_to_string(self.logs.join(format!("{}.log", self.name()))).ok()?;
+        let line = log.lines().rfind(|line| line.contains("leading: this broker folds"))?;
+        line.split_whitespace().next().map(str::to_owned)
+    }
+
+    fn name(&self) -> String {
+        if self.config.ends_with("config") {
+            return "broker".to_owned();
+        }
+        self.config.file_name().unwrap().to_string_lossy().into_owned()
     }
 
     /// The store of its core.
@@ -267,7 +280,15 @@ impl Stack {
 
     /// Posts as Okta does.
     pub async fn okta(&self, payload: &Value) -> Posted {
-        let request = self.http.post(self.url("okta")).header("Authorization", self.secret("okta-hook-secret"));
+        self.okta_at(self.broker.port, payload).await
+    }
+
+    /// The same, to the broker at this port.
+    pub async fn okta_at(&self, port: u16, payload: &Value) -> Posted {
+        let request = self
+            .http
+            .post(format!("http://127.0.0.1:{port}/in/okta"))
+            .header("Authorization", self.secret("okta-hook-secret"));
         self.send(request.json(payload)).await
     }
 
@@ -323,9 +344,9 @@ impl Stack {
 
     /// A second broker, on the same NATS with the same rules, with a store and a port of its own. Not started.
     pub fn other_broker(&self) -> Broker {
-        let config = self.config.with_file_name("other");
-        copy(&self.config, &config);
         let port = free_port();
+        let config = self.config.with_file_name(format!("other-broker-{port}"));
+        copy(&self.config, &config);
         write(&config, "emote.yaml", &settings(&self.nats.url(), port));
         Broker { config, logs: self.logs.clone(), port, process: None }
     }

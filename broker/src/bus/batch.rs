@@ -42,7 +42,8 @@ pub enum BatchError {
         /// What it is.
         last: u64,
     },
-    /// Nothing is stored, for another reason.
+    /// Refused for another reason. Where the reason is want of room its first messages may be stored all the same: see
+    /// [`Bus::left_over`].
     #[error("refused ({code}): {text}")]
     Refused {
         /// JetStream's err_code.

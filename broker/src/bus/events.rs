@@ -14,6 +14,8 @@ use bytes::Bytes;
 use emote_proto::{EventId, Subject, Time, consumer, header, stream};
 use futures_util::{FutureExt, StreamExt, future::try_join_all};
 
+use tokio::task::unconstrained;
+
 use super::{Bus, BusError};
 use crate::core::Entry;
 
@@ -209,7 +211,7 @@ impl Reader {
         let mut bytes = 0;
         while run.len() < RUN_ENTRIES && bytes < RUN_BYTES {
             let next = self.messages.next();
-            let next = if run.is_empty() { next.await } else { next.now_or_never().unwrap_or(None) };
+            let next = if run.is_empty() { next.await } else { unconstrained(next).now_or_never().unwrap_or(None) };
             let message = match next {
                 Some(Ok(message)) => message,
                 Some(Err(error)) if run.is_empty() => return Err(ReadError(error.to_string())),

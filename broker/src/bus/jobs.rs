@@ -1,13 +1,13 @@
 //! DELIVERIES and DEAD: the checkpoint, jobs for workers, and jobs given up.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use async_nats::{
     HeaderMap,
     jetstream::{
         self, AckKind,
         consumer::{AckPolicy, DeliverPolicy, pull},
-        stream::LastRawMessageErrorKind,
+        stream::{LastRawMessageErrorKind, RawMessageErrorKind},
     },
 };
 use bytes::Bytes;
@@ -41,6 +41,10 @@ pub struct Checkpoint {
     /// Hash of the rules in force behind it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config: Option<String>,
+    /// Messages that a refused batch left behind an earlier checkpoint, by subject and job: they are stored, although no
+    /// checkpoint covers them yet.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub left_over: BTreeSet<String>,
     /// What destructive targets had spent when every entry up to `sequence` was folded.
     #[serde(default, skip_serializing_if = "Budgets::is_empty")]
     pub budgets: Budgets,
@@ -90,7 +94,38 @@ pub fn no_longer_held(job: &Job, order: EventId) -> Outgoing {
     }
 }
 
+/// What a message that was left over is known by: its subject and its job.
+pub fn left_over_key(message: &Outgoing) -> Option<String> {
+    let job = message.headers.iter().find(|(name, _)| *name == header::JOB)?;
+    Some(format!("{} {}", message.subject, job.1))
+}
+
 impl Bus {
+    /// What is stored between these two places of DELIVERIES, the checkpoint's own messages aside, by subject and job.
+    ///
+    /// A server whose disk becomes full within an atomic batch refuses it and yet keeps its first messages (seen with
+    /// nats-server 2.15.1).
+    pub async fn left_over(&self, behind: u64, before: Option<u64>) -> Result<BTreeSet<String>, BusError> {
+        let no_answer = |reason: String| BusError::NoAnswer { doing: "looking behind the checkpoint", reason };
+        let deliveries = self.js.get_stream(stream::DELIVERIES).await.map_err(|error| no_answer(error.to_string()))?;
+        let info = deliveries.cached_info();
+        let last = before.map_or(info.state.last_sequence, |before| before.saturating_sub(1));
+        let first = info.state.first_sequence.max(behind + 1);
+        let mut found = BTreeSet::new();
+        for sequence in first..=last.min(first + limits::MAX_BATCH as u64) {
+            match deliveries.get_raw_message(sequence).await {
+                Ok(message) if message.subject.starts_with("checkpoint.") => {}
+                Ok(message) => {
+                    let job = message.headers.get(header::JOB).map(ToString::to_string).unwrap_or_default();
+                    found.insert(format!("{} {job}", message.subject));
+                }
+                Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => {}
+                Err(error) => return Err(no_answer(error.to_string())),
+            }
+        }
+        Ok(found)
+    }
+
     /// The checkpoint of `partition` and its stream sequence.
     pub async fn checkpoint(&self, partition: u32) -> Result<Option<(Checkpoint, u64)>, BusError> {
         let no_answer = |reason: String| BusError::NoAnswer { doing: "reading the checkpoint", reason };

@@ -18,7 +18,7 @@ use async_nats::{
 
 pub use batch::{BatchAck, BatchError, Outgoing};
 pub use events::{EventMessage, ReadError, Reader, Tail, TailStart};
-pub use jobs::{Checkpoint, JobMessage, Jobs, SIGN_OF_LIFE, job_message, no_longer_held};
+pub use jobs::{Checkpoint, JobMessage, Jobs, SIGN_OF_LIFE, job_message, left_over_key, no_longer_held};
 pub use kept::{DeadLetter, HeldJob};
 pub use service::{Asked, Questions};
 pub use sets::InForce;

@@ -49,14 +49,27 @@ fn refused(reason: String) -> BusError {
     BusError::Refused { doing: DOING, reason }
 }
 
+/// Whether the server said that there is no such stream, rather than nothing.
+fn is_not_there(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if error.downcast_ref::<async_nats::jetstream::Error>().is_some_and(|refusal| refusal.code() == 404) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
 impl Bus {
     async fn bucket(&self) -> Result<kv::Store, BusError> {
-        self.js.get_key_value(bucket::CONFIG).await.map_err(|error| match error.kind() {
-            async_nats::jetstream::context::KeyValueErrorKind::GetBucket => refused(format!(
-                "there is no bucket {}: has `emote dev` or `emote serve` ever run here?",
-                bucket::CONFIG
-            )),
-            _ => no_answer(error),
+        self.js.get_key_value(bucket::CONFIG).await.map_err(|error| {
+            if is_not_there(&error) {
+                let name = bucket::CONFIG;
+                refused(format!("there is no bucket {name}: has `emote dev` or `emote serve` ever run here?"))
+            } else {
+                no_answer(error)
+            }
         })
     }
 

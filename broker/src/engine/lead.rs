@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Engine, Stopped, plan, silence::Claim};
 use crate::{
-    bus::{BatchError, Checkpoint, EventMessage, Outgoing, Reader, job_message},
+    bus::{BatchError, Checkpoint, EventMessage, Outgoing, Reader, job_message, left_over_key},
     core::{Budgets, Changes, Core, Job, Order, Overlay},
 };
 
@@ -72,14 +72,38 @@ impl Engine {
         // What was spent is spent, whatever became of the log.
         let next = if of_this_log { found.clone() } else { Checkpoint { sequence: 0, jobs: 0, ..found.clone() } };
         let next = self.stay_within_the_log(Checkpoint { stream, ..next }).await?;
-        let stored = Checkpoint { broker: claim.id().to_owned(), config: Some(self.ruling()?.hash.clone()), ..next };
+        let mut stored =
+            Checkpoint { broker: claim.id().to_owned(), config: Some(self.ruling()?.hash.clone()), ..next };
+        if stored_at > 0 {
+            stored.left_over.extend(self.bus.left_over(stored_at, None).await?);
+        }
         // What the store holds has been folded with all its jobs, even where the checkpoint says less: entries without
         // jobs move it only now and then.
         let folded = stored.sequence.max(self.store.position());
         let budgets = stored.budgets.clone();
         let mut position = Position { stored: found, stored_at, folded, budgets, written: Instant::now() };
         self.write(&mut position, Vec::new(), stored).await?;
+        self.look_again(&mut position, stored_at).await?;
+        if !position.stored.left_over.is_empty() {
+            let messages = position.stored.left_over.len();
+            tracing::warn!(messages, "a refused batch left messages behind the checkpoint; they are not stored again");
+        }
         Ok(position)
+    }
+
+    /// A batch that was under way while the checkpoint was read may have left something, too. From now on there is none
+    /// but ours.
+    async fn look_again(&self, position: &mut Position, behind: u64) -> Result<(), Stopped> {
+        if behind == 0 {
+            return Ok(());
+        }
+        let found = self.bus.left_over(behind, Some(position.stored_at)).await?;
+        if found.is_subset(&position.stored.left_over) {
+            return Ok(());
+        }
+        let mut next = position.stored.clone();
+        next.left_over.extend(found);
+        self.write(position, Vec::new(), next).await
     }
 
     /// A log that ends before what was folded has lost its end, as when it was restored from a backup or a power cut took
@@ -241,10 +265,13 @@ impl Engine {
         &self,
         position: &mut Position,
         jobs: Vec<Outgoing>,
-        next: Checkpoint,
+        mut next: Checkpoint,
     ) -> Result<(), Stopped> {
-        let count = jobs.len();
         let mut messages = jobs;
+        if !next.left_over.is_empty() {
+            messages.retain(|message| !left_over_key(message).is_some_and(|key| next.left_over.remove(&key)));
+        }
+        let count = messages.len();
         messages.push(next.message(self.partition, position.stored_at));
         let stored_at = match self.bus.publish_batch(&messages).await {
             Ok(ack) => ack.sequence,

@@ -1,0 +1,88 @@
+//! Three brokers on one NATS: whoever leads is killed, again and again, and another one leads.
+
+use std::time::{Duration, Instant};
+
+use emote_tests::{Stack, until, until_some, webhook};
+use futures_util::StreamExt;
+use serde_json::json;
+
+const COUNTED: &str = "pattern: {scope: [test]}\ntargets: [log]\n";
+const SUBJECT: &str = "events.manual.-.test.counted";
+
+/// Who leads by the checkpoint: `<data folder's name>.<run>`, nothing where nobody does.
+async fn leading(stack: &Stack) -> Option<String> {
+    let deliveries = stack.streams.js.get_stream("DELIVERIES").await.ok()?;
+    let checkpoint = deliveries.get_last_raw_message_by_subject("checkpoint.0").await.ok()?;
+    let checkpoint: serde_json::Value = serde_json::from_slice(&checkpoint.payload).ok()?;
+    checkpoint["broker"].as_str().filter(|broker| !broker.is_empty()).map(str::to_owned)
+}
+
+/// Publishes an event and waits for its job; how long that took.
+async fn until_its_job(stack: &Stack, n: u64) -> Duration {
+    let mut jobs = stack.streams.client.subscribe("deliver.log.counted").await.unwrap();
+    stack.streams.client.flush().await.unwrap();
+    let begun = Instant::now();
+    let event = json!({"scope": "test", "action": "counted", "info": {"n": n}});
+    stack.streams.publish(SUBJECT, event.to_string()).await;
+    tokio::time::timeout(Duration::from_secs(30), jobs.next()).await.expect("a job within half a minute").unwrap();
+    begun.elapsed()
+}
+
+/// With a second and a third broker, all of which have read the rules.
+async fn three() -> (Stack, Vec<emote_tests::Broker>) {
+    let mut stack = Stack::new().file("rules/counted.yaml", COUNTED).start().await;
+    let first = stack.take_broker();
+    let mut brokers = vec![first, stack.other_broker(), stack.other_broker()];
+    for broker in &mut brokers[1..] {
+        broker.start().await;
+    }
+    until("somebody leads", async || leading(&stack).await.is_some()).await;
+    (stack, brokers)
+}
+
+/// Which of them leads: whoever said so last.
+fn leader(brokers: &[emote_tests::Broker]) -> usize {
+    let led = brokers.iter().enumerate().filter_map(|(index, broker)| Some((broker.last_led()?, index)));
+    led.max().expect("somebody leads").1
+}
+
+#[tokio::test]
+async fn the_leading_broker_killed_again_and_again_is_followed_within_five_seconds() {
+    let (stack, mut brokers) = three().await;
+    let mut acknowledged = Vec::new();
+    for round in 0..5 {
+        let leading = leader(&brokers);
+        brokers[leading].kill();
+        let took = until_its_job(&stack, round).await;
+        eprintln!("the leading broker killed: the next job after {took:?}");
+        assert!(took < Duration::from_secs(5), "{took:?}");
+        for (index, broker) in brokers.iter().enumerate().filter(|(index, _)| *index != leading) {
+            let hook = webhook::okta_deactivated(&["nobody@example.com"], &format!("h{round}-{index}"));
+            let posted = stack.okta_at(broker.port, &hook).await;
+            assert_eq!(posted.status, 200, "a broker that stands by takes webhooks, too: {posted:?}");
+            acknowledged.extend(posted.events());
+        }
+        brokers[leading].start().await;
+    }
+    let events = stack.settled().await;
+    for id in &acknowledged {
+        assert_eq!(events.iter().filter(|event| event.json()["id"] == json!(id)).count(), 1, "{id}");
+    }
+}
+
+#[tokio::test]
+async fn a_broker_that_is_stopped_hands_over_at_once() {
+    let (stack, mut brokers) = three().await;
+    for round in 0..3 {
+        let index = leader(&brokers);
+        let before = until_some("somebody leads", async || leading(&stack).await).await;
+        assert_eq!(brokers[index].stop().await, Some(0));
+        let took = until_its_job(&stack, round).await;
+        eprintln!("the leading broker stopped: the next job after {took:?}");
+        assert!(took < Duration::from_millis(1_500), "{took:?}");
+        assert_ne!(leading(&stack).await, Some(before));
+        brokers[index].start().await;
+    }
+    stack.settled().await;
+    until("somebody leads", async || leading(&stack).await.is_some()).await;
+}
