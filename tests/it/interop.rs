@@ -72,11 +72,18 @@ impl Device<'_> {
         assert_eq!(status, 200, "{message}: {text}");
     }
 
-    /// Asks for a command, as a Mac that was pushed does; the property list of it.
+    /// Asks until there is a command, as a Mac that was pushed does; the property list of it. NanoMDM sends its
+    /// webhooks after it has answered the device, so the command may be a moment away.
     async fn next_command(&self) -> String {
-        let (status, text) = self.put("x-apple-aspen-mdm", "<key>Status</key><string>Idle</string>").await;
-        assert_eq!(status, 200, "{text}");
-        text
+        let mut command = String::new();
+        until("the MDM has a command", async || {
+            let (status, text) = self.put("x-apple-aspen-mdm", "<key>Status</key><string>Idle</string>").await;
+            assert_eq!(status, 200, "{text}");
+            command = text;
+            !command.is_empty()
+        })
+        .await;
+        command
     }
 
     async fn acknowledge(&self, command_uuid: &str) -> String {
