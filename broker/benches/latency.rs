@@ -127,7 +127,7 @@ async fn floor(bus: &Bus) {
         let checkpoint = Checkpoint { stream: "floor".to_owned(), sequence: n + 1, ..Checkpoint::default() };
         let job =
             Outgoing { subject: "held.floor.floor".to_owned(), headers: Vec::new(), payload: vec![b' '; 900].into() };
-        last = bus.publish_batch(&[job, checkpoint.message(99, last)]).await.unwrap().sequence;
+        last = bus.publish_batch(&[job, checkpoint.message(99, Some(last))]).await.unwrap().sequence;
         batch.push(began.elapsed());
     }
     for (name, mut times) in [("one plain publish", plain), ("one batch: job, checkpoint", batch)] {

@@ -2,6 +2,7 @@
 //! Nothing here decides anything; what to do about an error is for the caller, and every error says enough for that.
 
 mod batch;
+mod chain;
 mod events;
 mod jobs;
 mod kept;
@@ -17,7 +18,8 @@ use async_nats::{
 };
 
 pub use batch::{BatchAck, BatchError, Outgoing};
-pub use events::{EventMessage, ReadError, Reader, Tail, TailStart};
+pub use chain::{Behind, Chain, Place};
+pub use events::{EventMessage, RUN_ENTRIES, ReadError, Reader, Tail, TailStart};
 pub use jobs::{Checkpoint, JobMessage, Jobs, SIGN_OF_LIFE, job_message, left_over_key, no_longer_held};
 pub use kept::{DeadLetter, HeldJob};
 pub use service::{Asked, Questions};
