@@ -2,7 +2,7 @@
 //! the request. Everything is real but the target: nats-server, ingest, core, delivery, on loopback.
 //!
 //! `cargo bench -p emote-broker --bench latency [-- SECONDS]`
-#![expect(clippy::unwrap_used, reason = "a measurement that cannot go on must stop")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a measurement that cannot go on must stop")]
 #![allow(missing_docs, clippy::allow_attributes, reason = "a program")]
 
 use std::{
@@ -36,6 +36,7 @@ impl Drop for Server {
 }
 
 fn main() {
+    rustls::crypto::ring::default_provider().install_default().expect("TLS");
     let seconds = std::env::args().skip(1).find_map(|arg| arg.parse().ok()).unwrap_or(10_u64);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     runtime.block_on(measure(seconds));
