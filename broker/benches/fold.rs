@@ -80,7 +80,7 @@ fn book(scope: &str) -> RuleBook {
     let rules = (0..RULES).map(|n| {
         let pattern = format!(r#"{{"scope": ["{scope}"], "info": {{"kind": ["k{n}"]}}}}"#);
         Rule {
-            name: Name::new(&format!("rule-{n:04}")).unwrap(),
+            name: Name::new(format!("rule-{n:04}")).unwrap(),
             pattern: Pattern::parse(&pattern).unwrap(),
             fanout: Fanout::Event,
             targets: vec![RuleTarget { target: Name::new("log").unwrap(), input: None }],

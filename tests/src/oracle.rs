@@ -52,7 +52,8 @@ impl Stack {
             .map(|line| serde_json::from_str::<Value>(line).unwrap())
             .map(|node| (node["key"].as_str().unwrap().to_owned(), node["record"].clone()))
             .collect();
-        let folded = shown.keys().filter_map(|key| Some((key.clone(), memory.node(key).unwrap()?.view()))).collect();
+        let folded =
+            shown.keys().filter_map(|key| Some((key.clone(), memory.node(key).unwrap()?.view().to_value()))).collect();
         (folded, shown)
     }
 

@@ -72,8 +72,9 @@ pub fn job_message(job: &Job) -> Outgoing {
     let mut payload = serde_json::to_vec(job).unwrap_or_default();
     if payload.len() > limits::MAX_JOB {
         let mut smaller = job.clone();
-        if let Some(serde_json::Value::Object(node)) = &mut smaller.node {
+        if let Some(serde_json::Value::Object(mut node)) = smaller.node.as_ref().map(|node| node.value().clone()) {
             node.remove("sources");
+            smaller.node = Some(serde_json::Value::Object(node).into());
         }
         payload = serde_json::to_vec(&smaller).unwrap_or_default();
     }

@@ -65,7 +65,7 @@ pub struct NodeRecord {
 
 impl From<Node> for NodeRecord {
     fn from(node: Node) -> Self {
-        Self { record: node.view(), key: node.key }
+        Self { record: node.view().to_value(), key: node.key }
     }
 }
 

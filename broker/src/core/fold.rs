@@ -14,7 +14,8 @@ use emote_rules::{RuleSet, Scratch};
 use serde_json::{Value, json};
 
 use super::{
-    Fanout, Job, JobId, Node, Overlay, Policy, Rule, RuleBook, RuleTarget, StateError, Tallied, Tally, claims, tally,
+    Fanout, Job, JobId, Node, Overlay, Policy, Record, Rule, RuleBook, RuleTarget, SharedEvent, StateError, Tallied,
+    Tally, claims, tally,
 };
 
 /// Devices of a user that a job names at most.
@@ -152,23 +153,23 @@ impl Core {
         }
         let event = join(state, event)?;
         let node = learn(state, &event, received)?;
-        self.act(state, &event, node.as_deref(), received)
+        self.act(state, &event.into(), node.as_deref(), received)
     }
 
     fn act(
         &self,
         state: &mut Overlay<'_>,
-        event: &Event,
+        event: &SharedEvent,
         node: Option<&Node>,
         received: Time,
     ) -> Result<Vec<Job>, StateError> {
-        let json = event.to_json();
+        let json = event.json().as_bytes();
         if json.len() > limits::MAX_COMPLETED {
             let reason = format!("{} bytes once completed: at most {} are allowed", json.len(), limits::MAX_COMPLETED);
             return Ok(vec![own::unmatched(event, &reason)]);
         }
         let mut scratch = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
-        let matched: Vec<usize> = match self.set.find(&json, &mut scratch) {
+        let matched: Vec<usize> = match self.set.find(json, &mut scratch) {
             Ok(matched) => matched.copied().collect(),
             // The event was parsed above and written by us: only a limit of the matcher's own can refuse it.
             Err(error) => return Ok(vec![own::unmatched(event, &error.to_string())]),
@@ -255,7 +256,7 @@ struct Giving<'a, 'o> {
     core: &'a Core,
     state: &'a mut Overlay<'o>,
     rule: &'a Rule,
-    event: &'a Event,
+    event: &'a SharedEvent,
     user: Option<Value>,
     received: Time,
     jobs: &'a mut Vec<Job>,
@@ -281,7 +282,7 @@ impl Giving<'_, '_> {
             self.jobs.push(own::loop_stopped(self.rule, self.event, about, &reason));
             return Ok(());
         }
-        let view = node.map(Node::view);
+        let view = node.map(|node| Record::of(&node.view()));
         for RuleTarget { target, input } in &self.rule.targets {
             let id = JobId::new(self.event.id, &self.rule.name, target, fanned_to);
             let job = Job {

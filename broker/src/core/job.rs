@@ -6,6 +6,8 @@ use emote_proto::{Cause, Event, EventId, Link, Name, Trust};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::{Record, SharedEvent};
+
 /// `<event>/<rule>/<target>`, or `<event>/<rule>/<target>/<node>` where one event became a job per device.
 /// The same log gives the same id; it is the `Idempotency-Key` of what the job does.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -62,10 +64,10 @@ pub struct Job {
     /// The target that is to act.
     pub target: Name,
     /// The event that matched, complete.
-    pub event: Event,
+    pub event: SharedEvent,
     /// The node's record when the event was folded, as `emote node -o json` shows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub node: Option<Value>,
+    pub node: Option<Record>,
     /// Whom the event is about, and which devices are theirs: `{"id":…,"name":…,"devices":[…]}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<Value>,
@@ -138,12 +140,12 @@ fn is_zero(n: &u32) -> bool {
 
 impl Job {
     /// A job that nothing is known of but who is to do what about which event.
-    pub fn new(id: JobId, rule: Name, target: Name, event: Event) -> Self {
+    pub fn new(id: JobId, rule: Name, target: Name, event: impl Into<SharedEvent>) -> Self {
         Self {
             id,
             rule,
             target,
-            event,
+            event: event.into(),
             node: None,
             user: None,
             input: None,

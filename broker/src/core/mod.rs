@@ -12,16 +12,18 @@ mod policy;
 mod rule;
 mod state;
 mod tally;
+mod written;
 
 pub use budget::{Budgets, MAX_LIMIT, MAX_WINDOW};
 pub use fold::{Core, Entry, Rejection, open_entry};
 pub use job::{BridgeInput, Input, Job, JobId, Poison};
-pub use node::{Claim, Node};
+pub use node::{Claim, Node, View};
 pub use order::{Letter, MAX_NAMED, Order, OrderError, is_hash};
 pub use policy::{Guard, Policy};
 pub use rule::{Fanout, Rule, RuleBook, RuleTarget};
 pub use state::{Changes, DEDUPE_WINDOW_MILLIS, Known, Memory, Overlay, Records, StateError};
 pub use tally::{Tallied, Tally};
+pub use written::{Record, SharedEvent};
 
 /// The rule name that the core's own jobs carry; no configured rule may have it.
 pub const CORE_RULE: &str = "core";

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use emote_proto::Time;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 
 /// One field as one source sees it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -66,16 +66,21 @@ impl Node {
     /// Notes that `source` claims `field` to be `value` since `at`. Older news than what the source said last is not
     /// taken; the same value keeps its date.
     pub fn claim(&mut self, source: &str, field: &str, value: Value, at: Time) {
-        if self.sources.contains_key(source) || self.sources.len() < MAX_SOURCES {
-            put(self.sources.entry(source.to_owned()).or_default(), field, value, at);
+        let room = self.sources.len() < MAX_SOURCES;
+        match self.sources.get_mut(source) {
+            Some(claims) => put(claims, field, value, at),
+            None if room => put(self.sources.entry(source.to_owned()).or_default(), field, value, at),
+            None => {}
         }
     }
 
     /// Notes that `source` spoke of it at `at`.
     pub fn see(&mut self, source: &str, at: Time) {
-        if self.last_seen.contains_key(source) || self.last_seen.len() < MAX_SOURCES {
-            let seen = self.last_seen.entry(source.to_owned()).or_insert(at);
-            *seen = (*seen).max(at);
+        let room = self.last_seen.len() < MAX_SOURCES;
+        match self.last_seen.get_mut(source) {
+            Some(seen) => *seen = (*seen).max(at),
+            None if room => drop(self.last_seen.insert(source.to_owned(), at)),
+            None => {}
         }
     }
 
@@ -115,26 +120,48 @@ impl Node {
     }
 
     /// The record as rules, targets and `emote node -o json` see it.
-    pub fn view(&self) -> Value {
-        let asset: Map<String, Value> = self
+    pub fn view(&self) -> View<'_> {
+        let asset: BTreeMap<&str, &Value> = self
             .asset
             .iter()
             .filter(|(_, claim)| !claim.value.is_null())
-            .map(|(field, claim)| (field.clone(), claim.value.clone()))
+            .map(|(field, claim)| (field.as_str(), &claim.value))
             .collect();
-        let name = asset.get("name").or_else(|| self.newest("name"));
-        json!({
-            "serial": self.serial,
-            "udid": self.udid,
-            "owner": self.owner(),
-            "name": name,
-            "model": self.newest("model"),
-            "os_version": self.newest("os_version"),
-            "asset": asset,
-            "sources": self.sources,
-            "last_seen": self.last_seen,
-            "first_seen": self.first_seen,
-        })
+        View {
+            serial: self.serial.as_deref(),
+            udid: self.udid.as_deref(),
+            owner: self.owner(),
+            name: asset.get("name").copied().or_else(|| self.newest("name")),
+            model: self.newest("model"),
+            os_version: self.newest("os_version"),
+            asset,
+            sources: &self.sources,
+            last_seen: &self.last_seen,
+            first_seen: self.first_seen,
+        }
+    }
+}
+
+/// A [`Node`] as it is shown: what its claims come to, and the claims.
+#[derive(Debug, Serialize)]
+pub struct View<'a> {
+    serial: Option<&'a str>,
+    udid: Option<&'a str>,
+    owner: Option<&'a str>,
+    name: Option<&'a Value>,
+    model: Option<&'a Value>,
+    os_version: Option<&'a Value>,
+    asset: BTreeMap<&'a str, &'a Value>,
+    sources: &'a BTreeMap<String, BTreeMap<String, Claim>>,
+    last_seen: &'a BTreeMap<String, Time>,
+    first_seen: Time,
+}
+
+impl View<'_> {
+    /// As a JSON value.
+    pub fn to_value(&self) -> Value {
+        // Maps with string keys, strings and JSON values: this cannot fail.
+        serde_json::to_value(self).unwrap_or_default()
     }
 }
 
@@ -165,6 +192,7 @@ fn is_small(value: &Value) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     fn at(millis: i64) -> Time {
         Time::from_millis(millis).unwrap()
@@ -176,9 +204,9 @@ mod tests {
         node.claim("jamf", "name", json!("ada-mbp"), at(1));
         node.claim("agent", "name", json!("MacBook"), at(2));
         assert_eq!(node.sources["jamf"]["name"].value, "ada-mbp");
-        assert_eq!(node.view()["name"], "MacBook", "the newest is shown");
+        assert_eq!(node.view().to_value()["name"], "MacBook", "the newest is shown");
         node.set_asset("name", json!("ADA-01"), at(0));
-        assert_eq!(node.view()["name"], "ADA-01", "unless the asset record has one");
+        assert_eq!(node.view().to_value()["name"], "ADA-01", "unless the asset record has one");
     }
 
     #[test]

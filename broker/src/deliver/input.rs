@@ -74,7 +74,7 @@ mod tests {
         let name = |text: &str| Name::new(text).unwrap();
         let id = JobId::new(event.id, &name("r"), &name("t"), None);
         Job {
-            node: Some(json!({"name": "ada-mbp"})),
+            node: Some(json!({"name": "ada-mbp"}).into()),
             input: input.map(|text| Input::Jq(text.to_owned())),
             ..Job::new(id, name("r"), name("t"), event)
         }

@@ -104,7 +104,10 @@ mod tests {
             "scope": "a", "action": "b", "info": {"x": "y".repeat(200_000)}});
         let event = Event::parse(event.to_string().as_bytes()).unwrap();
         let name = |text: &str| Name::new(text).unwrap();
-        Job { node, ..Job::new(JobId::new(event.id, &name("r"), &name("t"), None), name("r"), name("t"), event) }
+        Job {
+            node: node.map(Into::into),
+            ..Job::new(JobId::new(event.id, &name("r"), &name("t"), None), name("r"), name("t"), event)
+        }
     }
 
     #[test]

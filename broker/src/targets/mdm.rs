@@ -377,7 +377,7 @@ mod tests {
         let stand = Stand::replying(&[OK]).await;
         let with = |node: Value, udid: Option<&str>| {
             let mut job = job();
-            job.node = Some(node).filter(|node| !node.is_null());
+            job.node = Some(node).filter(|node| !node.is_null()).map(Into::into);
             job.event.device.get_or_insert_default().udid = udid.map(str::to_owned);
             job
         };

@@ -159,7 +159,7 @@ mod tests {
         proptest!(|(input in any_json(), node in any_json(), reply in any_json(), status in 200_u16..600)| {
             for text in [reply.to_string(), "%BODY% %AUTH% %PATH%".to_owned()] {
                 stand.reply((status, &[], text.leak()));
-                let jobs = [job(), Job { input: None, ..job() }, Job { node: Some(node.clone()), ..job() }];
+                let jobs = [job(), Job { input: None, ..job() }, Job { node: Some(node.clone().into()), ..job() }];
                 for (target, job) in targets.iter().flat_map(|target| jobs.iter().map(move |job| (target, job))) {
                     runtime.block_on(testing::deliver(target.as_ref(), job, &input));
                 }

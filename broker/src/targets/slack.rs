@@ -241,10 +241,9 @@ mod tests {
         let stand = Stand::replying(&[(200, &[], "ok")]).await;
         let mut job = job();
         job.input = None;
-        job.node = job.node.map(|mut node| {
-            node["name"] = json!("<!channel>");
-            node
-        });
+        let mut node = job.node.as_ref().unwrap().value().clone();
+        node["name"] = json!("<!channel>");
+        job.node = Some(node.into());
         stand.deliver(WEBHOOK, &job, &json!({"scope": "device"})).await;
         let seen = stand.seen();
         let body: Value = serde_json::from_str(seen.rsplit_once("\n\n").unwrap().1).unwrap();

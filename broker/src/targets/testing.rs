@@ -149,7 +149,9 @@ pub(super) fn job() -> Job {
     let event: Event = serde_json::from_value(event).unwrap();
     let (rule, target) = (Name::new("the-rule").unwrap(), Name::new("the-target").unwrap());
     Job {
-        node: Some(json!({"serial": "C02XL0GTJGH5", "udid": "A-1", "owner": "ada@example.com", "name": "ada-mbp"})),
+        node: Some(
+            json!({"serial": "C02XL0GTJGH5", "udid": "A-1", "owner": "ada@example.com", "name": "ada-mbp"}).into(),
+        ),
         input: Some(Input::Jq(".input".to_owned())),
         ..Job::new(JobId::new(event.id, &rule, &target, None), rule, target, event)
     }

@@ -40,7 +40,9 @@ fn guard(job: &Job, action: &'static str, reason: &str) -> Job {
     let (rule, target) = (&job.rule, &job.target);
     let info = json!({"job": job.id, "rule": rule, "target": target, "event": job.event.id, "reason": reason});
     let mut own = own_event(id, &job.event, "guard", action, info);
-    own.event.device = about(job).or(own.event.device);
+    if let Some(device) = about(job) {
+        own.event.device = Some(device);
+    }
     own
 }
 
@@ -89,7 +91,9 @@ pub(super) fn denied(job: &Job, order: &Event) -> Job {
     let info =
         json!({"target": job.target, "rule": job.rule, "job": job.id, "order": order.id, "by": by, "reason": why});
     let mut own = own_event(job.result_id(), &job.event, "delivery", "denied", info);
-    own.event.device = about(job).or(own.event.device);
+    if let Some(device) = about(job) {
+        own.event.device = Some(device);
+    }
     own.event.time = order.time;
     own.event.cause = Some(job.cause());
     own

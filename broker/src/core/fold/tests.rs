@@ -82,7 +82,7 @@ fn an_event_sets_off_a_job_for_each_target_of_each_rule_that_matches() {
     let jobs = log.entry("events.manual.C02.device.enroll", &body);
     assert_eq!(what(&jobs), ["a>t@C02", "c>u@C02"]);
     assert_eq!(jobs[0].id.as_str(), "00000000-0000-7000-8000-000000000001/a/t");
-    assert_eq!(jobs[0].node.as_ref().unwrap()["sources"]["manual"]["enrolled"]["value"], true);
+    assert_eq!(jobs[0].node.as_ref().unwrap().value()["sources"]["manual"]["enrolled"]["value"], true);
 }
 
 #[test]
