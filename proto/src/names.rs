@@ -101,6 +101,8 @@ pub mod service {
 pub mod header {
     /// Dedupes within the stream's window; the event's id.
     pub const MSG_ID: &str = "Nats-Msg-Id";
+    /// Expected `Nats-Msg-Id` of the stream's last message.
+    pub const EXPECTED_LAST_MSG_ID: &str = "Nats-Expected-Last-Msg-Id";
     /// Expected last sequence of the stream.
     pub const EXPECTED_LAST_SEQUENCE: &str = "Nats-Expected-Last-Sequence";
     /// Expected last sequence of the subject.

@@ -9,6 +9,7 @@
 
 mod away;
 mod bad_input;
+mod chain;
 mod cli;
 mod cluster;
 mod crash;

@@ -1,7 +1,11 @@
-//! Chained publish into DELIVERIES: each message names the last sequence of the stream that it must follow, and how far
-//! the core is once it is stored. The server takes them in order or not at all: where one is missing, or somebody else
-//! has written, every one behind it is refused. So what is stored is always a beginning of what was sent, and the last
-//! message stored says where the core is: each is a commit of its own, and none has to be waited for before the next.
+//! Chained publish into DELIVERIES: each message names the message that it must follow, by its sequence and by its id,
+//! and how far the core is once it is stored. The server takes them in order or not at all: where one is missing, or
+//! somebody else has written, every one behind it is refused. So what is stored is always a beginning of what was sent,
+//! and the last message stored says where the core is: each is a commit of its own, and none has to be waited for before
+//! the next.
+//!
+//! The sequence alone would not do: a message of somebody else's may take the very place of one that is refused for it,
+//! and the next would find the sequence that it expects.
 
 use std::{
     collections::{BTreeSet, VecDeque},
@@ -63,20 +67,26 @@ pub struct Chain {
     bus: Bus,
     inbox: String,
     answers: Subscriber,
+    /// Its messages' ids are `<name>.<number>`.
+    name: String,
     last: u64,
+    /// The number of the last message, unless that was stored by other means.
+    last_number: Option<u64>,
+    numbers: u64,
     asked: VecDeque<(u64, Instant)>,
 }
 
 impl Bus {
     /// Begins a chain behind the message `last` of DELIVERIES.
     pub async fn chain(&self, last: u64) -> Result<Chain, BusError> {
-        let inbox = format!("{}.{}", self.client.new_inbox(), random_name());
+        let (inbox, name) = (self.client.new_inbox(), random_name());
         let answers = self.client.subscribe(inbox.clone()).await;
         let answers = answers.map_err(|error| BusError::NoAnswer {
             doing: "asking for answers to a chain",
             reason: error.to_string(),
         })?;
-        Ok(Chain { bus: self.clone(), inbox, answers, last, asked: VecDeque::new() })
+        let asked = VecDeque::new();
+        Ok(Chain { bus: self.clone(), inbox, answers, name, last, last_number: None, numbers: 0, asked })
     }
 
     /// Looks from the end of DELIVERIES back to the checkpoint at `checkpoint` for how far the core is.
@@ -121,6 +131,10 @@ impl Chain {
                 headers.insert(*name, value.as_str());
             }
             headers.insert(header::EXPECTED_LAST_SEQUENCE, self.last.to_string().as_str());
+            if let Some(number) = self.last_number {
+                headers.insert(header::EXPECTED_LAST_MSG_ID, self.id(number).as_str());
+            }
+            headers.insert(header::MSG_ID, self.id(self.numbers).as_str());
             headers.insert(header::PLACE, place.to_string().as_str());
             let client = &self.bus.client;
             let sent = if index + 1 < count {
@@ -132,6 +146,8 @@ impl Chain {
             };
             sent.map_err(|error| BatchError::Unknown(error.to_string()))?;
             self.last += 1;
+            self.last_number = Some(self.numbers);
+            self.numbers += 1;
         }
         if count > 0 {
             self.asked.push_back((self.last, Instant::now()));
@@ -173,9 +189,13 @@ impl Chain {
         Ok(expected)
     }
 
-    /// Goes on behind the message `last`, which was stored by other means.
+    /// Goes on behind the message `last`, which was stored by other means, when everything sent is answered.
     pub fn go_on_behind(&mut self, last: u64) {
-        self.last = last;
+        (self.last, self.last_number) = (last, None);
+    }
+
+    fn id(&self, number: u64) -> String {
+        format!("{}.{number}", self.name)
     }
 }
 

@@ -95,6 +95,8 @@ impl Bus {
             max_age: settings.deliveries_max_age,
             allow_rollup: true,
             allow_message_ttl: true,
+            // A chain's ids are there to be expected. The server remembers each for so long, and this is the least.
+            duplicate_window: Duration::from_millis(100),
             ..base.clone()
         };
         let dead = Config {

@@ -1,0 +1,62 @@
+//! Chained publish: what is stored is always a beginning of what was sent.
+
+use emote::bus::{BatchError, Bus, BusSettings, Outgoing, Place, StreamSettings};
+use emote_tests::Stack;
+
+fn job(n: u64) -> (Outgoing, Place) {
+    let message = Outgoing {
+        subject: "deliver.log.rule".to_owned(),
+        headers: vec![("Emote-Job", format!("job-{n}"))],
+        payload: n.to_string().into(),
+    };
+    (message, Place { sequence: n, jobs: 0 })
+}
+
+async fn bus(stack: &Stack) -> Bus {
+    let bus = Bus::connect(&BusSettings::local(stack.nats.url(), "chain")).await.unwrap();
+    bus.ensure_streams(&StreamSettings::default()).await.unwrap();
+    bus
+}
+
+async fn stored(stack: &Stack) -> Vec<String> {
+    let jobs = stack.streams.read("DELIVERIES", "deliver.>").await;
+    jobs.iter().map(|job| String::from_utf8(job.payload.to_vec()).unwrap()).collect()
+}
+
+#[tokio::test]
+async fn a_message_that_takes_anothers_place_ends_the_chain() {
+    let stack = Stack::new().without_broker().start().await;
+    let bus = bus(&stack).await;
+    let mut chain = bus.chain(0).await.unwrap();
+    assert_eq!(chain.send(vec![job(1)]).await, Ok(1));
+    assert_eq!(chain.answer().await, Ok(1));
+    stack.streams.publish("deliver.log.rule", "garbage").await;
+    // The second has lost its place, and the third finds the sequence that it expects.
+    assert_eq!(chain.send(vec![job(2), job(3)]).await, Ok(3));
+    let answer = chain.answer().await;
+    assert!(matches!(answer, Err(BatchError::Refused { .. } | BatchError::WrongLastSequence { .. })), "{answer:?}");
+    assert_eq!(stored(&stack).await, ["1", "garbage"]);
+    let behind = bus.behind(0).await.unwrap();
+    assert_eq!((behind.last, behind.place), (2, Some(Place { sequence: 1, jobs: 0 })));
+    assert_eq!(behind.left_over.into_iter().collect::<Vec<_>>(), ["deliver.log.rule "]);
+}
+
+#[tokio::test]
+async fn whoever_begins_a_chain_ends_the_one_before() {
+    let stack = Stack::new().without_broker().start().await;
+    let bus = bus(&stack).await;
+    let (mut one, mut other) = (bus.chain(0).await.unwrap(), bus.chain(2).await.unwrap());
+    one.send(vec![job(1), job(2)]).await.unwrap();
+    assert_eq!(one.answer().await, Ok(2));
+    other.send(vec![job(3)]).await.unwrap();
+    assert_eq!(other.answer().await, Ok(3));
+    // The first finds its place taken, the last the sequence that it expects, but not the message.
+    one.send(vec![job(30), job(4), job(5)]).await.unwrap();
+    assert!(one.answer().await.is_err());
+    other.send(vec![job(4)]).await.unwrap();
+    other.send(vec![job(5), job(6)]).await.unwrap();
+    assert_eq!((other.unanswered(), other.answer().await, other.answer().await), (2, Ok(4), Ok(6)));
+    assert_eq!(stored(&stack).await, ["1", "2", "3", "4", "5", "6"]);
+    assert_eq!(bus.behind(3).await.unwrap().place, Some(Place { sequence: 6, jobs: 0 }));
+    assert_eq!(bus.behind(6).await.unwrap().place, None);
+}
