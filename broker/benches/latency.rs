@@ -2,7 +2,7 @@
 //! the request. Everything is real but the target: nats-server, ingest, core, delivery, on loopback.
 //!
 //! `cargo bench -p emote-broker --bench latency [-- SECONDS]`
-#![expect(clippy::unwrap_used, reason = "a measurement that cannot go on must stop")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a measurement that cannot go on must stop")]
 #![allow(missing_docs, clippy::allow_attributes, reason = "a program")]
 
 use std::{
@@ -36,6 +36,7 @@ impl Drop for Server {
 }
 
 fn main() {
+    rustls::crypto::ring::default_provider().install_default().expect("TLS");
     let seconds = std::env::args().skip(1).find_map(|arg| arg.parse().ok()).unwrap_or(10_u64);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     runtime.block_on(measure(seconds));
@@ -127,7 +128,7 @@ async fn floor(bus: &Bus) {
         let checkpoint = Checkpoint { stream: "floor".to_owned(), sequence: n + 1, ..Checkpoint::default() };
         let job =
             Outgoing { subject: "held.floor.floor".to_owned(), headers: Vec::new(), payload: vec![b' '; 900].into() };
-        last = bus.publish_batch(&[job, checkpoint.message(99, last)]).await.unwrap().sequence;
+        last = bus.publish_batch(&[job, checkpoint.message(99, Some(last))]).await.unwrap().sequence;
         batch.push(began.elapsed());
     }
     for (name, mut times) in [("one plain publish", plain), ("one batch: job, checkpoint", batch)] {

@@ -111,6 +111,8 @@ pub mod service {
 pub mod header {
     /// Dedupes within the stream's window; the event's id.
     pub const MSG_ID: &str = "Nats-Msg-Id";
+    /// Expected last sequence of the stream.
+    pub const EXPECTED_LAST_SEQUENCE: &str = "Nats-Expected-Last-Sequence";
     /// Expected last sequence of the subject.
     pub const EXPECTED_LAST_SUBJECT_SEQUENCE: &str = "Nats-Expected-Last-Subject-Sequence";
     /// The subject (wildcards allowed) that the expectation is about.
@@ -129,6 +131,8 @@ pub mod header {
     pub const MSG_SIZE: &str = "Nats-Msg-Size";
     /// The job a message of DELIVERIES or DEAD carries.
     pub const JOB: &str = "Emote-Job";
+    /// On what the core writes: how far in EVENTS it is once this message is stored, `<sequence>/<jobs of the next>`.
+    pub const PLACE: &str = "Emote-Place";
     /// The order that ended a job's being held; on the empty message behind it.
     pub const ORDER: &str = "Emote-Order";
     /// The agent's spool sequence of an event, for people who look.

@@ -178,6 +178,11 @@ async fn a_device_of_a_real_nanomdm_is_named_when_it_enrols_and_locked_when_its_
             "<key>SerialNumber</key><string>C02XL0GTJGH5</string><key>Model</key><string>Mac14,2</string>",
         )
         .await;
+    // NanoMDM sends each webhook by itself, and two that are a millisecond apart in any order; a Mac takes its time.
+    until("the first check-in is in the log", async || {
+        !stack.streams.read("EVENTS", "events.nanomdm.C02XL0GTJGH5.>").await.is_empty()
+    })
+    .await;
     device
         .check_in("TokenUpdate", "<key>PushMagic</key><string>magic</string><key>Token</key><data>AAECAw==</data>")
         .await;

@@ -43,7 +43,7 @@ pub enum BatchError {
         last: u64,
     },
     /// Refused for another reason. Where the reason is want of room its first messages may be stored all the same: see
-    /// [`Bus::left_over`].
+    /// [`Bus::behind`].
     #[error("refused ({code}): {text}")]
     Refused {
         /// JetStream's err_code.
@@ -106,7 +106,7 @@ fn headers(message: &Outgoing, batch: &str, sequence: usize, commit: bool) -> He
     headers
 }
 
-fn answer(payload: &[u8]) -> Result<BatchAck, BatchError> {
+pub(super) fn answer(payload: &[u8]) -> Result<BatchAck, BatchError> {
     let reply: Reply = serde_json::from_slice(payload).map_err(|error| BatchError::Unknown(error.to_string()))?;
     match reply.error {
         None => Ok(BatchAck { sequence: reply.seq }),

@@ -19,8 +19,9 @@ use tokio::task::unconstrained;
 use super::{Bus, BusError};
 use crate::core::Entry;
 
-/// Runs are cut at this many entries, or when their bodies come to this many bytes.
-const RUN_ENTRIES: usize = 500;
+/// Runs are cut at this many entries.
+pub const RUN_ENTRIES: usize = 500;
+/// Or when their bodies come to this many bytes.
 const RUN_BYTES: usize = 4 * 1024 * 1024;
 const EXPIRES: Duration = Duration::from_secs(10);
 const HEARTBEAT: Duration = Duration::from_secs(3);

@@ -7,7 +7,7 @@ use async_nats::{
     jetstream::{
         self, AckKind,
         consumer::{AckPolicy, DeliverPolicy, pull},
-        stream::{LastRawMessageErrorKind, RawMessageErrorKind},
+        stream::LastRawMessageErrorKind,
     },
 };
 use bytes::Bytes;
@@ -51,15 +51,14 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// The last message of a batch: replaces the checkpoint whose stream sequence is `expected` (0: there is none).
-    pub fn message(&self, partition: u32, expected: u64) -> Outgoing {
+    /// As a message that replaces the one before. As the last message of a batch it replaces the one whose stream
+    /// sequence is `expected` (0: there is none) or is refused; in a chain the chain sees to that.
+    pub fn message(&self, partition: u32, expected: Option<u64>) -> Outgoing {
+        let mut headers = vec![(header::ROLLUP, "sub".to_owned()), (header::TTL, "never".to_owned())];
+        headers.extend(expected.map(|last| (header::EXPECTED_LAST_SUBJECT_SEQUENCE, last.to_string())));
         Outgoing {
             subject: subjects::checkpoint(partition),
-            headers: vec![
-                (header::EXPECTED_LAST_SUBJECT_SEQUENCE, expected.to_string()),
-                (header::ROLLUP, "sub".to_owned()),
-                (header::TTL, "never".to_owned()),
-            ],
+            headers,
             // Texts and numbers: this cannot fail.
             payload: serde_json::to_vec(self).unwrap_or_default().into(),
         }
@@ -101,31 +100,6 @@ pub fn left_over_key(message: &Outgoing) -> Option<String> {
 }
 
 impl Bus {
-    /// What is stored between these two places of DELIVERIES, the checkpoint's own messages aside, by subject and job.
-    ///
-    /// A server whose disk becomes full within an atomic batch refuses it and yet keeps its first messages (seen with
-    /// nats-server 2.15.1).
-    pub async fn left_over(&self, behind: u64, before: Option<u64>) -> Result<BTreeSet<String>, BusError> {
-        let no_answer = |reason: String| BusError::NoAnswer { doing: "looking behind the checkpoint", reason };
-        let deliveries = self.js.get_stream(stream::DELIVERIES).await.map_err(|error| no_answer(error.to_string()))?;
-        let info = deliveries.cached_info();
-        let last = before.map_or(info.state.last_sequence, |before| before.saturating_sub(1));
-        let first = info.state.first_sequence.max(behind + 1);
-        let mut found = BTreeSet::new();
-        for sequence in first..=last.min(first + limits::MAX_BATCH as u64) {
-            match deliveries.get_raw_message(sequence).await {
-                Ok(message) if message.subject.starts_with("checkpoint.") => {}
-                Ok(message) => {
-                    let job = message.headers.get(header::JOB).map(ToString::to_string).unwrap_or_default();
-                    found.insert(format!("{} {job}", message.subject));
-                }
-                Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => {}
-                Err(error) => return Err(no_answer(error.to_string())),
-            }
-        }
-        Ok(found)
-    }
-
     /// The checkpoint of `partition` and its stream sequence.
     pub async fn checkpoint(&self, partition: u32) -> Result<Option<(Checkpoint, u64)>, BusError> {
         let no_answer = |reason: String| BusError::NoAnswer { doing: "reading the checkpoint", reason };

@@ -3,6 +3,7 @@
 
 mod backlog;
 mod batch;
+mod chain;
 mod events;
 mod jobs;
 mod kept;
@@ -19,7 +20,8 @@ use async_nats::{
 
 pub use backlog::{Backlog, StreamState};
 pub use batch::{BatchAck, BatchError, Outgoing};
-pub use events::{EventMessage, ReadError, Reader, Tail, TailStart};
+pub use chain::{Behind, Chain, Place};
+pub use events::{EventMessage, RUN_ENTRIES, ReadError, Reader, Tail, TailStart};
 pub use jobs::{Checkpoint, JobMessage, Jobs, SIGN_OF_LIFE, job_message, left_over_key, no_longer_held};
 pub use kept::{DeadLetter, HeldJob};
 pub use service::{Asked, Questions};

@@ -144,7 +144,7 @@ fn one(store: &Store, key: &str) -> NodeAnswer {
         snapshot.node(serial.as_deref().unwrap_or(key)).map_err(|error| error.to_string())
     };
     match found() {
-        Ok(node) => NodeAnswer { node: node.map(NodeRecord::from), error: None },
+        Ok(node) => NodeAnswer { node: node.map(Arc::unwrap_or_clone).map(NodeRecord::from), error: None },
         Err(error) => NodeAnswer { node: None, error: Some(error) },
     }
 }

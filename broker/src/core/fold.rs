@@ -4,7 +4,7 @@ mod own;
 
 use std::{
     collections::BTreeSet,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use emote_proto::{
@@ -152,7 +152,7 @@ impl Core {
         }
         let event = join(state, event)?;
         let node = learn(state, &event, received)?;
-        self.act(state, &event, node.as_ref(), received)
+        self.act(state, &event, node.as_deref(), received)
     }
 
     fn act(
@@ -212,23 +212,32 @@ fn join(state: &mut Overlay<'_>, mut event: Event) -> Result<Event, StateError> 
 }
 
 /// Adds what the event says to its node's record, and takes over what was known under its UDID.
-fn learn(state: &mut Overlay<'_>, event: &Event, received: Time) -> Result<Option<Node>, StateError> {
+fn learn(state: &mut Overlay<'_>, event: &Event, received: Time) -> Result<Option<Arc<Node>>, StateError> {
     let (serial, udid) = (event.serial(), event.udid());
     let Some(key) = serial.or(udid) else { return Ok(None) };
-    let mut node = state.node(key)?.unwrap_or_else(|| Node::new(key, received));
-    if let Some(serial) = serial {
-        node.serial = Some(serial.to_owned());
-        if let Some(udid) = udid.filter(|udid| *udid != serial && event.source.as_str() != source::AGENT) {
-            if let Some(by_udid) = state.take_node(udid)? {
-                node.absorb(by_udid);
+    let names_other = |udid: &&str| Some(*udid) != serial && event.source.as_str() != source::AGENT;
+    let other = udid.filter(|udid| serial.is_some() && names_other(udid));
+    let by_udid = match other {
+        Some(udid) => state.take_node(udid)?,
+        None => None,
+    };
+    let node = state.update_node(key, received, |node| {
+        match (serial, udid, other) {
+            (Some(serial), _, other) => {
+                if node.serial.as_deref() != Some(serial) {
+                    node.serial = Some(serial.to_owned());
+                }
+                if let Some(by_udid) = by_udid {
+                    node.absorb(Arc::unwrap_or_clone(by_udid));
+                }
+                if let Some(udid) = other.filter(|udid| node.udid.as_deref() != Some(udid)) {
+                    node.udid = Some(udid.to_owned());
+                }
             }
-            node.udid = Some(udid.to_owned());
+            (None, udid, _) => node.udid = udid.map(str::to_owned),
         }
-    } else {
-        node.udid = udid.map(str::to_owned);
-    }
-    claims::record(&mut node, event, event.time.min(received));
-    state.put_node(node.clone())?;
+        claims::record(node, event, event.time.min(received));
+    })?;
     Ok(Some(node))
 }
 
@@ -261,7 +270,7 @@ impl Giving<'_, '_> {
         }
         for key in devices {
             let device = self.state.node(&key)?;
-            self.each_target(device.as_ref(), Some(&key))?;
+            self.each_target(device.as_deref(), Some(&key))?;
         }
         Ok(())
     }

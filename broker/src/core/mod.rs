@@ -20,7 +20,7 @@ pub use node::{Claim, Node};
 pub use order::{Letter, MAX_NAMED, Order, OrderError, is_hash};
 pub use policy::{Guard, Policy};
 pub use rule::{Fanout, Rule, RuleBook, RuleTarget};
-pub use state::{Changes, DEDUPE_WINDOW_MILLIS, Memory, Overlay, Records, StateError};
+pub use state::{Changes, DEDUPE_WINDOW_MILLIS, Known, Memory, Overlay, Records, StateError};
 pub use tally::{Tallied, Tally};
 
 /// The rule name that the core's own jobs carry; no configured rule may have it.

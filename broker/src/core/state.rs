@@ -1,7 +1,10 @@
 //! What the fold remembers, behind a trait: [`Records`] is what is stored, [`Overlay`] the changes of a run on top of
 //! it, [`Changes`] what a store then writes in one transaction together with the log position.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use emote_proto::{EventId, Name, Time};
 
@@ -18,7 +21,7 @@ pub struct StateError(pub String);
 /// Stored records, as of one log position.
 pub trait Records: Sync {
     /// The node of this serial number or UDID key.
-    fn node(&self, key: &str) -> Result<Option<Node>, StateError>;
+    fn node(&self, key: &str) -> Result<Option<Arc<Node>>, StateError>;
     /// The serial number behind a UDID.
     fn serial_of(&self, udid: &str) -> Result<Option<String>, StateError>;
     /// Keys of the nodes that `user` owns, in order.
@@ -37,7 +40,7 @@ pub trait Records: Sync {
 #[derive(Debug, Default, Clone, PartialEq)]
 pub struct Changes {
     /// Nodes by key.
-    pub nodes: BTreeMap<String, Option<Node>>,
+    pub nodes: BTreeMap<String, Option<Arc<Node>>>,
     /// Serial number by UDID.
     pub aliases: BTreeMap<String, String>,
     /// (user, node key) → owns it.
@@ -59,18 +62,57 @@ impl Changes {
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
+
+    /// How many records they touch, by and large.
+    pub fn len(&self) -> usize {
+        self.nodes.len() + self.seen.len() + self.owners.len() + self.last_jobs.len()
+    }
 }
 
-/// Records with the changes of the current run on top.
+/// Nodes and tallies that are as they are stored, kept in memory so that they need not be read again.
+#[derive(Debug, Default)]
+pub struct Known {
+    nodes: HashMap<String, Arc<Node>>,
+    tallies: HashMap<Tallied, Tally>,
+}
+
+impl Known {
+    /// So many nodes are kept; then all are let go of.
+    const MAX_NODES: usize = 8_192;
+
+    /// Takes over what has been stored.
+    pub fn learn(&mut self, stored: Changes) {
+        if self.nodes.len() + stored.nodes.len() > Self::MAX_NODES {
+            self.nodes.clear();
+        }
+        for (key, node) in stored.nodes {
+            match node {
+                Some(node) if self.nodes.len() < Self::MAX_NODES => self.nodes.insert(key, node),
+                _ => self.nodes.remove(&key),
+            };
+        }
+        // As many as there are rules and targets.
+        self.tallies.extend(stored.tallies);
+    }
+}
+
+/// Records with the changes of the current run, or of some runs, on top.
 pub struct Overlay<'a> {
     base: &'a dyn Records,
+    known: Known,
     changes: Changes,
+    spent: u64,
 }
 
 impl<'a> Overlay<'a> {
     /// No changes yet.
     pub fn new(base: &'a dyn Records) -> Self {
-        Self { base, changes: Changes::default() }
+        Self::resume(base, Known::default(), Changes::default())
+    }
+
+    /// On top of `changes` that are not stored yet; `known` is of `base`.
+    pub fn resume(base: &'a dyn Records, known: Known, changes: Changes) -> Self {
+        Self { base, known, changes, spent: 0 }
     }
 
     /// What the run changed.
@@ -78,9 +120,19 @@ impl<'a> Overlay<'a> {
         self.changes
     }
 
+    /// What [`Overlay::resume`] takes.
+    pub fn into_parts(self) -> (Known, Changes) {
+        (self.known, self.changes)
+    }
+
     /// What destructive targets have spent.
     pub fn budgets(&self) -> Result<Budgets, StateError> {
         self.changes.budgets.clone().map_or_else(|| self.base.budgets(), Ok)
+    }
+
+    /// How often something was spent since this began.
+    pub fn times_spent(&self) -> u64 {
+        self.spent
     }
 
     /// The checkpoint knows better what is spent.
@@ -99,6 +151,7 @@ impl<'a> Overlay<'a> {
         let spent = budgets.spend(rule, target, guard, now);
         if spent.is_ok() {
             self.changes.budgets = Some(budgets);
+            self.spent += 1;
         }
         Ok(spent)
     }
@@ -121,7 +174,11 @@ impl<'a> Overlay<'a> {
 
     /// Counts something.
     pub fn count(&mut self, of: Tallied, what: impl FnOnce(&mut Tally)) -> Result<(), StateError> {
-        let mut tally = match self.changes.tallies.remove(&of) {
+        if let Some(tally) = self.changes.tallies.get_mut(&of) {
+            what(tally);
+            return Ok(());
+        }
+        let mut tally = match self.known.tallies.remove(&of) {
             Some(tally) => tally,
             None => self.base.tally(&of)?,
         };
@@ -131,36 +188,54 @@ impl<'a> Overlay<'a> {
     }
 
     /// See [`Records::node`].
-    pub fn node(&self, key: &str) -> Result<Option<Node>, StateError> {
+    pub fn node(&self, key: &str) -> Result<Option<Arc<Node>>, StateError> {
         match self.changes.nodes.get(key) {
             Some(node) => Ok(node.clone()),
-            None => self.base.node(key),
+            None => match self.known.nodes.get(key) {
+                Some(node) => Ok(Some(Arc::clone(node))),
+                None => self.base.node(key),
+            },
         }
     }
 
-    /// Writes a node and keeps the owner index true to it.
-    pub fn put_node(&mut self, node: Node) -> Result<(), StateError> {
-        let before = self.node(&node.key)?.and_then(|node| node.owner().map(str::to_owned));
-        let after = node.owner().map(str::to_owned);
-        if before != after {
-            if let Some(user) = before {
-                self.changes.owners.insert((user, node.key.clone()), false);
-            }
+    /// Changes a node, which is made where there is none, and keeps the owner index true to it.
+    pub fn update_node(
+        &mut self,
+        key: &str,
+        first_seen: Time,
+        change: impl FnOnce(&mut Node),
+    ) -> Result<Arc<Node>, StateError> {
+        if !self.changes.nodes.contains_key(key) {
+            let node = match self.known.nodes.remove(key) {
+                Some(node) => Some(node),
+                None => self.base.node(key)?,
+            };
+            self.changes.nodes.insert(key.to_owned(), node);
+        }
+        let place = self.changes.nodes.entry(key.to_owned()).or_default();
+        let node = place.get_or_insert_with(|| Arc::new(Node::new(key, first_seen)));
+        let before = node.owner().map(str::to_owned);
+        change(Arc::make_mut(node));
+        let after = node.owner();
+        if before.as_deref() != after {
             if let Some(user) = after {
-                self.changes.owners.insert((user, node.key.clone()), true);
+                self.changes.owners.insert((user.to_owned(), key.to_owned()), true);
+            }
+            if let Some(user) = before {
+                self.changes.owners.insert((user, key.to_owned()), false);
             }
         }
-        self.changes.nodes.insert(node.key.clone(), Some(node));
-        Ok(())
+        Ok(Arc::clone(node))
     }
 
     /// Removes a node, and what it owned up to with it.
-    pub fn take_node(&mut self, key: &str) -> Result<Option<Node>, StateError> {
+    pub fn take_node(&mut self, key: &str) -> Result<Option<Arc<Node>>, StateError> {
         let node = self.node(key)?;
         if let Some(node) = &node {
             if let Some(user) = node.owner() {
                 self.changes.owners.insert((user.to_owned(), key.to_owned()), false);
             }
+            self.known.nodes.remove(key);
             self.changes.nodes.insert(key.to_owned(), None);
         }
         Ok(node)
@@ -211,7 +286,7 @@ impl<'a> Overlay<'a> {
 /// Records in memory: for tests and for folding a log without a store.
 #[derive(Debug, Default, Clone, PartialEq)]
 pub struct Memory {
-    nodes: BTreeMap<String, Node>,
+    nodes: BTreeMap<String, Arc<Node>>,
     aliases: BTreeMap<String, String>,
     owners: BTreeSet<(String, String)>,
     seen: BTreeMap<EventId, Time>,
@@ -245,7 +320,7 @@ impl Memory {
 }
 
 impl Records for Memory {
-    fn node(&self, key: &str) -> Result<Option<Node>, StateError> {
+    fn node(&self, key: &str) -> Result<Option<Arc<Node>>, StateError> {
         Ok(self.nodes.get(key).cloned())
     }
 

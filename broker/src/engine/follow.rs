@@ -5,10 +5,10 @@ use std::{collections::VecDeque, time::Duration};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Engine, Stopped, silence::Claim};
+use super::{Engine, Stopped, silence::Claim, working::Working};
 use crate::{
     bus::{Checkpoint, EventMessage, Reader},
-    core::{Order, Overlay, Records},
+    core::{Order, Records},
 };
 
 /// How often the checkpoint is looked at.
@@ -20,6 +20,7 @@ const COMES_WITHIN: Duration = Duration::from_secs(5);
 struct Ahead {
     reader: Option<Reader>,
     waiting: VecDeque<EventMessage>,
+    working: Working,
 }
 
 impl Engine {
@@ -30,7 +31,7 @@ impl Engine {
         claim: &mut Claim,
         shutdown: &CancellationToken,
     ) -> Result<Option<(Checkpoint, u64)>, Stopped> {
-        let mut ahead = Ahead { reader: None, waiting: VecDeque::new() };
+        let mut ahead = Ahead { reader: None, waiting: VecDeque::new(), working: Working::new(&self.store)? };
         let began = Instant::now();
         loop {
             let found = self.checkpoint_now().await?;
@@ -58,17 +59,21 @@ impl Engine {
 
     /// Folds entries up to `limit` for their records alone. Says whether that took no longer than a look.
     async fn catch_up(&self, ahead: &mut Ahead, limit: u64) -> Result<bool, Stopped> {
-        let (began, from) = (Instant::now(), self.store.position());
+        let (began, from) = (Instant::now(), ahead.working.sequence());
         let mut told = false;
-        while self.store.position() < limit {
+        while ahead.working.sequence() < limit {
             if !self.next_run(ahead, limit).await? {
                 break;
+            }
+            if ahead.working.due(false).is_some_and(|due| due <= std::time::Instant::now()) {
+                ahead.working.save()?;
             }
             if !told && began.elapsed() > Duration::from_secs(1) {
                 told = true;
                 tracing::info!(from, to = limit, "bringing the store up to the checkpoint from the log");
             }
         }
+        ahead.working.save()?;
         Ok(began.elapsed() < LOOK_EVERY * 2)
     }
 
@@ -77,7 +82,7 @@ impl Engine {
         if ahead.waiting.is_empty() {
             let reader = match &mut ahead.reader {
                 Some(reader) => reader,
-                None => ahead.reader.insert(self.bus.look_on(self.store.position()).await?),
+                None => ahead.reader.insert(self.bus.look_on(ahead.working.sequence()).await?),
             };
             match tokio::time::timeout(COMES_WITHIN, reader.next_run()).await {
                 Ok(Ok(run)) => ahead.waiting.extend(run),
@@ -102,15 +107,19 @@ impl Engine {
         }
         let Some(last) = run.last() else { return Ok(false) };
         let (sequence, received) = (last.sequence, last.received);
-        if sequence > self.store.position() {
+        let already = ahead.working.sequence();
+        if sequence > already {
             let ruling = self.ruling()?;
-            let snapshot = self.store.snapshot()?;
-            let mut overlay = Overlay::new(&snapshot);
-            for message in run.iter().filter(|message| message.sequence > self.store.position()) {
-                self.fold_one(&ruling.core, &mut overlay, message)?;
-            }
-            let switch = self.switch_of(&ruling, last, &mut overlay).await?;
-            self.store.commit(&overlay.into_changes(), sequence, received)?;
+            let switch = self.switch_of(&ruling, last).await?;
+            ahead.working.fold((sequence, received), |overlay| {
+                for message in run.iter().filter(|message| message.sequence > already) {
+                    self.fold_one(&ruling.core, overlay, message)?;
+                }
+                if let Some(switch) = &switch {
+                    overlay.put_config(&switch.hash);
+                }
+                Ok(())
+            })?;
             if let Some(ruling) = switch {
                 self.rules.send_replace(Some(ruling));
             }

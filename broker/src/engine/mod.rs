@@ -15,6 +15,7 @@ mod plan;
 mod rules;
 mod silence;
 mod status;
+mod working;
 
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 

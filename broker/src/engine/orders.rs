@@ -5,7 +5,11 @@ use std::sync::Arc;
 
 use emote_proto::{Event, EventId, Time};
 
-use super::{Engine, Ruling, RulingError, Stopped, lead::Position};
+use super::{
+    Engine, Ruling, RulingError, Stopped,
+    lead::{Position, know_what_is_spent},
+    working::Working,
+};
 use crate::{
     bus::{EventMessage, InForce, Outgoing, job_message, no_longer_held},
     core::{Core, DEDUPE_WINDOW_MILLIS, Job, JobId, Letter, Order, Overlay, Records},
@@ -36,28 +40,35 @@ impl Engine {
         }
         let snapshot = self.store.snapshot()?;
         let mut overlay = Overlay::new(&snapshot);
-        let is_new = message.sequence > position.folded;
-        let spent = vec![(position.folded, position.budgets.clone())];
+        let is_new = position.is_new(message.sequence);
         if is_new {
-            self.know_what_is_spent(&mut overlay, &spent)?;
+            know_what_is_spent(&mut overlay, &position.budgets)?;
         }
         let event = self.ordered(&ruling, &snapshot, message)?;
         let jobs = self.fold_one(&ruling.core, &mut overlay, message)?;
         let outcome = match &event {
             Some(event) if is_new => self.carry_out(&ruling, &mut overlay, event, message).await?,
-            Some(_) => Outcome { switch: self.switch_of(&ruling, message, &mut overlay).await?, ..Outcome::default() },
+            Some(_) => {
+                let switch = self.switch_of(&ruling, message).await?;
+                if let Some(switch) = &switch {
+                    overlay.put_config(&switch.hash);
+                }
+                Outcome { switch, ..Outcome::default() }
+            }
             None => Outcome::default(),
         };
         if is_new {
             let stored = position.jobs_stored_of(message.sequence);
             let placed = placed(message.sequence, &jobs, &outcome, event.as_ref(), stored);
-            let spent = vec![(position.folded, position.budgets.clone()), (message.sequence, overlay.budgets()?)];
+            let before = message.sequence - 1;
+            let spent = vec![(before, position.budgets.clone()), (message.sequence, overlay.budgets()?)];
             if let Some(ruling) = &outcome.switch {
                 position.stored.config = Some(ruling.hash.clone());
             }
             self.commit_jobs(position, placed, &spent, message.sequence).await?;
         }
         self.store.commit(&overlay.into_changes(), message.sequence, message.received)?;
+        position.working = Working::new(&self.store)?;
         for letter in outcome.letters {
             self.bus.remove_dead_letter(letter).await?;
         }
@@ -118,7 +129,6 @@ impl Engine {
         &self,
         ruling: &Ruling,
         message: &EventMessage,
-        overlay: &mut Overlay<'_>,
     ) -> Result<Option<Arc<Ruling>>, Stopped> {
         if !Order::may_be_under(&message.subject) {
             return Ok(None);
@@ -126,10 +136,7 @@ impl Engine {
         let Ok(event) = ruling.core.open(&message.entry()) else { return Ok(None) };
         let Ok(Some(Order::Configure { hash })) = Order::read(&event) else { return Ok(None) };
         match self.library.load(&hash).await {
-            Ok(next) => {
-                overlay.put_config(&hash);
-                Ok(Some(next))
-            }
+            Ok(next) => Ok(Some(next)),
             // It was refused when it was new, too.
             Err(RulingError::Bad(_)) => Ok(None),
             Err(error) => Err(error.into()),

@@ -2,7 +2,7 @@
 
 use emote_proto::limits;
 
-use crate::bus::Outgoing;
+use crate::bus::{Outgoing, Place};
 
 /// Jobs of a batch at most; the checkpoint is one more message.
 const MAX_JOBS: usize = limits::MAX_BATCH - 1;
@@ -47,6 +47,21 @@ pub(super) fn chunks(jobs: Vec<Placed>, last: u64) -> Vec<Chunk> {
         chunks.push(Chunk { jobs: chunk, sequence, jobs_of_next });
     }
     chunks
+}
+
+/// Each of `jobs`, in order, of a run that ends with `last`, with the place behind it.
+pub(super) fn places(jobs: Vec<Placed>, last: u64) -> Vec<(Outgoing, Place)> {
+    let mut placed = Vec::with_capacity(jobs.len());
+    let mut jobs = jobs.into_iter().peekable();
+    while let Some((entry, index, job)) = jobs.next() {
+        let place = match jobs.peek() {
+            None => Place { sequence: last, jobs: 0 },
+            Some((next, ..)) if *next == entry => Place { sequence: entry - 1, jobs: index + 1 },
+            Some((next, ..)) => Place { sequence: *next - 1, jobs: 0 },
+        };
+        placed.push((job, place));
+    }
+    placed
 }
 
 #[cfg(test)]

@@ -244,7 +244,7 @@ impl Store {
             let mut nodes = write.open_table(NODES)?;
             for (key, node) in &changes.nodes {
                 match node {
-                    Some(node) => nodes.insert(key.as_str(), encode(node).as_slice())?,
+                    Some(node) => nodes.insert(key.as_str(), encode(node.as_ref()).as_slice())?,
                     None => nodes.remove(key.as_str())?,
                 };
             }

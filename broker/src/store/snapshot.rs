@@ -1,9 +1,12 @@
 //! Reading the store: everything as of one log position.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, OnceLock},
+};
 
 use emote_proto::{EventId, Time};
-use redb::{ReadTransaction, ReadableTable, ReadableTableMetadata};
+use redb::{Key, ReadOnlyTable, ReadTransaction, ReadableTable, ReadableTableMetadata, TableDefinition, Value};
 
 use super::{ALIASES, LAST_JOBS, META, NODES, OWNERS, SEEN, StoreError, TALLIES};
 use crate::core::{Budgets, Node, Records, StateError, Tallied, Tally};
@@ -11,16 +14,51 @@ use crate::core::{Budgets, Node, Records, StateError, Tallied, Tally};
 /// Records as of one position.
 pub struct Snapshot {
     read: ReadTransaction,
+    /// Opened when first asked for: every event asks for most of them.
+    nodes: Table<&'static str, &'static [u8]>,
+    aliases: Table<&'static str, &'static str>,
+    owners: Table<(&'static str, &'static str), ()>,
+    seen: Table<&'static [u8; 16], i64>,
+    last_jobs: Table<(&'static str, &'static str), &'static [u8; 16]>,
+    tallies: Table<&'static str, &'static [u8]>,
+}
+
+struct Table<K: Key + 'static, V: Value + 'static>(OnceLock<ReadOnlyTable<K, V>>);
+
+impl<K: Key + 'static, V: Value + 'static> Table<K, V> {
+    const fn new() -> Self {
+        Self(OnceLock::new())
+    }
+
+    fn of(
+        &self,
+        read: &ReadTransaction,
+        definition: TableDefinition<'_, K, V>,
+    ) -> Result<&ReadOnlyTable<K, V>, StoreError> {
+        if let Some(table) = self.0.get() {
+            return Ok(table);
+        }
+        let table = read.open_table(definition)?;
+        Ok(self.0.get_or_init(|| table))
+    }
 }
 
 impl Snapshot {
     pub(super) fn new(read: ReadTransaction) -> Self {
-        Self { read }
+        Self {
+            read,
+            nodes: Table::new(),
+            aliases: Table::new(),
+            owners: Table::new(),
+            seen: Table::new(),
+            last_jobs: Table::new(),
+            tallies: Table::new(),
+        }
     }
 
     /// Up to `limit` nodes whose key comes after `after`, in order of their keys.
     pub fn nodes(&self, after: &str, limit: usize) -> Result<Vec<Node>, StoreError> {
-        let nodes = self.read.open_table(NODES)?;
+        let nodes = self.nodes.of(&self.read, NODES)?;
         let mut page = Vec::new();
         for entry in nodes.range::<&str>((std::ops::Bound::Excluded(after), std::ops::Bound::Unbounded))?.take(limit) {
             let (key, value) = entry?;
@@ -29,17 +67,17 @@ impl Snapshot {
         Ok(page)
     }
 
-    fn get_node(&self, key: &str) -> Result<Option<Node>, StoreError> {
-        let nodes = self.read.open_table(NODES)?;
-        nodes.get(key)?.map(|value| decode(key, value.value())).transpose()
+    fn get_node(&self, key: &str) -> Result<Option<Arc<Node>>, StoreError> {
+        let nodes = self.nodes.of(&self.read, NODES)?;
+        nodes.get(key)?.map(|value| decode(key, value.value()).map(Arc::new)).transpose()
     }
 
     fn get_serial(&self, udid: &str) -> Result<Option<String>, StoreError> {
-        Ok(self.read.open_table(ALIASES)?.get(udid)?.map(|serial| serial.value().to_owned()))
+        Ok(self.aliases.of(&self.read, ALIASES)?.get(udid)?.map(|serial| serial.value().to_owned()))
     }
 
     fn get_devices(&self, user: &str) -> Result<BTreeSet<String>, StoreError> {
-        let owners = self.read.open_table(OWNERS)?;
+        let owners = self.owners.of(&self.read, OWNERS)?;
         let mut devices = BTreeSet::new();
         for entry in owners.range((user, "")..)? {
             let (key, _) = entry?;
@@ -53,18 +91,18 @@ impl Snapshot {
     }
 
     fn get_seen(&self, id: &EventId) -> Result<Option<Time>, StoreError> {
-        let millis = self.read.open_table(SEEN)?.get(id.as_bytes())?.map(|at| at.value());
+        let millis = self.seen.of(&self.read, SEEN)?.get(id.as_bytes())?.map(|at| at.value());
         Ok(millis.and_then(Time::from_millis))
     }
 
     fn get_last_job(&self, target: &str, node: &str) -> Result<Option<EventId>, StoreError> {
-        let last_jobs = self.read.open_table(LAST_JOBS)?;
+        let last_jobs = self.last_jobs.of(&self.read, LAST_JOBS)?;
         Ok(last_jobs.get((target, node))?.map(|id| EventId::from_bytes(*id.value())))
     }
 
     fn get_tally(&self, of: &Tallied) -> Result<Tally, StoreError> {
         let key = of.key();
-        let tallies = self.read.open_table(TALLIES)?;
+        let tallies = self.tallies.of(&self.read, TALLIES)?;
         let tally = tallies.get(key.as_str())?.map(|value| decode(&key, value.value())).transpose()?;
         Ok(tally.unwrap_or_default())
     }
@@ -77,7 +115,7 @@ impl Snapshot {
 
     /// Every tally.
     pub fn tallies(&self) -> Result<Vec<(Tallied, Tally)>, StoreError> {
-        let tallies = self.read.open_table(TALLIES)?;
+        let tallies = self.tallies.of(&self.read, TALLIES)?;
         let mut all = Vec::new();
         for entry in tallies.iter()? {
             let (key, value) = entry?;
@@ -90,7 +128,7 @@ impl Snapshot {
 
     /// How many nodes there are.
     pub fn count_nodes(&self) -> Result<u64, StoreError> {
-        Ok(self.read.open_table(NODES)?.len()?)
+        Ok(self.nodes.of(&self.read, NODES)?.len()?)
     }
 }
 
@@ -99,7 +137,7 @@ fn state_error(error: StoreError) -> StateError {
 }
 
 impl Records for Snapshot {
-    fn node(&self, key: &str) -> Result<Option<Node>, StateError> {
+    fn node(&self, key: &str) -> Result<Option<Arc<Node>>, StateError> {
         self.get_node(key).map_err(state_error)
     }
 

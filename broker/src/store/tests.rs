@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use emote_proto::EventId;
 
 use super::*;
@@ -38,9 +40,8 @@ fn play(records: &dyn Records, steps: &[Step], now: Time) -> (Changes, Vec<bool>
         match step {
             Step::Owner(node, user) => {
                 let key = format!("N{node}");
-                let mut node = overlay.node(&key).unwrap().unwrap_or_else(|| Node::new(key, now));
-                node.set_asset("owner", json!(format!("u{user}")), now);
-                overlay.put_node(node).unwrap();
+                let set = |node: &mut Node| node.set_asset("owner", json!(format!("u{user}")), now);
+                overlay.update_node(&key, now, set).unwrap();
             }
             Step::Take(node) => {
                 overlay.take_node(&format!("N{node}")).unwrap();
@@ -87,7 +88,7 @@ fn a_reopened_store_goes_on_where_it_was() {
         assert!(!store.belong_to("a").unwrap());
         assert!(matches!(Store::open(&path), Err(StoreError::InUse(_))));
         let mut changes = Changes::default();
-        changes.nodes.insert("C02".into(), Some(Node::new("C02", at(1))));
+        changes.nodes.insert("C02".into(), Some(Arc::new(Node::new("C02", at(1)))));
         store.commit(&changes, 7, at(1)).unwrap();
         store.flush().unwrap();
     }

@@ -54,7 +54,7 @@ impl Log {
         jobs
     }
 
-    fn node(&self, key: &str) -> Option<Node> {
+    fn node(&self, key: &str) -> Option<Arc<Node>> {
         self.memory.node(key).unwrap()
     }
 }

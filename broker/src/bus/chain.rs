@@ -1,0 +1,195 @@
+//! Chained publish into DELIVERIES: each message names the last sequence of the stream that it must follow, and how far
+//! the core is once it is stored. The server takes them in order or not at all: where one is missing, or somebody else
+//! has written, every one behind it is refused. So what is stored is always a beginning of what was sent, and the last
+//! message stored says where the core is: each is a commit of its own, and none has to be waited for before the next.
+
+use std::{
+    collections::{BTreeSet, VecDeque},
+    time::{Duration, Instant},
+};
+
+use async_nats::{HeaderMap, StatusCode, Subscriber, jetstream::stream::RawMessageErrorKind};
+use emote_proto::{header, limits, stream};
+use futures_util::StreamExt;
+
+use super::{BatchError, Bus, BusError, Outgoing, batch, random_name};
+
+/// An answer that does not come within this time is taken for none.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+/// How often it is looked whether the connection still stands while an answer is waited for.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// How far the core is behind a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// Every entry of EVENTS up to this one is folded and all its jobs are stored.
+    pub sequence: u64,
+    /// Jobs of the next entry that are stored too.
+    pub jobs: usize,
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.sequence, self.jobs)
+    }
+}
+
+impl Place {
+    /// Jobs of this entry that are stored before it is folded behind this place.
+    pub fn jobs_of(&self, sequence: u64) -> usize {
+        if sequence == self.sequence + 1 { self.jobs } else { 0 }
+    }
+
+    /// From a header's text, `<sequence>/<jobs>`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (sequence, jobs) = text.split_once('/')?;
+        Some(Self { sequence: sequence.parse().ok()?, jobs: jobs.parse().ok()? })
+    }
+}
+
+/// What stands in DELIVERIES behind a checkpoint.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Behind {
+    /// The last sequence of the stream.
+    pub last: u64,
+    /// How far the core is, as the last message of a chain says.
+    pub place: Option<Place>,
+    /// What stands behind that and says nothing: messages that a refused batch left over, by subject and job.
+    pub left_over: BTreeSet<String>,
+}
+
+/// One broker's chain.
+pub struct Chain {
+    bus: Bus,
+    inbox: String,
+    answers: Subscriber,
+    last: u64,
+    asked: VecDeque<(u64, Instant)>,
+}
+
+impl Bus {
+    /// Begins a chain behind the message `last` of DELIVERIES.
+    pub async fn chain(&self, last: u64) -> Result<Chain, BusError> {
+        let inbox = format!("{}.{}", self.client.new_inbox(), random_name());
+        let answers = self.client.subscribe(inbox.clone()).await;
+        let answers = answers.map_err(|error| BusError::NoAnswer {
+            doing: "asking for answers to a chain",
+            reason: error.to_string(),
+        })?;
+        Ok(Chain { bus: self.clone(), inbox, answers, last, asked: VecDeque::new() })
+    }
+
+    /// Looks from the end of DELIVERIES back to the checkpoint at `checkpoint` for how far the core is.
+    ///
+    /// A server whose disk becomes full within an atomic batch refuses it and yet keeps its first messages (seen with
+    /// nats-server 2.15.1): those are left over.
+    pub async fn behind(&self, checkpoint: u64) -> Result<Behind, BusError> {
+        let no_answer = |reason: String| BusError::NoAnswer { doing: "looking behind the checkpoint", reason };
+        let deliveries = self.js.get_stream(stream::DELIVERIES).await.map_err(|error| no_answer(error.to_string()))?;
+        let state = &deliveries.cached_info().state;
+        let mut behind = Behind { last: state.last_sequence, ..Behind::default() };
+        for sequence in (checkpoint + 1..=state.last_sequence).rev() {
+            if sequence < state.first_sequence {
+                break;
+            }
+            let message = match deliveries.get_raw_message(sequence).await {
+                Ok(message) => message,
+                Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => continue,
+                Err(error) => return Err(no_answer(error.to_string())),
+            };
+            behind.place = message.headers.get(header::PLACE).and_then(|place| Place::parse(place.as_str()));
+            if behind.place.is_some() {
+                break;
+            }
+            if !message.subject.starts_with("checkpoint.") && behind.left_over.len() < limits::MAX_BATCH {
+                let job = message.headers.get(header::JOB).map(ToString::to_string).unwrap_or_default();
+                behind.left_over.insert(format!("{} {job}", message.subject));
+            }
+        }
+        Ok(behind)
+    }
+}
+
+impl Chain {
+    /// Sends messages, each with the place behind it; gives the sequence that the last of them will have. They are
+    /// stored once [`Chain::answer`] says so.
+    pub async fn send(&mut self, messages: Vec<(Outgoing, Place)>) -> Result<u64, BatchError> {
+        let count = messages.len();
+        for (index, (message, place)) in messages.into_iter().enumerate() {
+            let mut headers = HeaderMap::new();
+            for (name, value) in &message.headers {
+                headers.insert(*name, value.as_str());
+            }
+            headers.insert(header::EXPECTED_LAST_SEQUENCE, self.last.to_string().as_str());
+            headers.insert(header::PLACE, place.to_string().as_str());
+            let client = &self.bus.client;
+            let sent = if index + 1 < count {
+                client.publish_with_headers(message.subject, headers, message.payload).await
+            } else {
+                client
+                    .publish_with_reply_and_headers(message.subject, self.inbox.clone(), headers, message.payload)
+                    .await
+            };
+            sent.map_err(|error| BatchError::Unknown(error.to_string()))?;
+            self.last += 1;
+        }
+        if count > 0 {
+            self.asked.push_back((self.last, Instant::now()));
+        }
+        Ok(self.last)
+    }
+
+    /// How many times messages were sent whose answer is still to come.
+    pub fn unanswered(&self) -> usize {
+        self.asked.len()
+    }
+
+    /// Waits for the oldest answer that is still to come: the sequence up to which everything sent is stored. Waits
+    /// without end where nothing was sent. Cancel safe.
+    pub async fn answer(&mut self) -> Result<u64, BatchError> {
+        let Some((expected, since)) = self.asked.front().copied() else { return std::future::pending().await };
+        let reply = loop {
+            match tokio::time::timeout(LOOK_EVERY, self.answers.next()).await {
+                Ok(Some(reply)) => break reply,
+                Ok(None) => return Err(BatchError::Unknown("the connection is closed".to_owned())),
+                Err(_) if since.elapsed() > ANSWER_WITHIN => {
+                    return Err(BatchError::Unknown(format!("none within {} s", ANSWER_WITHIN.as_secs())));
+                }
+                Err(_) if !self.bus.is_connected() => {
+                    return Err(BatchError::Unknown("the connection is lost".to_owned()));
+                }
+                Err(_) => {}
+            }
+        };
+        if reply.status == Some(StatusCode::NO_RESPONDERS) {
+            return Err(BatchError::Unknown("DELIVERIES is not there, or has no leader".to_owned()));
+        }
+        let stored = batch::answer(&reply.payload)?;
+        if stored.sequence != expected {
+            let text = format!("message {expected} was stored as {}", stored.sequence);
+            return Err(BatchError::Unknown(text));
+        }
+        self.asked.pop_front();
+        Ok(expected)
+    }
+
+    /// Goes on behind the message `last`, which was stored by other means.
+    pub fn go_on_behind(&mut self, last: u64) {
+        self.last = last;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_read_as_it_is_written() {
+        for place in [Place { sequence: 0, jobs: 0 }, Place { sequence: u64::MAX, jobs: 1_200 }] {
+            assert_eq!(Place::parse(&place.to_string()), Some(place));
+        }
+        for text in ["", "7", "7/", "/7", "7/8/9", "-1/0", "a/b"] {
+            assert_eq!(Place::parse(text), None, "{text}");
+        }
+    }
+}
