@@ -185,7 +185,7 @@ fn configure(folder: &Path, target: &str) {
         std::fs::write(&path, text).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
     };
-    write("emote.yaml", "ingest: {listen: \"127.0.0.1:0\"}\n");
+    write("emote.yaml", "ingest: {listen: \"127.0.0.1:0\"}\nops: {listen: \"off\"}\n");
     write("secrets/token", "a-bench-token");
     write("sources/bench.yaml", "preset: json\nsettings: {token: \"${file:secrets/token}\"}\n");
     write("targets/bench.yaml", &format!("kind: http\nurl: {target}\nconcurrency: 16\n"));

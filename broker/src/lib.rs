@@ -1,6 +1,6 @@
 //! The broker: what `emote` is made of. `main` only picks a subcommand.
 //!
-//! Direction of dependencies: `cli` → `run` → {`ingest`, `deliver`, `engine`, `console`} → `bus`; `core` knows nothing of
+//! Direction of dependencies: `cli` → `run` → {`ingest`, `deliver`, `engine`, `console`, `ops`} → `bus`; `core` knows nothing of
 //! any of them. Only `bus` names async-nats, only `store` names redb.
 
 pub mod bus;
@@ -13,6 +13,7 @@ pub mod engine;
 pub mod ingest;
 pub mod jq;
 pub mod localnats;
+pub mod ops;
 pub mod run;
 pub mod store;
 pub mod targets;

@@ -29,6 +29,9 @@ pub mod subjects {
     /// Subjects that DEAD takes.
     pub const DEAD: &str = "dead.>";
 
+    /// All jobs.
+    pub const DELIVER: &str = "deliver.>";
+
     /// A job of `rule` for `target`.
     pub fn deliver(target: &Name, rule: &Name) -> String {
         format!("deliver.{target}.{rule}")
@@ -95,6 +98,13 @@ pub mod service {
     pub const NODES: &str = "emote.api.nodes";
     /// One node by serial number or UDID.
     pub const NODE: &str = "emote.api.node";
+    /// What each broker is doing; every one answers.
+    pub const BROKERS: &str = "emote.api.brokers";
+
+    /// A page of the counts of rules and targets, of the broker that is known by this word.
+    pub fn tallies(broker: &str) -> String {
+        format!("emote.api.tallies.{broker}")
+    }
 }
 
 /// Message headers. The `Nats-` ones are the server's (ADR-50 for batches, ADR-43 for TTL).
@@ -119,6 +129,8 @@ pub mod header {
     pub const ROLLUP: &str = "Nats-Rollup";
     /// Lifetime of the message; `never` outlives the stream's max age.
     pub const TTL: &str = "Nats-TTL";
+    /// Size of the body that a consumer of headers alone is not given.
+    pub const MSG_SIZE: &str = "Nats-Msg-Size";
     /// The job a message of DELIVERIES or DEAD carries.
     pub const JOB: &str = "Emote-Job";
     /// On what the core writes: how far in EVENTS it is once this message is stored, `<sequence>/<jobs of the next>`.

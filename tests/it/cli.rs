@@ -10,6 +10,8 @@ async fn a_broken_folder_is_told_with_file_line_and_column() {
         ("emote.yaml", "nats: {servers: []}\n", "emote.yaml:1:"),
         ("emote.yaml", "ingest: {listen: nowhere}\n", "emote.yaml:1:"),
         ("emote.yaml", "ingest:\n  listen: 0.0.0.0:8480\n", "emote.yaml:2:"),
+        ("emote.yaml", "ops:\n  listen: 0.0.0.0:8481\n", "emote.yaml:2:"),
+        ("emote.yaml", "ops:\n  port: 8481\n", "emote.yaml:2:"),
         ("emote.yaml", "dta: data\n", "emote.yaml:1:1: "),
         ("emote.yaml", "a: [\n", "emote.yaml:"),
         ("rules/log.yaml", "targets: [log]\npattern:\n  log: true\n", "rules/log.yaml:3:8: pattern.log: "),

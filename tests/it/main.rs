@@ -19,6 +19,7 @@ mod interop;
 mod layout;
 mod leftover;
 mod nodes;
+mod ops;
 mod orders;
 mod patterns;
 mod scenario;

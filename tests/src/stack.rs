@@ -77,15 +77,15 @@ impl Builder {
         if self.nats {
             nats.start_again().await;
         }
-        let port = free_port();
-        write(&config, "emote.yaml", &settings(&nats.url(), port));
+        let (port, ops) = (free_port(), free_port());
+        write(&config, "emote.yaml", &settings(&nats.url(), (port, ops)));
         write(&config, "targets/slack.yaml", SLACK);
         let mdm_target = std::fs::read_to_string(config.join("targets/mdm.yaml")).unwrap();
         write(&config, "targets/mdm.yaml", &format!("{mdm_target}{QUICK}"));
         for (path, text) in &self.files {
             write(&config, path, text);
         }
-        let mut broker = Broker { config: config.clone(), logs: logs.clone(), port, process: None };
+        let mut broker = Broker { config: config.clone(), logs: logs.clone(), port, ops, process: None };
         if self.broker {
             broker.start().await;
         }
@@ -111,8 +111,12 @@ const QUICK: &str = "timeout: 2s\nretry: {max_attempts: 20, backoff: {initial: 2
 const SLACK: &str = "kind: slack\nwebhook: ${file:secrets/slack-webhook}\nchannel: \"#clients\"\ntimeout: 2s\n\
                      retry: {max_attempts: 20, backoff: {initial: 20ms, max: 200ms}}\n";
 
-fn settings(nats: &str, port: u16) -> String {
-    format!("nats: {{servers: [\"{nats}\"]}}\ningest: {{listen: \"127.0.0.1:{port}\"}}\ndata: data\n")
+fn settings(nats: &str, (port, ops): (u16, u16)) -> String {
+    format!("nats: {{servers: [\"{nats}\"]}}\n{}", listeners(port, ops))
+}
+
+fn listeners(port: u16, ops: u16) -> String {
+    format!("ingest: {{listen: \"127.0.0.1:{port}\"}}\nops: {{listen: \"127.0.0.1:{ops}\"}}\ndata: data\n")
 }
 
 fn write(config: &Path, path: &str, text: &str) {
@@ -127,6 +131,8 @@ pub struct Broker {
     logs: PathBuf,
     /// Where it takes webhooks.
     pub port: u16,
+    /// Where it tells of its health.
+    pub ops: u16,
     process: Option<Process>,
 }
 
@@ -317,24 +323,20 @@ impl Stack {
 
     /// Hands the broker over, to be put back later; until then its port is known.
     pub fn take_broker(&mut self) -> Broker {
-        let (config, logs, port) = (self.config.clone(), self.logs.clone(), self.broker.port);
-        std::mem::replace(&mut self.broker, Broker { config, logs, port, process: None })
+        let (config, logs, port, ops) = (self.config.clone(), self.logs.clone(), self.broker.port, self.broker.ops);
+        std::mem::replace(&mut self.broker, Broker { config, logs, port, ops, process: None })
     }
 
     /// From its next start on, the broker reaches NATS at this address.
     pub fn lead_broker_to(&self, nats: &str) {
-        write(&self.config, "emote.yaml", &settings(nats, self.broker.port));
+        write(&self.config, "emote.yaml", &settings(nats, (self.broker.port, self.broker.ops)));
     }
 
     /// The same, where NATS is a cluster, that keeps as many copies of each stream as it has servers.
     pub fn lead_broker_to_cluster(&self, nats: &[String]) {
         let nats_and_streams = format!("nats: {{servers: {nats:?}}}\nstreams: {{replicas: {}}}\n", nats.len());
-        let port = self.broker.port;
-        write(
-            &self.config,
-            "emote.yaml",
-            &format!("{nats_and_streams}ingest: {{listen: \"127.0.0.1:{port}\"}}\ndata: data\n"),
-        );
+        let listeners = listeners(self.broker.port, self.broker.ops);
+        write(&self.config, "emote.yaml", &format!("{nats_and_streams}{listeners}"));
     }
 
     /// An agent that reaches NATS at these addresses, separated by commas. Not started.
@@ -344,11 +346,11 @@ impl Stack {
 
     /// A second broker, on the same NATS with the same rules, with a store and a port of its own. Not started.
     pub fn other_broker(&self) -> Broker {
-        let port = free_port();
+        let (port, ops) = (free_port(), free_port());
         let config = self.config.with_file_name(format!("other-broker-{port}"));
         copy(&self.config, &config);
-        write(&config, "emote.yaml", &settings(&self.nats.url(), port));
-        Broker { config, logs: self.logs.clone(), port, process: None }
+        write(&config, "emote.yaml", &settings(&self.nats.url(), (port, ops)));
+        Broker { config, logs: self.logs.clone(), port, ops, process: None }
     }
 
     /// Everything that programs logged.

@@ -166,21 +166,6 @@ impl Bus {
         Ok(())
     }
 
-    /// The targets that have a consumer on DELIVERIES, and how many jobs each has that have not ended.
-    pub async fn targets_with_jobs(&self) -> Result<Vec<(Name, u64)>, BusError> {
-        let no_answer = |reason: String| BusError::NoAnswer { doing: "listing the targets' consumers", reason };
-        let deliveries =
-            self.js.get_stream_no_info(stream::DELIVERIES).await.map_err(|error| no_answer(error.to_string()))?;
-        let (mut consumers, mut targets) = (deliveries.consumers(), Vec::new());
-        while let Some(info) = consumers.next().await {
-            let info = info.map_err(|error| no_answer(error.to_string()))?;
-            if let Some(target) = consumer::target_of(&info.name) {
-                targets.push((target, info.num_pending.saturating_add(info.num_ack_pending as u64)));
-            }
-        }
-        Ok(targets)
-    }
-
     /// Forgets how far the workers of `target` are, if DELIVERIES holds none of its jobs any more. (Were there any, all of
     /// them would be given out again to a target of this name that comes later.) Says whether it did.
     pub async fn forget_target(&self, target: &Name) -> Result<bool, BusError> {

@@ -1,6 +1,6 @@
 //! What waits for somebody: jobs that are held back, and dead letters.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use async_nats::{
     HeaderMap,
@@ -56,7 +56,11 @@ impl DeadLetter {
     }
 }
 
-fn no_answer(doing: &'static str) -> impl Fn(&dyn std::fmt::Display) -> BusError {
+fn consumer(filter_subject: String, deliver_policy: DeliverPolicy) -> pull::OrderedConfig {
+    pull::OrderedConfig { filter_subject, deliver_policy, ..pull::OrderedConfig::default() }
+}
+
+pub(super) fn no_answer(doing: &'static str) -> impl Fn(&dyn std::fmt::Display) -> BusError {
     move |error| BusError::NoAnswer { doing, reason: error.to_string() }
 }
 
@@ -77,9 +81,26 @@ impl Bus {
     pub async fn all_held(&self, rule: Option<&str>) -> Result<Vec<HeldJob>, BusError> {
         let filter = rule.map_or_else(|| subjects::HELD.to_owned(), subjects::held_of_rule);
         let mut held = Vec::new();
-        self.read_last(stream::DELIVERIES, filter, DeliverPolicy::LastPerSubject, |message, stored, _| {
+        let config = consumer(filter, DeliverPolicy::LastPerSubject);
+        self.read_last(stream::DELIVERIES, config, |message, stored, _| {
             if let Ok(job) = serde_json::from_slice(&message.payload) {
                 held.push(HeldJob { job, since: stored });
+            }
+        })
+        .await?;
+        Ok(held)
+    }
+
+    /// How many jobs are held of each target, by its name as it stands in the subject.
+    pub async fn held_by_target(&self) -> Result<BTreeMap<String, u64>, BusError> {
+        let last = consumer(subjects::HELD.to_owned(), DeliverPolicy::LastPerSubject);
+        let mut held = BTreeMap::new();
+        self.read_last(stream::DELIVERIES, pull::OrderedConfig { headers_only: true, ..last }, |message, _, _| {
+            // An empty message tells that the job before it is held no longer.
+            let size = message.headers.as_ref().and_then(|headers| headers.get(header::MSG_SIZE));
+            if size.is_some_and(|size| size.as_str() != "0") {
+                let target = message.subject.split('.').nth(1).unwrap_or_default().to_owned();
+                *held.entry(target).or_default() += 1;
             }
         })
         .await?;
@@ -101,7 +122,7 @@ impl Bus {
             Some(since) => DeliverPolicy::ByStartTime { start_time: super::events::date(since) },
         };
         let mut letters = Vec::new();
-        self.read_last(stream::DEAD, filter, policy, |message, stored, sequence| {
+        self.read_last(stream::DEAD, consumer(filter, policy), |message, stored, sequence| {
             let (subject, payload) = (message.subject.to_string(), message.payload.clone());
             letters.push(DeadLetter::new(sequence, subject, message.headers.as_ref(), stored, payload));
         })
@@ -140,13 +161,11 @@ impl Bus {
     async fn read_last(
         &self,
         stream: &'static str,
-        filter: String,
-        deliver_policy: DeliverPolicy,
+        config: pull::OrderedConfig,
         mut each: impl FnMut(&async_nats::Message, Time, u64),
     ) -> Result<(), BusError> {
         let failed = no_answer("reading what is kept");
         let stream = self.js.get_stream_no_info(stream).await.map_err(|error| failed(&error))?;
-        let config = pull::OrderedConfig { filter_subject: filter, deliver_policy, ..pull::OrderedConfig::default() };
         let consumer = stream.create_consumer(config).await.map_err(|error| failed(&error))?;
         let mut left = consumer.cached_info().num_pending;
         if left == 0 {

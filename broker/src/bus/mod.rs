@@ -1,6 +1,7 @@
 //! JetStream: the only place that names async-nats. Streams, atomic batches, reading EVENTS, jobs for workers.
 //! Nothing here decides anything; what to do about an error is for the caller, and every error says enough for that.
 
+mod backlog;
 mod batch;
 mod chain;
 mod events;
@@ -17,6 +18,7 @@ use async_nats::{
     jetstream::{self, Context},
 };
 
+pub use backlog::{Backlog, StreamState};
 pub use batch::{BatchAck, BatchError, Outgoing};
 pub use chain::{Behind, Chain, Place};
 pub use events::{EventMessage, RUN_ENTRIES, ReadError, Reader, Tail, TailStart};
@@ -81,6 +83,9 @@ pub enum BusError {
         /// What happened.
         reason: String,
     },
+    /// Nobody answers questions on this NATS.
+    #[error("no broker is running on this NATS: start `emote dev` or `emote serve`")]
+    NoBroker,
     /// JetStream said no.
     #[error("{doing}: JetStream refused it: {reason}")]
     Refused {

@@ -9,6 +9,7 @@ use crate::{
     bus::{Bus, BusSettings},
     config::{Folder, Set},
     localnats::{self, LocalNats},
+    ops::Taken,
     run,
 };
 
@@ -80,8 +81,9 @@ async fn serve(
         first: Some(set.clone()),
         data: data.to_owned(),
     };
-    let running = run::start(bus.clone(), start, shutdown).await?;
-    print_line(welcome(args, folder, nats, &running.webhooks()))?;
+    let ops = run::ops(&folder.settings, &args.folder, Taken::AnyPort, shutdown)?;
+    let running = run::start_watched(bus.clone(), start, ops, shutdown).await?;
+    print_line(welcome(args, folder, nats, &running))?;
     let stopped = shutdown.clone();
     let watching = watch::apply_what_is_saved(&bus, &args.folder, set);
     tokio::select! {
@@ -91,8 +93,9 @@ async fn serve(
     }
 }
 
-fn welcome(args: &Args, folder: &Folder, nats: &LocalNats, webhooks: &str) -> String {
+fn welcome(args: &Args, folder: &Folder, nats: &LocalNats, running: &run::Running) -> String {
     use std::fmt::Write as _;
+    let webhooks = running.webhooks();
     let (bold, dim) = (render::BOLD, render::DIM);
     let server = if nats.url.ends_with(":4222") { String::new() } else { format!(" --server {}", nats.url) };
     let mut text = format!(
@@ -104,6 +107,11 @@ fn welcome(args: &Args, folder: &Folder, nats: &LocalNats, webhooks: &str) -> St
     let _ = writeln!(text, "  NATS      {} {dim}(nats-server {}){dim:#}", nats.url, nats.version);
     for (name, _) in &folder.sources {
         let _ = writeln!(text, "  webhook   {webhooks}/in/{name}");
+    }
+    if let Some(ops) = running.ops() {
+        let scheme =
+            if folder.settings.ops.as_ref().is_some_and(|ops| ops.certificate.is_some()) { "https" } else { "http" };
+        let _ = writeln!(text, "  health    {scheme}://{ops}/readyz {dim}and /healthz, /metrics{dim:#}");
     }
     let _ = writeln!(text, "\nTry in another terminal:");
     let _ = writeln!(text, "  emote events -f{server}");

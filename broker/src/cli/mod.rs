@@ -13,6 +13,7 @@ mod diff;
 mod events;
 mod explain;
 mod held;
+mod in_force;
 mod init;
 mod json_stream;
 mod language;
@@ -23,8 +24,10 @@ mod pattern_arg;
 mod pin;
 mod plan;
 mod render;
+mod rules;
 mod serve;
 mod table;
+mod targets;
 mod trace;
 mod watch;
 
@@ -104,6 +107,10 @@ enum Command {
     Match(match_::Args),
     /// Say why a rule matches an event or does not, and how near it came
     Explain(explain::Args),
+    /// Show what each target is doing: state, backlog, last error
+    Targets(targets::Args),
+    /// How often rules matched, and what became of that: stats
+    Rules(rules::Args),
     /// Jobs that wait for somebody's word: list, approve, deny
     Held(held::Args),
     /// Jobs that were given up: list, show, redrive, drop
@@ -135,6 +142,8 @@ pub async fn run(cli: Cli) -> Exit {
         Command::Plan(args) => plan::run(args).await,
         Command::Apply(args) => apply::run(args).await,
         Command::Config(args) => config::run(args).await,
+        Command::Targets(args) => targets::run(args).await,
+        Command::Rules(args) => rules::run(args).await,
         Command::Held(args) => held::run(args).await,
         Command::Dead(args) => dead::run(args).await,
         Command::Dev(args) => dev::run(args).await,
@@ -160,7 +169,9 @@ pub async fn run(cli: Cli) -> Exit {
 
 fn exit_of(error: &anyhow::Error) -> Exit {
     use crate::bus::{BusError, ReadError};
-    let unreachable = |error: &BusError| matches!(error, BusError::Unreachable { .. } | BusError::NoAnswer { .. });
+    let unreachable = |error: &BusError| {
+        matches!(error, BusError::Unreachable { .. } | BusError::NoAnswer { .. } | BusError::NoBroker)
+    };
     if let Some(file) = error.downcast_ref::<pattern_arg::BadFile>() {
         if file.is_not_found() { Exit::NotFound } else { Exit::Config }
     } else if error.is::<crate::config::Report>() || error.is::<pattern_arg::BadPattern>() {

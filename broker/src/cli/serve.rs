@@ -8,6 +8,7 @@ use super::Exit;
 use crate::{
     bus::{Bus, BusError, BusSettings, InForce, StreamSettings},
     config::{Folder, Report, Set},
+    ops::Taken,
     run,
 };
 
@@ -18,7 +19,10 @@ nats-server 2.12 or newer with JetStream. While it cannot be reached, emote wait
 
 What runs is what was applied last (`emote apply DIR`, `emote config history`). Where nothing ever was, it is this
 folder. emote.yaml and secrets are always this folder's. Any number of brokers may serve on one NATS: one folds, the
-others stand by and take over within seconds; webhooks are taken and jobs are delivered by all of them.")]
+others stand by and take over within seconds; webhooks are taken and jobs are delivered by all of them.
+
+How it is, is told on http://127.0.0.1:8481 (emote.yaml: ops): /healthz says whether starting it anew would help, /readyz
+whether it can do its work now and what keeps it, /metrics everything in numbers, for Prometheus.")]
 pub(super) struct Args {
     /// The configuration folder
     #[arg(long, short, value_name = "DIR")]
@@ -30,6 +34,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<Exit> {
     let settings = Folder::settings(&args.config)?;
     let nats = settings.nats.resolve(&args.config, "emote serve").context("emote.yaml: nats")?;
     let shutdown = run::shutdown_on_signal(None)?;
+    let ops = run::ops(&settings, &args.config, Taken::Fail, &shutdown)?;
     let own = Folder::load(&args.config).and_then(|folder| Ok((folder, Set::read(&args.config)?)));
     if let Err(report) = &own {
         tracing::warn!("this folder's rules have problems:\n{report}");
@@ -40,8 +45,9 @@ pub(super) async fn run(args: Args) -> anyhow::Result<Exit> {
     let first = own_rules(in_force, own)?;
     let data = args.config.join(&settings.data);
     let start = run::Start { root: args.config, settings, first, data };
-    let running = run::start(bus, start, &shutdown).await?;
-    tracing::info!(webhooks = %running.webhooks(), "emote serves");
+    let running = run::start_watched(bus, start, ops, &shutdown).await?;
+    let ops = running.ops().map_or_else(|| "off".to_owned(), |ops| ops.to_string());
+    tracing::info!(webhooks = %running.webhooks(), ops, "emote serves");
     running.wait().await
 }
 

@@ -23,6 +23,8 @@ pub struct Settings {
     pub streams: StreamSettings,
     /// What the ingest listens on.
     pub ingest: ListenSpec,
+    /// What health checks and metrics are given on; none where it is off.
+    pub ops: Option<ListenSpec>,
     /// The data folder, relative to the configuration folder.
     pub data: PathBuf,
 }
@@ -59,12 +61,8 @@ impl Default for Settings {
                 insecure: false,
             },
             streams: StreamSettings::default(),
-            ingest: ListenSpec {
-                address: SocketAddr::from(([127, 0, 0, 1], 8480)),
-                certificate: None,
-                key: None,
-                insecure: false,
-            },
+            ingest: on_loopback(8480),
+            ops: Some(on_loopback(8481)),
             data: PathBuf::from("data"),
         }
     }
@@ -80,7 +78,8 @@ impl Settings {
         }
         fields.object("nats", |fields| settings.nats.read(fields));
         fields.object("streams", |fields| read_streams(&mut settings.streams, fields));
-        fields.object("ingest", |fields| read_listener(&mut settings.ingest, fields));
+        fields.object("ingest", |fields| read_listener(&mut settings.ingest, fields, "webhooks need TLS"));
+        fields.object("ops", |fields| read_ops(&mut settings.ops, fields));
         fields.finish();
         settings
     }
@@ -128,7 +127,28 @@ impl NatsSettings {
     }
 }
 
-fn read_listener(listener: &mut ListenSpec, fields: &mut Fields<'_>) {
+fn on_loopback(port: u16) -> ListenSpec {
+    let address = SocketAddr::from(([127, 0, 0, 1], port));
+    ListenSpec { address, certificate: None, key: None, insecure: false }
+}
+
+/// `listen: off` for none.
+fn read_ops(ops: &mut Option<ListenSpec>, fields: &mut Fields<'_>) {
+    let is_off = |value: &Value| value.as_str() == Some("off") || value.as_bool() == Some(false);
+    if fields.value("listen").is_some_and(is_off) {
+        *ops = None;
+    }
+    match ops {
+        Some(listener) => read_listener(listener, fields, "health and metrics need TLS"),
+        None => ["certificate", "key", "insecure"].iter().for_each(|key| {
+            if fields.has(key) {
+                fields.problem(key, "means nothing where listen is off");
+            }
+        }),
+    }
+}
+
+fn read_listener(listener: &mut ListenSpec, fields: &mut Fields<'_>, why: &str) {
     let address = fields.parsed("listen", |value| {
         let address = value.as_str().and_then(|text| text.parse::<SocketAddr>().ok());
         address.ok_or_else(|| "expected an address and port such as 0.0.0.0:8443".to_owned())
@@ -143,7 +163,7 @@ fn read_listener(listener: &mut ListenSpec, fields: &mut Fields<'_>) {
         fields.problem("", "certificate and key go together");
     }
     if listener.certificate.is_none() && !listener.address.ip().is_loopback() && !listener.insecure {
-        fields.problem("listen", "off this machine webhooks need TLS: give certificate and key, or say insecure: true if something in front of emote does TLS");
+        fields.problem("listen", format!("off this machine {why}: give certificate and key, or say insecure: true if something in front of emote does TLS"));
     }
 }
 
@@ -158,6 +178,48 @@ fn read_streams(streams: &mut StreamSettings, fields: &mut Fields<'_>) {
     ] {
         if let Some(given) = fields.duration(key, AGES) {
             *age = given;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn read(value: Value) -> (Settings, Vec<String>) {
+        let mut problems = Problems::default();
+        let settings = Settings::read(value.as_object().unwrap(), &mut problems);
+        let told = problems.iter().map(|problem| format!("{}: {}", problem.path, problem.message));
+        (settings, told.collect())
+    }
+
+    #[test]
+    fn health_and_metrics_are_for_this_machine_unless_it_is_said() {
+        let address = |value: Value| {
+            let (settings, problems) = read(value);
+            assert_eq!(problems, Vec::<String>::new());
+            settings.ops.map(|ops| ops.address.to_string())
+        };
+        assert_eq!(address(json!({})).as_deref(), Some("127.0.0.1:8481"));
+        assert_eq!(address(json!({"ops": {"listen": "[::1]:9"}})).as_deref(), Some("[::1]:9"));
+        let open = json!({"ops": {"listen": "0.0.0.0:9", "insecure": true}});
+        assert_eq!(address(open).as_deref(), Some("0.0.0.0:9"));
+        assert_eq!(address(json!({"ops": {"listen": "off"}})), None);
+        assert_eq!(address(json!({"ops": {"listen": false}})), None);
+    }
+
+    #[test]
+    fn what_is_wrong_with_it_is_told_at_its_place() {
+        for (ops, told) in [
+            (json!({"listen": "0.0.0.0:9"}), "ops.listen: off this machine health and metrics need TLS"),
+            (json!({"listen": "8481"}), "ops.listen: expected an address and port such as 0.0.0.0:8443"),
+            (json!({"listen": "127.0.0.1:9", "key": "k"}), "ops: certificate and key go together"),
+            (json!({"listen": "off", "insecure": true}), "ops.insecure: means nothing where listen is off"),
+            (json!({"port": 9}), "ops.port: unknown"),
+        ] {
+            let (_, problems) = read(json!({"ops": ops}));
+            assert!(problems.len() == 1 && problems[0].starts_with(told), "{problems:?}");
         }
     }
 }

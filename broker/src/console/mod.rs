@@ -1,17 +1,20 @@
-//! Answers to questions over NATS: what only the store knows. Pages follow here.
+//! Answers to questions over NATS: what only the store knows, and what each broker is doing. Pages follow here.
 
-use std::sync::Arc;
+mod brokers;
 
-use emote_proto::service;
+use emote_proto::{Time, service};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    bus::{Asked, Bus, BusError},
+    bus::{Asked, BusError},
     core::{Node, Records},
+    ops::Watched,
     store::{Store, StoreError},
 };
+
+pub use brokers::{BrokerReport, TalliesAnswer, TalliesQuestion, TargetReport, ask_brokers, ask_tallies};
 
 /// Nodes in one page at most, and bytes of their records: a reply must fit into a message.
 const PAGE: usize = 200;
@@ -69,22 +72,32 @@ impl From<Node> for NodeRecord {
     }
 }
 
-/// Answers until told to stop.
-pub async fn answer(bus: Bus, store: Arc<Store>, shutdown: CancellationToken) -> Result<(), BusError> {
+/// Answers for a broker until told to stop. `id` is a word that no other broker has, `started` when it began.
+pub async fn answer(
+    watched: Watched,
+    (id, started): (String, Time),
+    shutdown: CancellationToken,
+) -> Result<(), BusError> {
+    let (bus, store) = (&watched.bus, &watched.store);
     let mut nodes = bus.questions(service::NODES).await?;
     let mut node = bus.questions(service::NODE).await?;
+    let mut brokers = bus.questions_to_all(service::BROKERS).await?;
+    let mut tallies = bus.questions_to_all(service::tallies(&id)).await?;
     loop {
         let asked = tokio::select! {
             () = shutdown.cancelled() => return Ok(()),
             asked = nodes.next() => asked,
             asked = node.next() => asked,
+            asked = brokers.next() => asked,
+            asked = tallies.next() => asked,
         };
         let Some(asked) = asked else { return Ok(()) };
         let subject = asked.subject.clone();
-        let answered = if subject == service::NODES {
-            answer_nodes(&store, asked).await
-        } else {
-            answer_node(&store, asked).await
+        let answered = match subject.as_str() {
+            service::NODES => answer_nodes(store, asked).await,
+            service::NODE => answer_node(store, asked).await,
+            service::BROKERS => asked.answer(&brokers::report(&id, started, &watched)).await,
+            _ => brokers::answer_tallies(store, asked).await,
         };
         if let Err(error) = answered {
             tracing::debug!(%error, subject, "a question was not answered");

@@ -180,7 +180,7 @@ impl Core {
         for rule in matched.into_iter().filter_map(|index| self.book.rules.get(index)) {
             state.count(Tallied::Rule(rule.name.to_string()), |tally| {
                 tally.matched += 1;
-                tally.last = Some(received);
+                (tally.last, tally.last_matched) = (Some(received), Some(received));
             })?;
             if user.is_none() {
                 user = Some(about_user(state, event)?);
@@ -279,6 +279,7 @@ impl Giving<'_, '_> {
     fn each_target(&mut self, node: Option<&Node>, fanned_to: Option<&str>) -> Result<(), StateError> {
         let about = node.map(|node| node.key.as_str()).or(self.event.user_id());
         if let Some(reason) = loop_reason(self.rule, self.event, about) {
+            self.state.count(Tallied::Rule(self.rule.name.to_string()), |tally| tally.loops_stopped += 1)?;
             self.jobs.push(own::loop_stopped(self.rule, self.event, about, &reason));
             return Ok(());
         }

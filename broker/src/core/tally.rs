@@ -27,8 +27,12 @@ pub struct Tally {
     pub denied: u64,
     /// Jobs refused: too old, or not trusted enough.
     pub refused: u64,
+    /// Times that a rule was stopped because it would have gone on without end.
+    pub loops_stopped: u64,
     /// When it last matched, or a job of it last ended.
     pub last: Option<Time>,
+    /// When a rule last matched.
+    pub last_matched: Option<Time>,
     /// Why a job was last given up.
     pub last_error: Option<String>,
     /// When that was.

@@ -11,7 +11,7 @@ use futures_util::{FutureExt, StreamExt, stream};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::{Delivery, Work, history::Try, result, worker::Taken};
+use super::{Delivery, Work, history::Try, result, state::Noted, worker::Taken};
 use crate::{
     bus::{BusError, JobMessage, SIGN_OF_LIFE},
     core::Job,
@@ -195,12 +195,14 @@ impl Delivery {
 
     /// Remembers and shows what an attempt came to.
     fn note(&self, message: &JobMessage, outcome: &Outcome, at: Time, took: Duration) {
+        let again = self.memory.histories.of(key(message), message.attempt).attempts() > 0;
+        let noted = Noted { took, again, error: None, never: false };
         let (outcome, reason) = match outcome {
-            Outcome::Done(_) => return self.state.attempted(took, None),
+            Outcome::Done(_) => return self.state.attempted(noted),
             Outcome::Retry { reason, .. } => ("retry", reason),
             Outcome::Never { reason } => ("never", reason),
         };
-        self.state.attempted(took, Some((reason, at)));
+        self.state.attempted(Noted { error: Some((reason, at)), never: outcome == "never", ..noted });
         let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         self.memory.histories.tried(
             key(message),

@@ -34,7 +34,9 @@ impl Delivery {
         match outcome {
             Outcome::Done(report) => {
                 let event = result::done(job, &report, attempts.saturating_add(1), now);
-                self.report(job, event, message, shutdown).await
+                let ended = self.report(job, event, message, shutdown).await?;
+                self.state.done(now.millis_since(job.event.time));
+                Ok(ended)
             }
             Outcome::Never { reason } => self.bury(job, input, &reason, message, shutdown).await,
             Outcome::Retry { after, reason } => {
@@ -161,6 +163,7 @@ impl Delivery {
         loop {
             match step().await {
                 Err(error) if !shutdown.is_cancelled() => {
+                    self.state.not_stored();
                     tracing::warn!(target_name = %self.target, %error, "{doing}: trying again");
                 }
                 ended => return ended,

@@ -280,11 +280,14 @@ impl Worker {
     fn show(&self, gate: Gate) {
         let state = &self.delivery.state;
         state.working(self.attempts.len(), self.parking.len());
+        state.alive();
         state.set(match gate {
             _ if matches!(self.delivery.work, Work::Gone) => Running::Gone,
             Gate::StandingBy => Running::StandingBy,
             Gate::Paused(until) => Running::Paused { until: on_the_clock(until) },
-            Gate::Open(_) | Gate::Full | Gate::Slow(_) => Running::Running,
+            Gate::Slow(until) => Running::WaitingForRate { until: on_the_clock(until) },
+            Gate::Open(_) | Gate::Full if self.gatekeeper.is_probing() => Running::Probing,
+            Gate::Open(_) | Gate::Full => Running::Running,
         });
     }
 }

@@ -111,6 +111,9 @@ impl Engine {
             let served = AssertUnwindSafe(self.serve(&mut claim, &shutdown)).catch_unwind().await;
             let Err(stopped) = served.unwrap_or_else(|_| Err(Stopped::Panicked("the fold"))) else { break };
             self.shared.stopped(&stopped.to_string());
+            if matches!(stopped, Stopped::Commit(_)) {
+                self.shared.commit_failed();
+            }
             pause = if began.elapsed() > PAUSE_MAX * 2 { PAUSE_FIRST } else { (pause * 2).min(PAUSE_MAX) };
             if matches!(stopped, Stopped::Fenced { .. }) {
                 tracing::warn!(reason = %stopped, "standing by");

@@ -21,7 +21,7 @@ use futures_util::StreamExt as _;
 use serde_json::json;
 use tokio::sync::Semaphore;
 
-use super::{Aliases, Moment, Publish, PublishError, Refusal, Request, Source};
+use super::{Aliases, Counts, Moment, Publish, PublishError, Refusal, Request, Source};
 
 /// A body must have arrived within this time.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -34,7 +34,10 @@ const MAX_MAPS: usize = 32;
 
 /// The sources that take webhooks now; replaced as a whole when a configuration is applied.
 #[derive(Debug, Default)]
-pub struct Sources(RwLock<Arc<BTreeMap<String, Arc<Source>>>>);
+pub struct Sources {
+    now: RwLock<Arc<BTreeMap<String, Arc<Source>>>>,
+    counts: Counts,
+}
 
 impl Sources {
     /// These sources, by their names.
@@ -47,11 +50,18 @@ impl Sources {
     /// From now on these. Requests under way end with the source they began with.
     pub fn replace(&self, sources: impl IntoIterator<Item = Source>) {
         let by_name = sources.into_iter().map(|source| (source.name().to_string(), Arc::new(source))).collect();
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(by_name);
+        let by_name: BTreeMap<String, Arc<Source>> = by_name;
+        self.counts.keep(by_name.keys());
+        *self.now.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(by_name);
+    }
+
+    /// What became of the requests to each of them.
+    pub fn counts(&self) -> &Counts {
+        &self.counts
     }
 
     fn find(&self, name: &str) -> Option<Arc<Source>> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+        self.now.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
     }
 }
 
@@ -84,13 +94,18 @@ async fn receive(
     RawQuery(query): RawQuery,
     body: Body,
 ) -> Response {
-    let Some(source) = ingest.sources.find(&name) else { return Refusal::NoSource.into_response() };
+    let counts = ingest.sources.counts();
+    let Some(source) = ingest.sources.find(&name) else {
+        counts.refused(None, &Refusal::NoSource);
+        return Refusal::NoSource.into_response();
+    };
     let query = query.unwrap_or_default();
     let outcome = ingest.receive(&source, &method, headers, &query, body).await;
     let status = outcome.as_ref().map_or_else(|refusal| refusal.status(), Response::status).as_u16();
     match outcome {
         Ok(response) => response,
         Err(refusal) => {
+            counts.refused(Some(source.name().as_str()), &refusal);
             match refusal {
                 Refusal::Internal(problem) => {
                     tracing::error!(source = %source.name(), status, problem, "webhook failed");
@@ -129,6 +144,7 @@ impl Ingest {
         }
         let drafts = self.map(Arc::clone(source), request).await?;
         let ids = self.publish(source, drafts).await?;
+        self.sources.counts().taken(source.name().as_str(), ids.len());
         tracing::info!(source = %source.name(), status = 200, events = ids.len(), "webhook taken");
         Ok(Json(json!({ "events": ids.iter().map(EventId::to_string).collect::<Vec<_>>() })).into_response())
     }
@@ -166,6 +182,7 @@ impl Ingest {
             return Ok(ids);
         }
         self.publisher.publish(events).await.map_err(|error| {
+            self.sources.counts().not_published(source.name().as_str());
             tracing::warn!(source = %source.name(), %error, "events were not published");
             match error {
                 PublishError::Unavailable(_) => Refusal::Unavailable,

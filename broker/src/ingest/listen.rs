@@ -1,4 +1,4 @@
-//! The listener: where webhooks come in, with TLS or without.
+//! The listener: where webhooks come in, and where health and metrics are asked for, with TLS or without.
 //!
 //! Plain text is for loopback, where another process on the same machine ends TLS; elsewhere it must be asked for.
 
@@ -59,14 +59,14 @@ impl ListenSpec {
 pub enum ListenError {
     /// Plain text where others can read it.
     #[error(
-        "{0} is no loopback address, and without TLS everyone on the way reads the webhooks: set `certificate` and `key`, or spell out `insecure: true`"
+        "{0} is no loopback address, and without TLS everyone on the way reads along: set `certificate` and `key`, or spell out `insecure: true`"
     )]
     PlainText(SocketAddr),
     /// One without the other.
     #[error("`certificate` and `key` go together: set both or none")]
     HalfTls,
     /// The address cannot be had.
-    #[error("cannot listen on {address}: {error}")]
+    #[error("cannot listen on {address}: {error}: give another address in `listen`, or stop what listens there")]
     Bind {
         /// Which address.
         address: SocketAddr,
@@ -85,7 +85,7 @@ pub enum ListenError {
     #[error("the certificate and key cannot be used: {0}")]
     Tls(#[from] rustls::Error),
     /// Serving ended badly.
-    #[error("serving webhooks: {0}")]
+    #[error("serving HTTP: {0}")]
     Serve(std::io::Error),
 }
 
@@ -104,7 +104,7 @@ impl Listener {
             .map(|(certificate, key)| tls(&folder.join(certificate), &folder.join(key)))
             .transpose()?;
         if tls.is_none() && !spec.address.ip().is_loopback() {
-            tracing::warn!(address = %spec.address, "webhooks are taken in plain text, as `insecure: true` says");
+            tracing::warn!(address = %spec.address, "HTTP is served in plain text, as `insecure: true` says");
         }
         let failed = |error| ListenError::Bind { address: spec.address, error };
         let socket = TcpListener::bind(spec.address).map_err(failed)?;
@@ -183,7 +183,7 @@ mod tests {
             assert_eq!(problems.is_empty(), right, "{yaml}: {problems:?}");
         }
         let error = Listener::bind(&spec("address: 0.0.0.0:0"), Path::new("/")).err().unwrap();
-        insta::assert_snapshot!(error, @"0.0.0.0:0 is no loopback address, and without TLS everyone on the way reads the webhooks: set `certificate` and `key`, or spell out `insecure: true`");
+        insta::assert_snapshot!(error, @"0.0.0.0:0 is no loopback address, and without TLS everyone on the way reads along: set `certificate` and `key`, or spell out `insecure: true`");
     }
 
     #[test]

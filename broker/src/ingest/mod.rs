@@ -10,6 +10,7 @@
 //! A vendor is a file in `broker/catalog/sources/`; code is needed for a new scheme ([`verify`]) or notation ([`decode`]).
 
 pub mod catalog;
+mod counts;
 mod decode;
 mod handshake;
 mod http;
@@ -22,6 +23,7 @@ mod source;
 mod spec;
 pub mod verify;
 
+pub use counts::{Counts, SourceCounts};
 pub use decode::DecodeSpec;
 pub use handshake::HandshakeSpec;
 pub use http::{Sources, router};

@@ -84,6 +84,23 @@ impl Refusal {
         }
     }
 
+    /// One word for it, for metrics.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::NoSource => "no_source",
+            Self::Method { .. } => "method",
+            Self::Denied(_) => "denied",
+            Self::Slow(_) => "slow",
+            Self::TooLarge(_) => "too_large",
+            Self::Type { .. } => "type",
+            Self::Undecodable(_) => "undecodable",
+            Self::Unmapped { .. } => "unmapped",
+            Self::Busy => "busy",
+            Self::Unavailable => "unavailable",
+            Self::Internal(_) => "internal",
+        }
+    }
+
     /// What to do about it.
     pub fn remedy(&self) -> Option<String> {
         Some(match self {

@@ -22,6 +22,7 @@ use crate::{
     deliver::Targets,
     engine::{Engine, Library, Parts, Shared},
     ingest,
+    ops::{Ops, Taken, Watched},
     store::{Opened, Store},
 };
 
@@ -54,10 +55,22 @@ pub struct Running {
     shutdown: CancellationToken,
     engine: Shared,
     targets: Targets,
+    ops: Ops,
 }
 
-/// Starts ingest, core, delivery and answers on `bus`.
+/// Listens for those who ask how this broker is, which they may do before NATS is there.
+pub fn ops(settings: &Settings, root: &Path, taken: Taken, shutdown: &CancellationToken) -> anyhow::Result<Ops> {
+    Ops::start(settings.ops.as_ref(), root, taken, shutdown).context("emote.yaml: ops")
+}
+
+/// Starts ingest, core, delivery and answers on `bus`, and tells nobody how they are.
 pub async fn start(bus: Bus, start: Start, shutdown: &CancellationToken) -> anyhow::Result<Running> {
+    let ops = Ops::start(None, &start.root, Taken::Fail, shutdown)?;
+    start_watched(bus, start, ops, shutdown).await
+}
+
+/// Starts ingest, core, delivery and answers on `bus`; `ops` tells how they are.
+pub async fn start_watched(bus: Bus, start: Start, ops: Ops, shutdown: &CancellationToken) -> anyhow::Result<Running> {
     let Start { root, settings, first, data } = start;
     prepare(&bus, &settings.streams, shutdown).await?;
     private_folder(&data)?;
@@ -73,8 +86,9 @@ pub async fn start(bus: Bus, start: Start, shutdown: &CancellationToken) -> anyh
     let engine =
         Engine::new(Parts { bus: bus.clone(), store: Arc::clone(&store), library, first, partition: PARTITION });
     let (rules, shared) = (engine.rules(), engine.shared());
-    let stop = shutdown.clone();
+    let (stop, until_it_ends) = (shutdown.clone(), shared.until_it_ends());
     tasks.spawn(async move {
+        let _until_it_ends = until_it_ends;
         engine.run(stop).await;
         Ok(())
     });
@@ -83,6 +97,17 @@ pub async fn start(bus: Bus, start: Start, shutdown: &CancellationToken) -> anyh
     let workers = workers::Workers::new(bus.clone(), Arc::clone(&store), Arc::clone(&sources), shared.leads());
     let targets = workers.targets();
     let (mut ready, stop) = (workers.ready(), shutdown.clone());
+    let watched = Watched {
+        bus: bus.clone(),
+        store: Arc::clone(&store),
+        engine: shared.clone(),
+        partition: PARTITION,
+        targets: targets.clone(),
+        rules: rules.clone(),
+        sources: Arc::clone(&sources),
+        taking: workers.ready(),
+    };
+    ops.watch(watched.clone());
     tasks.spawn(workers.run(rules, stop));
     let router = ingest::router(sources, Arc::new(bus.clone()), Arc::clone(&store) as _);
     // Webhooks are taken once it is known from whom.
@@ -95,9 +120,16 @@ pub async fn start(bus: Bus, start: Start, shutdown: &CancellationToken) -> anyh
         Ok(listener.serve(router, stop.cancelled_owned()).await?)
     });
 
-    let (asked, stop) = (bus.clone(), shutdown.clone());
-    tasks.spawn(async move { Ok(console::answer(asked, store, stop).await?) });
-    Ok(Running { tasks, bus, listens, tls, shutdown: shutdown.clone(), engine: shared, targets })
+    let (who, stop) = ((random_word()?, ops.started()), shutdown.clone());
+    tasks.spawn(async move { Ok(console::answer(watched, who, stop).await?) });
+    Ok(Running { tasks, bus, listens, tls, shutdown: shutdown.clone(), engine: shared, targets, ops })
+}
+
+/// What tells this process from other brokers.
+fn random_word() -> anyhow::Result<String> {
+    let mut bytes = [0_u8; 4];
+    getrandom::fill(&mut bytes).context("random bytes")?;
+    Ok(data_encoding::HEXLOWER.encode(&bytes))
 }
 
 /// Makes sure of the streams; a server that does not answer is asked again.
@@ -134,6 +166,11 @@ impl Running {
     /// Where webhooks are taken: `http://127.0.0.1:8480`.
     pub fn webhooks(&self) -> String {
         format!("{}://{}", if self.tls { "https" } else { "http" }, self.listens)
+    }
+
+    /// Where health and metrics are told; `None` where they are not.
+    pub fn ops(&self) -> Option<SocketAddr> {
+        self.ops.address()
     }
 
     /// Waits until it was told to stop and has, or until a part fails, which stops the others.

@@ -191,6 +191,11 @@ impl Store {
         Ok(())
     }
 
+    /// Bytes that its file takes; `None` where that cannot be found out.
+    pub fn size(&self) -> Option<u64> {
+        std::fs::metadata(&self.path).ok().map(|file| file.len())
+    }
+
     /// Sequence of the last entry folded into it; 0 for none.
     pub fn position(&self) -> u64 {
         self.position.load(Ordering::Acquire)

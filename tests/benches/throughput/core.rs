@@ -84,7 +84,10 @@ pub(crate) fn configure(folder: &Path, nats: &str, scope: &str) {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, text).unwrap();
     };
-    write("emote.yaml", &format!("nats: {{servers: [\"{nats}\"]}}\ningest: {{listen: \"127.0.0.1:0\"}}\n"));
+    write(
+        "emote.yaml",
+        &format!("nats: {{servers: [\"{nats}\"]}}\ningest: {{listen: \"127.0.0.1:0\"}}\nops: {{listen: \"off\"}}\n"),
+    );
     write("targets/log.yaml", "kind: log\npath: data/events.jsonl\n");
     for n in 0..RULES {
         let rule = format!("pattern: {{scope: [{scope}], info: {{kind: [k{n}]}}}}\ntargets: [log]\n");

@@ -211,6 +211,9 @@ fn a_rule_that_meets_its_own_effect_stops() {
     let (event, reason) = told(&log.entry(&subject, &body));
     assert_eq!(event, "rule.loop_stopped");
     assert!(reason.contains("own effect"), "{reason}");
+    let tally = log.memory.tally(&Tallied::Rule("a".to_owned())).unwrap();
+    assert_eq!((tally.matched, tally.jobs, tally.loops_stopped), (2, 1, 1));
+    assert_eq!(tally.last_matched, tally.last);
     let mut forged = body.clone();
     forged["id"] = json!("00000000-0000-7000-8000-000000000009");
     assert_eq!(

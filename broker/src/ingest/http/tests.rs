@@ -272,4 +272,6 @@ async fn sources_are_replaced_while_serving() {
     let spec: SourceSpec = serde_saphyr::from_str("verify: none\nmap: empty").unwrap();
     sources.replace([spec.validate(&Name::new("new").unwrap()).unwrap().resolve(std::path::Path::new("/")).unwrap()]);
     assert_eq!(status().await, StatusCode::OK);
+    let counts = sources.counts();
+    assert_eq!((counts.by_source()["new"].taken, counts.nowhere()), (1, 1));
 }

@@ -27,7 +27,8 @@ pub(crate) struct Place<'a> {
 /// Writes a broker's folder.
 pub(crate) fn write(place: &Place<'_>) -> anyhow::Result<()> {
     let settings = format!(
-        "nats: {{servers: {}}}\nstreams: {{replicas: {}}}\ningest: {{listen: \"127.0.0.1:{}\"}}\ndata: data\n",
+        "nats: {{servers: {}}}\nstreams: {{replicas: {}}}\ningest: {{listen: \"127.0.0.1:{}\"}}\n\
+         ops: {{listen: \"off\"}}\ndata: data\n",
         serde_json::to_string(place.nats)?,
         place.replicas,
         place.port

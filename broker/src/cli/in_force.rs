@@ -1,0 +1,54 @@
+//! The rules and targets in force, and which broker to ask what became of them.
+
+use std::{collections::BTreeMap, path::Path};
+
+use emote_proto::Name;
+
+use super::plan;
+use crate::{
+    bus::Bus,
+    config::{Folder, Settings},
+    console::BrokerReport,
+    engine::Role,
+};
+
+/// What is in force, as far as this program can read it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct InForceNow {
+    /// The rules' names, in order.
+    pub(super) rules: Vec<Name>,
+    /// The targets.
+    pub(super) targets: BTreeMap<Name, Known>,
+}
+
+/// A target in force.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Known {
+    /// Its kind.
+    pub(super) kind: &'static str,
+    /// The rules that give it jobs.
+    pub(super) rules: Vec<String>,
+}
+
+/// What is in force now; nothing where nothing was ever applied.
+pub(super) async fn ask(bus: &Bus) -> anyhow::Result<InForceNow> {
+    let Some(now) = bus.in_force().await? else { return Ok(InForceNow::default()) };
+    let set = plan::stored(bus, &now.hash).await?;
+    // Secrets and relative paths are not looked at.
+    let folder = Folder::of_set(Path::new("."), Settings::default(), &set)?;
+    let rules_of = |target: &Name| {
+        let gives = folder.rules.iter().filter(|rule| rule.targets.iter().any(|given| given.target == *target));
+        gives.map(|rule| rule.name.to_string()).collect()
+    };
+    let targets = folder
+        .targets
+        .iter()
+        .map(|target| (target.name.clone(), Known { kind: target.kind, rules: rules_of(&target.name) }))
+        .collect();
+    Ok(InForceNow { rules: folder.rules.iter().map(|rule| rule.name.clone()).collect(), targets })
+}
+
+/// The broker whose counts are the newest: the one that leads, else the one whose records go furthest.
+pub(super) fn who_counts(brokers: &[BrokerReport]) -> Option<&BrokerReport> {
+    brokers.iter().max_by_key(|broker| (broker.role == Role::Leading, broker.position))
+}

@@ -1,0 +1,227 @@
+//! `emote targets`: what each target is doing, at all brokers together, and what waits for it.
+
+mod state;
+mod view;
+
+use emote_proto::{Name, Time};
+use serde_json::json;
+
+use super::{Exit, Output, connect::ServerArgs, print_line, render, table};
+use crate::deliver::Running;
+use state::State;
+use view::{Row, View};
+
+#[derive(Debug, clap::Args)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "\
+STATE says whether jobs are worked on: a target that fails again and again is paused, its jobs wait, and one attempt \
+shows how it is. BACKLOG is how many jobs have not ended, OLDEST how long the first of them waits; both are asked of NATS \
+and true whether or not a broker runs. ATTEMPTS and SUCCESS are of all brokers together, since each was started.
+
+  emote targets
+  emote targets show slack
+  emote targets -o json | jq -r 'select(.backlog > 100).target'"
+)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
+    /// What to print
+    #[arg(long, short, value_enum, default_value_t)]
+    output: Output,
+    #[command(flatten)]
+    server: ServerArgs,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Show one target: its rules, what became of its jobs, and what each broker does for it
+    Show {
+        /// Its name, as `emote targets` shows it
+        target: Name,
+        /// What to print
+        #[arg(long, short, value_enum, default_value_t)]
+        output: Output,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+}
+
+pub(super) async fn run(args: Args) -> anyhow::Result<Exit> {
+    match args.command {
+        None => list(&View::ask(&args.server.connect().await?).await?, args.output),
+        Some(Command::Show { target, output, server }) => {
+            show(&View::ask(&server.connect().await?).await?, &target, output)
+        }
+    }
+}
+
+fn list(view: &View, output: Output) -> anyhow::Result<Exit> {
+    let rows = view.rows();
+    match output {
+        Output::Json => {
+            for row in &rows {
+                print_line(json_of(row, view))?;
+            }
+        }
+        Output::Table if rows.is_empty() => {
+            print_line("There are no targets: put a file into targets/ and apply the folder (`emote apply DIR`).")?;
+        }
+        Output::Table => {
+            print_line(shown(&rows, view.now, table::width().unwrap_or(200)))?;
+            if let Some(note) = view.note() {
+                anstream::eprintln!("{}{note}{:#}", render::DIM, render::DIM);
+            }
+        }
+    }
+    Ok(Exit::Ok)
+}
+
+/// The table; under each target that failed, how it did, in `width` columns.
+fn shown(rows: &[Row], now: Time, width: usize) -> String {
+    let mut table = table::table(&["target", "kind", "state", "backlog", "oldest", "attempts", "success"]);
+    for row in rows {
+        table.add_row([
+            render::clip(row.name.as_str(), 32),
+            row.kind.to_owned(),
+            render::clip(&row.state.shown(now), 48),
+            row.backlog.jobs.to_string(),
+            row.backlog.oldest.map_or_else(|| "-".to_owned(), |oldest| render::ago(oldest, now)),
+            if row.brokers == 0 { "-".to_owned() } else { row.attempts.to_string() },
+            percent(row.succeeded, row.attempts),
+        ]);
+    }
+    let lines = table::lines(&mut table);
+    let mut lines = lines.lines();
+    let mut text: Vec<String> = lines.next().map(str::to_owned).into_iter().collect();
+    for (row, line) in rows.iter().zip(lines) {
+        text.push(line.to_owned());
+        let reason = row.state.reason().map(|reason| format!("not ready: {reason}"));
+        let failed =
+            row.last_error.as_ref().map(|error| format!("{} ago: {}", render::ago(error.at, now), error.reason));
+        let below = [reason, failed].into_iter().flatten();
+        text.extend(
+            below.map(|line| format!("{}    {}{:#}", render::DIM, render::clip(&line, width.max(24) - 4), render::DIM)),
+        );
+    }
+    text.join("\n")
+}
+
+fn show(view: &View, name: &Name, output: Output) -> anyhow::Result<Exit> {
+    let rows = view.rows();
+    let Some(row) = rows.iter().find(|row| row.name == *name) else {
+        let names: Vec<&str> = rows.iter().map(|row| row.name.as_str()).collect();
+        anstream::eprintln!("There is no target {name}; there is: {}", names.join(", "));
+        return Ok(Exit::NotFound);
+    };
+    match output {
+        Output::Json => print_line(json_of(row, view))?,
+        Output::Table => print_line(one(row, view))?,
+    };
+    Ok(Exit::Ok)
+}
+
+fn one(row: &Row, view: &View) -> String {
+    let (bold, dim, now) = (render::BOLD, render::DIM, view.now);
+    let mut text = vec![format!("{bold}{}{bold:#}  {dim}{}{dim:#}", row.name, row.kind)];
+    let mut line = |what: &str, words: String| text.push(format!("  {dim}{what:<14}{dim:#}{words}"));
+    line("state", row.state.shown(now));
+    if let Some(reason) = row.state.reason() {
+        line("", render::clip(reason, 300));
+    }
+    let oldest = row.backlog.oldest.map(|oldest| format!(", the oldest for {}", render::ago(oldest, now)));
+    line("waiting", format!("{} jobs{}", row.backlog.jobs, oldest.unwrap_or_default()));
+    line("rules", if row.rules.is_empty() { "none gives it jobs".to_owned() } else { row.rules.join(", ") });
+    match &row.tally {
+        Some(tally) => line(
+            "jobs",
+            format!(
+                "{} given out, {} done, {} given up, {} skipped, {} denied, {} refused by its guard",
+                tally.jobs, tally.done, tally.dead, tally.skipped, tally.denied, tally.refused
+            ),
+        ),
+        None => line("jobs", "not known: no broker is there to ask".to_owned()),
+    }
+    line("held", counted(row.held, "emote held ls", &row.name));
+    line("dead letters", counted(row.dead, "emote dead ls", &row.name));
+    let attempts = match (row.brokers, row.attempts) {
+        (0, _) => "not known: no broker has it".to_owned(),
+        (_, 0) => "none since the brokers were started".to_owned(),
+        (_, attempts) => {
+            let succeeded = percent(row.succeeded, attempts);
+            format!("{attempts}, {succeeded} of them succeeded, {} were repeats", row.retries)
+        }
+    };
+    line("attempts", attempts);
+    if let Some(error) = &row.last_error {
+        line("last error", format!("{} ago: {}", render::ago(error.at, now), render::clip(&error.reason, 300)));
+    }
+    let at = view.at_brokers(&row.name);
+    if !at.is_empty() {
+        let mut table =
+            table::table(&["broker", "host", "part", "state", "attempts", "success", "mean", "now", "parked"]);
+        for (broker, report) in at {
+            let mean = report.took_ms.checked_div(report.attempts);
+            table.add_row([
+                broker.id.clone(),
+                render::clip(&broker.host, 24),
+                state::part(broker.role).to_owned(),
+                match &report.state {
+                    Running::StandingBy => "left to the leader".to_owned(),
+                    running => State::at_one(running, row.backlog.jobs).shown(now),
+                },
+                report.attempts.to_string(),
+                percent(report.succeeded, report.attempts),
+                mean.map_or_else(|| "-".to_owned(), |mean| format!("{mean} ms")),
+                report.in_flight.to_string(),
+                report.parked.to_string(),
+            ]);
+        }
+        text.push(format!("\n{}", table::lines(&mut table)));
+    }
+    text.join("\n")
+}
+
+fn counted(count: u64, command: &str, name: &Name) -> String {
+    let dim = render::DIM;
+    if count == 0 { "none".to_owned() } else { format!("{count} {dim}({command} --target {name}){dim:#}") }
+}
+
+/// `98.5 %`; `-` of nothing. What is not all is never shown as 100.
+fn percent(part: u64, of: u64) -> String {
+    if of == 0 {
+        return "-".to_owned();
+    }
+    let tenths = part.saturating_mul(1000) / of;
+    if tenths.is_multiple_of(10) { format!("{} %", tenths / 10) } else { format!("{}.{} %", tenths / 10, tenths % 10) }
+}
+
+fn json_of(row: &Row, view: &View) -> serde_json::Value {
+    let brokers: Vec<_> = view
+        .at_brokers(&row.name)
+        .into_iter()
+        .map(|(broker, report)| json!({"id": broker.id, "host": broker.host, "role": broker.role, "target": report}))
+        .collect();
+    let asked = |count: u64| (row.brokers > 0).then_some(count);
+    json!({
+        "target": row.name,
+        "kind": row.kind,
+        "state": row.state.word(),
+        "until": row.state.until(),
+        "reason": row.state.reason(),
+        "backlog": row.backlog.jobs,
+        "oldest": row.backlog.oldest,
+        "attempts": asked(row.attempts),
+        "succeeded": asked(row.succeeded),
+        "retries": asked(row.retries),
+        "held": row.held,
+        "dead": row.dead,
+        "last_error": row.last_error,
+        "rules": row.rules,
+        "counts": row.tally,
+        "brokers": brokers,
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,34 @@
+//! Webhooks that this broker took or refused.
+
+use super::{
+    super::{observe::Observed, page::Kind, page::Page},
+    OTHER,
+};
+use crate::ingest::SourceCounts;
+
+type Of = fn(&SourceCounts) -> u64;
+
+const COUNTS: [(&str, &str, Of); 3] = [
+    ("emote_ingest_accepted_total", "Webhooks that this broker took.", |of| of.taken),
+    ("emote_ingest_events_total", "Events that webhooks became.", |of| of.events),
+    ("emote_ingest_publish_errors_total", "Times that the stream did not take a webhook's events.", |of| {
+        of.not_published
+    }),
+];
+
+pub(super) fn write(page: &mut Page, seen: &Observed) {
+    for (name, help, of) in COUNTS {
+        let mut family = page.family(Kind::Counter, name, help);
+        for (source, counts) in &seen.sources {
+            family.sample(&[("source", source)], of(counts) as f64);
+        }
+    }
+    let help = "Webhooks that this broker refused, by reason; `no_source` went to a name that is no source.";
+    let mut family = page.family(Kind::Counter, "emote_ingest_refused_total", help);
+    for (source, counts) in &seen.sources {
+        for (reason, count) in &counts.refused {
+            family.sample(&[("source", source), ("reason", reason)], *count as f64);
+        }
+    }
+    family.sample(&[("source", OTHER), ("reason", "no_source")], seen.nowhere as f64);
+}
