@@ -2,6 +2,8 @@
 
 mod brokers;
 
+use std::sync::Arc;
+
 use emote_proto::{Time, service};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
