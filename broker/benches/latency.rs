@@ -16,7 +16,7 @@ use std::{
 
 use axum::{Json, Router, extract::State, routing::post};
 use emote::{
-    bus::{Bus, BusSettings, Checkpoint, Outgoing},
+    bus::{Bus, BusSettings, Checkpoint, Outgoing, StreamSettings},
     config::{Folder, Set},
     run,
 };
@@ -70,6 +70,11 @@ async fn measure(seconds: u64) {
     let app = Router::new().route("/", post(receive)).with_state(Arc::clone(&arrivals));
     tokio::spawn(async move { axum::serve(target, app).await });
 
+    bus.ensure_streams(&StreamSettings::default()).await.unwrap();
+    println!("nats-server {}, {} s each, on loopback\n", server.version, seconds);
+    println!("{:<28} {:>8} {:>9} {:>9} {:>9} {:>9}", "", "events", "p50 ms", "p90 ms", "p99 ms", "max ms");
+    floor(&bus).await;
+
     configure(folder.path(), &target_url);
     let start = run::Start {
         root: folder.path().to_owned(),
@@ -82,9 +87,6 @@ async fn measure(seconds: u64) {
     let webhook = format!("{}/in/bench", running.webhooks());
     let client = reqwest::Client::new();
 
-    println!("nats-server {}, {} s each, on loopback\n", server.version, seconds);
-    println!("{:<28} {:>8} {:>9} {:>9} {:>9} {:>9}", "", "events", "p50 ms", "p90 ms", "p99 ms", "max ms");
-    floor(&bus).await;
     for rate in [100_u64, 500, 1000] {
         let sent = drive(rate, seconds, |id| {
             let (bus, id) = (bus.clone(), id.to_owned());

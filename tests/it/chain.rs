@@ -38,7 +38,7 @@ async fn a_message_that_takes_anothers_place_ends_the_chain() {
     assert_eq!(stored(&stack).await, ["1", "garbage"]);
     let behind = bus.behind(0).await.unwrap();
     assert_eq!((behind.last, behind.place), (2, Some(Place { sequence: 1, jobs: 0 })));
-    assert_eq!(behind.left_over.into_iter().collect::<Vec<_>>(), ["deliver.log.rule "]);
+    assert!(behind.left_over.is_empty(), "what carries no job is no job that was left over");
 }
 
 #[tokio::test]

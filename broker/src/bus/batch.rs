@@ -14,6 +14,7 @@ use super::{Bus, random_name};
 
 const COMMIT_TIMEOUT: Duration = Duration::from_secs(10);
 const WRONG_LAST_SEQUENCE: u64 = 10071;
+const WRONG_LAST_MSG_ID: u64 = 10070;
 
 /// A message to be published.
 #[derive(Debug, Clone)]
@@ -54,6 +55,13 @@ pub enum BatchError {
     /// It is not known whether it is stored.
     #[error("no answer: {0}")]
     Unknown(String),
+}
+
+impl BatchError {
+    /// Whether somebody else has written where this was to go.
+    pub fn is_overtaken(&self) -> bool {
+        matches!(self, Self::WrongLastSequence { .. } | Self::Refused { code: WRONG_LAST_MSG_ID, .. })
+    }
 }
 
 #[derive(Deserialize)]

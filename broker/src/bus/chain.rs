@@ -111,8 +111,8 @@ impl Bus {
             if behind.place.is_some() {
                 break;
             }
-            if !message.subject.starts_with("checkpoint.") && behind.left_over.len() < limits::MAX_BATCH {
-                let job = message.headers.get(header::JOB).map(ToString::to_string).unwrap_or_default();
+            let job = message.headers.get(header::JOB).filter(|_| behind.left_over.len() < limits::MAX_BATCH);
+            if let Some(job) = job {
                 behind.left_over.insert(format!("{} {job}", message.subject));
             }
         }

@@ -1,4 +1,4 @@
-//! JetStream: the only place that names async-nats. Streams, atomic batches, reading EVENTS, jobs for workers.
+//! JetStream: the only place that names async-nats. Streams, chains, atomic batches, reading EVENTS, jobs for workers.
 //! Nothing here decides anything; what to do about an error is for the caller, and every error says enough for that.
 
 mod backlog;

@@ -1,8 +1,10 @@
-//! The core at work: reads EVENTS, folds, commits jobs and checkpoint in one atomic batch, then the store.
+//! The core at work: reads EVENTS, folds, sends the jobs into DELIVERIES as a chain, then writes the store.
 //!
-//! Order of a run: fold in memory → atomic batch into DELIVERIES → store. A crash before the batch loses nothing, as the
-//! checkpoint has not moved; a crash after it leaves the store behind the checkpoint, and what lies between is folded
-//! again for its records, not for its jobs.
+//! Order of a run: fold in memory → chain into DELIVERIES → store. Every job in the chain says how far the core is once
+//! it is stored, so a crash loses nothing and doubles nothing wherever the chain breaks off; the store is behind it, and
+//! what lies between is folded again for its records, not for its jobs. The checkpoint, a message of the chain too, says
+//! the same every second, and who leads. What spends of a budget, and what an order does, goes in one atomic batch with
+//! the checkpoint that says so.
 //!
 //! Any number of brokers may run an engine for the same partition. One leads; the others keep their records up to the
 //! checkpoint and wait until it falls silent. The checkpoint is all that they share: whoever replaces it leads, and the
@@ -115,6 +117,12 @@ impl Engine {
                 self.shared.commit_failed();
             }
             pause = if began.elapsed() > PAUSE_MAX * 2 { PAUSE_FIRST } else { (pause * 2).min(PAUSE_MAX) };
+            // Somebody who does not lead wrote into DELIVERIES; where that happens now and then it holds nothing up.
+            let disturbed = matches!(&stopped, Stopped::Commit(error) if error.is_overtaken());
+            if disturbed && began.elapsed() > PAUSE_FIRST * 10 {
+                tracing::warn!(reason = %stopped, "another program writes into DELIVERIES; going on behind it");
+                continue;
+            }
             if matches!(stopped, Stopped::Fenced { .. }) {
                 tracing::warn!(reason = %stopped, "standing by");
                 claim.lost();

@@ -1,4 +1,4 @@
-//! How the jobs of a run are cut into atomic batches.
+//! Where in the log the core is behind each job, and how jobs are cut into atomic batches.
 
 use emote_proto::limits;
 
