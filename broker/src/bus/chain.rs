@@ -20,6 +20,8 @@ use super::{BatchError, Bus, BusError, Outgoing, batch, random_name};
 
 /// An answer that does not come within this time is taken for none.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+/// Messages that the connection does not take within this time are not sent.
+const SENT_WITHIN: Duration = Duration::from_secs(10);
 /// How often it is looked whether the connection still stands while an answer is waited for.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
@@ -122,8 +124,14 @@ impl Bus {
 
 impl Chain {
     /// Sends messages, each with the place behind it; gives the sequence that the last of them will have. They are
-    /// stored once [`Chain::answer`] says so.
+    /// stored once [`Chain::answer`] says so. After an error the chain is at its end.
     pub async fn send(&mut self, messages: Vec<(Outgoing, Place)>) -> Result<u64, BatchError> {
+        // Where the connection is away, no more is taken than there is room for.
+        let sent = tokio::time::timeout(SENT_WITHIN, self.send_all(messages)).await;
+        sent.unwrap_or_else(|_| Err(BatchError::Unknown(format!("not sent within {} s", SENT_WITHIN.as_secs()))))
+    }
+
+    async fn send_all(&mut self, messages: Vec<(Outgoing, Place)>) -> Result<u64, BatchError> {
         let count = messages.len();
         for (index, (message, place)) in messages.into_iter().enumerate() {
             let mut headers = HeaderMap::new();

@@ -10,13 +10,16 @@
 //! checkpoint and wait until it falls silent. The checkpoint is all that they share: whoever replaces it leads, and the
 //! server refuses whoever replaces another than the last one.
 
+mod commit;
 mod follow;
 mod lead;
 mod orders;
 mod plan;
+mod position;
 mod rules;
 mod silence;
 mod status;
+mod take_over;
 mod working;
 
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};

@@ -5,11 +5,7 @@ use std::sync::Arc;
 
 use emote_proto::{Event, EventId, Time};
 
-use super::{
-    Engine, Ruling, RulingError, Stopped,
-    lead::{Position, know_what_is_spent},
-    working::Working,
-};
+use super::{Engine, Ruling, RulingError, Stopped, lead::know_what_is_spent, position::Position, working::Working};
 use crate::{
     bus::{EventMessage, InForce, Outgoing, job_message, no_longer_held},
     core::{Core, DEDUPE_WINDOW_MILLIS, Job, JobId, Letter, Order, Overlay, Records},

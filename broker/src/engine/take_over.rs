@@ -1,0 +1,72 @@
+//! Becoming the one that leads: what is stored behind the last checkpoint is found, and the checkpoint replaced.
+
+use std::{collections::VecDeque, time::Instant};
+
+use super::{Engine, Stopped, position::Position, silence::Claim, working::Working};
+use crate::bus::{BatchError, Checkpoint, Place};
+
+impl Engine {
+    /// Replaces the checkpoint by one of our own. From then on the server refuses whoever led before.
+    pub(super) async fn take_over(&self, found: (Checkpoint, u64), claim: &Claim) -> Result<Position, Stopped> {
+        let (found, stored_at) = found;
+        let ours = found.sequence;
+        let stream = self.bus.events_identity().await?;
+        let behind = self.bus.behind(stored_at).await?;
+        let next = if found.stream == stream {
+            let place = behind.place.filter(|_| stored_at > 0);
+            let place = place.unwrap_or(Place { sequence: found.sequence, jobs: found.jobs });
+            Checkpoint { sequence: place.sequence, jobs: place.jobs, ..found }
+        } else {
+            let checkpoint = found.sequence;
+            tracing::warn!(checkpoint, "the checkpoint is of another EVENTS stream; folding from its beginning");
+            // What was spent is spent, whatever became of the log.
+            Checkpoint { sequence: 0, jobs: 0, ..found }
+        };
+        let next = self.stay_within_the_log(Checkpoint { stream, ..next }).await?;
+        let mut stored =
+            Checkpoint { broker: claim.id().to_owned(), config: Some(self.ruling()?.hash.clone()), ..next };
+        if stored_at > 0 && !behind.left_over.is_empty() {
+            let messages = behind.left_over.len();
+            tracing::warn!(messages, "a refused batch left messages behind the checkpoint; they are not stored again");
+            stored.left_over.extend(behind.left_over);
+        }
+        let begun = Place { sequence: stored.sequence, jobs: stored.jobs };
+        let mut chain = self.bus.chain(behind.last).await?;
+        // Nobody can have written behind what was just read: this message would be refused.
+        let replaced = async {
+            chain.send(vec![(stored.message(self.partition, None), begun)]).await?;
+            chain.answer().await
+        };
+        let stored_at = match replaced.await {
+            Ok(stored_at) => stored_at,
+            Err(error) => return Err(self.fenced_or(ours, claim, error).await),
+        };
+        let working = Working::new(&self.store)?;
+        // What the store holds has been folded with all its jobs, even where the checkpoint says less: entries without
+        // jobs move it only now and then.
+        let folded = stored.sequence.max(working.sequence());
+        let begun = if folded > begun.sequence { Place { sequence: folded, jobs: 0 } } else { begun };
+        let budgets = stored.budgets.clone();
+        let (under_way, written) = (VecDeque::new(), Instant::now());
+        Ok(Position { stored, stored_at, chain, under_way, working, folded, begun, budgets, written, idle: true })
+    }
+
+    /// A log that ends before what was folded has lost its end, as when it was restored from a backup or a power cut took
+    /// what was not synced. What comes next takes the numbers of what is gone, and must not be taken for it.
+    async fn stay_within_the_log(&self, stored: Checkpoint) -> Result<Checkpoint, Stopped> {
+        let (_, last) = self.bus.events_state().await?;
+        if stored.sequence <= last {
+            return Ok(stored);
+        }
+        tracing::warn!(checkpoint = stored.sequence, last, "EVENTS has lost its end; the checkpoint goes back to it");
+        Ok(Checkpoint { sequence: last, jobs: 0, ..stored })
+    }
+
+    /// Why what was sent was not stored: because another broker has replaced our checkpoint, or for what the server says.
+    pub(super) async fn fenced_or(&self, ours: u64, claim: &Claim, error: BatchError) -> Stopped {
+        match self.checkpoint_now().await {
+            Ok(Some((found, _))) if found.broker != claim.id() => Stopped::Fenced { ours, theirs: found.sequence },
+            _ => Stopped::Commit(error),
+        }
+    }
+}
