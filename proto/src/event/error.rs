@@ -1,6 +1,6 @@
 //! Why bytes are no event.
 
-use crate::{NodeError, limits};
+use crate::NodeError;
 
 /// Why bytes are no event. Every text names the field and says what would do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -8,9 +8,17 @@ pub enum EventError {
     /// Not JSON at all.
     #[error("not JSON: {0}")]
     NotJson(String),
-    /// Larger than [`limits::MAX_EVENT`].
-    #[error("{0} bytes: an event may have at most {max}", max = limits::MAX_EVENT)]
-    TooLarge(usize),
+    /// Larger than [`limits::MAX_EVENT`], or than [`limits::MAX_COMPLETED`] where it is complete.
+    ///
+    /// [`limits::MAX_EVENT`]: crate::limits::MAX_EVENT
+    /// [`limits::MAX_COMPLETED`]: crate::limits::MAX_COMPLETED
+    #[error("{length} bytes: an event may have at most {max}")]
+    TooLarge {
+        /// How long it is.
+        length: usize,
+        /// How long it may be.
+        max: usize,
+    },
     /// JSON, but no object.
     #[error("an event is a JSON object such as {{\"scope\":\"device\",\"action\":\"enroll\"}}, not {0}")]
     NotObject(&'static str),

@@ -9,8 +9,12 @@ use crate::limits;
 impl Draft {
     /// Reads the bytes of a message.
     pub fn parse(json: &[u8]) -> Result<Self, EventError> {
-        if json.len() > limits::MAX_EVENT {
-            return Err(EventError::TooLarge(json.len()));
+        Self::parse_within(json, limits::MAX_EVENT)
+    }
+
+    fn parse_within(json: &[u8], max: usize) -> Result<Self, EventError> {
+        if json.len() > max {
+            return Err(EventError::TooLarge { length: json.len(), max });
         }
         let value: Value = serde_json::from_slice(json).map_err(|error| EventError::NotJson(error.to_string()))?;
         Self::from_value(value)
@@ -42,7 +46,7 @@ impl Draft {
 impl Event {
     /// Reads an event that was complete when written, such as the one inside a job.
     pub fn parse(json: &[u8]) -> Result<Self, EventError> {
-        let draft = Draft::parse(json)?;
+        let draft = Draft::parse_within(json, limits::MAX_COMPLETED)?;
         Ok(Self {
             id: draft.id.ok_or(EventError::Missing("id"))?,
             time: draft.time.ok_or(EventError::Missing("time"))?,

@@ -79,7 +79,18 @@ fn wrong_fields_are_named() {
         assert!(error.contains(said), "{body}: {error}");
     }
     let large = format!(r#"{{"scope":"d","action":"a","info":"{}"}}"#, "x".repeat(limits::MAX_EVENT));
-    assert!(matches!(Draft::parse(large.as_bytes()), Err(EventError::TooLarge(_))));
+    assert!(matches!(Draft::parse(large.as_bytes()), Err(EventError::TooLarge { .. })));
+}
+
+#[test]
+fn an_event_that_grew_when_it_was_completed_is_read_back() {
+    let draft = format!(r#"{{"scope":"d","action":"a","info":"{}"}}"#, "x".repeat(limits::MAX_EVENT - 50));
+    let event = receive("events.manual.C02.d.a", &draft).unwrap();
+    let json = event.to_json();
+    assert!(json.len() > limits::MAX_EVENT);
+    assert_eq!(Event::parse(&json).unwrap(), event);
+    let too_large = [&json[..json.len() - 1], " ".repeat(64 * 1024).as_bytes(), b"}"].concat();
+    assert!(matches!(Event::parse(&too_large), Err(EventError::TooLarge { .. })));
 }
 
 #[test]
