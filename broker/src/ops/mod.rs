@@ -36,7 +36,6 @@ use crate::ingest::{ListenError, ListenSpec, Listener};
 
 pub use watched::Watched;
 
-const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 const REMEDY: &str = "There is /healthz, /readyz and /metrics; webhooks go to the address of ingest.";
 
 /// The listener for those who watch, and what they watch once it is there.
@@ -157,7 +156,7 @@ async fn metrics(State(place): State<Arc<Place>>) -> Response {
         Some(watched) => metrics::page(&observe::look(place.started, watched, &place.looks).await),
         None => metrics::page(&observe::Observed::of_nothing(place.started)),
     };
-    ([(header::CONTENT_TYPE, TEXT), (header::CACHE_CONTROL, "no-store")], text).into_response()
+    ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT), (header::CACHE_CONTROL, "no-store")], text).into_response()
 }
 
 /// 200 where nothing speaks against it, else 503 and what does.

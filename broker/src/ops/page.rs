@@ -1,6 +1,9 @@
-//! Prometheus' text format, version 0.0.4, as <https://prometheus.io/docs/instrumenting/exposition_formats/> has it.
+//! Families of metrics as they come together, and their text: Prometheus' own, version 0.0.4.
 
-use std::fmt::Write as _;
+use prometheus::{
+    TextEncoder,
+    proto::{Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType},
+};
 
 use crate::deliver::{BUCKETS_MS, Latency};
 
@@ -15,33 +18,36 @@ pub(super) enum Kind {
     Histogram,
 }
 
-/// The text, as it grows.
+/// All families.
 #[derive(Default)]
-pub(super) struct Page(String);
+pub(super) struct Page(Vec<MetricFamily>);
 
 /// A family that takes samples.
 pub(super) struct Family<'a> {
-    page: &'a mut String,
-    name: &'static str,
+    kind: Kind,
+    samples: &'a mut Vec<Metric>,
 }
 
 impl Page {
-    /// Begins a family; its samples follow.
+    /// Begins a family; its samples follow. One that gets none is left out.
     pub(super) fn family(&mut self, kind: Kind, name: &'static str, help: &str) -> Family<'_> {
-        let kind = match kind {
-            Kind::Counter => "counter",
-            Kind::Gauge => "gauge",
-            Kind::Histogram => "histogram",
-        };
-        let help = help.replace('\\', "\\\\").replace('\n', "\\n");
-        // Writing to a text cannot fail.
-        let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
-        Family { page: &mut self.0, name }
+        let mut family = MetricFamily::default();
+        family.set_name(name.to_owned());
+        family.set_help(help.to_owned());
+        family.set_field_type(match kind {
+            Kind::Counter => MetricType::COUNTER,
+            Kind::Gauge => MetricType::GAUGE,
+            Kind::Histogram => MetricType::HISTOGRAM,
+        });
+        let family = self.0.push_mut(family);
+        Family { kind, samples: family.mut_metric() }
     }
 
     /// The whole text.
-    pub(super) fn text(self) -> String {
-        self.0
+    pub(super) fn text(mut self) -> String {
+        self.0.retain(|family| !family.get_metric().is_empty());
+        // What it refuses are families without a name or without samples.
+        TextEncoder::new().encode_to_string(&self.0).unwrap_or_default()
     }
 }
 
@@ -53,29 +59,45 @@ impl Family<'_> {
 
     /// A sample with these labels.
     pub(super) fn sample(&mut self, labels: &[(&str, &str)], value: f64) {
-        self.line("", labels, value);
+        let mut sample = labelled(labels);
+        if self.kind == Kind::Counter {
+            let mut counter = Counter::default();
+            counter.set_value(value);
+            sample.set_counter(counter);
+        } else {
+            let mut gauge = Gauge::default();
+            gauge.set_value(value);
+            sample.set_gauge(gauge);
+        }
+        self.samples.push(sample);
     }
 
     /// What a histogram holds under these labels, in seconds.
     pub(super) fn latency(&mut self, labels: &[(&str, &str)], latency: &Latency) {
-        for (bound, count) in BUCKETS_MS.iter().zip(latency.buckets) {
-            let bound = (*bound as f64 / 1000.0).to_string();
-            self.line("_bucket", &[labels, &[("le", &bound)]].concat(), count as f64);
-        }
-        self.line("_bucket", &[labels, &[("le", "+Inf")]].concat(), latency.count as f64);
-        self.line("_sum", labels, latency.sum_ms as f64 / 1000.0);
-        self.line("_count", labels, latency.count as f64);
-    }
-
-    fn line(&mut self, suffix: &str, labels: &[(&str, &str)], value: f64) {
-        let labels: Vec<String> = labels.iter().map(|(name, value)| format!("{name}=\"{}\"", escaped(value))).collect();
-        let labels = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
-        let _ = writeln!(self.page, "{}{suffix}{labels} {value}", self.name);
+        let buckets = BUCKETS_MS.iter().zip(latency.buckets).map(|(bound, count)| {
+            let mut bucket = Bucket::default();
+            bucket.set_upper_bound(*bound as f64 / 1000.0);
+            bucket.set_cumulative_count(count);
+            bucket
+        });
+        let mut histogram = Histogram::default();
+        histogram.set_bucket(buckets.collect());
+        histogram.set_sample_count(latency.count);
+        histogram.set_sample_sum(latency.sum_ms as f64 / 1000.0);
+        let mut sample = labelled(labels);
+        sample.set_histogram(histogram);
+        self.samples.push(sample);
     }
 }
 
-fn escaped(value: &str) -> String {
-    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+fn labelled(labels: &[(&str, &str)]) -> Metric {
+    let pairs = labels.iter().map(|(name, value)| {
+        let mut pair = LabelPair::default();
+        pair.set_name((*name).to_owned());
+        pair.set_value((*value).to_owned());
+        pair
+    });
+    Metric::from_label(pairs.collect())
 }
 
 #[cfg(test)]
@@ -86,6 +108,7 @@ mod tests {
     fn families_are_written_as_the_format_wants() {
         let mut page = Page::default();
         page.family(Kind::Gauge, "a", "One\nthing.").value(1.0);
+        page.family(Kind::Gauge, "nothing", "A family without samples.");
         let mut family = page.family(Kind::Counter, "b_total", "Two \\ things.");
         family.sample(&[("x", "1"), ("y", "a\"b\\c\n")], 12_345_678_901.0);
         family.sample(&[("x", "2"), ("y", "")], 0.25);

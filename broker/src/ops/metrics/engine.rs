@@ -11,14 +11,14 @@ type Of = fn(&Status) -> f64;
 const COUNTS: [(&str, &str, Of); 8] = [
     ("emote_events_folded_total", "Entries of the log that this broker folded while it led.", |of| of.entries as f64),
     ("emote_jobs_committed_total", "Jobs that this broker stored while it led.", |of| of.jobs as f64),
-    ("emote_commits_total", "Atomic batches of jobs and checkpoint that this broker stored.", |of| of.commits as f64),
+    ("emote_commits_total", "Times that this broker stored jobs, or the checkpoint.", |of| of.commits as f64),
     ("emote_fold_seconds_total", "Time this broker spent folding and committing.", |of| of.folding.as_secs_f64()),
     ("emote_poisoned_entries_total", "Entries that were no events or could not be folded.", |of| of.poisoned as f64),
     ("emote_takeovers_total", "Times that this broker began to lead.", |of| of.takeovers as f64),
     ("emote_interruptions_total", "Times that trouble stopped this broker's core, to begin again.", |of| {
         of.stops as f64
     }),
-    ("emote_commit_errors_total", "Batches of jobs that the stream did not take, or not for sure.", |of| {
+    ("emote_commit_errors_total", "Times that the stream did not take what this broker sent, or not for sure.", |of| {
         of.commit_errors as f64
     }),
 ];
