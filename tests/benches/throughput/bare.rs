@@ -16,7 +16,7 @@ use emote_proto::{header, stream};
 use emote_rules::{Pattern, RuleSet, Scratch};
 use futures_util::{StreamExt, TryStreamExt};
 
-use crate::{RULES, log::Log};
+use crate::{RULES, core::MATCHING, log::Log, pattern};
 
 /// Messages of a batch, the checkpoint's place included.
 const BATCH: usize = 1_000;
@@ -80,10 +80,7 @@ async fn write_batch(log: &Log, number: usize, run: &[Message], payload: &axum::
 /// Reads, matches and publishes each by itself, a thousand acknowledgements on the way; loses or doubles at a crash.
 pub(crate) async fn naive(log: &Log, size: usize) -> Duration {
     log.forget_jobs().await;
-    let patterns = (0..RULES).map(|n| {
-        let pattern = format!(r#"{{"scope": ["bench"], "info": {{"kind": ["k{n}"]}}}}"#);
-        (n, Pattern::parse(&pattern).unwrap())
-    });
+    let patterns = (0..RULES).map(|n| (n, Pattern::parse(&pattern(MATCHING, n)).unwrap()));
     let (rules, mut scratch) = (RuleSet::build(patterns), Scratch::default());
     let (length, payload) = (log.length().await, bytes(size));
     let mut messages = messages(log).await;

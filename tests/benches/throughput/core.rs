@@ -14,7 +14,7 @@ use emote::{
 use emote_proto::stream;
 use tokio_util::sync::CancellationToken;
 
-use crate::{RULES, log::Log};
+use crate::{RULES, log::Log, pattern};
 
 /// Which events the rules are about: each event has one rule.
 pub(crate) const MATCHING: &str = "bench";
@@ -90,7 +90,7 @@ pub(crate) fn configure(folder: &Path, nats: &str, scope: &str) {
     );
     write("targets/log.yaml", "kind: log\npath: data/events.jsonl\n");
     for n in 0..RULES {
-        let rule = format!("pattern: {{scope: [{scope}], info: {{kind: [k{n}]}}}}\ntargets: [log]\n");
+        let rule = format!("pattern: {}\ntargets: [log]\n", pattern(scope, n));
         write(&format!("rules/rule-{n:04}.yaml"), &rule);
     }
 }

@@ -51,10 +51,10 @@ impl Log {
         let mut acks = std::collections::VecDeque::with_capacity(AHEAD);
         let mut size = 0;
         for n in 0..count {
-            let (subject, body) = event(n, nodes);
+            let (id, subject, body) = event(n, nodes);
             size = body.len();
             let mut headers = HeaderMap::new();
-            headers.insert(header::MSG_ID, EventId::derived(&["throughput", &n.to_string()]).to_string());
+            headers.insert(header::MSG_ID, id);
             acks.push_back(self.js.publish_with_headers(subject, headers, body.into()).await.unwrap().into_future());
             if acks.len() >= AHEAD {
                 acks.pop_front().unwrap().await.unwrap();
@@ -86,11 +86,12 @@ impl Drop for Log {
     }
 }
 
-/// Some 600 bytes, as an agent tells of an app that was installed.
-fn event(n: u64, nodes: u64) -> (String, Vec<u8>) {
+/// Id, subject and some 600 bytes, as an agent tells of an app that was installed.
+pub(crate) fn event(n: u64, nodes: u64) -> (String, String, Vec<u8>) {
     let serial = format!("C02{:09}", n % nodes);
+    let id = EventId::derived(&["throughput", &n.to_string()]).to_string();
     let body = json!({
-        "id": EventId::derived(&["throughput", &n.to_string()]).to_string(),
+        "id": id,
         "time": "2026-11-25T12:00:00.000Z", "source": "manual", "scope": "bench", "action": "installed",
         "device": {"uuid": serial, "name": format!("mac-{}", n % nodes), "model": "Mac14,2", "os_version": "15.1"},
         "info": {
@@ -100,7 +101,7 @@ fn event(n: u64, nodes: u64) -> (String, Vec<u8>) {
             "notes": "x".repeat(120),
         },
     });
-    (format!("events.manual.{serial}.bench.installed"), body.to_string().into_bytes())
+    (id, format!("events.manual.{serial}.bench.installed"), body.to_string().into_bytes())
 }
 
 fn start_server(folder: &Path, port: u16) -> Child {

@@ -9,6 +9,7 @@
 
 mod bare;
 mod core;
+mod fold;
 mod log;
 mod nodes;
 
@@ -18,6 +19,11 @@ use clap::Parser;
 
 /// Rules that are matched against every event.
 const RULES: u64 = 1_000;
+
+/// The pattern of rule `n`; it is about events of this scope.
+fn pattern(scope: &str, n: u64) -> String {
+    format!(r#"{{"scope": ["{scope}"], "info": {{"kind": ["k{n}"]}}}}"#)
+}
 
 #[derive(Debug, Parser)]
 struct Options {
@@ -60,6 +66,7 @@ async fn measure(options: &Options) {
         "nats-server {}, {RULES} rules, {} events, best and middle of {}\n",
         found.version, options.events, options.rounds
     );
+    fold::alone(options.events);
     throughput(options).await;
     if options.nodes > 0 {
         nodes::many(options.nodes).await;
