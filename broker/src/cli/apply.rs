@@ -7,7 +7,7 @@ use serde_json::json;
 use super::{
     Exit, Output,
     applying::{self, Applied, Signed, short},
-    connect::ServerArgs,
+    connect::Asking,
     print_line, render,
 };
 use crate::config::{Folder, Set};
@@ -29,22 +29,19 @@ pub(super) struct Args {
     folder: PathBuf,
     #[command(flatten)]
     signed: Signed,
-    /// What to print
-    #[arg(long, short, value_enum, default_value_t)]
-    output: Output,
     #[command(flatten)]
-    server: ServerArgs,
+    ask: Asking,
 }
 
 pub(super) async fn run(args: Args) -> anyhow::Result<Exit> {
     let set = checked(&args.folder)?;
-    let bus = args.server.connect().await?;
+    let bus = args.ask.connect().await?;
     let hash = set.hash();
     if bus.in_force().await?.is_some_and(|now| now.hash == hash) {
-        print(args.output, "unchanged", &hash, &format!("{} is in force already.", short(&hash)))?;
+        print(args.ask.output, "unchanged", &hash, &format!("{} is in force already.", short(&hash)))?;
         return Ok(Exit::Ok);
     }
-    tell(applying::apply(&bus, &set, &args.signed).await?, &hash, args.output)
+    tell(applying::apply(&bus, &set, &args.signed).await?, &hash, args.ask.output)
 }
 
 /// The set of a folder in which nothing is wrong.

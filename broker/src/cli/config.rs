@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{
     Exit, Output,
     applying::{self, Signed, short},
-    connect::ServerArgs,
+    connect::Asking,
     plan, print_line, render, table,
 };
 use crate::bus::{Bus, InForce, TailStart};
@@ -21,11 +21,8 @@ pub(super) struct Args {
 enum Command {
     /// List what was in force since when, who applied it and why
     History {
-        /// What to print
-        #[arg(long, short, value_enum, default_value_t)]
-        output: Output,
         #[command(flatten)]
-        server: ServerArgs,
+        ask: Asking,
     },
     /// Show the files of a set of rules
     Show {
@@ -34,11 +31,8 @@ enum Command {
         /// Only this file, such as rules/lock-leavers.yaml
         #[arg(long, value_name = "PATH")]
         file: Option<String>,
-        /// What to print
-        #[arg(long, short, value_enum, default_value_t)]
-        output: Output,
         #[command(flatten)]
-        server: ServerArgs,
+        ask: Asking,
     },
     /// Put an earlier set of rules in force again
     Rollback {
@@ -46,22 +40,19 @@ enum Command {
         hash: Option<String>,
         #[command(flatten)]
         signed: Signed,
-        /// What to print
-        #[arg(long, short, value_enum, default_value_t)]
-        output: Output,
         #[command(flatten)]
-        server: ServerArgs,
+        ask: Asking,
     },
 }
 
 pub(super) async fn run(args: Args) -> anyhow::Result<Exit> {
     match args.command {
-        Command::History { output, server } => history(&server.connect().await?, output).await,
-        Command::Show { hash, file, output, server } => {
-            show(&server.connect().await?, hash.as_deref(), file.as_deref(), output).await
+        Command::History { ask } => history(&ask.connect().await?, ask.output).await,
+        Command::Show { hash, file, ask } => {
+            show(&ask.connect().await?, hash.as_deref(), file.as_deref(), ask.output).await
         }
-        Command::Rollback { hash, signed, output, server } => {
-            rollback(&server.connect().await?, hash.as_deref(), &signed, output).await
+        Command::Rollback { hash, signed, ask } => {
+            rollback(&ask.connect().await?, hash.as_deref(), &signed, ask.output).await
         }
     }
 }

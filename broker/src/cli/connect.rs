@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::Output;
 use crate::bus::{Bus, BusSettings};
 
 #[derive(Debug, Clone, clap::Args)]
@@ -25,6 +26,22 @@ pub(crate) struct ServerArgs {
     /// Allow plain text to a server that is not on this machine
     #[arg(long, help_heading = "NATS")]
     insecure: bool,
+}
+
+/// Options of every command that shows what it asks NATS for.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Asking {
+    /// What to print
+    #[arg(long, short, value_enum, default_value_t)]
+    pub(crate) output: Output,
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+}
+
+impl Asking {
+    pub(crate) async fn connect(&self) -> anyhow::Result<Bus> {
+        self.server.connect().await
+    }
 }
 
 impl ServerArgs {

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{
     Exit, Output,
     applying::{self, Signed},
-    connect::ServerArgs,
+    connect::{Asking, ServerArgs},
     events::{before_now, parse_since},
     print_line, render, table,
 };
@@ -40,21 +40,15 @@ enum Command {
     Ls {
         #[command(flatten)]
         which: Which,
-        /// What to print
-        #[arg(long, short, value_enum, default_value_t)]
-        output: Output,
         #[command(flatten)]
-        server: ServerArgs,
+        ask: Asking,
     },
     /// Show one dead letter: event, input, attempts, reason
     Show {
         /// Its number, as `emote dead ls` shows it
         letter: u64,
-        /// What to print
-        #[arg(long, short, value_enum, default_value_t)]
-        output: Output,
         #[command(flatten)]
-        server: ServerArgs,
+        ask: Asking,
     },
     /// Give the jobs out again
     Redrive(Chosen),
@@ -110,8 +104,8 @@ impl Which {
 
 pub(super) async fn run(args: Args) -> anyhow::Result<Exit> {
     match args.command {
-        Command::Ls { which, output, server } => ls(&server.connect().await?, &which, output).await,
-        Command::Show { letter, output, server } => show(&server.connect().await?, letter, output).await,
+        Command::Ls { which, ask } => ls(&ask.connect().await?, &which, ask.output).await,
+        Command::Show { letter, ask } => show(&ask.connect().await?, letter, ask.output).await,
         Command::Redrive(chosen) => order(chosen, "dead.redriven", "redriven").await,
         Command::Drop(chosen) => order(chosen, "dead.dropped", "dropped").await,
     }

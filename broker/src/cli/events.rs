@@ -5,7 +5,7 @@ use std::{collections::VecDeque, time::Duration};
 use clap::builder::RangedU64ValueParser;
 use emote_proto::{Event, Filter, Name, NodeKey, Time, Token};
 
-use super::{Exit, Output, connect::ServerArgs, print_line, render};
+use super::{Exit, Output, connect::Asking, print_line, render};
 use crate::{
     bus::{Bus, EventMessage, TailStart},
     cli::ask,
@@ -41,11 +41,8 @@ pub(super) struct Args {
     /// The last so many events, 100000 at most [default: 20; with --since or --follow: all that apply]
     #[arg(short = 'n', long, value_name = "COUNT", value_parser = count())]
     last: Option<usize>,
-    /// What to print
-    #[arg(long, short, value_enum, default_value_t)]
-    output: Output,
     #[command(flatten)]
-    server: ServerArgs,
+    ask: Asking,
 }
 
 /// What is told where reading takes long.
@@ -61,10 +58,10 @@ pub(super) fn parse_since(text: &str) -> Result<Duration, String> {
 }
 
 pub(super) async fn run(args: Args) -> anyhow::Result<Exit> {
-    let bus = args.server.connect().await?;
+    let bus = args.ask.connect().await?;
     let filters = filters(&bus, &args).await;
     let only_new = args.follow && args.since.is_none() && args.last.is_none();
-    if args.output == Output::Table {
+    if args.ask.output == Output::Table {
         print_line(render::event_heading())?;
     }
     let mut behind = 0;
@@ -102,7 +99,7 @@ async fn show_stored(bus: &Bus, args: &Args, filters: Vec<String>) -> anyhow::Re
             Some(reached)
         }
     };
-    if shown == 0 && !args.follow && args.output == Output::Table {
+    if shown == 0 && !args.follow && args.ask.output == Output::Table {
         anstream::eprintln!("No such events. `emote events -f` waits for the next.");
     }
     Ok(reached)
@@ -192,7 +189,7 @@ async fn follow(bus: &Bus, args: &Args, filters: Vec<String>, behind: u64) -> an
 }
 
 fn show(args: &Args, sequence: u64, event: &Event) -> anyhow::Result<bool> {
-    match args.output {
+    match args.ask.output {
         Output::Table => print_line(render::event_line(sequence, event)),
         Output::Json => print_line(String::from_utf8_lossy(&event.to_json())),
     }

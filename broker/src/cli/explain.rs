@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::{
     Exit, Output,
-    connect::ServerArgs,
+    connect::Asking,
     events,
     json_stream::{JsonStream, Piece, open},
     language, pattern_arg, print_line, render, trace,
@@ -77,11 +77,8 @@ pub(super) struct Args {
     /// The configuration folder
     #[arg(long, short, value_name = "DIR", default_value = ".")]
     config: PathBuf,
-    /// What to print
-    #[arg(long, short, value_enum, default_value_t)]
-    output: Output,
     #[command(flatten)]
-    server: ServerArgs,
+    ask: Asking,
 }
 
 pub(super) async fn run(args: Args) -> anyhow::Result<Exit> {
@@ -156,7 +153,7 @@ async fn find(args: &Args, event: &str) -> anyhow::Result<Option<Found>> {
     let number = event.strip_prefix('#').unwrap_or(event);
     let in_stream = event != "-" && (number.parse::<u64>().is_ok() || event.parse::<EventId>().is_ok());
     let last = args.last.unwrap_or(if in_stream { SEEN } else { 0 });
-    let bus = if in_stream || last > 0 { Some(args.server.connect().await?) } else { None };
+    let bus = if in_stream || last > 0 { Some(args.ask.connect().await?) } else { None };
     let json = match &bus {
         Some(bus) if in_stream => trace::find(bus, event).await?.map(|(_, event)| event.to_json()),
         _ => read(event)?,
@@ -232,7 +229,7 @@ fn no_rules(folder: &Path) -> String {
 
 fn one(args: &Args, (name, pattern): &(String, Pattern), found: &Found) -> anyhow::Result<Exit> {
     let explanation = pattern.explain_with(&found.json, found.seen.as_ref());
-    match args.output {
+    match args.ask.output {
         Output::Table => print_line(painted(&explanation.to_string()))?,
         Output::Json => print_line(json!({"rule": name, "explanation": explanation.to_json()}))?,
     };
@@ -243,7 +240,7 @@ fn nearest(args: &Args, rules: &[(String, Pattern)], found: &Found) -> anyhow::R
     let set = RuleSet::build(rules.iter().cloned());
     let matches = set.matches(&found.json)?;
     let nearest = set.nearest_with(&found.json, usize::from(args.limit), found.seen.as_ref())?;
-    match args.output {
+    match args.ask.output {
         Output::Table => print_line(ranking(&matches, &nearest, rules.len()))?,
         Output::Json => {
             let rules: Vec<_> = nearest

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{
     Exit, Output,
     applying::{self, Signed},
-    connect::ServerArgs,
+    connect::{Asking, ServerArgs},
     print_line, render, table,
 };
 use crate::{
@@ -34,11 +34,8 @@ enum Command {
     Ls {
         #[command(flatten)]
         which: Which,
-        /// What to print
-        #[arg(long, short, value_enum, default_value_t)]
-        output: Output,
         #[command(flatten)]
-        server: ServerArgs,
+        ask: Asking,
     },
     /// Let held jobs through
     Approve {
@@ -95,7 +92,7 @@ impl Which {
 
 pub(super) async fn run(args: Args) -> anyhow::Result<Exit> {
     match args.command {
-        Command::Ls { which, output, server } => ls(&server.connect().await?, &which, output).await,
+        Command::Ls { which, ask } => ls(&ask.connect().await?, &which, ask.output).await,
         Command::Approve { jobs, which, all, signed, server } => {
             approve(&server.connect().await?, jobs, &which, all, &signed).await
         }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use emote_proto::{Event, Filter, NodeKey, Time};
 use serde_json::Value;
 
-use super::{Exit, Output, ask, connect::ServerArgs, events, print_line, render, table};
+use super::{Exit, Output, ask, connect::Asking, events, print_line, render, table};
 use crate::{bus::TailStart, console::NodeRecord};
 
 #[derive(Debug, clap::Args)]
@@ -16,15 +16,12 @@ pub(super) struct Args {
     /// Length of the timeline, 100000 events at most
     #[arg(short = 'n', long, default_value_t = 20, value_name = "COUNT", value_parser = events::count())]
     last: usize,
-    /// What to print
-    #[arg(long, short, value_enum, default_value_t)]
-    output: Output,
     #[command(flatten)]
-    server: ServerArgs,
+    ask: Asking,
 }
 
 pub(super) async fn run(args: Args) -> anyhow::Result<Exit> {
-    let bus = args.server.connect().await?;
+    let bus = args.ask.connect().await?;
     let Some(node) = ask::node(&bus, args.node.as_str()).await? else {
         anstream::eprintln!("No event has named a node {}. `emote nodes` lists those there are.", args.node);
         return Ok(Exit::NotFound);
@@ -33,7 +30,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<Exit> {
     let filters = keys.map(|key| Filter { node: Some(key), ..Filter::default() }.to_string()).collect();
     let (events, _) = events::collect(&bus, filters, TailStart::First, args.last).await?;
     let events: Vec<(u64, Event)> = events.into();
-    match args.output {
+    match args.ask.output {
         Output::Json => {
             let timeline: Vec<Value> =
                 events.iter().map(|(_, event)| serde_json::to_value(event)).collect::<Result<_, _>>()?;

@@ -3,23 +3,20 @@
 use emote_proto::Time;
 use serde_json::Value;
 
-use super::{Exit, Output, ask, connect::ServerArgs, print_line, render, table};
+use super::{Exit, Output, ask, connect::Asking, print_line, render, table};
 use crate::console::NodeRecord;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: emote nodes -o json | jq -r 'select(.record.owner == \"ada@example.com\").key'")]
 pub(super) struct Args {
-    /// What to print
-    #[arg(long, short, value_enum, default_value_t)]
-    output: Output,
     #[command(flatten)]
-    server: ServerArgs,
+    ask: Asking,
 }
 
 pub(super) async fn run(args: Args) -> anyhow::Result<Exit> {
-    let bus = args.server.connect().await?;
+    let bus = args.ask.connect().await?;
     let nodes = ask::nodes(&bus).await?;
-    match args.output {
+    match args.ask.output {
         Output::Json => {
             for node in nodes {
                 print_line(serde_json::to_string(&node)?)?;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{Exit, Output, applying::short, connect::ServerArgs, print_line, render};
+use super::{Exit, Output, applying::short, connect::Asking, print_line, render};
 use crate::{
     bus::{Bus, InForce},
     config::Set,
@@ -16,22 +16,19 @@ pub(super) struct Args {
     /// The configuration folder
     #[arg(default_value = ".")]
     folder: PathBuf,
-    /// What to print
-    #[arg(long, short, value_enum, default_value_t)]
-    output: Output,
     #[command(flatten)]
-    server: ServerArgs,
+    ask: Asking,
 }
 
 pub(super) async fn run(args: Args) -> anyhow::Result<Exit> {
     let new = super::apply::checked(&args.folder)?;
-    let bus = args.server.connect().await?;
+    let bus = args.ask.connect().await?;
     let in_force = bus.in_force().await?;
     let old = match &in_force {
         Some(now) => stored(&bus, &now.hash).await?,
         None => Set::default(),
     };
-    match args.output {
+    match args.ask.output {
         Output::Json => print_line(serde_json::json!({
             "in_force": in_force.map(|now| now.hash), "folder": new.hash(), "difference": old.difference(&new),
         }))?,

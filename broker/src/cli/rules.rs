@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::{
     Exit, Output,
-    connect::ServerArgs,
+    connect::Asking,
     in_force::{self, who_counts},
     print_line, render, table,
 };
@@ -51,11 +51,8 @@ struct Stats {
     /// Only rules that never matched
     #[arg(long)]
     never: bool,
-    /// What to print
-    #[arg(long, short, value_enum, default_value_t)]
-    output: Output,
     #[command(flatten)]
-    server: ServerArgs,
+    ask: Asking,
 }
 
 pub(super) async fn run(args: Args) -> anyhow::Result<Exit> {
@@ -65,7 +62,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<Exit> {
 }
 
 async fn stats(args: Stats) -> anyhow::Result<Exit> {
-    let bus = args.server.connect().await?;
+    let bus = args.ask.connect().await?;
     let in_force = in_force::ask(&bus).await?;
     if let Some(unknown) = args.rule.iter().find(|rule| !in_force.rules.contains(rule)) {
         anstream::eprintln!("No rule {unknown} is in force: `emote rules stats` lists those that are.");
@@ -79,7 +76,7 @@ async fn stats(args: Stats) -> anyhow::Result<Exit> {
     if args.never {
         rows.retain(|(_, tally)| tally.matched == 0);
     }
-    match args.output {
+    match args.ask.output {
         Output::Json => {
             for (rule, tally) in &rows {
                 print_line(json_of(rule, tally))?;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use emote_proto::{Event, EventId, Time};
 use serde_json::json;
 
-use super::{Exit, Output, connect::ServerArgs, events, print_line, render};
+use super::{Exit, Output, connect::Asking, events, print_line, render};
 use crate::{
     bus::{Bus, TailStart},
     core::Job,
@@ -19,18 +19,15 @@ The event is named by its id or by its number in the stream, as `emote events` s
 pub(super) struct Args {
     /// Event id (a UUID) or number in the stream
     event: String,
-    /// What to print
-    #[arg(long, short, value_enum, default_value_t)]
-    output: Output,
     #[command(flatten)]
-    server: ServerArgs,
+    ask: Asking,
 }
 
 /// An event and its place in the stream.
 type Placed = (u64, Event);
 
 pub(super) async fn run(args: Args) -> anyhow::Result<Exit> {
-    let bus = args.server.connect().await?;
+    let bus = args.ask.connect().await?;
     let Some(named) = find(&bus, &args.event).await? else {
         anstream::eprintln!(
             "EVENTS has no event {}: it may be older than what the stream keeps. `emote events` shows what there is.",
@@ -53,7 +50,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<Exit> {
     // Jobs are stored after the event was received; the event's own time may lie anywhere before that.
     let jobs = bus.jobs_since(received_at_most(&bus, root.0).await?).await?;
     let jobs: Vec<Job> = jobs.into_iter().filter(|job| job.cause().root == root.1.id).collect();
-    match args.output {
+    match args.ask.output {
         Output::Json => {
             let jobs: Vec<_> = jobs.iter().map(|job| json!({"id": job.id, "event": job.event.id, "rule": job.rule, "target": job.target, "node": job.node_key()})).collect();
             let results: Vec<_> =

@@ -6,7 +6,7 @@ mod view;
 use emote_proto::{Name, Time};
 use serde_json::json;
 
-use super::{Exit, Output, connect::ServerArgs, print_line, render, table};
+use super::{Exit, Output, connect::Asking, print_line, render, table};
 use crate::deliver::Running;
 use state::State;
 use view::{Row, View};
@@ -26,11 +26,8 @@ and true whether or not a broker runs. ATTEMPTS and SUCCESS are of all brokers t
 pub(super) struct Args {
     #[command(subcommand)]
     command: Option<Command>,
-    /// What to print
-    #[arg(long, short, value_enum, default_value_t)]
-    output: Output,
     #[command(flatten)]
-    server: ServerArgs,
+    ask: Asking,
 }
 
 #[derive(Debug, clap::Subcommand)]
@@ -39,20 +36,15 @@ enum Command {
     Show {
         /// Its name, as `emote targets` shows it
         target: Name,
-        /// What to print
-        #[arg(long, short, value_enum, default_value_t)]
-        output: Output,
         #[command(flatten)]
-        server: ServerArgs,
+        ask: Asking,
     },
 }
 
 pub(super) async fn run(args: Args) -> anyhow::Result<Exit> {
     match args.command {
-        None => list(&View::ask(&args.server.connect().await?).await?, args.output),
-        Some(Command::Show { target, output, server }) => {
-            show(&View::ask(&server.connect().await?).await?, &target, output)
-        }
+        None => list(&View::ask(&args.ask.connect().await?).await?, args.ask.output),
+        Some(Command::Show { target, ask }) => show(&View::ask(&ask.connect().await?).await?, &target, ask.output),
     }
 }
 
