@@ -12,6 +12,7 @@ mod bad_input;
 mod chain;
 mod cli;
 mod cluster;
+mod counted;
 mod crash;
 mod delivery;
 mod failover;

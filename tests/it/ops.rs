@@ -8,23 +8,7 @@ use std::{
 use emote_tests::{Broker, Stack, StandIn, emote, until, until_some, webhook};
 use serde_json::{Value, json};
 
-const COUNTED: &str = "pattern: {scope: [test], action: [counted]}\n";
-const INPUT: &str = "input: '{n: .event.info.n}'";
-
-fn rule(targets: &[&str]) -> String {
-    let targets = targets.iter().map(|target| format!("  - {{target: {target}, {INPUT}}}\n"));
-    format!("{COUNTED}targets:\n{}", targets.collect::<String>())
-}
-
-fn target(stand_in: &StandIn, more: &str) -> String {
-    let retry = "retry: {max_attempts: 10000, backoff: {initial: 10ms, max: 50ms}}";
-    format!("kind: http\nurl: {}/hook\ntimeout: 2s\n{retry}\n{more}\n", stand_in.url)
-}
-
-async fn count(stack: &Stack, n: u64) {
-    let event = json!({"scope": "test", "action": "counted", "device": {"uuid": "C02"}, "info": {"n": n}});
-    stack.streams.publish("events.manual.C02.test.counted", event.to_string()).await;
-}
+use crate::counted::{count, rule, target};
 
 /// Status and body; 0 where nobody answers.
 async fn get(stack: &Stack, broker: &Broker, path: &str) -> (u16, String) {
@@ -70,7 +54,7 @@ async fn numbers_are_right_after_known_deliveries() {
         .start()
         .await;
     for n in 0..5 {
-        count(&stack, n).await;
+        count(&stack, "C02", n).await;
     }
     assert_eq!(stack.okta(&webhook::okta_deactivated(&["ada@example.com"], "h")).await.status, 200);
     let denied = stack.http.post(stack.url("okta")).header("Authorization", "wrong").json(&json!({}));
@@ -137,7 +121,7 @@ async fn a_paused_target_is_shown_with_its_backlog_and_its_last_error_also_witho
         .start()
         .await;
     for n in 0..4 {
-        count(&stack, n).await;
+        count(&stack, "C02", n).await;
     }
     until("it is left alone", async || listed(&stack, &["targets"], "down").await["state"] == "paused").await;
     let row = listed(&stack, &["targets"], "down").await;
@@ -189,7 +173,7 @@ async fn the_oldest_is_the_oldest_that_has_not_ended_whatever_ended_meanwhile() 
     for (from, failing) in [(0, 0), (10, 13)] {
         *fails.lock().unwrap() = failing;
         for n in from..from + 8 {
-            count(&stack, n).await;
+            count(&stack, "C02", n).await;
         }
         until("only one is left", async || {
             let done: Vec<u64> = picky.accepted().iter().filter_map(|seen| seen.json()["n"].as_u64()).collect();
@@ -280,7 +264,7 @@ async fn two_brokers_are_told_apart_and_who_takes_over_says_so() {
     })
     .await;
     for n in 0..20 {
-        count(&stack, n).await;
+        count(&stack, "C02", n).await;
     }
     let row = until_some("all is done", async || {
         let row = listed(&stack, &["targets"], "fine").await;
@@ -316,7 +300,7 @@ async fn jobs_of_a_target_that_never_had_a_worker_are_seen_and_given_up_once_it_
     std::fs::write(stack.config.join("rules/count.yaml"), rule(&["unfit"])).unwrap();
     stack.shown(&["apply", &folder]).await;
     for n in 0..3 {
-        count(&stack, n).await;
+        count(&stack, "C02", n).await;
     }
     let row = until_some("its jobs wait", async || {
         let row = listed(&stack, &["targets"], "unfit").await;
