@@ -1,6 +1,6 @@
 //! Chained publish: what is stored is always a beginning of what was sent.
 
-use emote::bus::{BatchError, Bus, BusSettings, Outgoing, Place, StreamSettings};
+use emote::bus::{BatchError, Behind, Bus, BusSettings, Outgoing, Place, StreamSettings};
 use emote_tests::Stack;
 
 fn job(n: u64) -> (Outgoing, Place) {
@@ -10,6 +10,11 @@ fn job(n: u64) -> (Outgoing, Place) {
         payload: n.to_string().into(),
     };
     (message, Place { sequence: n, jobs: 0 })
+}
+
+/// The end of DELIVERIES.
+fn end(last: u64, copies: usize) -> Behind {
+    Behind { last, copies, ..Behind::default() }
 }
 
 async fn bus(stack: &Stack) -> Bus {
@@ -27,7 +32,7 @@ async fn stored(stack: &Stack) -> Vec<String> {
 async fn a_message_that_takes_anothers_place_ends_the_chain() {
     let stack = Stack::new().without_broker().start().await;
     let bus = bus(&stack).await;
-    let mut chain = bus.chain(0).await.unwrap();
+    let mut chain = bus.chain(&end(0, 1)).await.unwrap();
     assert_eq!(chain.send(vec![job(1)]).await, Ok(1));
     assert_eq!(chain.answer().await, Ok(1));
     stack.streams.publish("deliver.log.rule", "garbage").await;
@@ -37,6 +42,7 @@ async fn a_message_that_takes_anothers_place_ends_the_chain() {
     assert!(matches!(answer, Err(BatchError::Refused { .. } | BatchError::WrongLastSequence { .. })), "{answer:?}");
     assert_eq!(stored(&stack).await, ["1", "garbage"]);
     let behind = bus.behind(0).await.unwrap();
+    assert_eq!((behind.copies, bus.copies().await.unwrap()), (1, 1));
     assert_eq!((behind.last, behind.place), (2, Some(Place { sequence: 1, jobs: 0 })));
     assert!(behind.left_over.is_empty(), "what carries no job is no job that was left over");
 }
@@ -45,7 +51,7 @@ async fn a_message_that_takes_anothers_place_ends_the_chain() {
 async fn whoever_begins_a_chain_ends_the_one_before() {
     let stack = Stack::new().without_broker().start().await;
     let bus = bus(&stack).await;
-    let (mut one, mut other) = (bus.chain(0).await.unwrap(), bus.chain(2).await.unwrap());
+    let (mut one, mut other) = (bus.chain(&end(0, 1)).await.unwrap(), bus.chain(&end(2, 1)).await.unwrap());
     one.send(vec![job(1), job(2)]).await.unwrap();
     assert_eq!(one.answer().await, Ok(2));
     other.send(vec![job(3)]).await.unwrap();
@@ -59,4 +65,19 @@ async fn whoever_begins_a_chain_ends_the_one_before() {
     assert_eq!(stored(&stack).await, ["1", "2", "3", "4", "5", "6"]);
     assert_eq!(bus.behind(3).await.unwrap().place, Some(Place { sequence: 6, jobs: 0 }));
     assert_eq!(bus.behind(6).await.unwrap().place, None);
+}
+
+#[tokio::test]
+async fn into_several_copies_goes_one_message_at_a_time() {
+    let stack = Stack::new().without_broker().start().await;
+    let bus = bus(&stack).await;
+    let mut chain = bus.chain(&end(0, 3)).await.unwrap();
+    assert!(!chain.runs_ahead());
+    assert!(chain.send(vec![job(1), job(2)]).await.is_err());
+    assert_eq!(chain.send(vec![job(1)]).await, Ok(1));
+    assert!(chain.send(vec![job(2)]).await.is_err(), "the first is not answered yet");
+    assert_eq!(chain.answer().await, Ok(1));
+    let stored = stack.streams.read("DELIVERIES", "deliver.>").await;
+    let ids = ["Nats-Msg-Id", "Nats-Expected-Last-Msg-Id"].map(|name| stored[0].header(name));
+    assert_eq!(ids, ["", ""], "nats-server 2.15 ends a stream of several copies at an id that is not expected");
 }

@@ -112,6 +112,26 @@ async fn leaders_of_events_and_of_deliveries_are_killed_and_nothing_is_lost() {
     trial.check().await;
 }
 
+/// A message of somebody else's among the core's, at every place that there is.
+#[tokio::test]
+async fn what_others_write_into_deliveries_does_the_cluster_no_harm() {
+    let (mut trial, _wires) = Trial::start().await;
+    let (js, (stop, mut stopped)) = (trial.stack.streams.js.clone(), tokio::sync::oneshot::channel::<()>());
+    let writing = tokio::spawn(async move {
+        let mut written = 0_u64;
+        while stopped.try_recv() == Err(tokio::sync::oneshot::error::TryRecvError::Empty) {
+            let sent = js.publish("checkpoint.99", "somebody else's".into()).await.unwrap();
+            written += u64::from(sent.await.is_ok());
+        }
+        written
+    });
+    trial.speak(40).await;
+    stop.send(()).unwrap();
+    let written = writing.await.unwrap();
+    assert!(written > 100, "{written}");
+    trial.check().await;
+}
+
 #[tokio::test]
 async fn servers_are_started_again_one_after_the_other_and_nothing_is_lost() {
     let (mut trial, _wires) = Trial::start().await;

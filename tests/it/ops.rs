@@ -145,7 +145,7 @@ async fn a_paused_target_is_shown_with_its_backlog_and_its_last_error_also_witho
         (row["state"] == "no_broker").then_some(row)
     })
     .await;
-    assert_eq!((&row["backlog"], &row["oldest"]), (&json!(4), &json!(oldest.to_string())));
+    assert_eq!((&row["backlog"], &row["oldest"]), (&json!(4), &json!(emote_proto::Time::from(oldest).to_string())));
     let stats = stack.emote(&["rules", "stats"]).await;
     let told = String::from_utf8_lossy(&stats.stderr);
     assert!(stats.status.code() == Some(4) && told.contains("start `emote dev` or `emote serve`"), "{stats:?}");
@@ -153,7 +153,7 @@ async fn a_paused_target_is_shown_with_its_backlog_and_its_last_error_also_witho
     let deliveries = stack.streams.js.get_stream("DELIVERIES").await.unwrap();
     deliveries.delete_consumer("target-down").await.unwrap();
     let row = listed(&stack, &["targets"], "down").await;
-    assert_eq!((&row["backlog"], &row["oldest"]), (&json!(4), &json!(oldest.to_string())));
+    assert_eq!((&row["backlog"], &row["oldest"]), (&json!(4), &json!(emote_proto::Time::from(oldest).to_string())));
 }
 
 #[tokio::test]

@@ -6,6 +6,9 @@
 //!
 //! The sequence alone would not do: a message of somebody else's may take the very place of one that is refused for it,
 //! and the next would find the sequence that it expects.
+//!
+//! Where DELIVERIES has several copies nothing may be sent ahead: nats-server 2.15.1 looks at the id only where it writes,
+//! in every copy, and one that is not expected ends all copies for good. There each message waits for the one before.
 
 use std::{
     collections::{BTreeSet, VecDeque},
@@ -58,6 +61,8 @@ impl Place {
 pub struct Behind {
     /// The last sequence of the stream.
     pub last: u64,
+    /// How many copies there are of the stream.
+    pub copies: usize,
     /// How far the core is, as the last message of a chain says.
     pub place: Option<Place>,
     /// What stands behind that and says nothing: messages that a refused batch left over, by subject and job.
@@ -71,6 +76,8 @@ pub struct Chain {
     answers: Subscriber,
     /// Its messages' ids are `<name>.<number>`.
     name: String,
+    /// Whether there is one copy of the stream.
+    single: bool,
     last: u64,
     /// The number of the last message, unless that was stored by other means.
     last_number: Option<u64>,
@@ -79,8 +86,9 @@ pub struct Chain {
 }
 
 impl Bus {
-    /// Begins a chain behind the message `last` of DELIVERIES.
-    pub async fn chain(&self, last: u64) -> Result<Chain, BusError> {
+    /// Begins a chain behind what was found at the end of DELIVERIES.
+    pub async fn chain(&self, behind: &Behind) -> Result<Chain, BusError> {
+        let (last, single) = (behind.last, behind.copies <= 1);
         let (inbox, name) = (self.client.new_inbox(), random_name());
         let answers = self.client.subscribe(inbox.clone()).await;
         let answers = answers.map_err(|error| BusError::NoAnswer {
@@ -88,7 +96,7 @@ impl Bus {
             reason: error.to_string(),
         })?;
         let asked = VecDeque::new();
-        Ok(Chain { bus: self.clone(), inbox, answers, name, last, last_number: None, numbers: 0, asked })
+        Ok(Chain { bus: self.clone(), inbox, answers, name, single, last, last_number: None, numbers: 0, asked })
     }
 
     /// Looks from the end of DELIVERIES back to the checkpoint at `checkpoint` for how far the core is.
@@ -98,8 +106,9 @@ impl Bus {
     pub async fn behind(&self, checkpoint: u64) -> Result<Behind, BusError> {
         let no_answer = |reason: String| BusError::NoAnswer { doing: "looking behind the checkpoint", reason };
         let deliveries = self.js.get_stream(stream::DELIVERIES).await.map_err(|error| no_answer(error.to_string()))?;
-        let state = &deliveries.cached_info().state;
-        let mut behind = Behind { last: state.last_sequence, ..Behind::default() };
+        let info = deliveries.cached_info();
+        let (state, copies) = (&info.state, info.config.num_replicas);
+        let mut behind = Behind { last: state.last_sequence, copies, ..Behind::default() };
         for sequence in (checkpoint + 1..=state.last_sequence).rev() {
             if sequence < state.first_sequence {
                 break;
@@ -120,9 +129,21 @@ impl Bus {
         }
         Ok(behind)
     }
+
+    /// How many copies there are of DELIVERIES.
+    pub async fn copies(&self) -> Result<usize, BusError> {
+        let deliveries = self.js.get_stream(stream::DELIVERIES).await;
+        let failed = |reason: String| BusError::NoAnswer { doing: "looking at DELIVERIES", reason };
+        Ok(deliveries.map_err(|error| failed(error.to_string()))?.cached_info().config.num_replicas)
+    }
 }
 
 impl Chain {
+    /// Whether messages may be sent while others are not answered yet, and several at once.
+    pub fn runs_ahead(&self) -> bool {
+        self.single
+    }
+
     /// Sends messages, each with the place behind it; gives the sequence that the last of them will have. They are
     /// stored once [`Chain::answer`] says so. After an error the chain is at its end.
     pub async fn send(&mut self, messages: Vec<(Outgoing, Place)>) -> Result<u64, BatchError> {
@@ -133,16 +154,22 @@ impl Chain {
 
     async fn send_all(&mut self, messages: Vec<(Outgoing, Place)>) -> Result<u64, BatchError> {
         let count = messages.len();
+        if !self.single && count + self.asked.len() > 1 {
+            let text = "one message at a time goes into a stream of several copies".to_owned();
+            return Err(BatchError::Refused { code: 0, text });
+        }
         for (index, (message, place)) in messages.into_iter().enumerate() {
             let mut headers = HeaderMap::new();
             for (name, value) in &message.headers {
                 headers.insert(*name, value.as_str());
             }
             headers.insert(header::EXPECTED_LAST_SEQUENCE, self.last.to_string().as_str());
-            if let Some(number) = self.last_number {
-                headers.insert(header::EXPECTED_LAST_MSG_ID, self.id(number).as_str());
+            if self.single {
+                if let Some(number) = self.last_number {
+                    headers.insert(header::EXPECTED_LAST_MSG_ID, self.id(number).as_str());
+                }
+                headers.insert(header::MSG_ID, self.id(self.numbers).as_str());
             }
-            headers.insert(header::MSG_ID, self.id(self.numbers).as_str());
             headers.insert(header::PLACE, place.to_string().as_str());
             let client = &self.bus.client;
             let sent = if index + 1 < count {

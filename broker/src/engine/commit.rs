@@ -23,10 +23,11 @@ pub(super) struct Folded {
 
 impl Engine {
     /// Sends what a run set off on its way. What spent of a budget goes with the checkpoint that says so, in one atomic
-    /// batch; so does everything while there are messages that a refused batch left over.
+    /// batch; so does everything where DELIVERIES has several copies, or messages that a refused batch left over.
     pub(super) async fn commit(&self, position: &mut Position, folded: Folded) -> Result<(), Stopped> {
         let last = position.working.sequence();
-        if folded.spent.len() > 1 || !position.stored.left_over.is_empty() {
+        let as_batch = !position.chain.runs_ahead() || !position.stored.left_over.is_empty();
+        if as_batch || folded.spent.len() > 1 {
             self.commit_jobs(position, folded.jobs, &folded.spent, last).await?;
             // They were of one batch, which was of one run behind where this broker began.
             if last > position.begun.sequence + RUN_ENTRIES as u64 {
@@ -105,6 +106,9 @@ impl Engine {
 
     /// Brings the checkpoint up to what was folded, and tells that somebody leads.
     pub(super) async fn give_sign(&self, position: &mut Position) -> Result<(), Stopped> {
+        if position.chain.runs_ahead() && self.bus.copies().await? > 1 {
+            return Err(Stopped::Copies);
+        }
         let next = position.up_to_date();
         let waits = position.under_way.iter().any(|sent| sent.checkpoint.is_some());
         if waits || (position.written.elapsed() < SIGN_EVERY / 2 && next == position.stored) {

@@ -4,7 +4,7 @@
 //! it is stored, so a crash loses nothing and doubles nothing wherever the chain breaks off; the store is behind it, and
 //! what lies between is folded again for its records, not for its jobs. The checkpoint, a message of the chain too, says
 //! the same every second, and who leads. What spends of a budget, and what an order does, goes in one atomic batch with
-//! the checkpoint that says so.
+//! the checkpoint that says so; where DELIVERIES has several copies everything does.
 //!
 //! Any number of brokers may run an engine for the same partition. One leads; the others keep their records up to the
 //! checkpoint and wait until it falls silent. The checkpoint is all that they share: whoever replaces it leads, and the
@@ -57,6 +57,8 @@ enum Stopped {
     Fenced { ours: u64, theirs: u64 },
     #[error("committing jobs: {0}")]
     Commit(BatchError),
+    #[error("DELIVERIES has several copies now")]
+    Copies,
     #[error("the rules in force cannot be had: {0}")]
     Rules(#[from] RulingError),
     #[error("{0} panicked, as a damaged store may make it; this is a mistake in emote")]

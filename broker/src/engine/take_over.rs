@@ -23,6 +23,7 @@ impl Engine {
             Checkpoint { sequence: 0, jobs: 0, ..found }
         };
         let next = self.stay_within_the_log(Checkpoint { stream, ..next }).await?;
+        let mut chain = self.bus.chain(&behind).await?;
         let mut stored =
             Checkpoint { broker: claim.id().to_owned(), config: Some(self.ruling()?.hash.clone()), ..next };
         if stored_at > 0 && !behind.left_over.is_empty() {
@@ -31,7 +32,6 @@ impl Engine {
             stored.left_over.extend(behind.left_over);
         }
         let begun = Place { sequence: stored.sequence, jobs: stored.jobs };
-        let mut chain = self.bus.chain(behind.last).await?;
         // Nobody can have written behind what was just read: this message would be refused.
         let replaced = async {
             chain.send(vec![(stored.message(self.partition, None), begun)]).await?;

@@ -19,6 +19,8 @@ use crate::{
     strike::{Record, strike},
 };
 
+/// Streams that cannot be read within this time have stopped.
+const GATHERED_WITHIN: Duration = Duration::from_secs(60);
 /// What settled must still hold after this long.
 const STILL: Duration = Duration::from_secs(3);
 
@@ -84,7 +86,9 @@ async fn settle(stage: &Stage, within: Duration) -> anyhow::Result<(Evidence, Ve
     let mut held = None;
     loop {
         let looked = Instant::now();
-        let judged = gather(stage).await.map(|evidence| (check::judge(&evidence), evidence));
+        let gathered = tokio::time::timeout(GATHERED_WITHIN, gather(stage)).await;
+        let gathered = gathered.unwrap_or_else(|_| Err(anyhow!("no answer within {GATHERED_WITHIN:?}")));
+        let judged = gathered.map(|evidence| (check::judge(&evidence), evidence));
         let ended = began.elapsed() > within;
         match judged {
             Ok((findings, evidence)) => {
