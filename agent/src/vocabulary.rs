@@ -65,7 +65,7 @@ impl Kind {
     pub fn draft(self, info: Value) -> Draft {
         let (scope, action) = self.words();
         let mut draft = Draft::new(word(scope), word(action));
-        draft.info = Some(info);
+        draft.info = Some(info.into());
         draft
     }
 

@@ -1,14 +1,14 @@
 //! Event ids: version 7 where a source makes them, version 5 where they are derived so that a repeat is the same id.
 
-use serde::{Deserialize, Serialize};
-use uuid::{Builder, Uuid};
+use serde::{Deserialize, Serialize, Serializer};
+use uuid::{Builder, Uuid, fmt::Hyphenated};
 
 /// The namespace of every derived id: drawn once, never to change.
 const NAMESPACE: Uuid = Uuid::from_u128(0x1b2e_0f9a_5c0d_5f3e_9a64_7d4b_c1e8_22f7);
 
 /// The id of an event (RFC 9562 UUID, written in lower case with hyphens) and its `Nats-Msg-Id`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
+#[serde(try_from = "String")]
 pub struct EventId(Uuid);
 
 impl EventId {
@@ -52,6 +52,12 @@ impl EventId {
 impl std::fmt::Display for EventId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.0.as_hyphenated().fmt(f)
+    }
+}
+
+impl Serialize for EventId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.0.as_hyphenated().encode_lower(&mut [0; Hyphenated::LENGTH]))
     }
 }
 

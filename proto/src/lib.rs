@@ -11,7 +11,7 @@ mod subject;
 mod time;
 mod token;
 
-pub use event::{Cause, Device, Draft, Event, EventError, Link, Receipt, Trust, User};
+pub use event::{Cause, Device, Draft, Event, EventError, Info, Link, Receipt, Trust, User};
 pub use id::EventId;
 pub use names::{bucket, consumer, header, limits, service, source, stream, subjects};
 pub use node::{NodeError, NodeKey};

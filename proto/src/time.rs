@@ -1,11 +1,11 @@
 //! Points in time as they stand on the wire: RFC 3339, UTC, milliseconds.
 
-use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use jiff::{Timestamp, fmt::temporal::DateTimePrinter};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// A point in time, kept to the millisecond. Written `2026-11-23T06:41:00.123Z`; read from any RFC 3339 offset.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
+#[serde(try_from = "String")]
 pub struct Time(Timestamp);
 
 impl Time {
@@ -33,6 +33,15 @@ impl From<Timestamp> for Time {
     }
 }
 
+/// As it stands on the wire.
+const WRITTEN: DateTimePrinter = DateTimePrinter::new().precision(Some(3));
+
+impl Serialize for Time {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&WRITTEN.timestamp_to_string(&self.0))
+    }
+}
+
 impl std::str::FromStr for Time {
     type Err = jiff::Error;
     fn from_str(text: &str) -> Result<Self, jiff::Error> {
@@ -55,7 +64,7 @@ impl From<Time> for String {
 
 impl std::fmt::Display for Time {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:.3}", self.0)
+        f.write_str(&WRITTEN.timestamp_to_string(&self.0))
     }
 }
 

@@ -42,7 +42,8 @@ pub(super) struct EmitArgs {
 
 pub(super) async fn run(arguments: EmitArgs) -> Result<(), Failure> {
     let mut draft = Draft::new(arguments.scope, arguments.action);
-    draft.info = emit::info(&arguments.info).map_err(|problem| (Exit::Usage, anyhow::anyhow!("--info {problem}")))?;
+    let info = emit::info(&arguments.info).map_err(|problem| (Exit::Usage, anyhow::anyhow!("--info {problem}")))?;
+    draft.info = info.map(Into::into);
     draft.user = arguments.user.map(|id| User { id: Some(id), ..User::default() });
     draft.communicate = Some(true).filter(|_| arguments.communicate);
     draft.log = Some(true).filter(|_| arguments.log);

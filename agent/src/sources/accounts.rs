@@ -96,7 +96,7 @@ mod tests {
 
     fn replay(mut snapshot: Snapshot, drafts: &[Draft]) -> Snapshot {
         for draft in drafts {
-            let info = draft.info.clone().unwrap();
+            let info = draft.info.clone().unwrap().into_value();
             let name = info["account"].as_str().unwrap().to_owned();
             if Kind::AccountRemoved.is(draft) {
                 snapshot.remove(&name);

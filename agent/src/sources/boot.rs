@@ -75,6 +75,9 @@ mod tests {
     fn a_boot_says_when_and_which() {
         let old = Snapshot { id: Some("a".into()), booted_at: 0 };
         let drafts = Boot::diff(&old, &Snapshot { id: Some("b".into()), booted_at: 1_795_416_060 });
-        assert_eq!(drafts[0].info, Some(json!({"boot_id": "b", "booted_at": "2026-11-23T06:41:00.000Z"})));
+        assert_eq!(
+            drafts[0].info,
+            Some(json!({"boot_id": "b", "booted_at": "2026-11-23T06:41:00.000Z"})).map(Into::into)
+        );
     }
 }

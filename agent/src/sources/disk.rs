@@ -140,7 +140,7 @@ mod tests {
 
     fn replay(mut snapshot: Snapshot, drafts: &[Draft]) -> Snapshot {
         for draft in drafts {
-            let info = draft.info.clone().unwrap();
+            let info = draft.info.clone().unwrap().into_value();
             let text = |key: &str| info[key].as_str().unwrap().to_owned();
             let disk = Disk {
                 name: text("name"),

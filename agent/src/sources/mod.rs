@@ -104,12 +104,14 @@ fn decode<S: Source>(bytes: &[u8]) -> Option<S::Snapshot> {
 
 /// Adds the interval in which the change happened to its `info`.
 pub(crate) fn within(mut draft: Draft, since: Option<Time>, until: Time) -> Draft {
-    if let Some(Value::Object(info)) = &mut draft.info {
+    let mut info = draft.info.take().map(Value::from);
+    if let Some(Value::Object(info)) = &mut info {
         if let Some(since) = since {
             info.insert("since".into(), Value::String(since.to_string()));
         }
         info.insert("until".into(), Value::String(until.to_string()));
     }
+    draft.info = info.map(Into::into);
     draft
 }
 

@@ -147,7 +147,7 @@ impl Stack {
     pub(crate) async fn numbers(&self) -> Vec<u64> {
         let messages = self.messages().await;
         let events = messages.iter().map(|(_, _, payload)| Draft::parse(payload).unwrap());
-        events.filter_map(|event| event.info.unwrap_or_default()["n"].as_u64()).collect()
+        events.filter_map(|event| event.info?.get("n")?.as_u64()).collect()
     }
 
     pub(crate) async fn subjects(&self) -> Vec<String> {

@@ -15,8 +15,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use async_nats::{HeaderMap, StatusCode, Subscriber, jetstream::stream::RawMessageErrorKind};
-use emote_proto::{header, limits, stream};
+use async_nats::{
+    HeaderMap, StatusCode, Subscriber,
+    jetstream::stream::{LastRawMessageErrorKind, RawMessageErrorKind},
+};
+use emote_proto::{header, limits, stream, subjects};
 use futures_util::StreamExt;
 
 use super::{BatchError, Bus, BusError, Outgoing, batch, random_name};
@@ -109,7 +112,16 @@ impl Bus {
         let info = deliveries.cached_info();
         let (state, copies) = (&info.state, info.config.num_replicas);
         let mut behind = Behind { last: state.last_sequence, copies, ..Behind::default() };
-        for sequence in (checkpoint + 1..=state.last_sequence).rev() {
+        // What others write is not looked through: it may be much, and each message takes a question of its own.
+        let mut last_job = checkpoint;
+        for jobs in [subjects::DELIVER, subjects::HELD] {
+            match deliveries.get_last_raw_message_by_subject(jobs).await {
+                Ok(message) => last_job = last_job.max(message.sequence),
+                Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => {}
+                Err(error) => return Err(no_answer(error.to_string())),
+            }
+        }
+        for sequence in (checkpoint + 1..=last_job).rev() {
             if sequence < state.first_sequence {
                 break;
             }

@@ -64,7 +64,7 @@ pub(crate) fn summary(event: &Event) -> String {
         ("user", event.user_id().filter(|_| device.is_some()).map(str::to_owned)),
     ];
     parts.extend(named.into_iter().filter_map(|(key, value)| value.map(|value| format!("{key}={value}"))));
-    if let Some(Value::Object(info)) = &event.info {
+    if let Some(Value::Object(info)) = event.info.as_deref() {
         parts.extend(info.iter().map(|(key, value)| format!("{key}={}", plain(value))));
     }
     parts.extend(

@@ -93,7 +93,7 @@ impl Case {
         let mut left: BTreeMap<usize, (Job, Option<Value>)> = BTreeMap::new();
         for (index, job) in jobs.into_iter().enumerate() {
             if job.rule.as_str() == CORE_RULE {
-                let info = job.event.info.clone().unwrap_or_default();
+                let info = job.event.info.as_deref().unwrap_or(&Value::Null);
                 if !matches!(job.event.action.as_str(), "no_devices" | "held" | "refused") {
                     wrong.push(format!("{}.{}: {info}", job.event.scope, job.event.action));
                 }

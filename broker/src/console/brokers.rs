@@ -179,7 +179,7 @@ mod tests {
         let (store, _) = Store::open(&folder.path().join("s.redb")).unwrap();
         let tally = |n: u64| Tally { matched: n, last_error: Some("x".repeat(300)), ..Tally::default() };
         let all: BTreeMap<Tallied, Tally> = (0..3_000).map(|n| (Tallied::Rule(format!("r{n}")), tally(n))).collect();
-        let changes = Changes { tallies: all.clone(), ..Changes::default() };
+        let changes = Changes { tallies: all.clone().into_iter().collect(), ..Changes::default() };
         store.commit(&changes, 1, Time::from_millis(0).unwrap()).unwrap();
         let (mut found, mut after, mut pages) = (BTreeMap::new(), String::new(), 0);
         loop {

@@ -25,7 +25,7 @@ pub(crate) fn record(node: &mut Node, event: &Event, at: Time) {
         ];
         for (field, value) in fields {
             if let (Some(value), false) = (value, from_broker) {
-                node.claim(source, field, json!(value), at);
+                node.claim_text(source, field, value, at);
             }
         }
     }
@@ -48,7 +48,7 @@ pub(crate) fn record(node: &mut Node, event: &Event, at: Time) {
         // in on it does not come to own it, and a short name is an account on the Mac.
         let assigns = matches!(what, ("device", "enroll" | "inventory" | "checkin" | "assigned"));
         let is_owner = !from_agent && assigns && user.contains('@');
-        node.claim(source, if is_owner { "owner" } else { "last_user" }, json!(user), at);
+        node.claim_text(source, if is_owner { "owner" } else { "last_user" }, user, at);
     }
 }
 

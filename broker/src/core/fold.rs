@@ -148,8 +148,8 @@ impl Core {
             return Ok(Vec::new());
         }
         if let Some((rule, target)) = tally::ended(&event) {
-            state.count(rule, |tally| tally.end(&event, received))?;
-            state.count(target, |tally| tally.end(&event, received))?;
+            state.count(&rule, |tally| tally.end(&event, received))?;
+            state.count(&target, |tally| tally.end(&event, received))?;
         }
         let event = join(state, event)?;
         let node = learn(state, &event, received)?;
@@ -178,7 +178,8 @@ impl Core {
         let mut jobs = Vec::new();
         let mut user = None;
         for rule in matched.into_iter().filter_map(|index| self.book.rules.get(index)) {
-            state.count(Tallied::Rule(rule.name.to_string()), |tally| {
+            let counted = Tallied::Rule(rule.name.to_string());
+            state.count(&counted, |tally| {
                 tally.matched += 1;
                 (tally.last, tally.last_matched) = (Some(received), Some(received));
             })?;
@@ -186,7 +187,8 @@ impl Core {
                 user = Some(about_user(state, event)?);
             }
             let user = user.clone().flatten();
-            let mut giving = Giving { core: self, state: &mut *state, rule, event, user, received, jobs: &mut jobs };
+            let (state, jobs) = (&mut *state, &mut jobs);
+            let mut giving = Giving { core: self, state, rule, counted, event, user, received, jobs };
             match rule.fanout {
                 Fanout::Event => giving.each_target(node, None)?,
                 Fanout::UserDevices => giving.each_device()?,
@@ -256,6 +258,7 @@ struct Giving<'a, 'o> {
     core: &'a Core,
     state: &'a mut Overlay<'o>,
     rule: &'a Rule,
+    counted: Tallied,
     event: &'a SharedEvent,
     user: Option<Value>,
     received: Time,
@@ -279,7 +282,7 @@ impl Giving<'_, '_> {
     fn each_target(&mut self, node: Option<&Node>, fanned_to: Option<&str>) -> Result<(), StateError> {
         let about = node.map(|node| node.key.as_str()).or(self.event.user_id());
         if let Some(reason) = loop_reason(self.rule, self.event, about) {
-            self.state.count(Tallied::Rule(self.rule.name.to_string()), |tally| tally.loops_stopped += 1)?;
+            self.state.count(&self.counted, |tally| tally.loops_stopped += 1)?;
             self.jobs.push(own::loop_stopped(self.rule, self.event, about, &reason));
             return Ok(());
         }
@@ -324,8 +327,8 @@ impl Giving<'_, '_> {
     }
 
     fn count(&mut self, job: &Job, what: impl Fn(&mut Tally)) -> Result<(), StateError> {
-        self.state.count(Tallied::Rule(job.rule.to_string()), &what)?;
-        self.state.count(Tallied::Target(job.target.to_string()), &what)
+        self.state.count(&self.counted, &what)?;
+        self.state.count(&Tallied::Target(job.target.to_string()), &what)
     }
 }
 

@@ -19,6 +19,18 @@ pub struct Claim {
     pub confirmed: Option<Time>,
 }
 
+impl Claim {
+    fn newest(&self) -> Time {
+        self.confirmed.unwrap_or(self.since)
+    }
+
+    fn confirm(&mut self, at: Time) {
+        if at >= self.newest() {
+            self.confirmed = (at > self.since).then_some(at);
+        }
+    }
+}
+
 /// A Mac as the log tells of it. Keyed by serial number, or by UDID as long as only that is known.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Node {
@@ -66,12 +78,26 @@ impl Node {
     /// Notes that `source` claims `field` to be `value` since `at`. Older news than what the source said last is not
     /// taken; the same value keeps its date.
     pub fn claim(&mut self, source: &str, field: &str, value: Value, at: Time) {
-        let room = self.sources.len() < MAX_SOURCES;
-        match self.sources.get_mut(source) {
-            Some(claims) => put(claims, field, value, at),
-            None if room => put(self.sources.entry(source.to_owned()).or_default(), field, value, at),
-            None => {}
+        if let Some(claims) = self.claims_of(source) {
+            put(claims, field, value, at);
         }
+    }
+
+    /// [`Node::claim`] of a text. Most say what was said before: that costs nothing.
+    pub fn claim_text(&mut self, source: &str, field: &str, text: &str, at: Time) {
+        let Some(claims) = self.claims_of(source) else { return };
+        match claims.get_mut(field) {
+            Some(claim) if claim.value == *text => claim.confirm(at),
+            _ => put(claims, field, Value::from(text), at),
+        }
+    }
+
+    fn claims_of(&mut self, source: &str) -> Option<&mut BTreeMap<String, Claim>> {
+        let room = self.sources.len() < MAX_SOURCES;
+        if !self.sources.contains_key(source) && room {
+            self.sources.insert(source.to_owned(), BTreeMap::new());
+        }
+        self.sources.get_mut(source)
     }
 
     /// Notes that `source` spoke of it at `at`.
@@ -171,8 +197,8 @@ fn put(fields: &mut BTreeMap<String, Claim>, field: &str, value: Value, at: Time
         return;
     }
     match fields.get_mut(field) {
-        Some(claim) if claim.confirmed.unwrap_or(claim.since) > at => {}
-        Some(claim) if claim.value == value => claim.confirmed = (at > claim.since).then_some(at),
+        Some(claim) if claim.newest() > at => {}
+        Some(claim) if claim.value == value => claim.confirm(at),
         Some(claim) => *claim = Claim { value, since: at, confirmed: None },
         None if room && !value.is_null() => {
             fields.insert(field.to_owned(), Claim { value, since: at, confirmed: None });

@@ -40,17 +40,17 @@ pub trait Records: Sync {
 #[derive(Debug, Default, Clone, PartialEq)]
 pub struct Changes {
     /// Nodes by key.
-    pub nodes: BTreeMap<String, Option<Arc<Node>>>,
+    pub nodes: HashMap<String, Option<Arc<Node>>>,
     /// Serial number by UDID.
     pub aliases: BTreeMap<String, String>,
     /// (user, node key) → owns it.
     pub owners: BTreeMap<(String, String), bool>,
     /// Event ids and when they were received.
-    pub seen: BTreeMap<EventId, Time>,
+    pub seen: HashMap<EventId, Time>,
     /// (target, node key) → the result event of the last job given out.
     pub last_jobs: BTreeMap<(String, String), EventId>,
     /// Tallies as they are now.
-    pub tallies: BTreeMap<Tallied, Tally>,
+    pub tallies: HashMap<Tallied, Tally>,
     /// The hash of the set of rules that is in force from the next entry on, where that changed.
     pub config: Option<String>,
     /// What destructive targets have spent, where that changed.
@@ -173,17 +173,17 @@ impl<'a> Overlay<'a> {
     }
 
     /// Counts something.
-    pub fn count(&mut self, of: Tallied, what: impl FnOnce(&mut Tally)) -> Result<(), StateError> {
-        if let Some(tally) = self.changes.tallies.get_mut(&of) {
+    pub fn count(&mut self, of: &Tallied, what: impl FnOnce(&mut Tally)) -> Result<(), StateError> {
+        if let Some(tally) = self.changes.tallies.get_mut(of) {
             what(tally);
             return Ok(());
         }
-        let mut tally = match self.known.tallies.remove(&of) {
+        let mut tally = match self.known.tallies.remove(of) {
             Some(tally) => tally,
-            None => self.base.tally(&of)?,
+            None => self.base.tally(of)?,
         };
         what(&mut tally);
-        self.changes.tallies.insert(of, tally);
+        self.changes.tallies.insert(of.clone(), tally);
         Ok(())
     }
 
@@ -205,14 +205,17 @@ impl<'a> Overlay<'a> {
         first_seen: Time,
         change: impl FnOnce(&mut Node),
     ) -> Result<Arc<Node>, StateError> {
-        if !self.changes.nodes.contains_key(key) {
+        let changed = &mut self.changes.nodes;
+        if !changed.contains_key(key) {
             let node = match self.known.nodes.remove(key) {
                 Some(node) => Some(node),
                 None => self.base.node(key)?,
             };
-            self.changes.nodes.insert(key.to_owned(), node);
+            changed.insert(key.to_owned(), node);
         }
-        let place = self.changes.nodes.entry(key.to_owned()).or_default();
+        // It was put there just now; the key is not made anew for nothing.
+        let place =
+            if let Some(place) = changed.get_mut(key) { place } else { changed.entry(key.to_owned()).or_default() };
         let node = place.get_or_insert_with(|| Arc::new(Node::new(key, first_seen)));
         let before = node.owner().map(str::to_owned);
         change(Arc::make_mut(node));

@@ -422,7 +422,7 @@ mod tests {
     fn a_result_is_bounded() {
         let template = format!("[{}]", vec!["<e>"; 1500].join(","));
         let mut job = job();
-        job.event.info = Some(json!({"x": "y".repeat(10_000)}));
+        job.event.info = Some(json!({"x": "y".repeat(10_000)}).into());
         assert!(render(&transformer(&[("e", "$")], &template), &job).unwrap_err().contains("larger than"));
     }
 

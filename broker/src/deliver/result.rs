@@ -55,7 +55,7 @@ fn event(job: &Job, scope: Token, action: Token, info: Value, now: Time) -> Even
         action,
         device,
         user,
-        info: Some(info),
+        info: Some(info.into()),
         communicate: None,
         log: None,
         trust: Trust::Verified,

@@ -316,7 +316,7 @@ mod tests {
         let request = Request::new(headers, "key=s3cret&a=1&a=2", Bytes::from_static(b"{}"));
         let draft = source.take(request, &NoAliases, &moment(0)).unwrap().remove(0);
         let seen = json!({"headers": {"content-type": "application/json", "x-event": "joined"}, "query": {"a": ["1", "2"]}, "source": "hr"});
-        assert_eq!(draft.info, Some(seen));
+        assert_eq!(draft.info, Some(seen.into()));
         assert_eq!(draft.trust, Some(Trust::Authenticated));
     }
 }

@@ -3,12 +3,12 @@
 //! # The file
 //! | table | key | value |
 //! |---|---|---|
-//! | `meta` | `"format"`, `"stream"`, `"position"`, `"config"`, `"broker"`, `"budgets"` | 2; identity of EVENTS (its creation time); sequence of the last entry folded; hash of the rules in force after it; this broker's own id; JSON [`Budgets`](crate::core::Budgets) |
+//! | `meta` | `"format"`, `"stream"`, `"position"`, `"config"`, `"broker"`, `"budgets"` | 3; identity of EVENTS (its creation time); sequence of the last entry folded; hash of the rules in force after it; this broker's own id; JSON [`Budgets`](crate::core::Budgets) |
 //! | `nodes` | serial number, or UDID where only that is known | JSON [`Node`](crate::core::Node) |
 //! | `aliases` | UDID | serial number |
 //! | `owners` | (user id, node key) | nothing |
 //! | `seen` | event id, 16 bytes | ms since 1970, when it was received |
-//! | `seen_by_time` | (ms since 1970, event id) | nothing |
+//! | `arrivals` | (ms since 1970, sequence, part) | ids of events, 16 bytes each, that were received until then and not seen before; they are of the commit that led to this sequence |
 //! | `last_jobs` | (target, node key) | id of the event that tells the end of the last job, 16 bytes |
 //! | `tallies` | `rule/<name>` or `target/<name>` | JSON [`Tally`](crate::core::Tally) |
 //!
@@ -18,6 +18,7 @@
 mod snapshot;
 
 use std::{
+    collections::HashMap,
     path::{Path, PathBuf},
     sync::{
         Mutex, PoisonError, RwLock, RwLockReadGuard,
@@ -40,12 +41,13 @@ const OWNERS: TableDefinition<'_, (&str, &str), ()> = TableDefinition::new("owne
 const SEEN: TableDefinition<'_, &[u8; 16], i64> = TableDefinition::new("seen");
 const LAST_JOBS: TableDefinition<'_, (&str, &str), &[u8; 16]> = TableDefinition::new("last_jobs");
 const TALLIES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("tallies");
-const SEEN_BY_TIME: TableDefinition<'_, (i64, &[u8; 16]), ()> = TableDefinition::new("seen_by_time");
+/// A row for thousands of ids: they are looked for one by one in [`SEEN`] only.
+const ARRIVALS: TableDefinition<'_, (i64, u64, u32), &[u8]> = TableDefinition::new("arrivals");
 
-const FORMAT: &str = "2";
+const FORMAT: &str = "3";
 const DURABLE_EVERY: Duration = Duration::from_secs(1);
-/// Expired ids removed per commit at most, so that a commit stays short.
-const PRUNE_AT_ONCE: usize = 2_000;
+/// Ids in a row of [`ARRIVALS`] at most, and expired ids that a commit removes beyond as many as it adds.
+const IDS_AT_ONCE: usize = 2_000;
 /// Trouble that comes again within this time is not mended by opening the file again.
 const MEND_EVERY: Duration = Duration::from_secs(60);
 
@@ -181,7 +183,7 @@ impl Store {
             write.open_table(ALIASES)?;
             write.open_table(OWNERS)?;
             write.open_table(SEEN)?;
-            write.open_table(SEEN_BY_TIME)?;
+            write.open_table(ARRIVALS)?;
             write.open_table(LAST_JOBS)?;
             write.open_table(TALLIES)?;
             let position = meta.get("position")?.and_then(|text| text.value().parse().ok()).unwrap_or(0);
@@ -226,7 +228,7 @@ impl Store {
         write.open_table(ALIASES)?.retain(|_, _| false)?;
         write.open_table(OWNERS)?.retain(|_, ()| false)?;
         write.open_table(SEEN)?.retain(|_, _| false)?;
-        write.open_table(SEEN_BY_TIME)?.retain(|_, ()| false)?;
+        write.open_table(ARRIVALS)?.retain(|_, _| false)?;
         write.open_table(LAST_JOBS)?.retain(|_, _| false)?;
         write.open_table(TALLIES)?.retain(|_, _| false)?;
         write.commit()?;
@@ -242,7 +244,7 @@ impl Store {
         write.set_durability(if durable { Durability::Immediate } else { Durability::None })?;
         {
             let mut nodes = write.open_table(NODES)?;
-            for (key, node) in &changes.nodes {
+            for (key, node) in sorted(&changes.nodes) {
                 match node {
                     Some(node) => nodes.insert(key.as_str(), encode(node.as_ref()).as_slice())?,
                     None => nodes.remove(key.as_str())?,
@@ -262,18 +264,29 @@ impl Store {
                 };
             }
             let mut seen = write.open_table(SEEN)?;
-            let mut seen_by_time = write.open_table(SEEN_BY_TIME)?;
-            for (id, received) in &changes.seen {
+            let mut arrivals = write.open_table(ARRIVALS)?;
+            let arrived = sorted(&changes.seen);
+            for (id, received) in &arrived {
                 seen.insert(id.as_bytes(), received.as_millis())?;
-                seen_by_time.insert((received.as_millis(), id.as_bytes()), ())?;
+            }
+            for (part, of_part) in (0..).zip(arrived.chunks(IDS_AT_ONCE)) {
+                let until = of_part.iter().map(|(_, received)| received.as_millis()).max().unwrap_or_default();
+                let ids: Vec<u8> = of_part.iter().flat_map(|(id, _)| *id.as_bytes()).collect();
+                arrivals.insert((until, position, part), ids.as_slice())?;
             }
             let expired = now.as_millis() - DEDUPE_WINDOW_MILLIS - 1;
-            for entry in seen_by_time.extract_from_if(..(expired, &[0; 16]), |_, ()| true)?.take(PRUNE_AT_ONCE) {
-                let key = entry?.0;
-                let (received, id) = key.value();
-                let current = seen.get(id)?.map(|at| at.value());
-                if current == Some(received) {
-                    seen.remove(id)?;
+            let mut removed = 0;
+            for row in arrivals.extract_from_if(..(expired, 0, 0), |_, _| true)? {
+                let (until, ids) = row.map(|(key, ids)| (key.value().0, ids.value().to_owned()))?;
+                for id in ids.as_chunks::<16>().0 {
+                    // Not one that came again since.
+                    if seen.get(id)?.is_some_and(|received| received.value() <= until) {
+                        seen.remove(id)?;
+                    }
+                    removed += 1;
+                }
+                if removed >= arrived.len() + IDS_AT_ONCE {
+                    break;
                 }
             }
             let mut last_jobs = write.open_table(LAST_JOBS)?;
@@ -281,7 +294,7 @@ impl Store {
                 last_jobs.insert((target.as_str(), node.as_str()), result.as_bytes())?;
             }
             let mut tallies = write.open_table(TALLIES)?;
-            for (of, tally) in &changes.tallies {
+            for (of, tally) in sorted(&changes.tallies) {
                 tallies.insert(of.key().as_str(), encode(tally).as_slice())?;
             }
             let mut meta = write.open_table(META)?;
@@ -389,6 +402,13 @@ fn set_aside(path: &Path) -> Result<PathBuf, StoreError> {
         }
         _ => Ok(aside),
     }
+}
+
+/// In order of their keys, as the file keeps them.
+fn sorted<K: Ord, V>(changes: &HashMap<K, V>) -> Vec<(&K, &V)> {
+    let mut sorted: Vec<(&K, &V)> = changes.iter().collect();
+    sorted.sort_unstable_by_key(|(key, _)| *key);
+    sorted
 }
 
 fn encode(record: &impl serde::Serialize) -> Vec<u8> {

@@ -120,3 +120,25 @@ fn ids_are_dropped_once_they_leave_the_window() {
     store.commit(&Changes::default(), 2, at(DEDUPE_WINDOW_MILLIS + 2)).unwrap();
     assert_eq!(store.snapshot().unwrap().seen(&id(1)).unwrap(), None);
 }
+
+#[test]
+fn many_ids_are_dropped_a_part_at_a_time_and_those_that_came_again_are_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = Store::open(&folder.path().join("s.redb")).unwrap();
+    let id = |n: u32| EventId::derived(&[&n.to_string()]);
+    let many = 3 * u32::try_from(IDS_AT_ONCE).unwrap() + 1;
+    let changes = Changes { seen: (0..many).map(|n| (id(n), at(i64::from(n)))).collect(), ..Changes::default() };
+    store.commit(&changes, 1, at(i64::from(many))).unwrap();
+    let left = || (0..many).filter(|n| store.snapshot().unwrap().seen(&id(*n)).unwrap().is_some()).count();
+    assert_eq!(left(), many as usize);
+    let later = at(DEDUPE_WINDOW_MILLIS + i64::from(many) + 2);
+    let again = Changes { seen: [(id(0), later)].into(), ..Changes::default() };
+    let (none, mut commits) = (Changes::default(), 0);
+    while left() > 1 {
+        commits += 1;
+        store.commit(if commits == 1 { &again } else { &none }, 1 + commits, later).unwrap();
+        assert!(commits <= 4, "{} are left", left());
+    }
+    assert!(commits > 1, "not all at once");
+    assert_eq!(store.snapshot().unwrap().seen(&id(0)).unwrap(), Some(later));
+}

@@ -126,7 +126,7 @@ impl Sight {
                     && result.source.as_str() == "broker"
                     && (result.scope.as_str(), result.action.as_str()) == *what
                     && serial.as_deref().is_none_or(|serial| result.serial() == Some(serial))
-                    && holds(result.info.as_ref().unwrap_or(&Value::Null), info)
+                    && holds(result.info.as_deref().unwrap_or(&Value::Null), info)
             }),
             Self::Record { serial, asset } => {
                 count(observed.nodes.get(serial), |record| holds(&record["asset"], asset))

@@ -5,6 +5,8 @@
 //! stream sees the same event. Keys this version does not know are kept and written again.
 
 mod error;
+mod fast;
+mod info;
 mod read;
 mod receive;
 #[cfg(test)]
@@ -16,6 +18,7 @@ use serde_json::{Map, Value};
 
 use crate::{EventId, Name, NodeKey, Subject, Time, Token};
 pub use error::EventError;
+pub use info::Info;
 pub use receive::Receipt;
 use write::to_json;
 
@@ -125,7 +128,7 @@ pub struct Draft {
     /// About whom.
     pub user: Option<User>,
     /// Free form.
-    pub info: Option<Value>,
+    pub info: Option<Info>,
     /// Whether people should be told.
     pub communicate: Option<bool>,
     /// Whether it should be logged.
@@ -156,7 +159,7 @@ pub struct Event {
     /// See [`Draft::user`].
     pub user: Option<User>,
     /// See [`Draft::info`].
-    pub info: Option<Value>,
+    pub info: Option<Info>,
     /// See [`Draft::communicate`].
     pub communicate: Option<bool>,
     /// See [`Draft::log`].
@@ -248,6 +251,6 @@ impl Event {
 
     /// `info` at `path`.
     pub fn info_at(&self, path: &[&str]) -> Option<&Value> {
-        path.iter().try_fold(self.info.as_ref()?, |value, key| value.get(key))
+        path.iter().try_fold(self.info.as_ref()?.value(), |value, key| value.get(key))
     }
 }

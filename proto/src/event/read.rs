@@ -3,7 +3,7 @@
 use serde::{Deserialize, Deserializer, de::Error as _};
 use serde_json::{Map, Value};
 
-use super::{Cause, Device, Draft, Event, EventError, Trust, User};
+use super::{Cause, Device, Draft, Event, EventError, Info, Trust, User, fast};
 use crate::limits;
 
 impl Draft {
@@ -15,6 +15,9 @@ impl Draft {
     fn parse_within(json: &[u8], max: usize) -> Result<Self, EventError> {
         if json.len() > max {
             return Err(EventError::TooLarge { length: json.len(), max });
+        }
+        if let Some(draft) = fast::draft(json) {
+            return Ok(draft);
         }
         let value: Value = serde_json::from_slice(json).map_err(|error| EventError::NotJson(error.to_string()))?;
         Self::from_value(value)
@@ -33,7 +36,7 @@ impl Draft {
             action,
             device: object(&mut map, "device")?.map(Device::from_map).transpose()?,
             user: object(&mut map, "user")?.map(User::from_map).transpose()?,
-            info: map.remove("info").filter(|info| !info.is_null()),
+            info: map.remove("info").filter(|info| !info.is_null()).map(Info::from),
             communicate: boolean(&mut map, "communicate")?,
             log: boolean(&mut map, "log")?,
             trust: trust(&mut map)?,

@@ -121,6 +121,78 @@ proptest! {
     }
 }
 
+/// Events in which anything may be unusual: unknown keys, keys twice, wrong types, escapes, spaces.
+fn any_draft() -> impl Strategy<Value = String> {
+    let text = prop_oneof![
+        Just("null".to_owned()),
+        Just("\"\"".to_owned()),
+        Just("3".to_owned()),
+        Just("\"verified\"".to_owned()),
+        Just("\"2026-11-23T08:41:00+02:00\"".to_owned()),
+        Just("\"a64c29d5-87af-5257-b215-b904e4a840d8\"".to_owned()),
+        "\"[a-z_é-]{1,5}\"",
+        "\"[a-z]{0,2}\\\\u00[0-9a-f]{2}\"",
+        "\"\\\\ud8[0-9a-f]{2}\"",
+    ];
+    let object = |keys: &'static [&'static str]| {
+        let field = (proptest::sample::select(keys), text.clone());
+        proptest::collection::vec(field, 0..4).prop_map(|fields| {
+            let fields: Vec<String> = fields.into_iter().map(|(key, value)| format!("\"{key}\":{value}")).collect();
+            format!("{{{}}}", fields.join(","))
+        })
+    };
+    let info = prop_oneof![
+        object(&["a", "a", "b", "c"]),
+        "[0-9]{1,3}(\\.[0-9]{1,3})?(e[0-9]{1,3})?",
+        text.clone(),
+        object(&["a", "b"]).prop_map(|inner| format!("[{inner}, {inner},\n{inner}]")),
+        object(&["a", "b"]).prop_map(|inner| format!("{}{inner}{}", "[".repeat(125), "]".repeat(125))),
+    ];
+    let id = "a64c29d5-87af-5257-b215-b904e4a840d8";
+    let cause = proptest::sample::select(&["1", "2", "-1", "1,\"depth\":1", "1,\"job\":\"j\"", "1,\"zz\":0"][..]);
+    let cause = cause
+        .prop_map(move |depth| format!(r#"{{"event":"{id}","rule":"r","target":"t","root":"{id}","depth":{depth}}}"#));
+    let other = (
+        proptest::sample::select(&["id", "time", "source", "communicate", "log", "trust", "scope", "zz"][..]),
+        prop_oneof![text.clone(), Just("true".to_owned())],
+    );
+    let device = object(&["uuid", "udid", "hardware_uuid", "name", "model", "os_version", "colour"]);
+    let words = ("\"scope\"", prop_oneof![9 => Just("\"d\"".to_owned()), 1 => text.clone()]);
+    (words, device, object(&["id", "name", "x"]), info, cause, proptest::collection::vec(other, 0..3), any::<u8>())
+        .prop_map(|((scope, word), device, user, info, cause, other, parts)| {
+            let mut fields = vec![format!("{scope}:{word}"), "\"action\":\"a\"".to_owned()];
+            let optional = [("device", device), ("user", user), ("info", info), ("cause", cause)];
+            for (n, (key, value)) in optional.into_iter().enumerate() {
+                fields.extend((parts >> n & 1 == 1).then(|| format!("\"{key}\": {value}")));
+            }
+            fields.extend(other.into_iter().map(|(key, value)| format!("\"{key}\":{value}")));
+            format!("{{{}}}", fields.join(", "))
+        })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1_000))]
+    #[test]
+    fn the_fast_way_gives_what_the_slow_one_gives(json in any_draft()) {
+        if let Some(draft) = fast::draft(json.as_bytes()) {
+            let value: Value = serde_json::from_str(&json).unwrap();
+            prop_assert_eq!(draft, Draft::from_value(value).unwrap());
+        }
+    }
+}
+
+#[test]
+fn usual_events_are_read_the_fast_way() {
+    for json in [
+        MINIMAL,
+        r#"{"scope":"d","action":"a","device":null,"user":{"id":"x\u00e9"},"info":{"a": [1.50, {"b":null}]},"trust":"verified","id":""}"#,
+    ] {
+        let draft = fast::draft(json.as_bytes()).unwrap();
+        assert_eq!(draft, Draft::from_value(serde_json::from_str(json).unwrap()).unwrap());
+    }
+    assert!(fast::draft(br#"{"scope":"d","action":"a","extra":1}"#).is_none());
+}
+
 #[test]
 fn an_agent_is_heard_about_its_own_mac_only() {
     for body in [
