@@ -14,6 +14,7 @@ pub mod ingest;
 pub mod jq;
 pub mod localnats;
 pub mod ops;
+mod outage;
 pub mod run;
 pub mod store;
 pub mod targets;

@@ -14,6 +14,9 @@ async fn while_nats_is_away_webhooks_are_told_to_come_again_and_agents_keep_thei
     until("the broker notices", || async { stack.okta(&hook).await.status == 503 }).await;
     let refused = stack.okta(&hook).await;
     assert_eq!((refused.status, refused.retry_after.as_deref()), (503, Some("5")), "{refused:?}");
+    for _ in 0..20 {
+        assert_eq!(stack.okta(&hook).await.status, 503);
+    }
     let agent = &stack.agents[0];
     let event = json!({"scope": "test", "action": "counted", "log": true});
     let id = agent.emit(event).await.expect("the agent takes events without a server");
@@ -21,6 +24,10 @@ async fn while_nats_is_away_webhooks_are_told_to_come_again_and_agents_keep_thei
 
     stack.nats.start_again().await;
     until("a webhook is taken", || async { stack.okta(&hook).await.status == 200 }).await;
+    let said = |what: &str| stack.logged().lines().filter(|line| line.contains(what)).count();
+    assert_eq!((said("webhooks are taken again"), said("webhook refused")), (1, 0));
+    let refused = said("webhooks are refused");
+    assert!((1..5).contains(&refused), "said {refused} times that more than 20 were refused");
     let agent = &stack.agents[0];
     until("the spool is empty", || async { agent.waiting().await == Some(0) }).await;
     let log = stack.config.join("data/events.jsonl");

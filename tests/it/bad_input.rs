@@ -239,6 +239,6 @@ async fn a_vendor_that_sends_again_after_the_streams_own_memory_doubles_nothing(
     })
     .await;
     until("the lock is sent", async || !stack.mdm.seen().is_empty()).await;
-    assert_eq!(stack.streams.read("DELIVERIES", "deliver.mdm.*").await.len(), 1);
+    assert_eq!(stack.streams.read("DELIVERIES", "deliver.mdm-lock.*").await.len(), 1);
     assert_eq!(stack.mdm.seen().len(), 1);
 }

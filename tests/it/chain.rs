@@ -33,18 +33,19 @@ async fn a_message_that_takes_anothers_place_ends_the_chain() {
     let stack = Stack::new().without_broker().start().await;
     let bus = bus(&stack).await;
     let mut chain = bus.chain(&end(0, 1)).await.unwrap();
-    assert_eq!(chain.send(vec![job(1)]).await, Ok(1));
-    assert_eq!(chain.answer().await, Ok(1));
+    assert_eq!(chain.send(vec![job(1), job(2)]).await, Ok(2));
+    assert_eq!(chain.answer().await, Ok(2));
     stack.streams.publish("deliver.log.rule", "garbage").await;
-    // The second has lost its place, and the third finds the sequence that it expects.
-    assert_eq!(chain.send(vec![job(2), job(3)]).await, Ok(3));
+    // The third has lost its place, and the fourth finds the sequence that it expects.
+    assert_eq!(chain.send(vec![job(3), job(4)]).await, Ok(4));
     let answer = chain.answer().await;
     assert!(matches!(answer, Err(BatchError::Refused { .. } | BatchError::WrongLastSequence { .. })), "{answer:?}");
-    assert_eq!(stored(&stack).await, ["1", "garbage"]);
-    let behind = bus.behind(0).await.unwrap();
+    assert_eq!(stored(&stack).await, ["1", "2", "garbage"]);
+    let behind = bus.behind(1).await.unwrap();
     assert_eq!((behind.copies, bus.copies().await.unwrap()), (1, 1));
-    assert_eq!((behind.last, behind.place), (2, Some(Place { sequence: 1, jobs: 0 })));
+    assert_eq!((behind.last, behind.place), (3, Some(Place { sequence: 2, jobs: 0 })));
     assert!(behind.left_over.is_empty(), "what carries no job is no job that was left over");
+    assert_eq!(bus.behind(0).await.unwrap(), end(3, 1), "without a checkpoint nothing is behind it");
 }
 
 #[tokio::test]

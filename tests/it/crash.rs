@@ -50,7 +50,7 @@ async fn a_broker_killed_again_and_again_loses_and_doubles_nothing() {
     let mut random = seeded();
     let builder =
         Stack::new().agent("C02XL0GTJGH5").file("rules/everything.yaml", EVERYTHING).file("targets/log.yaml", LOG);
-    let mut stack = builder.start().await;
+    let mut stack = builder.lines("targets/mdm-lock.yaml", "guard: {limit: 15}\n").start().await;
     let record = json!({"serial": "C02XL0GTJGH5", "name": "ada-mbp", "owner": "ada@example.com"});
     assert_eq!(stack.asset(&record).await.status, 200);
     let known = webhook::authenticate("C02XL0GTJGH5", "U-1", "a");

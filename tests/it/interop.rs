@@ -148,9 +148,7 @@ async fn a_device_of_a_real_nanomdm_is_named_when_it_enrols_and_locked_when_its_
     let certificate = certificates(&folder).await;
     let port = free_port();
     let mdm = format!("http://127.0.0.1:{port}");
-    let target = stack.config.join("targets/mdm.yaml");
-    let text = std::fs::read_to_string(&target).unwrap().replace(&stack.mdm.url, &mdm);
-    std::fs::write(&target, text).unwrap();
+    stack.lead_broker_to_mdm(&mdm);
     let mut command = Command::new(&nanomdm);
     command
         .args(["-listen", &format!("127.0.0.1:{port}"), "-storage", "filekv", "-storage-dsn"])

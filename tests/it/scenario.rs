@@ -94,7 +94,7 @@ async fn from_enrolment_to_lock_everything_happens_exactly_once() {
         assert_eq!(cause["root"], deactivated[0].json()["id"]);
         assert_eq!(
             (&cause["rule"], &cause["target"], &cause["depth"]),
-            (&json!("lock-leavers"), &json!("mdm"), &json!(1))
+            (&json!("lock-leavers"), &json!("mdm-lock"), &json!(1))
         );
     }
     let (folded, shown) = stack.records().await;

@@ -19,6 +19,7 @@ const ENQUEUED: &str = r#"{"status":{"x":{"push_result":"y"}},"command_uuid":"z"
 /// What is to be started; see [`Stack::new`].
 pub struct Builder {
     files: Vec<(String, String)>,
+    lines: Vec<(String, String)>,
     agents: Vec<String>,
     broker: bool,
     nats: bool,
@@ -30,6 +31,13 @@ impl Builder {
     #[must_use]
     pub fn file(mut self, path: &str, text: &str) -> Self {
         self.files.push((path.to_owned(), text.to_owned()));
+        self
+    }
+
+    /// Adds lines to a file of the configuration folder that `emote init` wrote.
+    #[must_use]
+    pub fn lines(mut self, path: &str, text: &str) -> Self {
+        self.lines.push((path.to_owned(), text.to_owned()));
         self
     }
 
@@ -80,10 +88,14 @@ impl Builder {
         let (port, ops) = (free_port(), free_port());
         write(&config, "emote.yaml", &settings(&nats.url(), (port, ops)));
         write(&config, "targets/slack.yaml", SLACK);
-        let mdm_target = std::fs::read_to_string(config.join("targets/mdm.yaml")).unwrap();
-        write(&config, "targets/mdm.yaml", &format!("{mdm_target}{QUICK}"));
+        for path in MDM_TARGETS {
+            append(&config, path, QUICK);
+        }
         for (path, text) in &self.files {
             write(&config, path, text);
+        }
+        for (path, text) in &self.lines {
+            append(&config, path, text);
         }
         let mut broker = Broker { config: config.clone(), logs: logs.clone(), port, ops, process: None };
         if self.broker {
@@ -106,6 +118,8 @@ impl Builder {
     }
 }
 
+/// The targets that send commands to the MDM.
+const MDM_TARGETS: [&str; 2] = ["targets/mdm.yaml", "targets/mdm-lock.yaml"];
 /// Retries without long waits.
 const QUICK: &str = "timeout: 2s\nretry: {max_attempts: 20, backoff: {initial: 20ms, max: 200ms}}\n";
 const SLACK: &str = "kind: slack\nwebhook: ${file:secrets/slack-webhook}\nchannel: \"#clients\"\ntimeout: 2s\n\
@@ -123,6 +137,11 @@ fn write(config: &Path, path: &str, text: &str) {
     let path = config.join(path);
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     std::fs::write(path, text).unwrap();
+}
+
+fn append(config: &Path, path: &str, text: &str) {
+    let before = std::fs::read_to_string(config.join(path)).unwrap();
+    write(config, path, &format!("{before}{text}"));
 }
 
 /// `emote serve`.
@@ -244,7 +263,14 @@ impl Stack {
     #[must_use]
     #[expect(clippy::new_ret_no_self, reason = "reads as what it is: a new stack, described, then started")]
     pub fn new() -> Builder {
-        Builder { files: Vec::new(), agents: Vec::new(), broker: true, nats: true, expected: Vec::new() }
+        Builder {
+            files: Vec::new(),
+            lines: Vec::new(),
+            agents: Vec::new(),
+            broker: true,
+            nats: true,
+            expected: Vec::new(),
+        }
     }
 
     /// The agent of this serial number.
@@ -337,6 +363,14 @@ impl Stack {
         let nats_and_streams = format!("nats: {{servers: {nats:?}}}\nstreams: {{replicas: {}}}\n", nats.len());
         let listeners = listeners(self.broker.port, self.broker.ops);
         write(&self.config, "emote.yaml", &format!("{nats_and_streams}{listeners}"));
+    }
+
+    /// From its next start on, the broker reaches the MDM at this address.
+    pub fn lead_broker_to_mdm(&self, mdm: &str) {
+        for path in MDM_TARGETS {
+            let text = std::fs::read_to_string(self.config.join(path)).unwrap();
+            write(&self.config, path, &text.replace(&self.mdm.url, mdm));
+        }
     }
 
     /// An agent that reaches NATS at these addresses, separated by commas. Not started.

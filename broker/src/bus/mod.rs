@@ -11,7 +11,11 @@ mod service;
 mod sets;
 mod setup;
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::PathBuf,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use async_nats::{
     Client, ConnectErrorKind, ConnectOptions,
@@ -28,10 +32,16 @@ pub use service::{Asked, Questions};
 pub use sets::InForce;
 pub use setup::StreamSettings;
 
-use crate::config::Secret;
+use crate::{config::Secret, outage::Outage};
 
 /// How long a request to JetStream may take.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+/// Wait before the first attempt to connect again; it doubles.
+const RECONNECT_FIRST: Duration = Duration::from_millis(100);
+/// Longest wait between attempts. Nothing happens without NATS, and a handful of brokers that come at once hurt no server.
+const RECONNECT_MAX: Duration = Duration::from_secs(2);
+/// How often it is said that attempts fail.
+const UNREACHABLE_SAID_EVERY: Duration = Duration::from_secs(60);
 
 /// Where NATS is and who we are there.
 #[derive(Debug, Clone)]
@@ -150,13 +160,17 @@ fn options(settings: &BusSettings) -> Result<ConnectOptions, BusError> {
         return Err(BusError::Settings(remedy.to_owned()));
     }
     let plain_and_far = settings.servers.iter().find(|server| !is_secure(server) && !is_loopback(server));
+    let unreachable = Mutex::new(Outage::said_every(UNREACHABLE_SAID_EVERY));
     let mut options = ConnectOptions::new()
         .name(&settings.name)
         .ping_interval(Duration::from_secs(25))
         .connection_timeout(Duration::from_secs(5))
         .request_timeout(Some(REQUEST_TIMEOUT))
         .reconnect_delay_callback(reconnect_delay)
-        .event_callback(log_event);
+        .event_callback(move |event| {
+            log_event(&event, &mut unreachable.lock().unwrap_or_else(PoisonError::into_inner));
+            std::future::ready(())
+        });
     if let Some(server) = plain_and_far {
         if settings.insecure {
             tracing::warn!(%server, "insecure: true: events and credentials go over the network in the clear");
@@ -180,22 +194,30 @@ fn options(settings: &BusSettings) -> Result<ConnectOptions, BusError> {
     Ok(options)
 }
 
-/// 50 ms doubling to 2 min, each with up to half of itself at random, so that a fleet does not come back at once.
+/// [`RECONNECT_FIRST`] doubling to [`RECONNECT_MAX`], up to half of it less at random. `attempts` counts from 1.
 fn reconnect_delay(attempts: usize) -> Duration {
-    let doublings = u32::try_from(attempts.min(12)).unwrap_or(12);
-    let base = Duration::from_millis(50).saturating_mul(1 << doublings).min(Duration::from_secs(120));
+    let doublings = u32::try_from(attempts.saturating_sub(1).min(12)).unwrap_or(12);
+    let longest = RECONNECT_FIRST.saturating_mul(1 << doublings).min(RECONNECT_MAX);
     let mut byte = [0_u8; 1];
     let jitter = if getrandom::fill(&mut byte).is_ok() { f64::from(byte[0]) / 512.0 } else { 0.25 };
-    base.mul_f64(0.5 + jitter)
+    longest.mul_f64(0.5 + jitter)
 }
 
-async fn log_event(event: async_nats::Event) {
-    use async_nats::Event;
+fn log_event(event: &async_nats::Event, unreachable: &mut Outage) {
+    use async_nats::{ClientError, Event};
     match event {
-        Event::Connected => tracing::info!("connected to NATS"),
+        Event::Connected => {
+            unreachable.worked();
+            tracing::info!("connected to NATS");
+        }
         Event::Disconnected => tracing::warn!("the connection to NATS is lost; reconnecting"),
         Event::SlowConsumer(id) => tracing::warn!(subscription = id, "NATS: messages dropped, a reader is too slow"),
         Event::ServerError(error) => tracing::warn!(%error, "NATS"),
+        // Once for each round of attempts at all servers.
+        Event::ClientError(ClientError::Other(error)) => match unreachable.failed(Instant::now()) {
+            Some(failed) => tracing::warn!(failed, error, "NATS cannot be reached"),
+            None => tracing::debug!(error, "NATS cannot be reached"),
+        },
         Event::ClientError(error) => tracing::warn!(%error, "NATS client"),
         other => tracing::debug!(event = %other, "NATS"),
     }
@@ -245,11 +267,14 @@ mod tests {
     }
 
     #[test]
-    fn reconnecting_slows_down_and_is_spread() {
-        assert!(reconnect_delay(0) <= Duration::from_millis(50));
-        for attempts in [12, 1000] {
-            let delay = reconnect_delay(attempts);
-            assert!(delay >= Duration::from_secs(60) && delay <= Duration::from_secs(120), "{delay:?}");
+    fn reconnecting_slows_down_a_little_and_is_spread() {
+        for (attempts, longest) in
+            [(0, 100), (1, 100), (2, 200), (5, 1_600), (6, 2_000), (40, 2_000), (usize::MAX, 2_000)]
+        {
+            let longest = Duration::from_millis(longest);
+            let delays: Vec<Duration> = (0..100).map(|_| reconnect_delay(attempts)).collect();
+            assert!(delays.iter().all(|delay| *delay >= longest / 2 && *delay <= longest), "{attempts}: {delays:?}");
+            assert!(delays.iter().any(|delay| *delay != delays[0]), "{attempts}: {delays:?}");
         }
     }
 }

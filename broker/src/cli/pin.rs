@@ -14,7 +14,7 @@ use crate::{config::SecretRef, targets::pin_for};
 A Mac is locked with a PIN made from the target's pin_key and the command's UUID; it is kept nowhere. The UUID is in the
 event mdm.command_sent, as `emote node SERIAL` and `emote trace EVENT` show it.
 
-Example: emote pin mdm 0B7E63C2-6A51-5C0F-9D0C-6A3A1B1F5E11 --config my-emote")]
+Example: emote pin mdm-lock 0B7E63C2-6A51-5C0F-9D0C-6A3A1B1F5E11 --config my-emote")]
 pub(super) struct Args {
     /// The target that sent the lock command
     target: Name,
@@ -61,7 +61,7 @@ mod tests {
         use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("targets")).unwrap();
-        std::fs::write(folder.path().join("targets/mdm.yaml"), "kind: mdm\npin_key: ${file:key}\n").unwrap();
+        std::fs::write(folder.path().join("targets/mdm-lock.yaml"), "kind: mdm\npin_key: ${file:key}\n").unwrap();
         std::fs::write(folder.path().join("targets/log.yaml"), "kind: log\n").unwrap();
         let key = folder.path().join("key");
         std::fs::write(&key, "0123456789abcdef0123").unwrap();
@@ -71,8 +71,8 @@ mod tests {
                 (Name::new(target).unwrap(), uuid.to_owned(), folder.path().to_owned());
             run(&Args { target, command_uuid, config, output: Output::Json })
         };
-        assert_eq!(ask("mdm", "0B7E63C2-6A51-5C0F-9D0C-6A3A1B1F5E11").unwrap(), Exit::Ok);
-        assert!(ask("mdm", "not-a-uuid").is_err());
+        assert_eq!(ask("mdm-lock", "0B7E63C2-6A51-5C0F-9D0C-6A3A1B1F5E11").unwrap(), Exit::Ok);
+        assert!(ask("mdm-lock", "not-a-uuid").is_err());
         assert!(ask("log", "0B7E63C2-6A51-5C0F-9D0C-6A3A1B1F5E11").is_err());
         assert!(ask("nope", "0B7E63C2-6A51-5C0F-9D0C-6A3A1B1F5E11").is_err());
     }

@@ -2,7 +2,7 @@
 //! is no terminal.
 
 use anstyle::{AnsiColor, Style};
-use emote_proto::{Event, Time};
+use emote_proto::{Event, Time, source};
 use serde_json::Value;
 
 pub(crate) const ERROR: Style = AnsiColor::Red.on_default().bold();
@@ -17,11 +17,10 @@ const SUMMARY: usize = 110;
 
 /// One line: sequence, time, source, node, what, details.
 pub(crate) fn event_line(sequence: u64, event: &Event) -> String {
-    let node = event.serial().or(event.udid()).or(event.user_id()).unwrap_or("-");
     let what = format!("{}.{}", event.scope, event.action);
     let (source, what_style) = match event.source.as_str() {
-        "broker" if is_trouble(event) => (DIM, WARN),
-        "broker" => (DIM, EFFECT),
+        source::BROKER if is_trouble(event) => (DIM, WARN),
+        source::BROKER => (DIM, EFFECT),
         _ => (SOURCE, BOLD),
     };
     format!(
@@ -29,7 +28,7 @@ pub(crate) fn event_line(sequence: u64, event: &Event) -> String {
         format!("#{sequence}"),
         clock(event.time),
         event.source.as_str(),
-        clip(node, 24),
+        clip(node(event), 24),
         what,
         summary(event),
     )
@@ -54,6 +53,9 @@ pub(crate) fn is_trouble(event: &Event) -> bool {
 /// What matters most in an event, in one line.
 pub(crate) fn summary(event: &Event) -> String {
     let mut parts = Vec::new();
+    let guarded = guarded(event);
+    let info = event.info.as_deref().filter(|_| guarded.is_none());
+    parts.extend(guarded);
     if let Some(cause) = &event.cause {
         parts.push(format!("← {}", cause.rule));
     }
@@ -64,7 +66,7 @@ pub(crate) fn summary(event: &Event) -> String {
         ("user", event.user_id().filter(|_| device.is_some()).map(str::to_owned)),
     ];
     parts.extend(named.into_iter().filter_map(|(key, value)| value.map(|value| format!("{key}={value}"))));
-    if let Some(Value::Object(info)) = event.info.as_deref() {
+    if let Some(Value::Object(info)) = info {
         parts.extend(info.iter().map(|(key, value)| format!("{key}={}", plain(value))));
     }
     parts.extend(
@@ -74,6 +76,21 @@ pub(crate) fn summary(event: &Event) -> String {
             .map(|(name, _)| name.to_owned()),
     );
     clip(&parts.join(" "), SUMMARY)
+}
+
+/// Why a target's guard held or refused a job, then which: `held: REASON — lock-leavers → mdm-lock  C02XL0GTJGH5`. The
+/// rest of such an event names ids, which cut off the reason where they come first.
+fn guarded(event: &Event) -> Option<String> {
+    let own = event.source.as_str() == source::BROKER && event.scope.as_str() == "guard";
+    let action = Some(event.action.as_str()).filter(|action| own && matches!(*action, "held" | "refused"))?;
+    let text = |key: &str| event.info_at(&[key]).and_then(Value::as_str);
+    let (reason, rule, target) = (text("reason")?, text("rule")?, text("target")?);
+    Some(format!("{action}: {reason} — {rule} → {target}  {}", node(event)))
+}
+
+/// Whom an event is about.
+fn node(event: &Event) -> &str {
+    event.serial().or(event.udid()).or(event.user_id()).unwrap_or("-")
 }
 
 /// A value without quotes where it is a text or an object of texts, and without line breaks or other control characters.
@@ -113,6 +130,8 @@ pub(crate) fn ago(then: Time, now: Time) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -124,6 +143,43 @@ mod tests {
         .unwrap();
         let line = anstream::adapter::strip_str(&event_line(12, &event)).to_string();
         insta::assert_snapshot!(line.trim_end(), @"    #12  06:41:00.123  nanomdm     C02                       device.enroll               name=ada [31m-mbp os=15.1 n=3 topic=mdm X communicate");
+    }
+
+    #[test]
+    fn what_a_guard_held_or_refused_says_why_before_it_says_what() {
+        let reason = "5 jobs of this rule in 1 h are the budget of mdm-lock";
+        let info = json!({"event": "018bcfe5-687b-7707-8707-070707070707", "reason": reason, "rule": "lock-leavers",
+            "target": "mdm-lock", "job": "018bcfe5-687b-7707-8707-070707070707/lock-leavers/mdm-lock/C02XL0GTJGH5"});
+        let of = |change: &dyn Fn(&mut Value)| {
+            let mut json = json!({"id": "00000000-0000-7000-8000-000000000000", "time": "2026-01-01T06:41:00.123Z",
+                "source": "broker", "scope": "guard", "action": "held", "device": {"uuid": "C02XL0GTJGH5"}, "info": info});
+            change(&mut json);
+            summary(&Event::parse(json.to_string().as_bytes()).unwrap())
+        };
+        let held =
+            "held: 5 jobs of this rule in 1 h are the budget of mdm-lock — lock-leavers → mdm-lock  C02XL0GTJGH5";
+        assert_eq!(of(&|_| {}), held);
+        let refused = held.replacen("held", "refused", 1);
+        assert_eq!(of(&|event| event["action"] = json!("refused")), refused);
+        let chained = of(&|event| {
+            let of = json!(event["id"]);
+            event["cause"] = json!({"event": of, "root": of, "rule": "left", "target": "log", "depth": 1});
+        });
+        assert_eq!(chained, format!("{held} ← left"));
+        let user = of(&|event| {
+            event["user"] = json!({"id": "ada@example.com"});
+            event.as_object_mut().unwrap().remove("device");
+        });
+        assert_eq!(user, held.replace("C02XL0GTJGH5", "ada@example.com"));
+        let long = of(&|event| event["info"]["reason"] = json!("x".repeat(300)));
+        assert!(long.starts_with("held: xxx") && long.ends_with('…'), "{long}");
+        for foreign in [
+            of(&|event| event["source"] = json!("manual")),
+            of(&|event| event["info"]["reason"] = json!(5)),
+            of(&|event| event["action"] = json!("approved")),
+        ] {
+            assert!(foreign.starts_with("event=018bcfe5"), "{foreign}");
+        }
     }
 
     #[test]

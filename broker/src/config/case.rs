@@ -62,7 +62,8 @@ impl Case {
             "given: [{source: okta, event: {scope: user, action: deactivated, user: {id: ada@example.com}}}]",
         );
         let expect = fields.list("expect", |fields, path, value| fields.element(path, value, read_expected).flatten());
-        let expect = fields.require("expect", expect, "expect: [{rule: lock-leavers, target: mdm}], or expect: []");
+        let expect =
+            fields.require("expect", expect, "expect: [{rule: lock-leavers, target: mdm-lock}], or expect: []");
         fields.finish();
         Some(Self { name, given: given?, expect: expect? })
     }
@@ -163,7 +164,7 @@ fn read_expected(fields: &mut Fields<'_>) -> Option<Expected> {
     let rule = fields.text("rule");
     let rule = fields.require("rule", rule, "rule: lock-leavers");
     let target = fields.text("target");
-    let target = fields.require("target", target, "target: mdm");
+    let target = fields.require("target", target, "target: mdm-lock");
     let node = fields.text("node");
     let input = fields.value("input").cloned();
     Some(Expected { rule: rule?, target: target?, node, input })

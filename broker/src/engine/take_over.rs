@@ -13,8 +13,7 @@ impl Engine {
         let stream = self.bus.events_identity().await?;
         let behind = self.bus.behind(stored_at).await?;
         let next = if found.stream == stream {
-            let place = behind.place.filter(|_| stored_at > 0);
-            let place = place.unwrap_or(Place { sequence: found.sequence, jobs: found.jobs });
+            let place = behind.place.unwrap_or(Place { sequence: found.sequence, jobs: found.jobs });
             Checkpoint { sequence: place.sequence, jobs: place.jobs, ..found }
         } else {
             let checkpoint = found.sequence;
@@ -26,7 +25,7 @@ impl Engine {
         let mut chain = self.bus.chain(&behind).await?;
         let mut stored =
             Checkpoint { broker: claim.id().to_owned(), config: Some(self.ruling()?.hash.clone()), ..next };
-        if stored_at > 0 && !behind.left_over.is_empty() {
+        if !behind.left_over.is_empty() {
             let messages = behind.left_over.len();
             tracing::warn!(messages, "a refused batch left messages behind the checkpoint; they are not stored again");
             stored.left_over.extend(behind.left_over);

@@ -3,8 +3,8 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, PoisonError, RwLock},
-    time::Duration,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+    time::{Duration, Instant},
 };
 
 use axum::{
@@ -22,6 +22,7 @@ use serde_json::json;
 use tokio::sync::Semaphore;
 
 use super::{Aliases, Counts, Moment, Publish, PublishError, Refusal, Request, Source};
+use crate::outage::Outage;
 
 /// A body must have arrived within this time.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -31,6 +32,8 @@ const MAP_TIMEOUT: Duration = Duration::from_secs(5);
 const MAX_REQUESTS: usize = 512;
 /// Maps that may run at once; one that never ends keeps its place.
 const MAX_MAPS: usize = 32;
+/// How often it is said, while the stream is away, that webhooks are refused.
+const REFUSED_SAID_EVERY: Duration = Duration::from_secs(10);
 
 /// The sources that take webhooks now; replaced as a whole when a configuration is applied.
 #[derive(Debug, Default)]
@@ -72,6 +75,7 @@ struct Ingest {
     aliases: Arc<dyn Aliases>,
     requests: Arc<Semaphore>,
     maps: Arc<Semaphore>,
+    outage: Arc<Mutex<Outage>>,
 }
 
 /// The routes of ingest.
@@ -82,6 +86,7 @@ pub fn router(sources: Arc<Sources>, publisher: Arc<dyn Publish>, aliases: Arc<d
         aliases,
         requests: Arc::new(Semaphore::new(MAX_REQUESTS)),
         maps: Arc::new(Semaphore::new(MAX_MAPS)),
+        outage: Arc::new(Mutex::new(Outage::said_every(REFUSED_SAID_EVERY))),
     };
     Router::new().route("/in/{source}", any(receive)).fallback(async || Refusal::NoSource).with_state(ingest)
 }
@@ -110,6 +115,8 @@ async fn receive(
                 Refusal::Internal(problem) => {
                     tracing::error!(source = %source.name(), status, problem, "webhook failed");
                 }
+                // Every sender comes again and again: it is said for all of them together.
+                Refusal::Unavailable => {}
                 _ => tracing::info!(source = %source.name(), status, "webhook refused"),
             }
             tracing::debug!(source = %source.name(), status, %refusal, "why a webhook was refused");
@@ -181,16 +188,31 @@ impl Ingest {
         if events.is_empty() {
             return Ok(ids);
         }
-        self.publisher.publish(events).await.map_err(|error| {
-            self.sources.counts().not_published(source.name().as_str());
-            tracing::warn!(source = %source.name(), %error, "events were not published");
-            match error {
-                PublishError::Unavailable(_) => Refusal::Unavailable,
-                PublishError::TooLarge(problem) => Refusal::Unmapped { output: None, problem },
-                PublishError::Refused(_) => Refusal::Internal("the event stream refuses the events"),
-            }
-        })?;
+        self.publisher.publish(events).await.map_err(|error| self.not_published(source, error))?;
+        if let Some(refused) = self.outage().worked() {
+            tracing::info!(refused, "webhooks are taken again");
+        }
         Ok(ids)
+    }
+
+    fn not_published(&self, source: &Source, error: PublishError) -> Refusal {
+        self.sources.counts().not_published(source.name().as_str());
+        if matches!(error, PublishError::Unavailable(_)) {
+            if let Some(refused) = self.outage().failed(Instant::now()) {
+                tracing::warn!(refused, %error, "webhooks are refused; their senders are told to come again");
+            }
+        } else {
+            tracing::warn!(source = %source.name(), %error, "events were not published");
+        }
+        match error {
+            PublishError::Unavailable(_) => Refusal::Unavailable,
+            PublishError::TooLarge(problem) => Refusal::Unmapped { output: None, problem },
+            PublishError::Refused(_) => Refusal::Internal("the event stream refuses the events"),
+        }
+    }
+
+    fn outage(&self) -> MutexGuard<'_, Outage> {
+        self.outage.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

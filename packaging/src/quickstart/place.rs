@@ -6,7 +6,7 @@
 //! DIR/logs/    what the programs said, of the last run
 //! DIR/lock     keeps two quickstarts off one folder
 //! ```
-//! The story locks Macs. So it is played only where the MDM and Slack of the configuration are on this machine.
+//! The story locks Macs. So it is played only where every MDM and the Slack of the configuration are on this machine.
 
 use std::{
     fs::{File, TryLockError},
@@ -32,6 +32,9 @@ use crate::{
 const ANYWHERE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
 /// How long a broker of the run before may take to end.
 const LEFT_OVER: Duration = Duration::from_secs(20);
+
+/// Each run of the story locks two Macs, and there may be many runs in an hour.
+const WIDE_BUDGET: &str = "# The quickstart may lock its Macs again and again.\nguard: {limit: 1000}\n";
 
 /// The folder, chosen or temporary.
 pub(super) struct Place {
@@ -157,6 +160,9 @@ async fn init(programs: &Programs, dir: &Path, config: &Path) -> anyhow::Result<
     let written = fresh.path().join("emote");
     let mut command = programs.command(Program::Emote);
     output(command.arg("init").arg(&written), "emote init").await?;
+    let path = written.join("targets/mdm-lock.yaml");
+    let text = read(&path)?;
+    write(&path, &text, &format!("{text}{WIDE_BUDGET}"), 0o644)?;
     std::fs::rename(&written, config).with_context(|| {
         format!("{} is there, but is no configuration folder: move it away, or name another --dir", config.display())
     })
@@ -170,18 +176,40 @@ async fn stand_in(vendor: impl Vendor + Clone, wanted: SocketAddr) -> std::io::R
     }
 }
 
-fn mdm_file(config: &Path) -> PathBuf {
-    config.join("targets/mdm.yaml")
+/// All targets that send commands to an MDM, by their files.
+fn mdm_files(config: &Path) -> anyhow::Result<Vec<(PathBuf, String)>> {
+    let folder = config.join("targets");
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(&folder).with_context(|| format!("reading {}", folder.display()))? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "yaml") {
+            let text = read(&path)?;
+            if text.lines().any(is_of_kind_mdm) {
+                found.push((path, text));
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// However it is written: what is taken for one and is none stops the quickstart, what is overlooked locks a Mac.
+fn is_of_kind_mdm(line: &str) -> bool {
+    !line.starts_with('#') && line.contains("kind") && line.contains("mdm")
 }
 
 fn slack_file(config: &Path) -> PathBuf {
     config.join("secrets/slack-webhook")
 }
 
+/// Where an earlier run had the MDM. None of the targets may name one elsewhere.
 fn mdm_address(config: &Path) -> anyhow::Result<SocketAddr> {
-    let text = read(&mdm_file(config))?;
-    let url = text.lines().find_map(url_line).with_context(|| format!("{}: no url", mdm_file(config).display()))?;
-    on_this_machine(url).with_context(|| refusal(&mdm_file(config), "it locks Macs"))
+    let mut address = ANYWHERE;
+    for (path, text) in mdm_files(config)? {
+        let url = text.lines().find_map(url_line).with_context(|| format!("{}: no url", path.display()))?;
+        address = on_this_machine(url).with_context(|| refusal(&path, "it locks Macs"))?;
+    }
+    Ok(address)
 }
 
 fn slack_address(config: &Path) -> anyhow::Result<SocketAddr> {
@@ -211,11 +239,11 @@ fn on_this_machine(url: &str) -> Option<SocketAddr> {
 
 /// Writes the stand-ins' addresses into the configuration, where they are not there yet.
 fn point_to(config: &Path, mdm: &StandIn, slack: &StandIn) -> anyhow::Result<()> {
-    let path = mdm_file(config);
-    let text = read(&path)?;
     let line = format!("url: {}", mdm.url());
-    let lines = text.lines().map(|old| if url_line(old).is_some() { line.as_str() } else { old });
-    write(&path, &text, &(lines.collect::<Vec<_>>().join("\n") + "\n"), 0o644)?;
+    for (path, text) in mdm_files(config)? {
+        let lines = text.lines().map(|old| if url_line(old).is_some() { line.as_str() } else { old });
+        write(&path, &text, &(lines.collect::<Vec<_>>().join("\n") + "\n"), 0o644)?;
+    }
     let path = slack_file(config);
     write(&path, &read(&path)?, &format!("{}/services/T00000000/B00000000/stand-in", slack.url()), 0o600)
 }
@@ -256,6 +284,26 @@ fn private_folder(path: &Path) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_is_played_where_any_target_sends_commands_elsewhere() {
+        let temp = tempfile::tempdir().unwrap();
+        std::fs::create_dir(temp.path().join("targets")).unwrap();
+        let target = |name: &str, text: &str| std::fs::write(temp.path().join("targets").join(name), text).unwrap();
+        target("slack.yaml", "kind: slack\n");
+        target("mdm.yaml", "kind: mdm\nurl: http://127.0.0.1:41234\n");
+        target("mdm-lock.yaml", "kind: mdm\nurl: http://127.0.0.1:41234\n");
+        assert_eq!(mdm_address(temp.path()).unwrap(), "127.0.0.1:41234".parse().unwrap());
+        for (text, said) in [
+            ("kind: mdm\nurl: https://mdm.example.com\n", "mdm-lock.yaml names an address that is not on this machine"),
+            ("kind: 'mdm' # ours\nurl: https://mdm.example.com\n", "mdm-lock.yaml names an address"),
+            ("{kind: mdm, url: https://mdm.example.com}\n", "mdm-lock.yaml: no url"),
+        ] {
+            target("mdm-lock.yaml", text);
+            let told = mdm_address(temp.path()).unwrap_err().to_string();
+            assert!(told.contains(said), "{text}: {told}");
+        }
+    }
 
     #[test]
     fn only_addresses_on_this_machine_are_played_on() {

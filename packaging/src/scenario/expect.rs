@@ -241,7 +241,7 @@ mod tests {
     fn result(info: Value) -> Event {
         let json = json!({"id": EventId::derived(&["r"]), "time": "2026-01-01T00:00:00Z", "source": "broker", "scope": "mdm",
             "action": "command_sent", "device": {"uuid": "C02"}, "info": info,
-            "cause": {"event": ROOT, "rule": "lock-leavers", "target": "mdm", "root": ROOT, "depth": 1}});
+            "cause": {"event": ROOT, "rule": "lock-leavers", "target": "mdm-lock", "root": ROOT, "depth": 1}});
         Event::parse(json.to_string().as_bytes()).unwrap()
     }
 
@@ -251,7 +251,7 @@ mod tests {
             uuid: "C-1".into(),
             request_type: "DeviceLock".into(),
             command: json!({"RequestType": "DeviceLock", "PIN": "123456"}),
-            idempotency_key: format!("{ROOT}/lock-leavers/mdm/C02"),
+            idempotency_key: format!("{ROOT}/lock-leavers/mdm-lock/C02"),
         }
     }
 
@@ -309,7 +309,7 @@ mod tests {
         };
         assert_eq!(with(&|_| {}), 0);
         assert_eq!(with(&|observed| observed.commands[0].udid = "U-2".into()), 1);
-        assert_eq!(with(&|observed| observed.commands[0].idempotency_key = "another/lock-leavers/mdm".into()), 1);
+        assert_eq!(with(&|observed| observed.commands[0].idempotency_key = "another/lock-leavers/mdm-lock".into()), 1);
         assert_eq!(with(&|observed| observed.commands[0].command = json!({"RequestType": "Settings"})), 1);
         assert_eq!(with(&|observed| observed.events[0] = result(json!({"request_type": "Settings"}))), 1);
         assert_eq!(with(&|observed| observed.events[0].cause.as_mut().unwrap().depth = 2), 1);

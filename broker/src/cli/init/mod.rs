@@ -86,17 +86,40 @@ fn write_new(path: &Path, text: &str, mode: u32) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Folder;
+    use crate::{config::Folder, core::Guard};
+
+    fn args(folder: &Path) -> Args {
+        Args {
+            folder: folder.to_owned(),
+            mdm_url: "http://127.0.0.1:1".into(),
+            slack_webhook: "http://127.0.0.1:1/x".into(),
+        }
+    }
+
+    #[test]
+    fn only_locking_is_guarded_and_the_comment_tells_the_budget() {
+        let temp = tempfile::tempdir().unwrap();
+        let folder = temp.path().join("emote");
+        run(&args(&folder)).unwrap();
+        let guards = || -> Vec<(String, Option<Guard>)> {
+            let loaded = Folder::load(&folder).unwrap_or_else(|report| panic!("{report}"));
+            let targets = loaded.targets.into_iter().map(|target| (target.name.to_string(), target.policy.guard));
+            targets.filter(|(name, guard)| name == "mdm" || guard.is_some()).collect()
+        };
+        let as_written = guards();
+        assert_eq!(as_written, [("mdm-lock".to_owned(), Some(Guard::default())), ("mdm".to_owned(), None)]);
+        let path = folder.join("targets/mdm-lock.yaml");
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(text.matches("\n# guard: ").count(), 1);
+        std::fs::write(&path, text.replace("\n# guard: ", "\nguard: ")).unwrap();
+        assert_eq!(guards(), as_written, "what the comment says is what holds");
+    }
 
     #[test]
     fn what_it_writes_passes_check_with_its_secrets() {
         let temp = tempfile::tempdir().unwrap();
         let folder = temp.path().join("emote");
-        let args = Args {
-            folder: folder.clone(),
-            mdm_url: "http://127.0.0.1:1".into(),
-            slack_webhook: "http://127.0.0.1:1/x".into(),
-        };
+        let args = args(&folder);
         assert_eq!(run(&args).unwrap(), Exit::Ok);
         let loaded = Folder::load(&folder).unwrap_or_else(|report| panic!("{report}"));
         assert_eq!(loaded.run_cases().to_string(), "");
