@@ -77,6 +77,16 @@ async fn what_is_over_the_budget_is_done_when_somebody_says_so_and_not_when_some
 }
 
 #[tokio::test]
+async fn a_job_that_an_order_names_twice_is_let_through_once() {
+    let stack = over_budget().await;
+    let id = held(&stack).await[0]["job"]["id"].clone();
+    let order = json!({"scope": "guard", "action": "approved", "info": {"jobs": [id, id]}}).to_string();
+    stack.streams.publish("events.broker.-.guard.approved", order).await;
+    until("it is held no longer", async || held(&stack).await.len() == 1).await;
+    assert_eq!(stack.streams.read("DELIVERIES", "deliver.danger.lost").await.len(), 3);
+}
+
+#[tokio::test]
 async fn neither_a_new_store_nor_a_new_log_gives_a_budget_back() {
     let mut stack = over_budget().await;
     let file = stack.config.join("data/danger.jsonl");
