@@ -12,6 +12,7 @@ impl Engine {
         let ours = found.sequence;
         let stream = self.bus.events_identity().await?;
         let behind = self.bus.behind(stored_at).await?;
+        self.still_found(ours, stored_at).await?;
         let next = if found.stream == stream {
             let place = behind.place.filter(|_| stored_at > 0);
             let place = place.unwrap_or(Place { sequence: found.sequence, jobs: found.jobs });
@@ -49,6 +50,15 @@ impl Engine {
         let budgets = stored.budgets.clone();
         let (under_way, written) = (VecDeque::new(), Instant::now());
         Ok(Position { stored, stored_at, chain, under_way, working, folded, begun, budgets, written, idle: true })
+    }
+
+    /// Somebody may have led between the look at the checkpoint and the look at the end of DELIVERIES. The chain would go
+    /// on behind what they stored, with a checkpoint that knows nothing of it nor of what it spent.
+    async fn still_found(&self, ours: u64, stored_at: u64) -> Result<(), Stopped> {
+        match self.checkpoint_now().await? {
+            Some((newer, at)) if at != stored_at => Err(Stopped::Fenced { ours, theirs: newer.sequence }),
+            _ => Ok(()),
+        }
     }
 
     /// A log that ends before what was folded has lost its end, as when it was restored from a backup or a power cut took
