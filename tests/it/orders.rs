@@ -128,6 +128,23 @@ async fn a_broker_that_is_late_in_taking_over_gives_no_budget_back() {
 }
 
 #[tokio::test]
+async fn rules_outlive_the_entry_that_put_them_in_force() {
+    let mut stack = Stack::new().start().await;
+    let folder = stack.config.to_str().unwrap().to_owned();
+    std::fs::write(stack.config.join("targets/danger.yaml"), DANGER).unwrap();
+    std::fs::write(stack.config.join("rules/lost.yaml"), LOST).unwrap();
+    stack.shown(&["apply", &folder]).await;
+    stack.settled().await;
+    stack.broker.kill();
+    std::fs::remove_file(stack.broker.store()).unwrap();
+    stack.streams.js.get_stream("EVENTS").await.unwrap().purge().await.unwrap();
+    stack.broker.start().await;
+    lost(&stack, "C1").await;
+    until("it is folded", async || stack.shown(&["nodes"]).await.contains("C1")).await;
+    assert_eq!(stack.streams.read("DELIVERIES", "deliver.danger.lost").await.len(), 1);
+}
+
+#[tokio::test]
 async fn neither_a_new_store_nor_a_new_log_gives_a_budget_back() {
     let mut stack = over_budget().await;
     let file = stack.config.join("data/danger.jsonl");

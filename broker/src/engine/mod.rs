@@ -186,7 +186,10 @@ impl Engine {
             Some(hash) => hash,
             None => {
                 let noted = self.bus.sets_over_time().await?;
-                let hash = match rules::in_force_at(&noted, stream, self.store.position()) {
+                // What put rules in force may be gone from EVENTS; what is gone is not folded.
+                let (first, _) = self.bus.events_state().await?;
+                let begins = self.store.position().max(first.saturating_sub(1));
+                let hash = match rules::in_force_at(&noted, stream, begins) {
                     Some(noted) => noted.hash.clone(),
                     None => self.begin_with_own(stream).await?,
                 };
