@@ -40,6 +40,13 @@ async fn three() -> (Stack, Vec<emote_tests::Broker>) {
     (stack, brokers)
 }
 
+/// The last entry in a broker's records, as its metrics say.
+async fn position(stack: &Stack, broker: &emote_tests::Broker) -> Option<u64> {
+    let page = stack.http.get(format!("http://127.0.0.1:{}/metrics", broker.ops)).send().await.ok()?;
+    let page = page.text().await.ok()?;
+    page.lines().find_map(|line| line.strip_prefix("emote_log_position "))?.parse().ok()
+}
+
 /// Which of them leads: whoever said so last.
 fn leader(brokers: &[emote_tests::Broker]) -> usize {
     let led = brokers.iter().enumerate().filter_map(|(index, broker)| Some((broker.last_led()?, index)));
@@ -85,4 +92,26 @@ async fn a_broker_that_is_stopped_hands_over_at_once() {
     }
     stack.settled().await;
     until("somebody leads", async || leading(&stack).await.is_some()).await;
+}
+
+/// Who stands by has nothing to read while it is of another log than the checkpoint.
+#[tokio::test]
+async fn who_takes_over_knows_that_events_was_made_anew() {
+    let (stack, mut brokers) = three().await;
+    for n in 0..20 {
+        until_its_job(&stack, n).await;
+    }
+    stack.settled().await;
+    for broker in &brokers {
+        until("it has followed", async || position(&stack, broker).await >= Some(20)).await;
+    }
+    let js = &stack.streams.js;
+    let config = js.get_stream("EVENTS").await.unwrap().cached_info().config.clone();
+    js.delete_stream("EVENTS").await.unwrap();
+    js.create_stream(config).await.unwrap();
+    until_its_job(&stack, 20).await;
+    let leading = leader(&brokers);
+    brokers[leading].kill();
+    until_its_job(&stack, 21).await;
+    brokers.iter_mut().for_each(emote_tests::Broker::kill);
 }

@@ -38,6 +38,9 @@ impl Engine {
             let leads = claim.may_lead(found.as_ref().map(|(checkpoint, at)| (checkpoint, *at)), began.elapsed());
             let Some((checkpoint, at)) = found else { return Ok(Some((self.where_records_end(stream)?, 0))) };
             let limit = if checkpoint.stream == stream { checkpoint.sequence } else { 0 };
+            if checkpoint.stream != stream {
+                self.still_is(stream).await?;
+            }
             self.shared.update(|status| status.behind = limit.saturating_sub(self.store.position()));
             let caught_up = tokio::select! {
                 caught_up = self.catch_up(&mut ahead, limit) => caught_up?,

@@ -7,10 +7,15 @@ use crate::bus::{BatchError, Checkpoint, Place};
 
 impl Engine {
     /// Replaces the checkpoint by one of our own. From then on the server refuses whoever led before.
-    pub(super) async fn take_over(&self, found: (Checkpoint, u64), claim: &Claim) -> Result<Position, Stopped> {
+    pub(super) async fn take_over(
+        &self,
+        stream: &str,
+        found: (Checkpoint, u64),
+        claim: &Claim,
+    ) -> Result<Position, Stopped> {
         let (found, stored_at) = found;
         let ours = found.sequence;
-        let stream = self.bus.events_identity().await?;
+        self.still_is(stream).await?;
         let behind = self.bus.behind(stored_at).await?;
         self.still_found(ours, stored_at).await?;
         let next = if found.stream == stream {
@@ -23,7 +28,7 @@ impl Engine {
             // What was spent is spent, whatever became of the log.
             Checkpoint { sequence: 0, jobs: 0, ..found }
         };
-        let next = self.stay_within_the_log(Checkpoint { stream, ..next }).await?;
+        let next = self.stay_within_the_log(Checkpoint { stream: stream.to_owned(), ..next }).await?;
         let mut chain = self.bus.chain(&behind).await?;
         let mut stored =
             Checkpoint { broker: claim.id().to_owned(), config: Some(self.ruling()?.hash.clone()), ..next };
