@@ -70,11 +70,15 @@ impl Engine {
     /// what was not synced. What comes next takes the numbers of what is gone, and must not be taken for it.
     async fn stay_within_the_log(&self, stored: Checkpoint) -> Result<Checkpoint, Stopped> {
         let (_, last) = self.bus.events_state().await?;
-        if stored.sequence <= last {
-            return Ok(stored);
+        let within = within(&stored, last);
+        if within != stored {
+            tracing::warn!(
+                checkpoint = stored.sequence,
+                last,
+                "EVENTS has lost its end; the checkpoint goes back to it"
+            );
         }
-        tracing::warn!(checkpoint = stored.sequence, last, "EVENTS has lost its end; the checkpoint goes back to it");
-        Ok(Checkpoint { sequence: last, jobs: 0, ..stored })
+        Ok(within)
     }
 
     /// Why what was sent was not stored: because another broker has replaced our checkpoint, or for what the server says.
@@ -83,5 +87,29 @@ impl Engine {
             Ok(Some((found, _))) if found.broker != claim.id() => Stopped::Fenced { ours, theirs: found.sequence },
             _ => Stopped::Commit(error),
         }
+    }
+}
+
+/// The checkpoint as it is true of a log that ends with `last`.
+fn within(stored: &Checkpoint, last: u64) -> Checkpoint {
+    let sequence = stored.sequence.min(last);
+    // The entry that jobs are stored of must be there, too.
+    let jobs = if stored.sequence < last { stored.jobs } else { 0 };
+    Checkpoint { sequence, jobs, ..stored.clone() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_checkpoint_goes_back_with_a_log_that_has_lost_its_end() {
+        let within = |sequence, jobs, last| {
+            let within = within(&Checkpoint { sequence, jobs, ..Checkpoint::default() }, last);
+            (within.sequence, within.jobs)
+        };
+        assert_eq!((within(7, 0, 9), within(7, 3, 8), within(7, 0, 7)), ((7, 0), (7, 3), (7, 0)));
+        assert_eq!(within(7, 3, 7), (7, 0), "entry 8, of which three jobs are stored, is gone");
+        assert_eq!((within(7, 3, 5), within(7, 0, 0)), ((5, 0), (0, 0)));
     }
 }
