@@ -115,3 +115,17 @@ async fn who_takes_over_knows_that_events_was_made_anew() {
     until_its_job(&stack, 21).await;
     brokers.iter_mut().for_each(emote_tests::Broker::kill);
 }
+
+#[tokio::test]
+async fn a_store_made_anew_from_a_log_that_was_purged_keeps_nobody_from_leading() {
+    let mut stack = Stack::new().file("rules/counted.yaml", COUNTED).start().await;
+    until_its_job(&stack, 0).await;
+    stack.settled().await;
+    stack.broker.kill();
+    std::fs::remove_file(stack.broker.store()).unwrap();
+    stack.streams.js.get_stream("EVENTS").await.unwrap().purge().await.unwrap();
+    let before = leading(&stack).await;
+    stack.broker.start().await;
+    until("it leads", async || leading(&stack).await != before).await;
+    until_its_job(&stack, 1).await;
+}

@@ -83,6 +83,10 @@ impl Engine {
     /// Folds the next entries; false where there are none up to `limit`.
     async fn next_run(&self, ahead: &mut Ahead, limit: u64) -> Result<bool, Stopped> {
         if ahead.waiting.is_empty() {
+            // Nothing that could be waited for is there any more.
+            if ahead.reader.is_none() && self.bus.events_state().await?.0 > limit {
+                return Ok(false);
+            }
             let reader = match &mut ahead.reader {
                 Some(reader) => reader,
                 None => ahead.reader.insert(self.bus.look_on(ahead.working.sequence()).await?),
