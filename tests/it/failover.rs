@@ -2,6 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use emote::{
+    bus::{Bus, BusSettings},
+    config::Set,
+};
 use emote_tests::{Stack, until, until_some, webhook};
 use futures_util::StreamExt;
 use serde_json::json;
@@ -128,4 +132,27 @@ async fn a_store_made_anew_from_a_log_that_was_purged_keeps_nobody_from_leading(
     stack.broker.start().await;
     until("it leads", async || leading(&stack).await != before).await;
     until_its_job(&stack, 1).await;
+}
+
+/// Its order is there to be folded again, and by then the set may be there.
+#[tokio::test]
+async fn rules_that_were_refused_are_not_in_force_with_the_next_broker_either() {
+    let mut stack = Stack::new().start().await;
+    std::fs::write(stack.config.join("rules/counted.yaml"), COUNTED).unwrap();
+    let set = Set::read(&stack.config).unwrap();
+    let order = json!({"scope": "config", "action": "applied", "info": {"hash": set.hash()}});
+    stack.streams.publish("events.broker.-.config.applied", order.to_string()).await;
+    until("it is refused", async || !stack.streams.read("EVENTS", "events.broker.*.config.refused").await.is_empty())
+        .await;
+    let bus = Bus::connect(&BusSettings::local(stack.nats.url(), "late")).await.unwrap();
+    bus.store_set(&set.hash(), &set.to_json()).await.unwrap();
+    let mut other = stack.other_broker();
+    other.start().await;
+    stack.broker.kill();
+    until("the other one leads", async || other.last_led().is_some()).await;
+    let event = json!({"scope": "test", "action": "counted"}).to_string();
+    stack.streams.publish("events.manual.C02.test.counted", event).await;
+    until("it is folded", async || stack.shown(&["nodes"]).await.contains("C02")).await;
+    assert!(stack.streams.read("DELIVERIES", "deliver.log.counted").await.is_empty());
+    other.kill();
 }

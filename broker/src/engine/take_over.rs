@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, time::Instant};
 
-use super::{Engine, Stopped, position::Position, silence::Claim, working::Working};
+use super::{Engine, RulingError, Stopped, position::Position, silence::Claim, working::Working};
 use crate::bus::{BatchError, Checkpoint, Place};
 
 impl Engine {
@@ -18,6 +18,7 @@ impl Engine {
         self.still_is(stream).await?;
         let behind = self.bus.behind(stored_at).await?;
         self.still_found(ours, stored_at).await?;
+        self.follow_rules(&found, stream).await?;
         let next = if found.stream == stream {
             let place = behind.place.filter(|_| stored_at > 0);
             let place = place.unwrap_or(Place { sequence: found.sequence, jobs: found.jobs });
@@ -64,6 +65,30 @@ impl Engine {
             Some((newer, at)) if at != stored_at => Err(Stopped::Fenced { ours, theirs: newer.sequence }),
             _ => Ok(()),
         }
+    }
+
+    /// What is in force behind the checkpoint is what it says: whoever led may have refused rules that could be had when
+    /// the same order was folded here, as by a broker of another version.
+    async fn follow_rules(&self, found: &Checkpoint, stream: &str) -> Result<(), Stopped> {
+        let own = self.ruling()?;
+        let differs = found.config.as_ref().filter(|hash| **hash != own.hash && found.stream == stream);
+        let Some(hash) = differs.filter(|_| self.store.position() <= found.sequence) else { return Ok(()) };
+        // What put other rules in force behind the checkpoint may be gone, but noted.
+        if self.bus.events_state().await?.0 > found.sequence + 1 {
+            return Ok(());
+        }
+        match self.library.load(hash).await {
+            Ok(ruling) => {
+                tracing::warn!(rules = %hash, instead_of = %own.hash, "these rules are in force, as whoever led says");
+                self.store.set_config(hash)?;
+                self.rules.send_replace(Some(ruling));
+            }
+            Err(RulingError::Bad(reason)) => {
+                tracing::warn!(%reason, rules = %own.hash, "the rules of whoever led cannot be run; going on with these");
+            }
+            Err(error) => return Err(error.into()),
+        }
+        Ok(())
     }
 
     /// A log that ends before what was folded has lost its end, as when it was restored from a backup or a power cut took
