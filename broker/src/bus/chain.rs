@@ -99,16 +99,18 @@ impl Bus {
         Ok(Chain { bus: self.clone(), inbox, answers, name, single, last, last_number: None, numbers: 0, asked })
     }
 
-    /// Looks from the end of DELIVERIES back to the checkpoint at `checkpoint` for how far the core is.
+    /// Looks from the end of DELIVERIES back to the checkpoint at `checkpoint` for how far the core is. Where there is none,
+    /// only the end is looked for: nobody could say of which log the rest is.
     ///
     /// A server whose disk becomes full within an atomic batch refuses it and yet keeps its first messages (seen with
     /// nats-server 2.15.1): those are left over.
-    pub async fn behind(&self, checkpoint: u64) -> Result<Behind, BusError> {
+    pub async fn behind(&self, checkpoint: Option<u64>) -> Result<Behind, BusError> {
         let no_answer = |reason: String| BusError::NoAnswer { doing: "looking behind the checkpoint", reason };
         let deliveries = self.js.get_stream(stream::DELIVERIES).await.map_err(|error| no_answer(error.to_string()))?;
         let info = deliveries.cached_info();
         let (state, copies) = (&info.state, info.config.num_replicas);
         let mut behind = Behind { last: state.last_sequence, copies, ..Behind::default() };
+        let Some(checkpoint) = checkpoint else { return Ok(behind) };
         for sequence in (checkpoint + 1..=state.last_sequence).rev() {
             if sequence < state.first_sequence {
                 break;

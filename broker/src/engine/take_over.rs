@@ -16,12 +16,10 @@ impl Engine {
         let (found, stored_at) = found;
         let ours = found.sequence;
         self.still_is(stream).await?;
-        let behind = self.bus.behind(stored_at).await?;
-        self.still_found(ours, stored_at).await?;
         self.follow_rules(&found, stream).await?;
+        let behind = self.bus.behind((stored_at > 0).then_some(stored_at)).await?;
         let next = if found.stream == stream {
-            let place = behind.place.filter(|_| stored_at > 0);
-            let place = place.unwrap_or(Place { sequence: found.sequence, jobs: found.jobs });
+            let place = behind.place.unwrap_or(Place { sequence: found.sequence, jobs: found.jobs });
             Checkpoint { sequence: place.sequence, jobs: place.jobs, ..found }
         } else {
             let checkpoint = found.sequence;
@@ -33,15 +31,16 @@ impl Engine {
         let mut chain = self.bus.chain(&behind).await?;
         let mut stored =
             Checkpoint { broker: claim.id().to_owned(), config: Some(self.ruling()?.hash.clone()), ..next };
-        if stored_at > 0 && !behind.left_over.is_empty() {
+        if !behind.left_over.is_empty() {
             let messages = behind.left_over.len();
             tracing::warn!(messages, "a refused batch left messages behind the checkpoint; they are not stored again");
             stored.left_over.extend(behind.left_over);
         }
         let begun = Place { sequence: stored.sequence, jobs: stored.jobs };
-        // Nobody can have written behind what was just read: this message would be refused.
+        // Nobody can have written behind what was just read: this message would be refused. Nor can anybody have led between
+        // the looks at the checkpoint and at the end: it replaces the checkpoint that was found, and none that knows more.
         let replaced = async {
-            chain.send(vec![(stored.message(self.partition, None), begun)]).await?;
+            chain.send(vec![(stored.message(self.partition, Some(stored_at)), begun)]).await?;
             chain.answer().await
         };
         let stored_at = match replaced.await {
@@ -56,15 +55,6 @@ impl Engine {
         let budgets = stored.budgets.clone();
         let (under_way, written) = (VecDeque::new(), Instant::now());
         Ok(Position { stored, stored_at, chain, under_way, working, folded, begun, budgets, written, idle: true })
-    }
-
-    /// Somebody may have led between the look at the checkpoint and the look at the end of DELIVERIES. The chain would go
-    /// on behind what they stored, with a checkpoint that knows nothing of it nor of what it spent.
-    async fn still_found(&self, ours: u64, stored_at: u64) -> Result<(), Stopped> {
-        match self.checkpoint_now().await? {
-            Some((newer, at)) if at != stored_at => Err(Stopped::Fenced { ours, theirs: newer.sequence }),
-            _ => Ok(()),
-        }
     }
 
     /// What is in force behind the checkpoint is what it says: whoever led may have refused rules that could be had when
