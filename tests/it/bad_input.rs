@@ -124,6 +124,19 @@ async fn what_is_no_event_is_rejected_once_and_the_core_goes_on() {
 }
 
 #[tokio::test]
+async fn an_entry_that_grows_when_it_is_told_of_holds_nothing_up() {
+    let stack = Stack::new().file("rules/log-all.yaml", LOG_ALL).start().await;
+    for byte in [0x01_u8, 0xff, b'"'] {
+        stack.streams.publish("events.agent.C02.test.counted", vec![byte; 900 << 10]).await;
+    }
+    stack.streams.publish("events.agent.C02.test.counted", r#"{"scope":"test","action":"counted"}"#).await;
+    stack.settled().await;
+    assert_eq!(rejections(&stack).await.len(), 3);
+    let dead = stack.streams.dead().await;
+    assert!(dead.iter().all(|letter| letter.json()["poison"]["body"].as_str().is_some_and(|body| !body.is_empty())));
+}
+
+#[tokio::test]
 async fn records_stay_small_enough_for_every_job_to_be_stored() {
     let stack = Stack::new().file("rules/log-all.yaml", LOG_ALL).start().await;
     let long = "x".repeat(200 << 10);

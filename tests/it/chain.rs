@@ -41,11 +41,11 @@ async fn a_message_that_takes_anothers_place_ends_the_chain() {
     let answer = chain.answer().await;
     assert!(matches!(answer, Err(BatchError::Refused { .. } | BatchError::WrongLastSequence { .. })), "{answer:?}");
     assert_eq!(stored(&stack).await, ["1", "2", "garbage"]);
-    let behind = bus.behind(1).await.unwrap();
+    let behind = bus.behind(Some(1)).await.unwrap();
     assert_eq!((behind.copies, bus.copies().await.unwrap()), (1, 1));
     assert_eq!((behind.last, behind.place), (3, Some(Place { sequence: 2, jobs: 0 })));
     assert!(behind.left_over.is_empty(), "what carries no job is no job that was left over");
-    assert_eq!(bus.behind(0).await.unwrap(), end(3, 1), "without a checkpoint nothing is behind it");
+    assert_eq!(bus.behind(None).await.unwrap(), end(3, 1), "without a checkpoint nothing is behind it");
 }
 
 #[tokio::test]
@@ -64,8 +64,9 @@ async fn whoever_begins_a_chain_ends_the_one_before() {
     other.send(vec![job(5), job(6)]).await.unwrap();
     assert_eq!((other.unanswered(), other.answer().await, other.answer().await), (2, Ok(4), Ok(6)));
     assert_eq!(stored(&stack).await, ["1", "2", "3", "4", "5", "6"]);
-    assert_eq!(bus.behind(3).await.unwrap().place, Some(Place { sequence: 6, jobs: 0 }));
-    assert_eq!(bus.behind(6).await.unwrap().place, None);
+    assert_eq!(bus.behind(Some(3)).await.unwrap().place, Some(Place { sequence: 6, jobs: 0 }));
+    assert_eq!(bus.behind(Some(6)).await.unwrap().place, None);
+    assert_eq!(bus.behind(None).await.unwrap(), end(6, 1), "without a checkpoint only the end is looked for");
 }
 
 #[tokio::test]

@@ -2,6 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use emote::{
+    bus::{Bus, BusSettings},
+    config::Set,
+};
 use emote_tests::{Stack, until, until_some, webhook};
 use futures_util::StreamExt;
 use serde_json::json;
@@ -38,6 +42,13 @@ async fn three() -> (Stack, Vec<emote_tests::Broker>) {
     }
     until("somebody leads", async || leading(&stack).await.is_some()).await;
     (stack, brokers)
+}
+
+/// The last entry in a broker's records, as its metrics say.
+async fn position(stack: &Stack, broker: &emote_tests::Broker) -> Option<u64> {
+    let page = stack.http.get(format!("http://127.0.0.1:{}/metrics", broker.ops)).send().await.ok()?;
+    let page = page.text().await.ok()?;
+    page.lines().find_map(|line| line.strip_prefix("emote_log_position "))?.parse().ok()
 }
 
 /// Which of them leads: whoever said so last.
@@ -85,4 +96,63 @@ async fn a_broker_that_is_stopped_hands_over_at_once() {
     }
     stack.settled().await;
     until("somebody leads", async || leading(&stack).await.is_some()).await;
+}
+
+/// Who stands by has nothing to read while it is of another log than the checkpoint.
+#[tokio::test]
+async fn who_takes_over_knows_that_events_was_made_anew() {
+    let (stack, mut brokers) = three().await;
+    for n in 0..20 {
+        until_its_job(&stack, n).await;
+    }
+    stack.settled().await;
+    for broker in &brokers {
+        until("it has followed", async || position(&stack, broker).await >= Some(20)).await;
+    }
+    let js = &stack.streams.js;
+    let config = js.get_stream("EVENTS").await.unwrap().cached_info().config.clone();
+    js.delete_stream("EVENTS").await.unwrap();
+    js.create_stream(config).await.unwrap();
+    until_its_job(&stack, 20).await;
+    let leading = leader(&brokers);
+    brokers[leading].kill();
+    until_its_job(&stack, 21).await;
+    brokers.iter_mut().for_each(emote_tests::Broker::kill);
+}
+
+#[tokio::test]
+async fn a_store_made_anew_from_a_log_that_was_purged_keeps_nobody_from_leading() {
+    let mut stack = Stack::new().file("rules/counted.yaml", COUNTED).start().await;
+    until_its_job(&stack, 0).await;
+    stack.settled().await;
+    stack.broker.kill();
+    std::fs::remove_file(stack.broker.store()).unwrap();
+    stack.streams.js.get_stream("EVENTS").await.unwrap().purge().await.unwrap();
+    let before = leading(&stack).await;
+    stack.broker.start().await;
+    until("it leads", async || leading(&stack).await != before).await;
+    until_its_job(&stack, 1).await;
+}
+
+/// Its order is there to be folded again, and by then the set may be there.
+#[tokio::test]
+async fn rules_that_were_refused_are_not_in_force_with_the_next_broker_either() {
+    let mut stack = Stack::new().start().await;
+    std::fs::write(stack.config.join("rules/counted.yaml"), COUNTED).unwrap();
+    let set = Set::read(&stack.config).unwrap();
+    let order = json!({"scope": "config", "action": "applied", "info": {"hash": set.hash()}});
+    stack.streams.publish("events.broker.-.config.applied", order.to_string()).await;
+    until("it is refused", async || !stack.streams.read("EVENTS", "events.broker.*.config.refused").await.is_empty())
+        .await;
+    let bus = Bus::connect(&BusSettings::local(stack.nats.url(), "late")).await.unwrap();
+    bus.store_set(&set.hash(), &set.to_json()).await.unwrap();
+    let mut other = stack.other_broker();
+    other.start().await;
+    stack.broker.kill();
+    until("the other one leads", async || other.last_led().is_some()).await;
+    let event = json!({"scope": "test", "action": "counted"}).to_string();
+    stack.streams.publish("events.manual.C02.test.counted", event).await;
+    until("it is folded", async || stack.shown(&["nodes"]).await.contains("C02")).await;
+    assert!(stack.streams.read("DELIVERIES", "deliver.log.counted").await.is_empty());
+    other.kill();
 }

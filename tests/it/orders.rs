@@ -3,7 +3,7 @@
 
 use std::{path::Path, sync::Arc, sync::atomic::AtomicBool, sync::atomic::Ordering};
 
-use emote_tests::{Stack, until, until_some};
+use emote_tests::{Stack, Wire, until, until_some};
 use serde_json::{Value, json};
 
 const DANGER: &str = "kind: log\npath: data/danger.jsonl\ndestructive: true\nguard: {limit: 2}\n";
@@ -74,6 +74,74 @@ async fn what_is_over_the_budget_is_done_when_somebody_says_so_and_not_when_some
     assert_eq!(stack.emote(&["held", "approve", "--all"]).await.status.code(), Some(5));
     let nonsense = stack.emote(&["held", "approve", "no-such-job"]).await;
     assert!(String::from_utf8_lossy(&nonsense.stderr).contains("no-such-job is not held"), "{nonsense:?}");
+}
+
+#[tokio::test]
+async fn a_job_that_an_order_names_twice_is_let_through_once() {
+    let stack = over_budget().await;
+    let id = held(&stack).await[0]["job"]["id"].clone();
+    let order = json!({"scope": "guard", "action": "approved", "info": {"jobs": [id, id]}}).to_string();
+    stack.streams.publish("events.broker.-.guard.approved", order).await;
+    until("it is held no longer", async || held(&stack).await.len() == 1).await;
+    assert_eq!(stack.streams.read("DELIVERIES", "deliver.danger.lost").await.len(), 3);
+}
+
+/// Who looked at the checkpoint before another broker replaced it must not put it back, and what was spent with it.
+#[tokio::test]
+async fn a_broker_that_is_late_in_taking_over_gives_no_budget_back() {
+    let stack = Stack::new().file("targets/danger.yaml", DANGER).file("rules/lost.yaml", LOST).start().await;
+    let wire = Wire::to(stack.nats.port).await;
+    let mut other = stack.other_broker_at(&wire.url);
+    other.start().await;
+    let ready = format!("http://127.0.0.1:{}/readyz", other.ops);
+    until("the other one stands by", async || {
+        let told = stack.http.get(&ready).send().await.unwrap().text().await.unwrap();
+        told.contains("standing_by")
+    })
+    .await;
+    stack.broker.freeze(true);
+    wire.hold_at("$JS.API.STREAM.INFO.DELIVERIES");
+    until("the other one is about to lead", async || wire.is_held()).await;
+    stack.broker.freeze(false);
+    for serial in ["C1", "C2"] {
+        lost(&stack, serial).await;
+    }
+    let deliveries = stack.streams.js.get_stream("DELIVERIES").await.unwrap();
+    until("the budget is spent, and that is behind the last place of the chain", async || {
+        let checkpoint = deliveries.get_last_raw_message_by_subject("checkpoint.0").await.unwrap();
+        let spent = String::from_utf8_lossy(&checkpoint.payload).matches("danger/lost").count() == 1;
+        let jobs = stack.streams.read("DELIVERIES", "deliver.danger.>").await.len();
+        spent && jobs == 2 && checkpoint.headers.get("Emote-Place").is_some()
+    })
+    .await;
+    assert!(wire.is_held());
+    wire.mend();
+    until("the other one leads, or knows better", async || {
+        other.last_led().is_some() || stack.logged().contains("standing by reason=")
+    })
+    .await;
+    lost(&stack, "C3").await;
+    lost(&stack, "C4").await;
+    until("both are held", async || held(&stack).await.len() == 2).await;
+    stack.settled().await;
+    other.kill();
+}
+
+#[tokio::test]
+async fn rules_outlive_the_entry_that_put_them_in_force() {
+    let mut stack = Stack::new().start().await;
+    let folder = stack.config.to_str().unwrap().to_owned();
+    std::fs::write(stack.config.join("targets/danger.yaml"), DANGER).unwrap();
+    std::fs::write(stack.config.join("rules/lost.yaml"), LOST).unwrap();
+    stack.shown(&["apply", &folder]).await;
+    stack.settled().await;
+    stack.broker.kill();
+    std::fs::remove_file(stack.broker.store()).unwrap();
+    stack.streams.js.get_stream("EVENTS").await.unwrap().purge().await.unwrap();
+    stack.broker.start().await;
+    lost(&stack, "C1").await;
+    until("it is folded", async || stack.shown(&["nodes"]).await.contains("C1")).await;
+    assert_eq!(stack.streams.read("DELIVERIES", "deliver.danger.lost").await.len(), 1);
 }
 
 #[tokio::test]

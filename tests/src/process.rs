@@ -62,6 +62,11 @@ impl Process {
         until_some(&what, async || self.ended()).await
     }
 
+    /// Stops it where it is, or has it go on.
+    pub fn freeze(&self, frozen: bool) {
+        self.signal(if frozen { Signal::STOP } else { Signal::CONT });
+    }
+
     fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.pid()).ok().and_then(Pid::from_raw).unwrap();
         kill_process(pid, signal).unwrap();

@@ -185,6 +185,11 @@ impl Broker {
         self.process.take().unwrap().stop().await.code()
     }
 
+    /// Stops it where it is, as a machine that is put to sleep does, or has it go on.
+    pub fn freeze(&self, frozen: bool) {
+        self.process.as_ref().unwrap().freeze(frozen);
+    }
+
     /// Waits until it ends by itself; its exit code.
     pub async fn wait(&mut self) -> Option<i32> {
         self.process.take().unwrap().wait().await.code()
@@ -380,10 +385,15 @@ impl Stack {
 
     /// A second broker, on the same NATS with the same rules, with a store and a port of its own. Not started.
     pub fn other_broker(&self) -> Broker {
+        self.other_broker_at(&self.nats.url())
+    }
+
+    /// The same, which reaches NATS at this address.
+    pub fn other_broker_at(&self, nats: &str) -> Broker {
         let (port, ops) = (free_port(), free_port());
         let config = self.config.with_file_name(format!("other-broker-{port}"));
         copy(&self.config, &config);
-        write(&config, "emote.yaml", &settings(&self.nats.url(), (port, ops)));
+        write(&config, "emote.yaml", &settings(nats, (port, ops)));
         Broker { config, logs: self.logs.clone(), port, ops, process: None }
     }
 

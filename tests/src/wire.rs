@@ -21,6 +21,8 @@ const PIECE: usize = 16 * 1024;
 enum Mode {
     /// Passes them on.
     Open,
+    /// Passes them on, until the program is about to send this.
+    OpenUpTo(&'static str),
     /// Keeps them until it is mended, as TCP does while packets are lost.
     Held,
     /// Ends every connection, and every new one at once.
@@ -49,13 +51,13 @@ impl Wire {
         let states = Arc::clone(&state);
         tokio::spawn(async move {
             while let Ok((near, _)) = listener.accept().await {
-                let states = states.subscribe();
+                let states = Arc::clone(&states);
                 tokio::spawn(async move {
                     if states.borrow().mode == Mode::Parted {
                         return;
                     }
                     if let Ok(far) = TcpStream::connect(("127.0.0.1", port)).await {
-                        carry(near, far, states).await;
+                        carry(near, far, &states).await;
                     }
                 });
             }
@@ -78,20 +80,30 @@ impl Wire {
         self.state.send_modify(|state| state.mode = Mode::Held);
     }
 
+    /// Holds as soon as the program is about to send this text.
+    pub fn hold_at(&self, text: &'static str) {
+        self.state.send_modify(|state| state.mode = Mode::OpenUpTo(text));
+    }
+
+    /// Whether it passes nothing on.
+    pub fn is_held(&self) -> bool {
+        self.state.borrow().mode == Mode::Held
+    }
+
     /// Whole again.
     pub fn mend(&self) {
         self.state.send_modify(|state| state.mode = Mode::Open);
     }
 }
 
-async fn carry(mut near: TcpStream, mut far: TcpStream, mut states: watch::Receiver<State>) {
-    let (up, down) = (states.clone(), states.clone());
+async fn carry(mut near: TcpStream, mut far: TcpStream, state: &watch::Sender<State>) {
+    let mut states = state.subscribe();
     let cuts = states.borrow().cuts;
     let (near_in, near_out) = near.split();
     let (far_in, far_out) = far.split();
     let is_cut = tokio::select! {
-        _ = pass(near_in, far_out, up) => false,
-        _ = pass(far_in, near_out, down) => false,
+        _ = pass(near_in, far_out, state, |piece| hold_before(state, piece)) => false,
+        _ = pass(far_in, near_out, state, |_| ()) => false,
         gone = states.wait_for(|state| state.mode == Mode::Parted || state.cuts != cuts) => gone.is_ok(),
     };
     if is_cut {
@@ -100,11 +112,29 @@ async fn carry(mut near: TcpStream, mut far: TcpStream, mut states: watch::Recei
     }
 }
 
-async fn pass(mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, mut states: watch::Receiver<State>) -> Option<()> {
+async fn pass(
+    mut from: ReadHalf<'_>,
+    mut to: WriteHalf<'_>,
+    state: &watch::Sender<State>,
+    look_at: impl Fn(&[u8]),
+) -> Option<()> {
+    let mut states = state.subscribe();
     let mut piece = vec![0; PIECE];
     loop {
         let read = from.read(&mut piece).await.ok().filter(|read| *read > 0)?;
+        look_at(&piece[..read]);
         states.wait_for(|state| state.mode != Mode::Held).await.ok()?;
         to.write_all(&piece[..read]).await.ok()?;
     }
+}
+
+fn hold_before(state: &watch::Sender<State>, piece: &[u8]) {
+    state.send_if_modified(|state| {
+        let Mode::OpenUpTo(text) = state.mode else { return false };
+        let found = piece.windows(text.len()).any(|part| part == text.as_bytes());
+        if found {
+            state.mode = Mode::Held;
+        }
+        found
+    });
 }

@@ -102,20 +102,18 @@ impl Bus {
         Ok(Chain { bus: self.clone(), inbox, answers, name, single, last, last_number: None, numbers: 0, asked })
     }
 
-    /// Looks from the end of DELIVERIES back to the checkpoint at `checkpoint` for how far the core is. Where there is no
-    /// checkpoint (0) nothing is behind it: what stands there is from somebody else, and may be a whole stream.
+    /// Looks from the end of DELIVERIES back to the checkpoint at `checkpoint` for how far the core is. Where there is none,
+    /// only the end is looked for: nobody could say of which log the rest is.
     ///
     /// A server whose disk becomes full within an atomic batch refuses it and yet keeps its first messages (seen with
     /// nats-server 2.15.1): those are left over.
-    pub async fn behind(&self, checkpoint: u64) -> Result<Behind, BusError> {
+    pub async fn behind(&self, checkpoint: Option<u64>) -> Result<Behind, BusError> {
         let no_answer = |reason: String| BusError::NoAnswer { doing: "looking behind the checkpoint", reason };
         let deliveries = self.js.get_stream(stream::DELIVERIES).await.map_err(|error| no_answer(error.to_string()))?;
         let info = deliveries.cached_info();
         let (state, copies) = (&info.state, info.config.num_replicas);
         let mut behind = Behind { last: state.last_sequence, copies, ..Behind::default() };
-        if checkpoint == 0 {
-            return Ok(behind);
-        }
+        let Some(checkpoint) = checkpoint else { return Ok(behind) };
         // What others write is not looked through: it may be much, and each message takes a question of its own.
         let mut last_job = checkpoint;
         for jobs in [subjects::DELIVER, subjects::HELD] {

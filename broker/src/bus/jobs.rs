@@ -51,8 +51,8 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// As a message that replaces the one before. As the last message of a batch it replaces the one whose stream
-    /// sequence is `expected` (0: there is none) or is refused; in a chain the chain sees to that.
+    /// As a message that replaces the one before. As the last message of a batch, or the first of a chain, it replaces the
+    /// one whose stream sequence is `expected` (0: there is none) or is refused; behind that the chain sees to it.
     pub fn message(&self, partition: u32, expected: Option<u64>) -> Outgoing {
         let mut headers = vec![(header::ROLLUP, "sub".to_owned()), (header::TTL, "never".to_owned())];
         headers.extend(expected.map(|last| (header::EXPECTED_LAST_SUBJECT_SEQUENCE, last.to_string())));

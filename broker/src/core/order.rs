@@ -1,5 +1,7 @@
 //! Orders: events by which somebody tells the core itself what to do. They take effect at their place in the log.
 
+use std::{collections::HashSet, hash::Hash};
+
 use emote_proto::{Event, source};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -40,7 +42,7 @@ pub enum Order {
 }
 
 /// A dead letter's place, and what it is expected to hold.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Letter {
     /// Its sequence in DEAD.
     pub sequence: u64,
@@ -102,15 +104,23 @@ fn text(event: &Event, key: &str) -> Option<String> {
     event.info_at(&[key]).and_then(Value::as_str).map(str::to_owned)
 }
 
-fn list<T: serde::de::DeserializeOwned>(event: &Event, key: &str) -> Option<Vec<T>> {
-    let list: Vec<T> = serde_json::from_value(event.info_at(&[key])?.clone()).ok()?;
-    (1..=MAX_NAMED).contains(&list.len()).then_some(list)
+/// What an order names more than once is named once: each is done once.
+fn list<T: serde::de::DeserializeOwned + Clone + Eq + Hash>(event: &Event, key: &str) -> Option<Vec<T>> {
+    let mut list: Vec<T> = serde_json::from_value(event.info_at(&[key])?.clone()).ok()?;
+    let fits = (1..=MAX_NAMED).contains(&list.len());
+    let mut named = HashSet::new();
+    list.retain(|one| named.insert(one.clone()));
+    fits.then_some(list)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::json;
+
+    fn id(text: &str) -> JobId {
+        serde_json::from_value(json!(text)).unwrap()
+    }
 
     fn read(what: &str, info: &Value) -> Result<Option<Order>, String> {
         let (scope, action) = what.split_once('.').unwrap();
@@ -128,6 +138,8 @@ mod tests {
         let info = json!({"letters": [{"sequence": 3, "job": "j"}]});
         assert_eq!(read("dead.redriven", &info), Ok(Some(Order::Redrive { letters: letters.clone() })));
         assert_eq!(read("dead.dropped", &info), Ok(Some(Order::Drop { letters })));
+        let jobs = Ok(Some(Order::Approve { jobs: vec![id("a/b/c"), id("d/e/f")] }));
+        assert_eq!(read("guard.approved", &json!({"jobs": ["a/b/c", "d/e/f", "a/b/c"]})), jobs, "each once");
         assert_eq!(read("device.enroll", &json!({})), Ok(None));
         for (what, info) in [
             ("config.applied", json!({"hash": "../../x"})),

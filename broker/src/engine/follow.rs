@@ -38,6 +38,9 @@ impl Engine {
             let leads = claim.may_lead(found.as_ref().map(|(checkpoint, at)| (checkpoint, *at)), began.elapsed());
             let Some((checkpoint, at)) = found else { return Ok(Some((self.where_records_end(stream)?, 0))) };
             let limit = if checkpoint.stream == stream { checkpoint.sequence } else { 0 };
+            if checkpoint.stream != stream {
+                self.still_is(stream).await?;
+            }
             self.shared.update(|status| status.behind = limit.saturating_sub(self.store.position()));
             let caught_up = tokio::select! {
                 caught_up = self.catch_up(&mut ahead, limit) => caught_up?,
@@ -80,6 +83,10 @@ impl Engine {
     /// Folds the next entries; false where there are none up to `limit`.
     async fn next_run(&self, ahead: &mut Ahead, limit: u64) -> Result<bool, Stopped> {
         if ahead.waiting.is_empty() {
+            // Nothing that could be waited for is there any more.
+            if ahead.reader.is_none() && self.bus.events_state().await?.0 > limit {
+                return Ok(false);
+            }
             let reader = match &mut ahead.reader {
                 Some(reader) => reader,
                 None => ahead.reader.insert(self.bus.look_on(ahead.working.sequence()).await?),

@@ -27,11 +27,12 @@ impl Engine {
     /// Leads from the checkpoint that was found, until told to stop or until somebody else leads.
     pub(super) async fn lead(
         &self,
+        stream: &str,
         found: (Checkpoint, u64),
         claim: &Claim,
         shutdown: &CancellationToken,
     ) -> Result<(), Stopped> {
-        let mut position = self.take_over(found, claim).await?;
+        let mut position = self.take_over(stream, found, claim).await?;
         let led = self.lead_on(&mut position, shutdown).await;
         match led {
             Err(Stopped::Commit(error)) => Err(self.fenced_or(position.stored.sequence, claim, error).await),

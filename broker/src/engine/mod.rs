@@ -55,6 +55,8 @@ enum Stopped {
     State(#[from] StateError),
     #[error("another broker folds this partition: its checkpoint is {theirs}, ours was {ours}")]
     Fenced { ours: u64, theirs: u64 },
+    #[error("EVENTS is not the log any more that the store was folded from")]
+    AnotherLog,
     #[error("committing jobs: {0}")]
     Commit(BatchError),
     #[error("DELIVERIES has several copies now")]
@@ -150,7 +152,7 @@ impl Engine {
         let stream = self.identify().await?;
         self.find_rules(&stream).await?;
         let Some(found) = self.stand_by(&stream, claim, shutdown).await? else { return Ok(()) };
-        self.lead(found, claim, shutdown).await
+        self.lead(&stream, found, claim, shutdown).await
     }
 
     /// A store in trouble is opened again or made anew: it can be rebuilt, and waiting does not mend it.
@@ -180,13 +182,23 @@ impl Engine {
         Ok(stream)
     }
 
+    /// Whether EVENTS is still what [`Engine::identify`] found: it may have been made anew since.
+    async fn still_is(&self, stream: &str) -> Result<(), Stopped> {
+        let now = self.bus.events_identity().await?;
+        let (_, last) = self.bus.events_state().await?;
+        if now == stream && self.store.position() <= last { Ok(()) } else { Err(Stopped::AnotherLog) }
+    }
+
     /// Loads the rules in force where the store stands.
     async fn find_rules(&self, stream: &str) -> Result<(), Stopped> {
         let hash = match self.store.config()? {
             Some(hash) => hash,
             None => {
                 let noted = self.bus.sets_over_time().await?;
-                let hash = match rules::in_force_at(&noted, stream, self.store.position()) {
+                // What put rules in force may be gone from EVENTS; what is gone is not folded.
+                let (first, _) = self.bus.events_state().await?;
+                let begins = self.store.position().max(first.saturating_sub(1));
+                let hash = match rules::in_force_at(&noted, stream, begins) {
                     Some(noted) => noted.hash.clone(),
                     None => self.begin_with_own(stream).await?,
                 };

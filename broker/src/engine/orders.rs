@@ -24,6 +24,8 @@ struct Outcome {
     letters: Vec<u64>,
     /// The rules in force from here on.
     switch: Option<Arc<Ruling>>,
+    /// Carried out again where a commit broke off, it comes to the same messages: the letters are there until the end.
+    repeats: bool,
 }
 
 impl Engine {
@@ -113,6 +115,7 @@ impl Engine {
             }
             Ok(Some(Order::Deny { rule })) => self.deny(&rule, event, &mut outcome).await?,
             Ok(Some(Order::Redrive { letters })) => {
+                outcome.repeats = true;
                 self.redrive(&ruling.core, overlay, &letters, (event.id, message.received), &mut outcome).await?;
             }
             Ok(Some(Order::Drop { letters })) => self.drop_letters(&letters, &mut outcome).await?,
@@ -233,8 +236,8 @@ fn is_deliverable(job: &Job) -> bool {
     job.poison.is_none() && job.rule.as_str() != crate::core::CORE_RULE
 }
 
-/// The messages of an order in their places. What a commit that broke off has stored of the fold's own jobs is left out;
-/// what the order itself does is not there any more to be done again.
+/// The messages of an order in their places. What a commit that broke off has stored is left out: of the fold's own jobs,
+/// and of what the order does where that is still there to be done again.
 fn placed(
     sequence: u64,
     jobs: &[Job],
@@ -242,19 +245,60 @@ fn placed(
     event: Option<&Event>,
     stored: usize,
 ) -> Vec<super::plan::Placed> {
-    let mut messages: Vec<Outgoing> = jobs.iter().skip(stored).map(job_message).collect();
-    let complaint = if outcome.refused.is_empty() || stored > 0 { None } else { event };
-    if let Some(event) = complaint {
-        let mut reason = outcome.refused.iter().take(REASONS_SHOWN).cloned().collect::<Vec<_>>().join("; ");
-        if outcome.refused.len() > REASONS_SHOWN {
-            reason = format!("{reason}; and {} more", outcome.refused.len() - REASONS_SHOWN);
-        }
-        messages.push(job_message(&Core::order_refused(event, &reason)));
-    }
-    messages.extend(outcome.messages.iter().cloned());
+    let own = jobs.iter().map(job_message);
+    let complaint = event.filter(|_| !outcome.refused.is_empty() && (stored == 0 || outcome.repeats));
+    let complaint = complaint.map(|event| job_message(&Core::order_refused(event, &reason(&outcome.refused))));
+    let done = outcome.messages.iter().cloned();
+    let messages: Vec<Outgoing> = if outcome.repeats {
+        own.chain(complaint).chain(done).skip(stored).collect()
+    } else {
+        own.skip(stored).chain(complaint).chain(done).collect()
+    };
     messages.into_iter().enumerate().map(|(index, message)| (sequence, stored + index, message)).collect()
+}
+
+fn reason(refused: &[String]) -> String {
+    let reason = refused.iter().take(REASONS_SHOWN).cloned().collect::<Vec<_>>().join("; ");
+    if refused.len() > REASONS_SHOWN {
+        return format!("{reason}; and {} more", refused.len() - REASONS_SHOWN);
+    }
+    reason
 }
 
 fn short(hash: &str) -> &str {
     hash.get(..12).unwrap_or(hash)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn message(n: usize) -> Outgoing {
+        Outgoing { subject: "deliver.t.r".to_owned(), headers: Vec::new(), payload: n.to_string().into() }
+    }
+
+    #[test]
+    fn what_a_commit_that_broke_off_has_stored_of_an_order_is_not_stored_again() {
+        let event = json!({"id": "00000000-0000-7000-8000-000000000000", "time": "2026-01-01T00:00:00Z",
+            "source": "broker", "scope": "dead", "action": "redriven"});
+        let event = Event::parse(event.to_string().as_bytes()).unwrap();
+        let own = [Core::order_refused(&event, "a job of the fold's own")];
+        let of = |left: std::ops::Range<usize>, repeats, stored| {
+            let (messages, refused) = (left.map(message).collect(), vec!["one was not there".to_owned()]);
+            let outcome = Outcome { messages, refused, repeats, ..Outcome::default() };
+            let placed = placed(9, &own, &outcome, Some(&event), stored);
+            assert!(placed.iter().zip(stored..).all(|((entry, index, _), at)| (*entry, *index) == (9, at)));
+            placed.into_iter().map(|(_, _, message)| message.payload).collect::<Vec<_>>()
+        };
+        let whole = of(0..10, true, 0);
+        assert_eq!(whole.len(), 12, "the fold's own, the complaint, ten letters");
+        for stored in 0..=12 {
+            assert_eq!(of(0..10, true, stored), whole[stored..], "letters are there until all of it is stored");
+        }
+        assert_eq!(of(0..10, false, 0), whole);
+        for stored in 2..=12 {
+            assert_eq!(of(stored - 2..10, false, stored), whole[stored..], "what is held no longer is not found again");
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! Where in the log the core is behind each job, and how jobs are cut into atomic batches.
 
-use emote_proto::limits;
+use emote_proto::{header, limits};
 
 use crate::bus::{Outgoing, Place};
 
@@ -22,8 +22,8 @@ pub(super) struct Chunk {
     pub(super) jobs_of_next: usize,
 }
 
-/// Cuts `jobs`, in order, of a run that ends with `last`. A run without jobs needs
-/// no batch.
+/// Cuts `jobs`, in order, of a run that ends with `last`. A run without jobs needs no batch. What ends a job's being held
+/// is never parted from what becomes of the job: were it stored alone, the order would not find the job again.
 pub(super) fn chunks(jobs: Vec<Placed>, last: u64) -> Vec<Chunk> {
     let mut chunks = Vec::new();
     let mut jobs = jobs.into_iter().peekable();
@@ -33,7 +33,8 @@ pub(super) fn chunks(jobs: Vec<Placed>, last: u64) -> Vec<Chunk> {
         let mut bytes = 0;
         while chunk.len() < MAX_JOBS
             && bytes < MAX_BYTES
-            && let Some((entry, index, job)) = jobs.next()
+            && let Some((entry, index, job)) =
+                jobs.next_if(|(_, _, job)| chunk.len() + 1 < MAX_JOBS || !has_a_second(job))
         {
             reached = (entry, index + 1);
             bytes += job.payload.len();
@@ -64,6 +65,11 @@ pub(super) fn places(jobs: Vec<Placed>, last: u64) -> Vec<(Outgoing, Place)> {
     placed
 }
 
+/// Whether the next message tells what becomes of the job that this one lets go.
+fn has_a_second(message: &Outgoing) -> bool {
+    message.headers.iter().any(|(name, _)| *name == header::ORDER)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -71,6 +77,20 @@ mod tests {
 
     fn job(size: usize) -> Outgoing {
         Outgoing { subject: "deliver.t.r".to_owned(), headers: Vec::new(), payload: vec![0; size].into() }
+    }
+
+    #[test]
+    fn a_held_job_and_what_becomes_of_it_are_in_one_batch() {
+        let let_go = || Outgoing { headers: vec![(header::ORDER, "order".to_owned())], ..job(0) };
+        for (before, size) in [(0, 10), (1, 10), (0, 60_000), (1, 60_000)] {
+            let own = (0..before).map(|_| job(10));
+            let jobs = own.chain((0..1_200).flat_map(|_| [let_go(), job(size)]));
+            let jobs = jobs.enumerate().map(|(index, message)| (7, index, message)).collect();
+            let chunks = chunks(jobs, 7);
+            assert!(chunks.len() > 2);
+            assert_eq!(chunks.iter().map(|chunk| chunk.jobs.len()).sum::<usize>(), before + 2_400);
+            assert!(chunks.iter().all(|chunk| !chunk.jobs.last().is_some_and(has_a_second)), "{before}, {size}");
+        }
     }
 
     proptest! {

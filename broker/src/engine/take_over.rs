@@ -2,16 +2,22 @@
 
 use std::{collections::VecDeque, time::Instant};
 
-use super::{Engine, Stopped, position::Position, silence::Claim, working::Working};
+use super::{Engine, RulingError, Stopped, position::Position, silence::Claim, working::Working};
 use crate::bus::{BatchError, Checkpoint, Place};
 
 impl Engine {
     /// Replaces the checkpoint by one of our own. From then on the server refuses whoever led before.
-    pub(super) async fn take_over(&self, found: (Checkpoint, u64), claim: &Claim) -> Result<Position, Stopped> {
+    pub(super) async fn take_over(
+        &self,
+        stream: &str,
+        found: (Checkpoint, u64),
+        claim: &Claim,
+    ) -> Result<Position, Stopped> {
         let (found, stored_at) = found;
         let ours = found.sequence;
-        let stream = self.bus.events_identity().await?;
-        let behind = self.bus.behind(stored_at).await?;
+        self.still_is(stream).await?;
+        self.follow_rules(&found, stream).await?;
+        let behind = self.bus.behind((stored_at > 0).then_some(stored_at)).await?;
         let next = if found.stream == stream {
             let place = behind.place.unwrap_or(Place { sequence: found.sequence, jobs: found.jobs });
             Checkpoint { sequence: place.sequence, jobs: place.jobs, ..found }
@@ -21,7 +27,7 @@ impl Engine {
             // What was spent is spent, whatever became of the log.
             Checkpoint { sequence: 0, jobs: 0, ..found }
         };
-        let next = self.stay_within_the_log(Checkpoint { stream, ..next }).await?;
+        let next = self.stay_within_the_log(Checkpoint { stream: stream.to_owned(), ..next }).await?;
         let mut chain = self.bus.chain(&behind).await?;
         let mut stored =
             Checkpoint { broker: claim.id().to_owned(), config: Some(self.ruling()?.hash.clone()), ..next };
@@ -31,9 +37,10 @@ impl Engine {
             stored.left_over.extend(behind.left_over);
         }
         let begun = Place { sequence: stored.sequence, jobs: stored.jobs };
-        // Nobody can have written behind what was just read: this message would be refused.
+        // Nobody can have written behind what was just read: this message would be refused. Nor can anybody have led between
+        // the looks at the checkpoint and at the end: it replaces the checkpoint that was found, and none that knows more.
         let replaced = async {
-            chain.send(vec![(stored.message(self.partition, None), begun)]).await?;
+            chain.send(vec![(stored.message(self.partition, Some(stored_at)), begun)]).await?;
             chain.answer().await
         };
         let stored_at = match replaced.await {
@@ -50,15 +57,43 @@ impl Engine {
         Ok(Position { stored, stored_at, chain, under_way, working, folded, begun, budgets, written, idle: true })
     }
 
+    /// What is in force behind the checkpoint is what it says: whoever led may have refused rules that could be had when
+    /// the same order was folded here, as by a broker of another version.
+    async fn follow_rules(&self, found: &Checkpoint, stream: &str) -> Result<(), Stopped> {
+        let own = self.ruling()?;
+        let differs = found.config.as_ref().filter(|hash| **hash != own.hash && found.stream == stream);
+        let Some(hash) = differs.filter(|_| self.store.position() <= found.sequence) else { return Ok(()) };
+        // What put other rules in force behind the checkpoint may be gone, but noted.
+        if self.bus.events_state().await?.0 > found.sequence + 1 {
+            return Ok(());
+        }
+        match self.library.load(hash).await {
+            Ok(ruling) => {
+                tracing::warn!(rules = %hash, instead_of = %own.hash, "these rules are in force, as whoever led says");
+                self.store.set_config(hash)?;
+                self.rules.send_replace(Some(ruling));
+            }
+            Err(RulingError::Bad(reason)) => {
+                tracing::warn!(%reason, rules = %own.hash, "the rules of whoever led cannot be run; going on with these");
+            }
+            Err(error) => return Err(error.into()),
+        }
+        Ok(())
+    }
+
     /// A log that ends before what was folded has lost its end, as when it was restored from a backup or a power cut took
     /// what was not synced. What comes next takes the numbers of what is gone, and must not be taken for it.
     async fn stay_within_the_log(&self, stored: Checkpoint) -> Result<Checkpoint, Stopped> {
         let (_, last) = self.bus.events_state().await?;
-        if stored.sequence <= last {
-            return Ok(stored);
+        let within = within(&stored, last);
+        if within != stored {
+            tracing::warn!(
+                checkpoint = stored.sequence,
+                last,
+                "EVENTS has lost its end; the checkpoint goes back to it"
+            );
         }
-        tracing::warn!(checkpoint = stored.sequence, last, "EVENTS has lost its end; the checkpoint goes back to it");
-        Ok(Checkpoint { sequence: last, jobs: 0, ..stored })
+        Ok(within)
     }
 
     /// Why what was sent was not stored: because another broker has replaced our checkpoint, or for what the server says.
@@ -67,5 +102,29 @@ impl Engine {
             Ok(Some((found, _))) if found.broker != claim.id() => Stopped::Fenced { ours, theirs: found.sequence },
             _ => Stopped::Commit(error),
         }
+    }
+}
+
+/// The checkpoint as it is true of a log that ends with `last`.
+fn within(stored: &Checkpoint, last: u64) -> Checkpoint {
+    let sequence = stored.sequence.min(last);
+    // The entry that jobs are stored of must be there, too.
+    let jobs = if stored.sequence < last { stored.jobs } else { 0 };
+    Checkpoint { sequence, jobs, ..stored.clone() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_checkpoint_goes_back_with_a_log_that_has_lost_its_end() {
+        let within = |sequence, jobs, last| {
+            let within = within(&Checkpoint { sequence, jobs, ..Checkpoint::default() }, last);
+            (within.sequence, within.jobs)
+        };
+        assert_eq!((within(7, 0, 9), within(7, 3, 8), within(7, 0, 7)), ((7, 0), (7, 3), (7, 0)));
+        assert_eq!(within(7, 3, 7), (7, 0), "entry 8, of which three jobs are stored, is gone");
+        assert_eq!((within(7, 3, 5), within(7, 0, 0)), ((5, 0), (0, 0)));
     }
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{Entry, Rejection};
 use crate::core::{CORE_RULE, EMIT_TARGET, Job, JobId, Poison, Rule};
 
-/// Longest body of an entry that goes into its dead letter, in bytes.
+/// Longest body of an entry that goes into its dead letter, in bytes of JSON: escaping may make it six times as long.
 const MAX_BODY: usize = 512 * 1024;
 
 pub(super) fn loop_stopped(rule: &Rule, event: &Event, about: Option<&str>, reason: &str) -> Job {
@@ -80,7 +80,8 @@ pub(super) fn rejected(entry: &Entry<'_>, rejection: &Rejection) -> Job {
         cause: None,
         other: serde_json::Map::new(),
     };
-    let body = String::from_utf8_lossy(&entry.payload[..entry.payload.len().min(MAX_BODY)]).into_owned();
+    let body = String::from_utf8_lossy(&entry.payload[..entry.payload.len().min(MAX_BODY)]);
+    let body = fitting(&body, MAX_BODY).to_owned();
     Job { poison: Some(Poison { sequence: entry.sequence, subject, body, reason }), ..emit(event) }
 }
 
@@ -106,6 +107,22 @@ pub(super) fn order_refused(event: &Event, reason: &str) -> Job {
     let info = json!({"event": event.id, "order": ordered, "reason": clip(reason)});
     let scope = if event.scope.as_str() == "config" { "config" } else { "order" };
     own_event(id, event, scope, "refused", info)
+}
+
+/// As much of `text` from its beginning as takes no more than `bytes` in JSON.
+fn fitting(text: &str, bytes: usize) -> &str {
+    let mut left = bytes;
+    let end = text.char_indices().find(|(_, char)| {
+        let takes = match char {
+            '"' | '\\' => 2,
+            '\0'..='\x1f' => 6,
+            _ => char.len_utf8(),
+        };
+        let fits = takes <= left;
+        left = left.saturating_sub(takes);
+        !fits
+    });
+    end.map_or(text, |(end, _)| &text[..end])
 }
 
 /// A reason may repeat what was found, which may be as long as an event.
@@ -148,4 +165,25 @@ fn word(text: &'static str) -> Name {
 #[expect(clippy::expect_used, reason = "only called with the literal words of this file")]
 fn token(text: &'static str) -> Token {
     Token::new(text).expect("a literal token")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use emote_proto::{Time, limits};
+
+    #[test]
+    fn whatever_is_in_an_entry_its_job_fits_into_a_message() {
+        for text in ["x", "\0", "\x1f", "\n", "\"", "\\", "\x7f", "ä", "\u{2028}", "\u{10ffff}"] {
+            for payload in [text.repeat(1 << 20).into_bytes(), b"\xff".repeat(1 << 20), text.into(), Vec::new()] {
+                let received = Time::from_millis(0).unwrap();
+                let entry = Entry { sequence: 1, received, subject: text, message_id: None, payload: &payload };
+                let job = rejected(&entry, &Rejection::Panic(text.repeat(3_000)));
+                let body = job.poison.as_ref().map(|poison| poison.body.len()).unwrap();
+                assert!(serde_json::to_vec(&job).unwrap().len() <= limits::MAX_JOB, "{text:?}");
+                assert_eq!(body == 0, payload.is_empty());
+            }
+        }
+        assert_eq!((fitting("ab\"c", 3), fitting("ab\"c", 4), fitting("ab\"c", 5)), ("ab", "ab\"", "ab\"c"));
+    }
 }
