@@ -1,6 +1,9 @@
 //! EVENTS: publishing into it and reading it in order.
 
-use std::time::Duration;
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    time::Duration,
+};
 
 use async_nats::{
     HeaderMap,
@@ -14,15 +17,18 @@ use bytes::Bytes;
 use emote_proto::{EventId, Subject, Time, consumer, header, stream};
 use futures_util::{FutureExt, StreamExt, future::try_join_all};
 
-use tokio::task::unconstrained;
+use tokio::{sync::mpsc, task::unconstrained};
+use tokio_util::task::AbortOnDropHandle;
 
 use super::{Bus, BusError};
-use crate::core::Entry;
+use crate::core::{Entry, Parsed, Rejection};
 
 /// Runs are cut at this many entries.
 pub const RUN_ENTRIES: usize = 500;
 /// Or when their bodies come to this many bytes.
 const RUN_BYTES: usize = 4 * 1024 * 1024;
+/// Runs that are read while one is folded.
+const RUNS_AHEAD: usize = 2;
 const EXPIRES: Duration = Duration::from_secs(10);
 const HEARTBEAT: Duration = Duration::from_secs(3);
 
@@ -41,9 +47,21 @@ pub struct EventMessage {
     pub payload: Bytes,
     /// Entries behind it at the time of reading.
     pub pending: u64,
+    /// What it says, where that was read ahead.
+    parsed: Option<Result<Parsed, Rejection>>,
 }
 
 impl EventMessage {
+    /// What it says; read now where that was not done ahead. Only once: what was read is given away.
+    pub fn parsed(&mut self) -> Result<Parsed, Rejection> {
+        self.parsed.take().unwrap_or_else(|| Parsed::of(&self.entry()))
+    }
+
+    /// Reads what it says. A mistake of ours is left to where it is asked for, to be told of.
+    fn parse_ahead(&mut self) {
+        self.parsed = catch_unwind(AssertUnwindSafe(|| Parsed::of(&self.entry()))).ok();
+    }
+
     /// The entry as the core takes it.
     pub fn entry(&self) -> Entry<'_> {
         Entry {
@@ -126,7 +144,10 @@ impl Bus {
         let consumer = events.create_consumer(config).await.map_err(|error| read(&error))?;
         let builder = consumer.stream().max_messages_per_batch(1_000).expires(EXPIRES).heartbeat(HEARTBEAT);
         let messages = builder.messages().await.map_err(|error| read(&error))?;
-        Ok(Reader { messages, last: None, delivered: 0, position, broken: None, acks })
+        let reading = Reading { messages, delivered: 0, position };
+        let (sender, runs) = mpsc::channel(RUNS_AHEAD);
+        let task = AbortOnDropHandle::new(tokio::spawn(reading.read_ahead(sender)));
+        Ok(Reader { runs, last: None, acks, _task: task })
     }
 
     /// Reads EVENTS for a person: `filters` (none for all), from `start`, and on as events come.
@@ -190,56 +211,82 @@ pub enum TailStart {
 /// arrived; a server that was killed may give again what it gave before. So every entry must be the next by that count
 /// and come after the last; else reading ends, and begins again behind what was folded.
 pub struct Reader {
-    messages: pull::Stream,
+    runs: mpsc::Receiver<Result<Run, ReadError>>,
     last: Option<jetstream::Message>,
+    /// Whether the server waits for acknowledgements.
+    acks: bool,
+    /// Reads ahead as long as the reader is there.
+    _task: AbortOnDropHandle<()>,
+}
+
+/// Entries that were there together.
+struct Run {
+    entries: Vec<EventMessage>,
+    last: jetstream::Message,
+}
+
+/// The half of a reader that reads ahead, and parses what it reads while what came before is folded.
+struct Reading {
+    messages: pull::Stream,
     /// The consumer's count of the last entry.
     delivered: u64,
     /// The stream sequence of the last entry.
     position: u64,
-    /// Why nothing more can be read.
-    broken: Option<String>,
-    /// Whether the server waits for acknowledgements.
-    acks: bool,
 }
 
-impl Reader {
-    /// Waits for an entry, then takes what is there with it. Cancel safe between calls only.
-    pub async fn next_run(&mut self) -> Result<Vec<EventMessage>, ReadError> {
-        if let Some(reason) = self.broken.take() {
-            return Err(ReadError(reason));
+impl Reading {
+    async fn read_ahead(mut self, runs: mpsc::Sender<Result<Run, ReadError>>) {
+        loop {
+            let (run, broken) = self.next_run().await;
+            if let Some(run) = run
+                && runs.send(Ok(run)).await.is_err()
+            {
+                return;
+            }
+            // What was read before the trouble is good.
+            if let Some(reason) = broken {
+                // Nobody waits for it where this fails.
+                runs.send(Err(ReadError(reason))).await.ok();
+                return;
+            }
         }
-        let mut run = Vec::new();
-        let mut bytes = 0;
-        while run.len() < RUN_ENTRIES && bytes < RUN_BYTES {
+    }
+
+    /// Waits for an entry, then takes what is there with it, and why nothing more can be read.
+    async fn next_run(&mut self) -> (Option<Run>, Option<String>) {
+        let (mut entries, mut last, mut bytes, mut broken) = (Vec::new(), None, 0, None);
+        while entries.len() < RUN_ENTRIES && bytes < RUN_BYTES {
             let next = self.messages.next();
-            let next = if run.is_empty() { next.await } else { unconstrained(next).now_or_never().unwrap_or(None) };
+            let next = if entries.is_empty() { Some(next.await) } else { unconstrained(next).now_or_never() };
             let message = match next {
-                Some(Ok(message)) => message,
-                Some(Err(error)) if run.is_empty() => return Err(ReadError(error.to_string())),
-                None if run.is_empty() => return Err(ReadError("the reader ended".to_owned())),
-                // What was read is good; the trouble is told at the next call.
-                Some(Err(error)) => {
-                    self.broken = Some(error.to_string());
+                Some(Some(Ok(message))) => message,
+                Some(Some(Err(error))) => {
+                    broken = Some(error.to_string());
+                    break;
+                }
+                Some(None) => {
+                    broken = Some("the reader ended".to_owned());
                     break;
                 }
                 None => break,
             };
-            let owned = owned(&message)?;
-            if let Err(reason) = self.follow(&message) {
-                if run.is_empty() {
-                    return Err(ReadError(reason));
+            match self.follow(&message) {
+                Ok(mut entry) => {
+                    entry.parse_ahead();
+                    bytes += entry.payload.len();
+                    entries.push(entry);
+                    last = Some(message);
                 }
-                self.broken = Some(reason);
-                break;
+                Err(reason) => {
+                    broken = Some(reason);
+                    break;
+                }
             }
-            bytes += owned.payload.len();
-            run.push(owned);
-            self.last = Some(message);
         }
-        Ok(run)
+        (last.map(|last| Run { entries, last }), broken)
     }
 
-    fn follow(&mut self, message: &jetstream::Message) -> Result<(), String> {
+    fn follow(&mut self, message: &jetstream::Message) -> Result<EventMessage, String> {
         let info = message.info().map_err(|error| error.to_string())?;
         let (delivered, position) = (info.consumer_sequence, info.stream_sequence);
         if delivered != self.delivered + 1 || position <= self.position {
@@ -250,7 +297,17 @@ impl Reader {
             ));
         }
         (self.delivered, self.position) = (delivered, position);
-        Ok(())
+        Ok(owned(message, &info))
+    }
+}
+
+impl Reader {
+    /// Waits for entries: those that are there, in order. Cancel safe.
+    pub async fn next_run(&mut self) -> Result<Vec<EventMessage>, ReadError> {
+        let ended = || Err(ReadError("the reader ended".to_owned()));
+        let run = self.runs.recv().await.unwrap_or_else(ended)?;
+        self.last = Some(run.last);
+        Ok(run.entries)
     }
 
     /// Tells the consumer that everything read so far is folded; only the lag it shows depends on it.
@@ -276,24 +333,27 @@ impl Tail {
     /// The next entry.
     pub async fn read(&mut self) -> Result<EventMessage, ReadError> {
         match self.messages.next().await {
-            Some(Ok(message)) => owned(&message),
+            Some(Ok(message)) => {
+                let info = message.info().map_err(|error| ReadError(error.to_string()))?;
+                Ok(owned(&message, &info))
+            }
             Some(Err(error)) => Err(ReadError(error.to_string())),
             None => Err(ReadError("the reader ended".to_owned())),
         }
     }
 }
 
-fn owned(message: &jetstream::Message) -> Result<EventMessage, ReadError> {
-    let info = message.info().map_err(|error| ReadError(error.to_string()))?;
+fn owned(message: &jetstream::Message, info: &jetstream::message::Info<'_>) -> EventMessage {
     let headers = message.headers.as_ref();
-    Ok(EventMessage {
+    EventMessage {
         sequence: info.stream_sequence,
         received: time(info.published.unix_timestamp_nanos()),
         subject: message.subject.to_string(),
         message_id: headers.and_then(|headers| headers.get(header::MSG_ID)).map(|id| id.as_str().to_owned()),
         payload: message.payload.clone(),
         pending: info.pending,
-    })
+        parsed: None,
+    }
 }
 
 pub(super) fn time(nanos: i128) -> Time {

@@ -59,16 +59,32 @@ pub struct Core {
     trusted_writers: BTreeSet<String>,
 }
 
+/// What an entry says by itself: the half of opening it that needs no knowledge, and may be done ahead.
+#[derive(Debug, Clone)]
+pub struct Parsed {
+    subject: Subject,
+    draft: Draft,
+}
+
+impl Parsed {
+    /// Reads subject and body.
+    pub fn of(entry: &Entry<'_>) -> Result<Self, Rejection> {
+        Ok(Self { subject: entry.subject.parse()?, draft: Draft::parse(entry.payload)? })
+    }
+
+    fn complete(self, entry: &Entry<'_>, writers: &BTreeSet<String>) -> Result<Event, Rejection> {
+        let Self { subject, draft } = self;
+        let believed = writers.contains(subject.source.as_str());
+        let trust = if believed { draft.trust.unwrap_or_default() } else { Trust::Unverified };
+        let (message_id, sequence, received) = (entry.message_id, entry.sequence, entry.received);
+        Ok(draft.receive(&Receipt { subject: &subject, message_id, sequence, received }, trust)?)
+    }
+}
+
 /// Completes an entry into an event, without the fold's knowledge: what the command line shows.
 /// `writers` are the sources whose `trust` field is believed, because only `emote` itself writes their events.
 pub fn open_entry(entry: &Entry<'_>, writers: &BTreeSet<String>) -> Result<Event, Rejection> {
-    let subject: Subject = entry.subject.parse()?;
-    let draft = Draft::parse(entry.payload)?;
-    let trust =
-        if writers.contains(subject.source.as_str()) { draft.trust.unwrap_or_default() } else { Trust::Unverified };
-    let receipt =
-        Receipt { subject: &subject, message_id: entry.message_id, sequence: entry.sequence, received: entry.received };
-    Ok(draft.receive(&receipt, trust)?)
+    Parsed::of(entry)?.complete(entry, writers)
 }
 
 impl Core {
@@ -93,7 +109,17 @@ impl Core {
     /// Folds one entry: updates `state`, gives the jobs it sets off. An entry that is no event gives one job, which
     /// says so in an event.
     pub fn apply(&self, state: &mut Overlay<'_>, entry: &Entry<'_>) -> Result<Vec<Job>, StateError> {
-        match self.open(entry) {
+        self.apply_parsed(state, entry, Parsed::of(entry))
+    }
+
+    /// [`Core::apply`] of an entry that was parsed ahead.
+    pub fn apply_parsed(
+        &self,
+        state: &mut Overlay<'_>,
+        entry: &Entry<'_>,
+        parsed: Result<Parsed, Rejection>,
+    ) -> Result<Vec<Job>, StateError> {
+        match parsed.and_then(|parsed| parsed.complete(entry, &self.trusted_writers)) {
             Ok(event) => self.apply_event(state, event, entry.received),
             Err(rejection) => Ok(vec![own::rejected(entry, &rejection)]),
         }

@@ -15,7 +15,7 @@ mod tally;
 mod written;
 
 pub use budget::{Budgets, MAX_LIMIT, MAX_WINDOW};
-pub use fold::{Core, Entry, Rejection, open_entry};
+pub use fold::{Core, Entry, Parsed, Rejection, open_entry};
 pub use job::{BridgeInput, Input, Job, JobId, Poison};
 pub use node::{Claim, Node, View};
 pub use order::{Letter, MAX_NAMED, Order, OrderError, is_hash};

@@ -119,7 +119,7 @@ impl Engine {
             let ruling = self.ruling()?;
             let switch = self.switch_of(&ruling, last).await?;
             ahead.working.fold((sequence, received), |overlay| {
-                for message in run.iter().filter(|message| message.sequence > already) {
+                for message in run.iter_mut().filter(|message| message.sequence > already) {
                     self.fold_one(&ruling.core, overlay, message)?;
                 }
                 if let Some(switch) = &switch {

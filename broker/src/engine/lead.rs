@@ -66,18 +66,18 @@ impl Engine {
     async fn fold_run(
         &self,
         position: &mut Position,
-        run: Vec<EventMessage>,
+        mut run: Vec<EventMessage>,
         reader: &mut Reader,
     ) -> Result<(), Stopped> {
         let began = Instant::now();
-        for part in run.chunk_by(|one, next| !is_order(one) && !is_order(next)) {
+        for part in run.chunk_by_mut(|one, next| !is_order(one) && !is_order(next)) {
             match part {
                 [order] if is_order(order) => {
                     self.save(position).await?;
                     self.fold_order(position, order).await?;
                 }
                 plain => {
-                    let folded = self.fold_entries(position, plain)?;
+                    let folded = aside(|| self.fold_entries(position, plain))?;
                     self.commit(position, folded).await?;
                 }
             }
@@ -97,15 +97,16 @@ impl Engine {
     }
 
     /// Folds in memory; gives the jobs that are not stored yet, by entry.
-    fn fold_entries(&self, position: &mut Position, run: &[EventMessage]) -> Result<Folded, Stopped> {
+    fn fold_entries(&self, position: &mut Position, run: &mut [EventMessage]) -> Result<Folded, Stopped> {
         let ruling = self.ruling()?;
         let mut folded =
             Folded { jobs: Vec::new(), spent: vec![(position.working.sequence(), position.budgets.clone())] };
         let (already, begun, budgets) = (position.working.sequence(), position.begun, &position.budgets);
         let Some(last) = run.last().filter(|last| last.sequence > already) else { return Ok(folded) };
         let mut first_new = already <= begun.sequence;
-        position.working.fold((last.sequence, last.received), |overlay| {
-            for message in run.iter().filter(|message| message.sequence > already) {
+        let to = (last.sequence, last.received);
+        position.working.fold(to, |overlay| {
+            for message in run.iter_mut().filter(|message| message.sequence > already) {
                 let is_new = message.sequence > begun.sequence;
                 if is_new && std::mem::take(&mut first_new) {
                     know_what_is_spent(overlay, budgets)?;
@@ -132,10 +133,13 @@ impl Engine {
         &self,
         core: &Core,
         overlay: &mut Overlay<'_>,
-        message: &EventMessage,
+        message: &mut EventMessage,
     ) -> Result<Vec<Job>, Stopped> {
+        let folded = catch_unwind(AssertUnwindSafe(|| {
+            let parsed = message.parsed();
+            core.apply_parsed(overlay, &message.entry(), parsed)
+        }));
         let entry = message.entry();
-        let folded = catch_unwind(AssertUnwindSafe(|| core.apply(overlay, &entry)));
         let jobs = match folded {
             Ok(jobs) => jobs?,
             Err(panic) => {
@@ -158,6 +162,14 @@ pub(super) fn know_what_is_spent(overlay: &mut Overlay<'_>, spent: &Budgets) -> 
         overlay.set_budgets(spent.clone());
     }
     Ok(())
+}
+
+/// Does what takes its time without keeping the connection, which may have been put behind it, from its turn.
+pub(super) fn aside<R>(work: impl FnOnce() -> R) -> R {
+    match tokio::runtime::Handle::current().runtime_flavor() {
+        tokio::runtime::RuntimeFlavor::MultiThread => tokio::task::block_in_place(work),
+        _ => work(),
+    }
 }
 
 async fn until(time: Option<tokio::time::Instant>) {

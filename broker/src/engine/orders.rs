@@ -31,7 +31,7 @@ struct Outcome {
 impl Engine {
     /// Folds an entry that may be an order, and carries it out. All that it comes to is stored with the checkpoint;
     /// only then do dead letters go.
-    pub(super) async fn fold_order(&self, position: &mut Position, message: &EventMessage) -> Result<(), Stopped> {
+    pub(super) async fn fold_order(&self, position: &mut Position, message: &mut EventMessage) -> Result<(), Stopped> {
         let ruling = self.ruling()?;
         if message.sequence <= self.store.position() {
             return Ok(());

@@ -75,7 +75,7 @@ impl Working {
     /// Stores them. The jobs of every entry that is in them must be stored by now.
     pub(super) fn save(&mut self) -> Result<(), Stopped> {
         let Some((_, received)) = self.unsaved.take() else { return Ok(()) };
-        self.store.commit(&self.changes, self.sequence, received)?;
+        super::lead::aside(|| self.store.commit(&self.changes, self.sequence, received))?;
         self.known.learn(take(&mut self.changes));
         self.stored = self.store.snapshot()?;
         Ok(())

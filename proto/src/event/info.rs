@@ -40,7 +40,7 @@ impl Info {
 
     /// What was written, if it needs no change: everything that a [`Value`] would refuse or change is left to that.
     pub(super) fn as_written(json: &RawValue) -> Option<Self> {
-        let one_line = !json.get().bytes().any(|byte| byte < b' ');
+        let one_line = !json.get().bytes().fold(false, |found, byte| found | (byte < b' '));
         let plain = one_line && serde_json::from_str::<Plain>(json.get()).is_ok();
         plain.then(|| Self { json: json.to_owned(), value: OnceLock::new() })
     }
