@@ -59,6 +59,11 @@ impl NodeKey {
     /// Reads a subject token. Only the form that [`Self::to_subject_token`] writes is taken, so that one node has one
     /// subject and a permission on that subject covers it.
     pub fn from_subject_token(token: &str) -> Result<Self, NodeError> {
+        // As most are written: nothing in it is encoded, and nothing need be.
+        if token != "-" && token.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'@'))
+        {
+            return Self::new(token);
+        }
         let not_canonical = || NodeError::NotCanonical(token.to_owned());
         let key = percent_decode_str(token).decode_utf8().map_err(|_| not_canonical())?;
         let key = Self::new(key)?;

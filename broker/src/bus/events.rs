@@ -40,9 +40,8 @@ pub struct EventMessage {
     /// When the stream stored it.
     pub received: Time,
     /// Its subject.
-    pub subject: String,
-    /// Its `Nats-Msg-Id`.
-    pub message_id: Option<String>,
+    pub subject: async_nats::Subject,
+    headers: Option<HeaderMap>,
     /// Its body.
     pub payload: Bytes,
     /// Entries behind it at the time of reading.
@@ -52,6 +51,12 @@ pub struct EventMessage {
 }
 
 impl EventMessage {
+    /// Its `Nats-Msg-Id`.
+    pub fn message_id(&self) -> Option<&str> {
+        let id = self.headers.as_ref()?.get(async_nats::header::NATS_MESSAGE_ID)?;
+        Some(id.as_str())
+    }
+
     /// What it says; read now where that was not done ahead. Only once: what was read is given away.
     pub fn parsed(&mut self) -> Result<Parsed, Rejection> {
         self.parsed.take().unwrap_or_else(|| Parsed::of(&self.entry()))
@@ -68,7 +73,7 @@ impl EventMessage {
             sequence: self.sequence,
             received: self.received,
             subject: &self.subject,
-            message_id: self.message_id.as_deref(),
+            message_id: self.message_id(),
             payload: &self.payload,
         }
     }
@@ -258,7 +263,7 @@ impl Reading {
         while entries.len() < RUN_ENTRIES && bytes < RUN_BYTES {
             let next = self.messages.next();
             let next = if entries.is_empty() { Some(next.await) } else { unconstrained(next).now_or_never() };
-            let message = match next {
+            let mut message = match next {
                 Some(Some(Ok(message))) => message,
                 Some(Some(Err(error))) => {
                     broken = Some(error.to_string());
@@ -270,7 +275,7 @@ impl Reading {
                 }
                 None => break,
             };
-            match self.follow(&message) {
+            match self.follow(&mut message) {
                 Ok(mut entry) => {
                     entry.parse_ahead();
                     bytes += entry.payload.len();
@@ -286,9 +291,9 @@ impl Reading {
         (last.map(|last| Run { entries, last }), broken)
     }
 
-    fn follow(&mut self, message: &jetstream::Message) -> Result<EventMessage, String> {
-        let info = message.info().map_err(|error| error.to_string())?;
-        let (delivered, position) = (info.consumer_sequence, info.stream_sequence);
+    fn follow(&mut self, message: &mut jetstream::Message) -> Result<EventMessage, String> {
+        let (entry, delivered) = owned(message)?;
+        let position = entry.sequence;
         if delivered != self.delivered + 1 || position <= self.position {
             return Err(format!(
                 "entry {position}, the consumer's {delivered}. message, came after entry {}, its {}.: something was lost \
@@ -297,7 +302,7 @@ impl Reading {
             ));
         }
         (self.delivered, self.position) = (delivered, position);
-        Ok(owned(message, &info))
+        Ok(entry)
     }
 }
 
@@ -333,27 +338,29 @@ impl Tail {
     /// The next entry.
     pub async fn read(&mut self) -> Result<EventMessage, ReadError> {
         match self.messages.next().await {
-            Some(Ok(message)) => {
-                let info = message.info().map_err(|error| ReadError(error.to_string()))?;
-                Ok(owned(&message, &info))
-            }
+            Some(Ok(mut message)) => owned(&mut message).map(|(entry, _)| entry).map_err(ReadError),
             Some(Err(error)) => Err(ReadError(error.to_string())),
             None => Err(ReadError("the reader ended".to_owned())),
         }
     }
 }
 
-fn owned(message: &jetstream::Message, info: &jetstream::message::Info<'_>) -> EventMessage {
-    let headers = message.headers.as_ref();
-    EventMessage {
-        sequence: info.stream_sequence,
-        received: time(info.published.unix_timestamp_nanos()),
-        subject: message.subject.to_string(),
-        message_id: headers.and_then(|headers| headers.get(header::MSG_ID)).map(|id| id.as_str().to_owned()),
-        payload: message.payload.clone(),
-        pending: info.pending,
+fn owned(message: &mut jetstream::Message) -> Result<(EventMessage, u64), String> {
+    let (sequence, received, pending, delivered) = {
+        let info = message.info().map_err(|error| error.to_string())?;
+        let received = time(info.published.unix_timestamp_nanos());
+        (info.stream_sequence, received, info.pending, info.consumer_sequence)
+    };
+    let entry = EventMessage {
+        sequence,
+        received,
+        subject: message.subject.clone(),
+        headers: message.message.headers.take(),
+        payload: std::mem::take(&mut message.message.payload),
+        pending,
         parsed: None,
-    }
+    };
+    Ok((entry, delivered))
 }
 
 pub(super) fn time(nanos: i128) -> Time {

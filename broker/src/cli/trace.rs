@@ -99,7 +99,7 @@ async fn scan(bus: &Bus, id: EventId, start: TailStart) -> anyhow::Result<Option
         let message = tail.read().await?;
         left = message.pending;
         progress.at(left);
-        let by_header = message.message_id.as_deref().map(EventId::from_message_id);
+        let by_header = message.message_id().map(EventId::from_message_id);
         if by_header.is_none_or(|header| header == id)
             && let Some(event) = events::open(&message).filter(|event| event.id == id)
         {

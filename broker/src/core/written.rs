@@ -14,9 +14,12 @@ use serde_json::{
 
 /// An event that many jobs are about.
 #[derive(Debug, Clone)]
-pub struct SharedEvent {
-    event: Arc<Event>,
-    json: OnceLock<Arc<RawValue>>,
+pub struct SharedEvent(Arc<Shared>);
+
+#[derive(Debug, Clone)]
+struct Shared {
+    event: Event,
+    json: OnceLock<Box<RawValue>>,
 }
 
 impl SharedEvent {
@@ -25,14 +28,14 @@ impl SharedEvent {
         self.raw().get()
     }
 
-    fn raw(&self) -> &Arc<RawValue> {
-        self.json.get_or_init(|| raw(&*self.event))
+    fn raw(&self) -> &RawValue {
+        self.0.json.get_or_init(|| raw(&self.0.event))
     }
 }
 
 impl From<Event> for SharedEvent {
     fn from(event: Event) -> Self {
-        Self { event: Arc::new(event), json: OnceLock::new() }
+        Self(Arc::new(Shared { event, json: OnceLock::new() }))
     }
 }
 
@@ -40,20 +43,21 @@ impl Deref for SharedEvent {
     type Target = Event;
 
     fn deref(&self) -> &Event {
-        &self.event
+        &self.0.event
     }
 }
 
 impl DerefMut for SharedEvent {
     fn deref_mut(&mut self) -> &mut Event {
-        self.json = OnceLock::new();
-        Arc::make_mut(&mut self.event)
+        let shared = Arc::make_mut(&mut self.0);
+        shared.json = OnceLock::new();
+        &mut shared.event
     }
 }
 
 impl PartialEq for SharedEvent {
     fn eq(&self, other: &Self) -> bool {
-        self.event == other.event
+        self.0.event == other.0.event
     }
 }
 
@@ -81,7 +85,7 @@ pub struct Record {
 impl Record {
     /// Of what writes itself as the record.
     pub fn of(record: &impl Serialize) -> Self {
-        Self { json: raw(record), value: OnceLock::new() }
+        Self { json: raw(record).into(), value: OnceLock::new() }
     }
 
     /// Its JSON.
@@ -97,7 +101,7 @@ impl Record {
 
 impl From<Value> for Record {
     fn from(value: Value) -> Self {
-        Self { json: raw(&value), value: OnceLock::from(Arc::new(value)) }
+        Self { json: raw(&value).into(), value: OnceLock::from(Arc::new(value)) }
     }
 }
 
@@ -123,8 +127,8 @@ impl<'de> Deserialize<'de> for Record {
 }
 
 /// Maps with string keys, strings, numbers and booleans: nothing of ours can fail to be written.
-fn raw(value: &impl Serialize) -> Arc<RawValue> {
-    to_raw_value(value).map_or_else(|_| RawValue::NULL.to_owned().into(), Into::into)
+fn raw(value: &impl Serialize) -> Box<RawValue> {
+    to_raw_value(value).unwrap_or_else(|_| RawValue::NULL.to_owned())
 }
 
 #[cfg(test)]

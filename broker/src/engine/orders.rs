@@ -221,7 +221,7 @@ impl Engine {
     async fn note_in_force(&self, ruling: &Ruling, message: &EventMessage) {
         let noted = async {
             let stream = self.bus.events_identity().await?;
-            let event = message.message_id.as_deref().map(EventId::from_message_id);
+            let event = message.message_id().map(EventId::from_message_id);
             let (hash, sequence, since) = (ruling.hash.clone(), message.sequence, message.received);
             self.bus.put_in_force(&InForce { hash, sequence, stream, event, since }).await
         };

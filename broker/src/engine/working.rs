@@ -16,11 +16,11 @@ use crate::{
 };
 
 /// Changes wait so long for more of them, as long as there are entries to be folded.
-const SAVE_AFTER: Duration = Duration::from_millis(250);
+const SAVE_AFTER: Duration = Duration::from_millis(500);
 /// Where there are none, others shall see the records soon.
 const SAVE_WHEN_IDLE_AFTER: Duration = Duration::from_millis(20);
 /// So many changed records are stored at once.
-const SAVE_AT: usize = 20_000;
+const SAVE_AT: usize = 50_000;
 
 /// Records at work.
 pub(super) struct Working {
