@@ -13,6 +13,11 @@ fn job(n: u64) -> (Outgoing, Place) {
 }
 
 /// The end of DELIVERIES.
+/// All but when the stream was made.
+fn uncreated(behind: Behind) -> Behind {
+    Behind { created: String::new(), ..behind }
+}
+
 fn end(last: u64, copies: usize) -> Behind {
     Behind { last, copies, ..Behind::default() }
 }
@@ -45,7 +50,7 @@ async fn a_message_that_takes_anothers_place_ends_the_chain() {
     assert_eq!((behind.copies, bus.copies().await.unwrap()), (1, 1));
     assert_eq!((behind.last, behind.place), (3, Some(Place { sequence: 2, jobs: 0 })));
     assert!(behind.left_over.is_empty(), "what carries no job is no job that was left over");
-    assert_eq!(bus.behind(None).await.unwrap(), end(3, 1), "without a checkpoint nothing is behind it");
+    assert_eq!(uncreated(bus.behind(None).await.unwrap()), end(3, 1), "without a checkpoint nothing is behind it");
 }
 
 #[tokio::test]
@@ -66,7 +71,11 @@ async fn whoever_begins_a_chain_ends_the_one_before() {
     assert_eq!(stored(&stack).await, ["1", "2", "3", "4", "5", "6"]);
     assert_eq!(bus.behind(Some(3)).await.unwrap().place, Some(Place { sequence: 6, jobs: 0 }));
     assert_eq!(bus.behind(Some(6)).await.unwrap().place, None);
-    assert_eq!(bus.behind(None).await.unwrap(), end(6, 1), "without a checkpoint only the end is looked for");
+    assert_eq!(
+        uncreated(bus.behind(None).await.unwrap()),
+        end(6, 1),
+        "without a checkpoint only the end is looked for"
+    );
 }
 
 #[tokio::test]

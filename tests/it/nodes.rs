@@ -67,10 +67,6 @@ async fn an_event_stream_restored_from_a_backup_is_folded_on() {
     // The server's store as it is now comes back later, as after a power cut that took what was not yet synced.
     stack.nats.stop().await;
     let (store, backup) = (stack.config.with_file_name("nats"), stack.config.with_file_name("backup"));
-    let copy = |from: &std::path::Path, to: &std::path::Path| {
-        let copied = std::process::Command::new("cp").arg("-a").arg(from).arg(to).status().unwrap();
-        assert!(copied.success());
-    };
     copy(&store, &backup);
     stack.nats.start_again().await;
     for n in 2..10 {
@@ -92,4 +88,46 @@ async fn an_event_stream_restored_from_a_backup_is_folded_on() {
     .await;
     let (folded, shown) = stack.records().await;
     assert_eq!(folded, shown);
+}
+
+#[tokio::test]
+async fn jobs_that_are_lost_with_the_end_of_their_stream_are_made_again() {
+    let mut stack = Stack::new().start().await;
+    let publish = async |stack: &Stack, n: u64| {
+        let event = json!({"scope": "test", "action": "counted", "info": {"n": n}, "log": true});
+        stack.streams.publish("events.manual.C02.test.counted", event.to_string()).await
+    };
+    publish(&stack, 0).await;
+    stack.settled().await;
+    stack.nats.stop().await;
+    let nats = stack.config.with_file_name("nats/jetstream/$G/streams/DELIVERIES");
+    let backup = stack.config.with_file_name("backup");
+    copy(&nats, &backup);
+    stack.nats.start_again().await;
+    for n in 1..10 {
+        publish(&stack, n).await;
+    }
+    stack.settled().await;
+    stack.broker.stop().await;
+    stack.nats.stop().await;
+    std::fs::remove_dir_all(&nats).unwrap();
+    copy(&backup, &nats);
+    stack.nats.start_again().await;
+    let counted = async |stack: &Stack| {
+        let jobs = stack.streams.read("DELIVERIES", "deliver.log.everything").await;
+        let mut counted: Vec<u64> = jobs.iter().filter_map(|job| job.json()["event"]["info"]["n"].as_u64()).collect();
+        counted.sort_unstable();
+        counted
+    };
+    let kept = counted(&stack).await;
+    assert!(kept.len() < 10, "some are lost: {kept:?}");
+    stack.broker.start().await;
+    until("every job is there once", async || counted(&stack).await == (0..10).collect::<Vec<_>>()).await;
+    let (folded, shown) = stack.records().await;
+    assert_eq!(folded, shown);
+}
+
+fn copy(from: &std::path::Path, to: &std::path::Path) {
+    let copied = std::process::Command::new("cp").arg("-a").arg(from).arg(to).status().unwrap();
+    assert!(copied.success());
 }

@@ -62,6 +62,8 @@ impl Place {
 /// What stands in DELIVERIES behind a checkpoint.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Behind {
+    /// When the stream was made.
+    pub created: String,
     /// The last sequence of the stream.
     pub last: u64,
     /// How many copies there are of the stream.
@@ -79,6 +81,8 @@ pub struct Chain {
     answers: Subscriber,
     /// Its messages' ids are `<name>.<number>`.
     name: String,
+    /// When the stream was made.
+    created: String,
     /// Whether there is one copy of the stream.
     single: bool,
     last: u64,
@@ -99,7 +103,19 @@ impl Bus {
             reason: error.to_string(),
         })?;
         let asked = VecDeque::new();
-        Ok(Chain { bus: self.clone(), inbox, answers, name, single, last, last_number: None, numbers: 0, asked })
+        let created = behind.created.clone();
+        Ok(Chain {
+            bus: self.clone(),
+            inbox,
+            answers,
+            name,
+            created,
+            single,
+            last,
+            last_number: None,
+            numbers: 0,
+            asked,
+        })
     }
 
     /// Looks from the end of DELIVERIES back to the checkpoint at `checkpoint` for how far the core is. Where there is none,
@@ -112,7 +128,8 @@ impl Bus {
         let deliveries = self.js.get_stream(stream::DELIVERIES).await.map_err(|error| no_answer(error.to_string()))?;
         let info = deliveries.cached_info();
         let (state, copies) = (&info.state, info.config.num_replicas);
-        let mut behind = Behind { last: state.last_sequence, copies, ..Behind::default() };
+        let created = info.created.unix_timestamp_nanos().to_string();
+        let mut behind = Behind { created, last: state.last_sequence, copies, ..Behind::default() };
         let Some(checkpoint) = checkpoint else { return Ok(behind) };
         // What others write is not looked through: it may be much, and each message takes a question of its own.
         let mut last_job = checkpoint;
@@ -202,6 +219,11 @@ impl Chain {
             self.asked.push_back((self.last, Instant::now()));
         }
         Ok(self.last)
+    }
+
+    /// The stream, by when it was made, and the sequence of the last message sent.
+    pub fn end(&self) -> (String, u64) {
+        (self.created.clone(), self.last)
     }
 
     /// How many times messages were sent whose answer is still to come.

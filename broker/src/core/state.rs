@@ -55,6 +55,8 @@ pub struct Changes {
     pub config: Option<String>,
     /// What destructive targets have spent, where that changed.
     pub budgets: Option<Budgets>,
+    /// The DELIVERIES that has the jobs of all this, by its creation time, and its last sequence.
+    pub deliveries: Option<(String, u64)>,
 }
 
 impl Changes {

@@ -75,7 +75,7 @@ impl Engine {
     /// Stores the records, once the jobs of all that is in them are stored.
     pub(super) async fn save(&self, position: &mut Position) -> Result<(), Stopped> {
         self.all_stored(position).await?;
-        position.working.save()
+        position.working.save(Some(position.chain.end()))
     }
 
     /// Stores jobs in as many batches as they need; each has a checkpoint that is true by itself.

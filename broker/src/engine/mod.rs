@@ -57,6 +57,8 @@ enum Stopped {
     Fenced { ours: u64, theirs: u64 },
     #[error("EVENTS is not the log any more that the store was folded from")]
     AnotherLog,
+    #[error("DELIVERIES has lost its end; the store begins anew, and what is lost is folded again")]
+    LostJobs,
     #[error("committing jobs: {0}")]
     Commit(BatchError),
     #[error("DELIVERIES has several copies now")]

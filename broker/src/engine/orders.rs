@@ -8,7 +8,7 @@ use emote_proto::{Event, EventId, Time};
 use super::{Engine, Ruling, RulingError, Stopped, lead::know_what_is_spent, position::Position, working::Working};
 use crate::{
     bus::{EventMessage, InForce, Outgoing, job_message, no_longer_held},
-    core::{Core, DEDUPE_WINDOW_MILLIS, Job, JobId, Letter, Order, Overlay, Records},
+    core::{Changes, Core, DEDUPE_WINDOW_MILLIS, Job, JobId, Letter, Order, Overlay, Records},
 };
 
 /// Reasons named in the event that tells that an order was not wholly carried out.
@@ -65,7 +65,8 @@ impl Engine {
             }
             self.commit_jobs(position, placed, &spent, message.sequence).await?;
         }
-        self.store.commit(&overlay.into_changes(), message.sequence, message.received)?;
+        let changes = Changes { deliveries: Some(position.chain.end()), ..overlay.into_changes() };
+        self.store.commit(&changes, message.sequence, message.received)?;
         position.working = Working::new(&self.store)?;
         for letter in outcome.letters {
             self.bus.remove_dead_letter(letter).await?;

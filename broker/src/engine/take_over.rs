@@ -3,7 +3,10 @@
 use std::{collections::VecDeque, time::Instant};
 
 use super::{Engine, RulingError, Stopped, position::Position, silence::Claim, working::Working};
-use crate::bus::{BatchError, Checkpoint, Place};
+use crate::{
+    bus::{BatchError, Checkpoint, Place},
+    core::Records,
+};
 
 impl Engine {
     /// Replaces the checkpoint by one of our own. From then on the server refuses whoever led before.
@@ -34,9 +37,14 @@ impl Engine {
         if !behind.left_over.is_empty() {
             let messages = behind.left_over.len();
             tracing::warn!(messages, "a refused batch left messages behind the checkpoint; they are not stored again");
-            stored.left_over.extend(behind.left_over);
+            stored.left_over.extend(behind.left_over.iter().cloned());
         }
         let begun = Place { sequence: stored.sequence, jobs: stored.jobs };
+        let lost_jobs = stored_at > 0 && self.has_lost_jobs(&behind.created, behind.last, begun)?;
+        if lost_jobs {
+            // The records know of what was spent for the jobs that are lost, too: they may have been done.
+            stored.budgets = self.store.snapshot()?.budgets()?;
+        }
         // Nobody can have written behind what was just read: this message would be refused. Nor can anybody have led between
         // the looks at the checkpoint and at the end: it replaces the checkpoint that was found, and none that knows more.
         let replaced = async {
@@ -47,6 +55,10 @@ impl Engine {
             Ok(stored_at) => stored_at,
             Err(error) => return Err(self.fenced_or(ours, claim, error).await),
         };
+        if lost_jobs {
+            self.store.clear()?;
+            return Err(Stopped::LostJobs);
+        }
         let working = Working::new(&self.store)?;
         // What the store holds has been folded with all its jobs, even where the checkpoint says less: entries without
         // jobs move it only now and then.
@@ -55,6 +67,13 @@ impl Engine {
         let budgets = stored.budgets.clone();
         let (under_way, written) = (VecDeque::new(), Instant::now());
         Ok(Position { stored, stored_at, chain, under_way, working, folded, begun, budgets, written, idle: true })
+    }
+
+    /// Whether the records are of entries whose jobs DELIVERIES had once, and has no more: as when it was restored from a
+    /// backup, or a power cut took what was not synced.
+    fn has_lost_jobs(&self, created: &str, last: u64, begun: Place) -> Result<bool, Stopped> {
+        let Some((stream, had)) = self.store.deliveries()? else { return Ok(false) };
+        Ok(stream == created && had > last && self.store.position() > begun.sequence)
     }
 
     /// What is in force behind the checkpoint is what it says: whoever led may have refused rules that could be had when

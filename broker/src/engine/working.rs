@@ -72,9 +72,10 @@ impl Working {
         Some(since + wait)
     }
 
-    /// Stores them. The jobs of every entry that is in them must be stored by now.
-    pub(super) fn save(&mut self) -> Result<(), Stopped> {
+    /// Stores them. The jobs of every entry that is in them must be stored by now, up to this message of DELIVERIES.
+    pub(super) fn save(&mut self, deliveries: Option<(String, u64)>) -> Result<(), Stopped> {
         let Some((_, received)) = self.unsaved.take() else { return Ok(()) };
+        self.changes.deliveries = deliveries;
         super::lead::aside(|| self.store.commit(&self.changes, self.sequence, received))?;
         self.known.learn(take(&mut self.changes));
         self.stored = self.store.snapshot()?;

@@ -3,7 +3,7 @@
 //! # The file
 //! | table | key | value |
 //! |---|---|---|
-//! | `meta` | `"format"`, `"stream"`, `"position"`, `"config"`, `"broker"`, `"budgets"` | 3; identity of EVENTS (its creation time); sequence of the last entry folded; hash of the rules in force after it; this broker's own id; JSON [`Budgets`](crate::core::Budgets) |
+//! | `meta` | `"format"`, `"stream"`, `"position"`, `"config"`, `"broker"`, `"budgets"`, `"deliveries"` | 3; identity of EVENTS (its creation time); sequence of the last entry folded; hash of the rules in force after it; this broker's own id; JSON [`Budgets`](crate::core::Budgets); creation time and last sequence of the DELIVERIES that has the jobs of all that was folded, `<ns>/<sequence>` |
 //! | `nodes` | serial number, or UDID where only that is known | JSON [`Node`](crate::core::Node) |
 //! | `aliases` | UDID | serial number |
 //! | `owners` | (user id, node key) | nothing |
@@ -224,6 +224,7 @@ impl Store {
         write.open_table(META)?.remove("position")?;
         write.open_table(META)?.remove("config")?;
         write.open_table(META)?.remove("budgets")?;
+        write.open_table(META)?.remove("deliveries")?;
         write.open_table(NODES)?.retain(|_, _| false)?;
         write.open_table(ALIASES)?.retain(|_, _| false)?;
         write.open_table(OWNERS)?.retain(|_, ()| false)?;
@@ -304,6 +305,9 @@ impl Store {
             if let Some(budgets) = &changes.budgets {
                 meta.insert("budgets", serde_json::to_string(budgets).unwrap_or_default().as_str())?;
             }
+            if let Some((created, sequence)) = &changes.deliveries {
+                meta.insert("deliveries", format!("{created}/{sequence}").as_str())?;
+            }
             meta.insert("position", position.to_string().as_str())?;
         }
         write.commit()?;
@@ -315,6 +319,13 @@ impl Store {
     pub fn config(&self) -> Result<Option<String>, StoreError> {
         let read = self.begin_read()?;
         Ok(read.open_table(META)?.get("config")?.map(|hash| hash.value().to_owned()))
+    }
+
+    /// The DELIVERIES, by its creation time, that had the jobs of all that was folded, and its last sequence then.
+    pub fn deliveries(&self) -> Result<Option<(String, u64)>, StoreError> {
+        let read = self.begin_read()?;
+        let text = read.open_table(META)?.get("deliveries")?.map(|text| text.value().to_owned());
+        Ok(text.and_then(|text| text.split_once('/').and_then(|(of, at)| Some((of.to_owned(), at.parse().ok()?)))))
     }
 
     /// Says which rules are in force where the store begins anew in the middle of the log.
