@@ -114,7 +114,7 @@ async fn jobs_that_are_lost_with_the_end_of_their_stream_are_made_again() {
     copy(&backup, &nats);
     stack.nats.start_again().await;
     let counted = async |stack: &Stack| {
-        let jobs = stack.streams.read("DELIVERIES", "deliver.log.everything").await;
+        let jobs = stack.streams.read("DELIVERIES", "deliver.log.log").await;
         let mut counted: Vec<u64> = jobs.iter().filter_map(|job| job.json()["event"]["info"]["n"].as_u64()).collect();
         counted.sort_unstable();
         counted
