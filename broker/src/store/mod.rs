@@ -3,25 +3,26 @@
 //! # The file
 //! | table | key | value |
 //! |---|---|---|
-//! | `meta` | `"format"`, `"stream"`, `"position"`, `"config"`, `"broker"`, `"budgets"`, `"deliveries"` | 3; identity of EVENTS (its creation time); sequence of the last entry folded; hash of the rules in force after it; this broker's own id; JSON [`Budgets`](crate::core::Budgets); creation time and last sequence of the DELIVERIES that has the jobs of all that was folded, `<ns>/<sequence>` |
+//! | `meta` | `"format"`, `"stream"`, `"position"`, `"config"`, `"broker"`, `"budgets"`, `"deliveries"`, `"merged"` | 3; identity of EVENTS (its creation time); sequence of the last entry folded; hash of the rules in force after it; this broker's own id; JSON [`Budgets`](crate::core::Budgets); creation time and last sequence of the DELIVERIES that has the jobs of all that was folded, `<ns>/<sequence>`; sequence up to which `arrivals` are in `seen` |
 //! | `nodes` | serial number, or UDID where only that is known | JSON [`Node`](crate::core::Node) |
 //! | `aliases` | UDID | serial number |
 //! | `owners` | (user id, node key) | nothing |
 //! | `seen` | event id, 16 bytes | ms since 1970, when it was received |
-//! | `arrivals` | (ms since 1970, sequence, part) | ids of events, 16 bytes each, that were received until then and not seen before; they are of the commit that led to this sequence |
+//! | `arrivals` | (sequence that a commit led to, part) | ids that came with it, 16 bytes each, and when: ms since 1970, 8 bytes, big endian |
 //! | `last_jobs` | (target, node key) | id of the event that tells the end of the last job, 16 bytes |
 //! | `tallies` | `rule/<name>` or `target/<name>` | JSON [`Tally`](crate::core::Tally) |
 //!
 //! Changes and the position they bring it to are one transaction. Most commits are left to the next durable one, at
 //! most a second later: what a crash takes back is folded again from the log. Never written to but by [`Store::commit`].
 
+mod seen;
 mod snapshot;
 
 use std::{
     collections::HashMap,
     path::{Path, PathBuf},
     sync::{
-        Mutex, PoisonError, RwLock, RwLockReadGuard,
+        Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -30,24 +31,20 @@ use std::{
 use emote_proto::Time;
 use redb::{Database, Durability, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 
-use crate::core::{Changes, DEDUPE_WINDOW_MILLIS};
+use crate::core::Changes;
 
+use seen::{ARRIVALS, Pending, SEEN};
 pub use snapshot::Snapshot;
 
 const META: TableDefinition<'_, &str, &str> = TableDefinition::new("meta");
 const NODES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("nodes");
 const ALIASES: TableDefinition<'_, &str, &str> = TableDefinition::new("aliases");
 const OWNERS: TableDefinition<'_, (&str, &str), ()> = TableDefinition::new("owners");
-const SEEN: TableDefinition<'_, &[u8; 16], i64> = TableDefinition::new("seen");
 const LAST_JOBS: TableDefinition<'_, (&str, &str), &[u8; 16]> = TableDefinition::new("last_jobs");
 const TALLIES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("tallies");
-/// A row for thousands of ids: they are looked for one by one in [`SEEN`] only.
-const ARRIVALS: TableDefinition<'_, (i64, u64, u32), &[u8]> = TableDefinition::new("arrivals");
 
 const FORMAT: &str = "3";
 const DURABLE_EVERY: Duration = Duration::from_secs(1);
-/// Ids in a row of [`ARRIVALS`] at most, and expired ids that a commit removes beyond as many as it adds.
-const IDS_AT_ONCE: usize = 2_000;
 /// Trouble that comes again within this time is not mended by opening the file again.
 const MEND_EVERY: Duration = Duration::from_secs(60);
 
@@ -102,6 +99,7 @@ pub struct Store {
     database: RwLock<Option<Database>>,
     last_durable: Mutex<Instant>,
     position: AtomicU64,
+    pending: Mutex<Pending>,
     mended: Mutex<Option<Instant>>,
 }
 
@@ -123,6 +121,7 @@ impl Store {
             database: RwLock::new(Some(database)),
             last_durable: Mutex::new(Instant::now()),
             position: AtomicU64::new(0),
+            pending: Mutex::default(),
             mended: Mutex::new(None),
         };
         store.prepare()?;
@@ -188,9 +187,15 @@ impl Store {
             write.open_table(TALLIES)?;
             let position = meta.get("position")?.and_then(|text| text.value().parse().ok()).unwrap_or(0);
             self.position.store(position, Ordering::Release);
+            drop(meta);
+            *self.pending() = Pending::load(&write)?;
         }
         write.commit()?;
         Ok(())
+    }
+
+    fn pending(&self) -> MutexGuard<'_, Pending> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Bytes that its file takes; `None` where that cannot be found out.
@@ -225,6 +230,7 @@ impl Store {
         write.open_table(META)?.remove("config")?;
         write.open_table(META)?.remove("budgets")?;
         write.open_table(META)?.remove("deliveries")?;
+        write.open_table(META)?.remove("merged")?;
         write.open_table(NODES)?.retain(|_, _| false)?;
         write.open_table(ALIASES)?.retain(|_, _| false)?;
         write.open_table(OWNERS)?.retain(|_, ()| false)?;
@@ -233,6 +239,7 @@ impl Store {
         write.open_table(LAST_JOBS)?.retain(|_, _| false)?;
         write.open_table(TALLIES)?.retain(|_, _| false)?;
         write.commit()?;
+        *self.pending() = Pending::default();
         self.position.store(0, Ordering::Release);
         Ok(())
     }
@@ -241,6 +248,8 @@ impl Store {
     /// run's last entry; ids that left the dedupe window before it are dropped.
     pub fn commit(&self, changes: &Changes, position: u64, now: Time) -> Result<(), StoreError> {
         let mut write = self.begin_write()?;
+        let mut pending = self.pending().clone();
+        let seen = pending.write(&write, &changes.seen, (position, now))?;
         let durable = self.durable_is_due();
         write.set_durability(if durable { Durability::Immediate } else { Durability::None })?;
         {
@@ -264,32 +273,6 @@ impl Store {
                     owners.remove(pair)?
                 };
             }
-            let mut seen = write.open_table(SEEN)?;
-            let mut arrivals = write.open_table(ARRIVALS)?;
-            let arrived = sorted(&changes.seen);
-            for (id, received) in &arrived {
-                seen.insert(id.as_bytes(), received.as_millis())?;
-            }
-            for (part, of_part) in (0..).zip(arrived.chunks(IDS_AT_ONCE)) {
-                let until = of_part.iter().map(|(_, received)| received.as_millis()).max().unwrap_or_default();
-                let ids: Vec<u8> = of_part.iter().flat_map(|(id, _)| *id.as_bytes()).collect();
-                arrivals.insert((until, position, part), ids.as_slice())?;
-            }
-            let expired = now.as_millis() - DEDUPE_WINDOW_MILLIS - 1;
-            let mut removed = 0;
-            for row in arrivals.extract_from_if(..(expired, 0, 0), |_, _| true)? {
-                let (until, ids) = row.map(|(key, ids)| (key.value().0, ids.value().to_owned()))?;
-                for id in ids.as_chunks::<16>().0 {
-                    // Not one that came again since.
-                    if seen.get(id)?.is_some_and(|received| received.value() <= until) {
-                        seen.remove(id)?;
-                    }
-                    removed += 1;
-                }
-                if removed >= arrived.len() + IDS_AT_ONCE {
-                    break;
-                }
-            }
             let mut last_jobs = write.open_table(LAST_JOBS)?;
             for ((target, node), result) in &changes.last_jobs {
                 last_jobs.insert((target.as_str(), node.as_str()), result.as_bytes())?;
@@ -311,6 +294,8 @@ impl Store {
             meta.insert("position", position.to_string().as_str())?;
         }
         write.commit()?;
+        pending.follow(seen, position);
+        *self.pending() = pending;
         self.position.store(position, Ordering::Release);
         Ok(())
     }
@@ -359,7 +344,9 @@ impl Store {
 
     /// The records as of now; later commits do not show in it.
     pub fn snapshot(&self) -> Result<Snapshot, StoreError> {
-        Ok(Snapshot::new(self.begin_read()?))
+        // Before the file is looked at: what goes into its tree meanwhile is still in here.
+        let pending = self.pending().clone();
+        Ok(Snapshot::new(self.begin_read()?, pending))
     }
 
     fn durable_is_due(&self) -> bool {

@@ -8,12 +8,18 @@ use std::{
 use emote_proto::{EventId, Time};
 use redb::{Key, ReadOnlyTable, ReadTransaction, ReadableTable, ReadableTableMetadata, TableDefinition, Value};
 
-use super::{ALIASES, LAST_JOBS, META, NODES, OWNERS, SEEN, StoreError, TALLIES};
+use super::{
+    ALIASES, LAST_JOBS, META, NODES, OWNERS, StoreError, TALLIES,
+    seen::{Pending, SEEN},
+};
 use crate::core::{Budgets, Node, Records, StateError, Tallied, Tally};
 
 /// Records as of one position.
 pub struct Snapshot {
     read: ReadTransaction,
+    pending: Pending,
+    /// The commit that it shows; read when first asked for.
+    position: OnceLock<u64>,
     /// Opened when first asked for: every event asks for most of them.
     nodes: Table<&'static str, &'static [u8]>,
     aliases: Table<&'static str, &'static str>,
@@ -44,9 +50,11 @@ impl<K: Key + 'static, V: Value + 'static> Table<K, V> {
 }
 
 impl Snapshot {
-    pub(super) fn new(read: ReadTransaction) -> Self {
+    pub(super) fn new(read: ReadTransaction, pending: Pending) -> Self {
         Self {
             read,
+            pending,
+            position: OnceLock::new(),
             nodes: Table::new(),
             aliases: Table::new(),
             owners: Table::new(),
@@ -91,8 +99,20 @@ impl Snapshot {
     }
 
     fn get_seen(&self, id: &EventId) -> Result<Option<Time>, StoreError> {
+        if let Some(millis) = self.pending.get(id, self.position()?) {
+            return Ok(Time::from_millis(millis));
+        }
         let millis = self.seen.of(&self.read, SEEN)?.get(id.as_bytes())?.map(|at| at.value());
         Ok(millis.and_then(Time::from_millis))
+    }
+
+    fn position(&self) -> Result<u64, StoreError> {
+        if let Some(position) = self.position.get() {
+            return Ok(*position);
+        }
+        let meta = self.read.open_table(META)?;
+        let position = meta.get("position")?.and_then(|text| text.value().parse().ok()).unwrap_or(0);
+        Ok(*self.position.get_or_init(|| position))
     }
 
     fn get_last_job(&self, target: &str, node: &str) -> Result<Option<EventId>, StoreError> {

@@ -2,8 +2,11 @@ use std::sync::Arc;
 
 use emote_proto::EventId;
 
-use super::*;
-use crate::core::{Memory, Node, Overlay, Records};
+use super::{
+    seen::{IDS_AT_ONCE, MERGE_AT},
+    *,
+};
+use crate::core::{DEDUPE_WINDOW_MILLIS, Memory, Node, Overlay, Records};
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -141,4 +144,38 @@ fn many_ids_are_dropped_a_part_at_a_time_and_those_that_came_again_are_kept() {
     }
     assert!(commits > 1, "not all at once");
     assert_eq!(store.snapshot().unwrap().seen(&id(0)).unwrap(), Some(later));
+}
+
+#[test]
+fn what_was_seen_is_known_before_and_after_it_goes_into_the_tree_and_to_whom_looked_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("s.redb");
+    let id = |n: usize| EventId::derived(&[&n.to_string()]);
+    let commit = |store: &Store, ids: std::ops::Range<usize>, position| {
+        let changes = Changes { seen: ids.map(|n| (id(n), at(7))).collect(), ..Changes::default() };
+        store.commit(&changes, position, at(7)).unwrap();
+    };
+    let known = |snapshot: &Snapshot| (0..MERGE_AT + 20).filter(|n| snapshot.seen(&id(*n)).unwrap().is_some()).count();
+    {
+        let (store, _) = Store::open(&path).unwrap();
+        commit(&store, 0..10, 1);
+        commit(&store, 10..20, 1);
+        store.flush().unwrap();
+    }
+    let (store, _) = Store::open(&path).unwrap();
+    let before = store.snapshot().unwrap();
+    assert_eq!(known(&before), 20, "both commits of one position");
+    commit(&store, 20..30, 2);
+    let between = store.snapshot().unwrap();
+    commit(&store, 30..MERGE_AT + 10, 3);
+    let merged = store.snapshot().unwrap();
+    commit(&store, MERGE_AT + 10..MERGE_AT + 20, 4);
+    assert_eq!((known(&before), known(&between), known(&merged)), (20, 30, MERGE_AT + 10));
+    assert_eq!(known(&store.snapshot().unwrap()), MERGE_AT + 20);
+    store.flush().unwrap();
+    drop((before, between, merged, store));
+    let (store, _) = Store::open(&path).unwrap();
+    assert_eq!(known(&store.snapshot().unwrap()), MERGE_AT + 20);
+    store.clear().unwrap();
+    assert_eq!(known(&store.snapshot().unwrap()), 0);
 }
