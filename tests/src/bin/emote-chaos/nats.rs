@@ -27,7 +27,7 @@ pub(crate) struct Nats {
     /// Most bytes that are stored, each counted once.
     quota: u64,
     /// One trouble at a time: with two of three servers gone there is nothing to be proved.
-    trouble: Mutex<()>,
+    pub(crate) trouble: Mutex<()>,
 }
 
 impl Nats {
@@ -83,7 +83,6 @@ impl Nats {
 
     /// Kills one of them, and waits until the others have what they need of it again.
     pub(crate) async fn kill(&self, whom: usize, lasts: Duration, streams: &Streams) -> anyhow::Result<()> {
-        let _alone = self.trouble.lock().await;
         let service = &self.services[whom % self.services.len()];
         service.kill(lasts, || Ok(())).await?;
         service.wait_until_there().await?;
@@ -102,7 +101,6 @@ impl Nats {
 
     /// Fills the storage until the server refuses, waits, and makes room.
     pub(crate) async fn fill(&self, lasts: Duration, streams: &Streams) -> anyhow::Result<()> {
-        let _alone = self.trouble.lock().await;
         let filled = self.fill_up(streams).await;
         if filled.is_ok() {
             tokio::time::sleep(lasts).await;

@@ -33,6 +33,9 @@ pub(crate) fn print(story: &Story<'_>) {
     for (kind, times) in &story.struck.done {
         println!("  {:<22}{times:>9}", kind.name());
     }
+    if story.struck.left_out > 0 {
+        println!("  {:<22}{:>9}", "left out: time over", story.struck.left_out);
+    }
     for failed in &story.struck.failed {
         println!("  could not be done: {failed}");
     }

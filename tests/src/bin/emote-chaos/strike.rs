@@ -17,6 +17,8 @@ use crate::{fault::Kind, garbage, plan::Planned, programs::Service, stage::Stage
 pub(crate) struct Struck {
     /// How often, by kind.
     pub(crate) done: BTreeMap<Kind, u64>,
+    /// Faults whose turn had not come when the time was over: one server is in trouble at a time.
+    pub(crate) left_out: u64,
     /// Faults that could not be carried out, and why.
     pub(crate) failed: Vec<String>,
 }
@@ -38,7 +40,8 @@ pub(crate) async fn strike(stage: &Arc<Stage>, plan: Vec<Planned>, record: &Reco
             let ended = stage.suffer(&planned).await;
             let mut record = record.lock().unwrap_or_else(PoisonError::into_inner);
             match ended {
-                Ok(()) => *record.done.entry(planned.kind).or_default() += 1,
+                Ok(true) => *record.done.entry(planned.kind).or_default() += 1,
+                Ok(false) => record.left_out += 1,
                 Err(error) => record.failed.push(format!("{planned}: {error:#}")),
             }
         });
@@ -47,7 +50,19 @@ pub(crate) async fn strike(stage: &Arc<Stage>, plan: Vec<Planned>, record: &Reco
 }
 
 impl Stage {
-    async fn suffer(&self, planned: &Planned) -> anyhow::Result<()> {
+    /// Whether it was carried out: what waits for its turn is not any more once the time is over.
+    async fn suffer(&self, planned: &Planned) -> anyhow::Result<bool> {
+        let _alone = match planned.kind {
+            Kind::NatsKill | Kind::DiskFull => Some(self.nats.trouble.lock().await),
+            _ => None,
+        };
+        if self.senders.over.load(std::sync::atomic::Ordering::Relaxed) {
+            return Ok(false);
+        }
+        self.suffer_now(planned).await.map(|()| true)
+    }
+
+    async fn suffer_now(&self, planned: &Planned) -> anyhow::Result<()> {
         let mut random = StdRng::seed_from_u64(planned.seed);
         let (whom, lasts) = (planned.whom, planned.lasts);
         let broker = &self.brokers[whom % self.brokers.len()];
