@@ -58,11 +58,7 @@ async fn an_agent_cannot_speak_for_others_nor_write_its_own_asset_record() {
 #[tokio::test]
 async fn an_event_stream_restored_from_a_backup_is_folded_on() {
     let mut stack = Stack::new().start().await;
-    let publish = async |stack: &Stack, n: u64| {
-        let event = json!({"scope": "test", "action": "counted", "info": {"n": n}, "log": true});
-        stack.streams.publish("events.manual.C02.test.counted", event.to_string()).await
-    };
-    publish(&stack, 1).await;
+    publish_number(&stack, 1).await;
     stack.settled().await;
     // The server's store as it is now comes back later, as after a power cut that took what was not yet synced.
     stack.nats.stop().await;
@@ -70,7 +66,7 @@ async fn an_event_stream_restored_from_a_backup_is_folded_on() {
     copy(&store, &backup);
     stack.nats.start_again().await;
     for n in 2..10 {
-        publish(&stack, n).await;
+        publish_number(&stack, n).await;
     }
     stack.settled().await;
     stack.broker.stop().await;
@@ -79,7 +75,7 @@ async fn an_event_stream_restored_from_a_backup_is_folded_on() {
     copy(&backup, &store);
     stack.nats.start_again().await;
     stack.broker.start().await;
-    publish(&stack, 10).await;
+    publish_number(&stack, 10).await;
     let log = stack.config.join("data/events.jsonl");
     until("what comes after the backup is folded", async || {
         let text = std::fs::read_to_string(&log).unwrap();
@@ -93,11 +89,7 @@ async fn an_event_stream_restored_from_a_backup_is_folded_on() {
 #[tokio::test]
 async fn jobs_that_are_lost_with_the_end_of_their_stream_are_made_again() {
     let mut stack = Stack::new().start().await;
-    let publish = async |stack: &Stack, n: u64| {
-        let event = json!({"scope": "test", "action": "counted", "info": {"n": n}, "log": true});
-        stack.streams.publish("events.manual.C02.test.counted", event.to_string()).await
-    };
-    publish(&stack, 0).await;
+    publish_number(&stack, 0).await;
     stack.settled().await;
     stack.nats.stop().await;
     let nats = stack.config.with_file_name("nats/jetstream/$G/streams/DELIVERIES");
@@ -105,7 +97,7 @@ async fn jobs_that_are_lost_with_the_end_of_their_stream_are_made_again() {
     copy(&nats, &backup);
     stack.nats.start_again().await;
     for n in 1..10 {
-        publish(&stack, n).await;
+        publish_number(&stack, n).await;
     }
     stack.settled().await;
     stack.broker.stop().await;
@@ -125,6 +117,11 @@ async fn jobs_that_are_lost_with_the_end_of_their_stream_are_made_again() {
     until("every job is there once", async || counted(&stack).await == (0..10).collect::<Vec<_>>()).await;
     let (folded, shown) = stack.records().await;
     assert_eq!(folded, shown);
+}
+
+async fn publish_number(stack: &Stack, n: u64) {
+    let event = json!({"scope": "test", "action": "counted", "info": {"n": n}, "log": true});
+    stack.streams.publish("events.manual.C02.test.counted", event.to_string()).await;
 }
 
 fn copy(from: &std::path::Path, to: &std::path::Path) {

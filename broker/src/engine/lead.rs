@@ -77,7 +77,7 @@ impl Engine {
                     self.fold_order(position, order).await?;
                 }
                 plain => {
-                    let folded = aside(|| self.fold_entries(position, plain))?;
+                    let folded = self.fold_entries(position, plain)?;
                     self.commit(position, folded).await?;
                 }
             }
@@ -162,14 +162,6 @@ pub(super) fn know_what_is_spent(overlay: &mut Overlay<'_>, spent: &Budgets) -> 
         overlay.set_budgets(spent.clone());
     }
     Ok(())
-}
-
-/// Does what takes its time without keeping the connection, which may have been put behind it, from its turn.
-pub(super) fn aside<R>(work: impl FnOnce() -> R) -> R {
-    match tokio::runtime::Handle::current().runtime_flavor() {
-        tokio::runtime::RuntimeFlavor::MultiThread => tokio::task::block_in_place(work),
-        _ => work(),
-    }
 }
 
 async fn until(time: Option<tokio::time::Instant>) {

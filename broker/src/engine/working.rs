@@ -76,7 +76,7 @@ impl Working {
     pub(super) fn save(&mut self, deliveries: Option<(String, u64)>) -> Result<(), Stopped> {
         let Some((_, received)) = self.unsaved.take() else { return Ok(()) };
         self.changes.deliveries = deliveries;
-        super::lead::aside(|| self.store.commit(&self.changes, self.sequence, received))?;
+        self.store.commit(&self.changes, self.sequence, received)?;
         self.known.learn(take(&mut self.changes));
         self.stored = self.store.snapshot()?;
         Ok(())
