@@ -54,11 +54,11 @@ impl Identity {
         }
     }
 
-    /// Completes a draft of this machine: id, time (`now` unless it says another), source and device.
+    /// Completes a draft of this machine: id and time unless it has them, source and device.
     pub fn seal(&self, draft: Draft, class: Class, describe: Describe, now: Time) -> Result<Record, SealError> {
         let mut random = [0; 10];
         getrandom::fill(&mut random).map_err(|error| SealError::Random(error.to_string()))?;
-        let id = EventId::fresh(u64::try_from(now.as_millis()).unwrap_or(0), &random);
+        let id = draft.id.unwrap_or_else(|| EventId::fresh(u64::try_from(now.as_millis()).unwrap_or(0), &random));
         let subject = self.serial.subject(&draft.scope, &draft.action);
         let time = draft.time.unwrap_or(now);
         let device = Some(self.device(draft.device, describe));

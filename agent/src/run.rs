@@ -14,11 +14,12 @@ use tokio::task::JoinSet;
 use crate::health::{Health, SpoolStatus, Status, UplinkStatus};
 use crate::identity::{Describe, Identity};
 use crate::journal::Journal;
+use crate::platform::{Host, Real};
 use crate::settings::{Settings, server_name};
 use crate::spool::{Class, Opened, Previous, Spool, SpoolError, TellGap};
 use crate::uplink::Uplink;
 use crate::vocabulary::Kind;
-use crate::watch::Watcher;
+use crate::watch::{Parts, Watcher};
 use crate::{lifecycle, platform, socket};
 
 /// How long the last events may take to be sent.
@@ -56,7 +57,8 @@ pub async fn run(settings: Settings, shutdown: impl Future<Output = ()>) -> Resu
     rustix::process::umask(Mode::from_raw_mode(0o077));
     prepare(&settings.state_dir)?;
     let settings = Arc::new(settings);
-    let hardware = platform::hardware().await;
+    let host: Arc<dyn Host> = Arc::new(Real);
+    let hardware = platform::hardware(&*host);
     let serial = settings.serial.clone().or_else(|| hardware.serial.clone()).ok_or(RunError::NoSerial)?;
     let identity = Arc::new(Identity::new(serial.clone(), platform::device(&hardware)));
     let started = now();
@@ -85,9 +87,14 @@ pub async fn run(settings: Settings, shutdown: impl Future<Output = ()>) -> Resu
     }
 
     let mut tasks = JoinSet::new();
-    let watcher =
-        Watcher::new(&settings, &spool, &observed, Arc::clone(&identity), journal.clone(), Arc::clone(&health))?;
-    tasks.spawn(watcher.run());
+    let parts = Parts {
+        host,
+        spool: Arc::clone(&spool),
+        identity: Arc::clone(&identity),
+        journal: journal.clone(),
+        health: Arc::clone(&health),
+    };
+    tasks.spawn(Watcher::new(&settings, &observed, parts)?.run(platform::listen()));
     tasks.spawn(heartbeats(journal.clone(), Arc::clone(&spool), Arc::clone(&health), started, settings.heartbeat));
     let server = socket::Server {
         identity: Arc::clone(&identity),
@@ -119,7 +126,7 @@ pub async fn run(settings: Settings, shutdown: impl Future<Output = ()>) -> Resu
     }
     // What it has confirmed is on the disk.
     writer.abort();
-    flush(&spool, &health).await;
+    flush(&spool, &health, FLUSH).await;
     uplink.abort();
     uplink.await.ok();
     std::fs::remove_file(&settings.socket).ok();
@@ -157,9 +164,9 @@ async fn heartbeats(journal: Journal, spool: Arc<Spool>, health: Arc<Health>, st
     }
 }
 
-/// Until the stream has everything, as long as it is there to take it.
-async fn flush(spool: &Spool, health: &Health) {
-    let deadline = tokio::time::Instant::now() + FLUSH;
+/// Until the stream has everything, as long as it is there to take it, and `patience` at most.
+pub(crate) async fn flush(spool: &Spool, health: &Health, patience: Duration) {
+    let deadline = tokio::time::Instant::now() + patience;
     let mut tick = tokio::time::interval(Duration::from_millis(10));
     while health.connected() && spool.totals().count > 0 && tokio::time::Instant::now() < deadline {
         tick.tick().await;

@@ -21,6 +21,7 @@ A file holds the same keys, and a table for each source:
   heartbeat = \"5m\"
   [sources.disk]
   interval = \"2m\"
+  debounce = \"5s\"
   [sources.accounts]
   enabled = false";
 
@@ -39,7 +40,7 @@ pub(super) struct RunArgs {
     /// Between two heartbeats [default: 5m]
     #[arg(long, value_name = "DURATION", env = "EMOTE_AGENT_HEARTBEAT")]
     heartbeat: Option<String>,
-    /// Between two looks of a source [default: 60s]
+    /// Between two looks of every source [default: each its own, see `emote-agent sources`]
     #[arg(long, value_name = "DURATION", env = "EMOTE_AGENT_POLL")]
     poll: Option<String>,
     /// Most that the spool may hold [default: 64MiB]

@@ -2,17 +2,17 @@
 
 /// The properties the agent uses.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Platform {
+pub(super) struct Platform {
     /// `IOPlatformSerialNumber`.
-    pub serial: Option<String>,
+    pub(super) serial: Option<String>,
     /// `IOPlatformUUID`.
-    pub uuid: Option<String>,
+    pub(super) uuid: Option<String>,
     /// `model`, such as `Mac14,2`.
-    pub model: Option<String>,
+    pub(super) model: Option<String>,
 }
 
 /// Reads lines such as `"IOPlatformUUID" = "…"` and `"model" = <"Mac14,2">`; whatever else there is is passed over.
-pub fn parse(output: &str) -> Platform {
+pub(super) fn parse(output: &str) -> Platform {
     let mut platform = Platform::default();
     for line in output.lines() {
         let Some((key, value)) = line.trim_start_matches([' ', '|']).split_once(" = ") else { continue };

@@ -1,54 +1,120 @@
-//! Runs a fixed system tool: absolute path, no shell, a deadline and a limit to its output.
+//! Runs a fixed system tool: absolute path and arguments known when the agent was built, no shell, a deadline and a
+//! limit to its output.
 
-use std::process::Stdio;
-use std::time::Duration;
+use std::io::Read;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
-use tokio::io::AsyncReadExt;
-use tokio::process::Command;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-const DEADLINE: Duration = Duration::from_secs(10);
-const MAX_OUTPUT: u64 = 1 << 20;
+use super::host::{HostError, Output};
 
-/// Why there is no output.
-#[derive(Debug, thiserror::Error)]
-pub enum ToolError {
-    /// It could not be started or read.
-    #[error("{tool}: {error}")]
-    Io {
-        /// Its path.
-        tool: &'static str,
-        /// Why.
-        error: std::io::Error,
-    },
-    /// It took too long and was ended.
-    #[error("{0} did not end in time")]
-    Deadline(&'static str),
+/// A tool with its arguments: nothing that comes from outside can be among them.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Tool {
+    /// Absolute.
+    pub path: &'static str,
+    /// All of them.
+    pub args: &'static [&'static str],
+    /// How long it may take.
+    pub deadline: Duration,
+    /// Bytes of output that are read; more is an error.
+    pub most: usize,
 }
 
-/// What `tool` prints, at most 1 MiB of it, with what is no UTF-8 replaced.
-pub async fn run(tool: &'static str, arguments: &[&str]) -> Result<String, ToolError> {
-    let failed = |error| ToolError::Io { tool, error };
-    let mut command = Command::new(tool);
-    command.args(arguments).env_clear().stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-    let mut child = command.kill_on_drop(true).spawn().map_err(failed)?;
-    let Some(stdout) = child.stdout.take() else { return Ok(String::new()) };
+impl Tool {
+    /// A tool that ends within 10 s and prints at most 1 MiB.
+    pub const fn new(path: &'static str, args: &'static [&'static str]) -> Self {
+        Self { path, args, deadline: Duration::from_secs(10), most: 1 << 20 }
+    }
+
+    /// The same with other limits.
+    pub const fn limits(self, seconds: u64, most: usize) -> Self {
+        Self { deadline: Duration::from_secs(seconds), most, ..self }
+    }
+}
+
+/// What `tool` prints.
+pub(super) fn run(tool: &'static Tool) -> Result<Output, HostError> {
+    let failed = |error: std::io::Error| HostError::io(tool.path, &error);
+    let mut command = Command::new(tool.path);
+    command.args(tool.args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    command.env_clear().env("PATH", "/usr/bin:/bin:/usr/sbin:/sbin").env("LC_ALL", "C").current_dir("/");
+    let mut child = command.spawn().map_err(failed)?;
+    let result = read(&mut child, tool);
+    if result.is_err() {
+        // It may have ended by itself meanwhile.
+        child.kill().ok();
+    }
+    let status = child.wait().map_err(failed)?;
+    let text = result?;
+    Ok(Output { text: String::from_utf8_lossy(&text).into_owned(), code: status.code().unwrap_or(-1) })
+}
+
+fn read(child: &mut Child, tool: &'static Tool) -> Result<Vec<u8>, HostError> {
+    let deadline = Instant::now() + tool.deadline;
+    let late = || HostError::Deadline(tool.path.into());
     let mut output = Vec::new();
-    let finished = tokio::time::timeout(DEADLINE, async {
-        stdout.take(MAX_OUTPUT).read_to_end(&mut output).await?;
-        child.wait().await
-    });
-    finished.await.map_err(|_| ToolError::Deadline(tool))?.map_err(failed)?;
-    Ok(String::from_utf8_lossy(&output).into_owned())
+    if let Some(mut pipe) = child.stdout.take() {
+        let mut buffer = [0; 8192];
+        loop {
+            let left = deadline.checked_duration_since(Instant::now()).ok_or_else(late)?;
+            let left =
+                Timespec { tv_sec: i64::try_from(left.as_secs()).unwrap_or(1), tv_nsec: left.subsec_nanos().into() };
+            match poll(&mut [PollFd::new(&pipe, PollFlags::IN)], Some(&left)) {
+                Ok(0) => return Err(late()),
+                Err(rustix::io::Errno::INTR) => continue,
+                Err(error) => return Err(HostError::io(tool.path, &error.into())),
+                Ok(_) => {}
+            }
+            match pipe.read(&mut buffer).map_err(|error| HostError::io(tool.path, &error))? {
+                0 => break,
+                count => output.extend_from_slice(buffer.get(..count).unwrap_or_default()),
+            }
+            if output.len() > tool.most {
+                return Err(HostError::TooLarge { path: tool.path.into(), most: tool.most });
+            }
+        }
+    }
+    // Its output has ended: it is about to end too, or has given its output away.
+    while child.try_wait().map_err(|error| HostError::io(tool.path, &error))?.is_none() {
+        if Instant::now() > deadline {
+            return Err(late());
+        }
+        pause();
+    }
+    Ok(output)
+}
+
+#[expect(clippy::disallowed_methods, reason = "no system waits for a child with a deadline, and this is never long")]
+fn pause() {
+    std::thread::sleep(Duration::from_millis(2));
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[tokio::test]
-    async fn a_tools_output_is_read_and_a_missing_tool_is_named() {
-        assert_eq!(run("/bin/echo", &["a", "b"]).await.unwrap(), "a b\n");
-        let error = run("/nowhere/tool", &[]).await.unwrap_err().to_string();
-        assert!(error.starts_with("/nowhere/tool: "), "{error}");
+    #[test]
+    fn a_tools_output_is_read_and_bounded_and_a_missing_tool_is_named() {
+        static ECHO: Tool = Tool::new("/bin/echo", &["a", "b"]);
+        static FALSE: Tool = Tool::new("/bin/false", &[]);
+        static MISSING: Tool = Tool::new("/nowhere/tool", &[]);
+        static ENDLESS: Tool = Tool::new("/bin/cat", &["/dev/zero"]).limits(10, 10_000);
+        assert_eq!(run(&ECHO).unwrap(), Output { text: "a b\n".into(), code: 0 });
+        assert_eq!(run(&FALSE).unwrap().code, 1);
+        assert_eq!(run(&MISSING).unwrap_err(), HostError::Missing("/nowhere/tool".into()));
+        assert!(matches!(run(&ENDLESS).unwrap_err(), HostError::TooLarge { .. }));
+    }
+
+    #[test]
+    fn a_tool_that_hangs_is_ended() {
+        static HANGS: Tool = Tool::new("/bin/sleep", &["600"]).limits(0, 10);
+        static SILENT: Tool = Tool::new("/bin/sh", &["-c", "exec >&-; exec sleep 600"]).limits(1, 10);
+        for tool in [&HANGS, &SILENT] {
+            let begun = Instant::now();
+            assert!(matches!(run(tool).unwrap_err(), HostError::Deadline(_)));
+            assert!(begun.elapsed() < Duration::from_secs(60), "it is not waited for");
+        }
     }
 }

@@ -14,7 +14,7 @@ pub use raw::{Raw, SourceRaw};
 pub use units::{parse_bytes, parse_duration};
 
 use crate::serial::Serial;
-use crate::sources;
+use crate::sources::{self, Timing};
 
 /// Where the agent keeps its state when nothing else is said.
 #[cfg(target_os = "macos")]
@@ -26,7 +26,6 @@ pub const DEFAULT_STATE_DIR: &str = "/var/lib/emote-agent";
 pub const SOCKET_NAME: &str = "agent.sock";
 
 const DEFAULT_HEARTBEAT: Duration = Duration::from_secs(300);
-const DEFAULT_POLL: Duration = Duration::from_secs(60);
 const DEFAULT_QUOTA: u64 = 64 << 20;
 const SMALLEST_QUOTA: u64 = 1 << 20;
 const SHORTEST: Duration = Duration::from_secs(1);
@@ -53,7 +52,7 @@ pub struct Settings {
     /// A file with the token to connect with.
     pub token_file: Option<PathBuf>,
     /// How often each enabled source looks.
-    pub sources: BTreeMap<&'static str, Duration>,
+    pub sources: BTreeMap<&'static str, Timing>,
 }
 
 /// What is wrong, each with the key to change.
@@ -68,7 +67,7 @@ impl Settings {
         let insecure = raw.insecure.unwrap_or(false);
         let servers = servers(&raw.server.clone().unwrap_or_default(), insecure, &mut problems);
         let serial = raw.serial.as_deref().and_then(|text| note("serial", text.parse(), &mut problems));
-        let poll = duration("poll", raw.poll.as_deref(), DEFAULT_POLL, &mut problems);
+        let poll = raw.poll.as_deref().map(|poll| duration("poll", Some(poll), SHORTEST, &mut problems));
         let heartbeat = duration("heartbeat", raw.heartbeat.as_deref(), DEFAULT_HEARTBEAT, &mut problems);
         let quota = raw.quota.as_deref().and_then(|text| note("quota", parse_bytes(text), &mut problems));
         let quota = quota.unwrap_or(DEFAULT_QUOTA);
@@ -81,7 +80,7 @@ impl Settings {
                     .push(format!("{key}: {}: {error}", path.as_deref().unwrap_or(std::path::Path::new("")).display()));
             }
         }
-        let sources = intervals(&raw.sources, poll, &mut problems);
+        let sources = timings(&raw.sources, poll, &mut problems);
         if !problems.is_empty() {
             return Err(SettingsError(problems));
         }
@@ -142,24 +141,29 @@ fn is_loopback(host: &str) -> bool {
     host == "localhost" || ip.is_ok_and(|ip| ip.is_loopback())
 }
 
-fn intervals(
+fn timings(
     raw: &BTreeMap<String, SourceRaw>,
-    poll: Duration,
+    poll: Option<Duration>,
     problems: &mut Vec<String>,
-) -> BTreeMap<&'static str, Duration> {
+) -> BTreeMap<&'static str, Timing> {
     let names = sources::names();
     for unknown in raw.keys().filter(|name| !names.contains(&name.as_str())) {
         problems.push(format!("sources.{unknown}: no such source; expected one of {}", names.join(", ")));
     }
-    let mut intervals = BTreeMap::new();
-    for name in names {
-        let source = raw.get(name).cloned().unwrap_or_default();
-        let interval = duration(&format!("sources.{name}.interval"), source.interval.as_deref(), poll, problems);
-        if source.enabled.unwrap_or(true) {
-            intervals.insert(name, interval);
+    let mut timings = BTreeMap::new();
+    for source in sources::ALL {
+        let name = source.name();
+        let written = raw.get(name).cloned().unwrap_or_default();
+        let usual = poll.unwrap_or(source.timing().interval);
+        let interval = duration(&format!("sources.{name}.interval"), written.interval.as_deref(), usual, problems);
+        let debounce = written.debounce.as_deref();
+        let debounce =
+            debounce.and_then(|text| note(&format!("sources.{name}.debounce"), parse_duration(text), problems));
+        if written.enabled.unwrap_or(true) {
+            timings.insert(name, Timing { interval, debounce: debounce.unwrap_or(source.timing().debounce) });
         }
     }
-    intervals
+    timings
 }
 
 fn duration(key: &str, text: Option<&str>, default: Duration, problems: &mut Vec<String>) -> Duration {
@@ -204,14 +208,19 @@ mod tests {
             enabled = false
             [sources.network]
             interval = '5s'
+            debounce = '100ms'
         ";
         let flags = Raw { serial: Some("C03".into()), ..Raw::default() };
         let settings = Settings::check(flags.over(Raw::from_toml(file).unwrap())).unwrap();
         assert_eq!(settings.serial.as_ref().map(Serial::as_str), Some("C03"));
         assert_eq!((settings.heartbeat.as_secs(), settings.quota), (90, 2 << 20));
         assert_eq!(settings.sources.get("disk"), None);
-        assert_eq!(settings.sources["network"].as_secs(), 5);
-        assert_eq!(settings.sources["boot"].as_secs(), 10);
+        let timing = |interval, debounce| Timing {
+            interval: Duration::from_secs(interval),
+            debounce: Duration::from_millis(debounce),
+        };
+        assert_eq!(settings.sources["network"], timing(5, 100));
+        assert_eq!(settings.sources["boot"], timing(10, 2_000));
         assert!(!settings.needs_tls());
     }
 

@@ -22,7 +22,7 @@ pub struct Raw {
     pub socket: Option<PathBuf>,
     /// Such as `5m`.
     pub heartbeat: Option<String>,
-    /// Such as `60s`: for sources without an interval of their own.
+    /// Such as `60s`: for sources that the settings give no interval of their own.
     pub poll: Option<String>,
     /// Such as `64MiB`.
     pub quota: Option<String>,
@@ -42,8 +42,10 @@ pub struct Raw {
 pub struct SourceRaw {
     /// `true` unless said otherwise.
     pub enabled: Option<bool>,
-    /// Such as `30s`.
+    /// Such as `30s`: between two looks.
     pub interval: Option<String>,
+    /// Such as `2s`: from a hint to the look.
+    pub debounce: Option<String>,
 }
 
 impl Raw {
@@ -64,8 +66,11 @@ impl Raw {
         let mut sources = lower.sources;
         for (name, source) in self.sources {
             let below = sources.remove(&name).unwrap_or_default();
-            let merged =
-                SourceRaw { enabled: source.enabled.or(below.enabled), interval: source.interval.or(below.interval) };
+            let merged = SourceRaw {
+                enabled: source.enabled.or(below.enabled),
+                interval: source.interval.or(below.interval),
+                debounce: source.debounce.or(below.debounce),
+            };
             sources.insert(name, merged);
         }
         Self {

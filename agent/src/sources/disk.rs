@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use emote_proto::Draft;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use sysinfo::{DiskRefreshKind, Disks as System};
 
 use super::{ObserveError, Source};
+use crate::platform::Host;
 use crate::vocabulary::Kind;
 
 const LOW_PERCENT: u128 = 5;
@@ -31,24 +31,24 @@ pub(crate) struct Disks;
 
 impl Source for Disks {
     const NAME: &'static str = "disk";
+    const ABOUT: &'static str = "disks mounted, unmounted and nearly full";
     const VERSION: u8 = 1;
     type Snapshot = Snapshot;
 
-    fn observe(&mut self, old: Option<&Snapshot>) -> Result<Snapshot, ObserveError> {
-        let mut snapshot = Snapshot::new();
-        for disk in &System::new_with_refreshed_list_specifics(DiskRefreshKind::nothing().with_storage())? {
-            let (mount, total) = (disk.mount_point().to_string_lossy().into_owned(), disk.total_space());
-            let was_low = old.and_then(|old| old.get(&mount)).and_then(|disk| disk.low);
-            let seen = Disk {
-                name: disk.name().to_string_lossy().into_owned(),
-                file_system: disk.file_system().to_string_lossy().into_owned(),
-                total_bytes: total,
-                removable: disk.is_removable(),
-                low: low(was_low, disk.available_space(), total),
+    fn observe(host: &dyn Host, old: Option<&Snapshot>) -> Result<Snapshot, ObserveError> {
+        let disks = host.mounts()?.into_iter().map(|mount| {
+            let path = mount.path.to_string_lossy().into_owned();
+            let was_low = old.and_then(|old| old.get(&path)).and_then(|disk| disk.low);
+            let disk = Disk {
+                name: mount.name,
+                file_system: mount.file_system,
+                total_bytes: mount.total_bytes,
+                removable: mount.removable,
+                low: low(was_low, mount.available_bytes, mount.total_bytes),
             };
-            snapshot.insert(mount, seen);
-        }
-        Ok(snapshot)
+            (path, disk)
+        });
+        Ok(disks.collect())
     }
 
     fn diff(old: &Snapshot, new: &Snapshot) -> Vec<Draft> {

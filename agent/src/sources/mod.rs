@@ -1,68 +1,118 @@
 //! Sources: each observes one kind of thing as a typed snapshot; events are the differences between two of them.
 //!
-//! A new source is one file that implements [`Source`] and one line in [`all`]. `observe` is thin and may fail; `diff`
+//! A new source is one file that implements [`Source`] and one line in [`ALL`]. `observe` is thin and may fail; `diff`
 //! is pure. A snapshot is kept as one version byte and postcard; one that cannot be read any more counts as never
 //! taken, and what is seen first goes into a `device.inventory` instead of a storm of events.
 
 mod accounts;
 mod boot;
 mod disk;
+mod inventory;
 mod network;
 mod os;
+
+use std::time::Duration;
 
 use emote_proto::{Draft, Time};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
+use crate::platform::{Happening, Host, HostError, System};
+
+pub(crate) use inventory::drafts as inventory_drafts;
+
+/// Every source, in the order in which they look.
+pub(crate) static ALL: &[&dyn Watch] = &[&boot::Boot, &os::Os, &network::Network, &disk::Disks, &accounts::Accounts];
+
 /// Why a source could not look.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct ObserveError(String);
-
-impl From<sysinfo::Error> for ObserveError {
-    fn from(error: sysinfo::Error) -> Self {
-        Self(error.to_string())
-    }
+pub enum ObserveError {
+    /// The system gave no answer.
+    #[error(transparent)]
+    Host(#[from] HostError),
+    /// Its answer is not understood.
+    #[error("{0}")]
+    Answer(String),
 }
 
 /// A kind of thing that is observed.
-pub(crate) trait Source: Send + 'static {
+pub(crate) trait Source: Sync + 'static {
     /// In settings, in the inventory, and as the snapshot's key.
     const NAME: &'static str;
+    /// What it observes, in a few words, for people.
+    const ABOUT: &'static str;
     /// Raised when the snapshot's shape or meaning changes.
     const VERSION: u8;
+    /// Where it can look.
+    const ON: &'static [System] = System::ALL;
+    /// Between two looks, unless the settings say otherwise.
+    const INTERVAL: Duration = Duration::from_secs(60);
+    /// From a hint to the look, unless the settings say otherwise; more hints put it off, up to five times as long.
+    const DEBOUNCE: Duration = Duration::from_secs(2);
     /// What was seen.
     type Snapshot: Serialize + DeserializeOwned + PartialEq;
 
-    /// Looks; `old` is for what has a memory, such as a threshold.
-    fn observe(&mut self, old: Option<&Self::Snapshot>) -> Result<Self::Snapshot, ObserveError>;
-    /// The events that lead from `old` to `new`.
+    /// Looks; `old` is for what has a memory, such as a threshold. May block.
+    fn observe(host: &dyn Host, old: Option<&Self::Snapshot>) -> Result<Self::Snapshot, ObserveError>;
+    /// What a moment makes of the snapshot, for a source that is about moments.
+    fn told(_old: Option<&Self::Snapshot>, _what: Happening, _at: Time) -> Option<Self::Snapshot> {
+        None
+    }
+    /// The events that lead from `old` to `new`. One that says its own time happened then; any other happened between
+    /// the two looks.
     fn diff(old: &Self::Snapshot, new: &Self::Snapshot) -> Vec<Draft>;
-    /// Its part of the inventory.
+    /// Its part of the inventory, an object.
     fn inventory(snapshot: &Self::Snapshot) -> Value;
 }
 
-/// Every source, in the order in which they look.
-pub(crate) fn all() -> Vec<Box<dyn Watch>> {
-    vec![
-        Box::new(boot::Boot),
-        Box::new(os::Os),
-        Box::new(network::Network),
-        Box::new(disk::Disks),
-        Box::new(accounts::Accounts),
-    ]
+/// How often a source looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timing {
+    /// Between two looks.
+    pub interval: Duration,
+    /// From a hint to the look; more hints put it off, up to five times as long.
+    pub debounce: Duration,
+}
+
+/// What people are told of a source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct About {
+    /// In settings.
+    pub name: &'static str,
+    /// What it observes.
+    pub about: &'static str,
+    /// Where it can look.
+    pub on: &'static [System],
+    /// How often, unless the settings say otherwise.
+    pub timing: Timing,
+}
+
+/// All sources, for people.
+pub fn list() -> Vec<About> {
+    let about = |source: &&dyn Watch| About {
+        name: source.name(),
+        about: source.about(),
+        on: source.on(),
+        timing: source.timing(),
+    };
+    ALL.iter().map(about).collect()
 }
 
 /// The names of all sources.
 pub fn names() -> Vec<&'static str> {
-    all().iter().map(|source| source.name()).collect()
+    ALL.iter().map(|source| source.name()).collect()
 }
 
 /// A [`Source`] with its snapshot as bytes.
-pub(crate) trait Watch: Send {
+pub(crate) trait Watch: Sync {
     fn name(&self) -> &'static str;
+    fn about(&self) -> &'static str;
+    fn on(&self) -> &'static [System];
+    fn timing(&self) -> Timing;
     /// Looks, and compares with the bytes of the last snapshot.
-    fn look(&mut self, old: Option<&[u8]>) -> Result<Look, ObserveError>;
+    fn look(&self, host: &dyn Host, old: Option<&[u8]>) -> Result<Look, ObserveError>;
+    /// Compares what a moment makes of it.
+    fn told(&self, old: Option<&[u8]>, what: Happening, at: Time) -> Result<Look, ObserveError>;
 }
 
 /// What a source saw.
@@ -81,20 +131,43 @@ impl<S: Source> Watch for S {
         S::NAME
     }
 
-    fn look(&mut self, old: Option<&[u8]>) -> Result<Look, ObserveError> {
-        let old: Option<S::Snapshot> = old.and_then(decode::<S>);
-        let new = self.observe(old.as_ref())?;
-        let encode = |new: &S::Snapshot| -> Result<Vec<u8>, ObserveError> {
-            let mut bytes = vec![S::VERSION];
-            bytes.extend(postcard::to_stdvec(new).map_err(|error| ObserveError(error.to_string()))?);
-            Ok(bytes)
-        };
-        Ok(match old {
-            None => Look::First { snapshot: encode(&new)?, inventory: S::inventory(&new) },
-            Some(old) if old == new => Look::Same,
-            Some(old) => Look::Changed { snapshot: encode(&new)?, drafts: S::diff(&old, &new) },
-        })
+    fn about(&self) -> &'static str {
+        S::ABOUT
     }
+
+    fn on(&self) -> &'static [System] {
+        S::ON
+    }
+
+    fn timing(&self) -> Timing {
+        Timing { interval: S::INTERVAL, debounce: S::DEBOUNCE }
+    }
+
+    fn look(&self, host: &dyn Host, old: Option<&[u8]>) -> Result<Look, ObserveError> {
+        let old: Option<S::Snapshot> = old.and_then(decode::<S>);
+        let new = S::observe(host, old.as_ref())?;
+        compare::<S>(old, &new)
+    }
+
+    fn told(&self, old: Option<&[u8]>, what: Happening, at: Time) -> Result<Look, ObserveError> {
+        let old: Option<S::Snapshot> = old.and_then(decode::<S>);
+        match S::told(old.as_ref(), what, at) {
+            Some(new) => compare::<S>(old, &new),
+            None => Ok(Look::Same),
+        }
+    }
+}
+
+fn compare<S: Source>(old: Option<S::Snapshot>, new: &S::Snapshot) -> Result<Look, ObserveError> {
+    let encode = |new: &S::Snapshot| {
+        let bytes = postcard::to_extend(new, vec![S::VERSION]);
+        bytes.map_err(|error| ObserveError::Answer(format!("the snapshot: {error}")))
+    };
+    Ok(match old {
+        None => Look::First { snapshot: encode(new)?, inventory: S::inventory(new) },
+        Some(old) if old == *new => Look::Same,
+        Some(old) => Look::Changed { snapshot: encode(new)?, drafts: S::diff(&old, new) },
+    })
 }
 
 fn decode<S: Source>(bytes: &[u8]) -> Option<S::Snapshot> {
@@ -102,8 +175,11 @@ fn decode<S: Source>(bytes: &[u8]) -> Option<S::Snapshot> {
     if *version == S::VERSION { postcard::from_bytes(rest).ok() } else { None }
 }
 
-/// Adds the interval in which the change happened to its `info`.
+/// Adds the interval in which the change happened to its `info`, unless it says its own time.
 pub(crate) fn within(mut draft: Draft, since: Option<Time>, until: Time) -> Draft {
+    if draft.time.is_some() {
+        return draft;
+    }
     let mut info = draft.info.take().map(Value::from);
     if let Some(Value::Object(info)) = &mut info {
         if let Some(since) = since {
@@ -118,27 +194,42 @@ pub(crate) fn within(mut draft: Draft, since: Option<Time>, until: Time) -> Draf
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::platform::Real;
 
     #[test]
     fn every_source_looks_here_and_sees_the_same_twice() {
-        for mut source in all() {
-            let Look::First { snapshot, inventory } = source.look(None).unwrap() else { panic!("{}", source.name()) };
+        for source in ALL.iter().filter(|source| source.on().contains(&System::HERE)) {
+            let Look::First { snapshot, inventory } = source.look(&Real, None).unwrap() else {
+                panic!("{}", source.name())
+            };
             assert!(inventory.is_object(), "{}", source.name());
-            assert_eq!(source.look(Some(&snapshot)).unwrap(), Look::Same, "{}", source.name());
+            assert_eq!(source.look(&Real, Some(&snapshot)).unwrap(), Look::Same, "{}", source.name());
             let mut newer = snapshot;
             newer[0] += 1;
-            assert!(matches!(source.look(Some(&newer)).unwrap(), Look::First { .. }), "{}", source.name());
+            assert!(matches!(source.look(&Real, Some(&newer)).unwrap(), Look::First { .. }), "{}", source.name());
         }
     }
 
     #[test]
-    fn a_change_says_between_which_two_looks_it_happened() {
+    fn sources_have_names_of_their_own_that_settings_can_hold() {
+        let mut names = names();
+        let all = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), all);
+        assert!(names.iter().all(|name| name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')), "{names:?}");
+    }
+
+    #[test]
+    fn a_change_says_between_which_two_looks_it_happened_unless_it_knows_when() {
         let (since, until) = ("2026-11-23T06:00:00Z".parse().unwrap(), "2026-11-23T07:00:00Z".parse().unwrap());
-        let draft = within(crate::vocabulary::Kind::DiskLow.draft(serde_json::json!({})), Some(since), until);
-        let info = draft.info.unwrap();
+        let mut low = crate::vocabulary::Kind::DiskLow.draft(serde_json::json!({}));
+        let info = within(low.clone(), Some(since), until).info.unwrap();
         assert_eq!(
             (&info["since"], &info["until"]),
             (&Value::from(since.to_string()), &Value::from(until.to_string()))
         );
+        low.time = Some(since);
+        assert_eq!(within(low.clone(), Some(since), until), low);
     }
 }

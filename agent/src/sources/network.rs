@@ -1,17 +1,15 @@
 //! Host name, and the addresses of each interface: no loopback and no link-local ones, which say nothing of the network.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use emote_proto::Draft;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use sysinfo::{Networks, System};
 
 use super::{ObserveError, Source};
+use crate::platform::{Addresses, Host};
 use crate::vocabulary::Kind;
-
-type Addresses = BTreeMap<String, BTreeSet<IpAddr>>;
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Snapshot {
@@ -23,19 +21,16 @@ pub(crate) struct Network;
 
 impl Source for Network {
     const NAME: &'static str = "network";
+    const ABOUT: &'static str = "host name and addresses";
     const VERSION: u8 = 1;
     type Snapshot = Snapshot;
 
-    fn observe(&mut self, _old: Option<&Snapshot>) -> Result<Snapshot, ObserveError> {
-        let mut interfaces = Addresses::new();
-        for (name, interface) in &Networks::new_with_refreshed_list()? {
-            let addresses = interface.ip_networks().iter().map(|network| network.addr).filter(says_something);
-            let addresses: BTreeSet<IpAddr> = addresses.collect();
-            if !addresses.is_empty() {
-                interfaces.insert(name.to_string_lossy().into_owned(), addresses);
-            }
-        }
-        Ok(Snapshot { hostname: System::host_name()?, interfaces })
+    fn observe(host: &dyn Host, _old: Option<&Snapshot>) -> Result<Snapshot, ObserveError> {
+        let interfaces = host.addresses()?.into_iter().filter_map(|(name, mut addresses)| {
+            addresses.retain(says_something);
+            (!addresses.is_empty()).then_some((name, addresses))
+        });
+        Ok(Snapshot { interfaces: interfaces.collect(), hostname: host.hostname()? })
     }
 
     fn diff(old: &Snapshot, new: &Snapshot) -> Vec<Draft> {

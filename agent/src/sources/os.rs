@@ -1,11 +1,13 @@
 //! The operating system's version.
 
+use std::time::Duration;
+
 use emote_proto::Draft;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use sysinfo::System;
 
 use super::{ObserveError, Source};
+use crate::platform::{Host, HostError};
 use crate::vocabulary::Kind;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -19,11 +21,18 @@ pub(crate) struct Os;
 
 impl Source for Os {
     const NAME: &'static str = "os";
+    const ABOUT: &'static str = "the system's version";
+    const INTERVAL: Duration = Duration::from_secs(3_600);
     const VERSION: u8 = 1;
     type Snapshot = Snapshot;
 
-    fn observe(&mut self, _old: Option<&Snapshot>) -> Result<Snapshot, ObserveError> {
-        Ok(Snapshot { name: System::name()?, version: System::os_version()?, kernel: System::kernel_version()? })
+    fn observe(_host: &dyn Host, _old: Option<&Snapshot>) -> Result<Snapshot, ObserveError> {
+        let failed = |error: sysinfo::Error| HostError::Failed { path: "version".into(), problem: error.to_string() };
+        Ok(Snapshot {
+            name: sysinfo::System::name().map_err(failed)?,
+            version: sysinfo::System::os_version().map_err(failed)?,
+            kernel: sysinfo::System::kernel_version().map_err(failed)?,
+        })
     }
 
     fn diff(old: &Snapshot, new: &Snapshot) -> Vec<Draft> {

@@ -1,0 +1,37 @@
+//! Every system tool the agent runs, with all of its arguments: what an auditor reads. `emote-agent doctor` tells which
+//! of them are not there.
+
+use super::tool::Tool;
+
+macro_rules! tools {
+    ($($(#[$doc:meta])* $name:ident = $tool:expr;)*) => {
+        $($(#[$doc])* pub(crate) static $name: Tool = $tool;)*
+
+        /// Every tool; all are macOS's.
+        pub static ALL: &[&Tool] = &[$(&$name,)*];
+    };
+}
+
+tools! {
+    /// Serial number, hardware UUID, model.
+    IOREG_PLATFORM = Tool::new("/usr/sbin/ioreg", &["-rd1", "-c", "IOPlatformExpertDevice"]);
+    /// A UUID that differs from boot to boot.
+    SYSCTL_BOOT = Tool::new("/usr/sbin/sysctl", &["-n", "kern.bootsessionuuid"]);
+    /// Names and numbers of all local accounts.
+    DSCL_USERS = Tool::new("/usr/bin/dscl", &[".", "-list", "/Users", "UniqueID"]);
+    /// The members of the local group `admin`.
+    DSCL_ADMINS = Tool::new("/usr/bin/dscl", &[".", "-read", "/Groups/admin", "GroupMembership"]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_tool_has_an_absolute_path_in_a_folder_only_root_writes_to() {
+        for tool in ALL {
+            let folders = ["/bin/", "/sbin/", "/usr/bin/", "/usr/sbin/", "/usr/libexec/"];
+            assert!(folders.iter().any(|folder| tool.path.starts_with(folder)), "{}", tool.path);
+        }
+    }
+}

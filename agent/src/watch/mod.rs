@@ -1,0 +1,253 @@
+//! Lets each source look when it is due or something hints at a change, and writes what changed together with the new
+//! snapshot.
+//!
+//! Looks block, so they are made on a thread of their own, all that are due one after the other; moments are written as
+//! they come meanwhile. Sources that see something for the first time share one `device.inventory`. Nothing is written
+//! while nothing changes, so after a restart a source is known to have looked at the last heartbeat or change, and may
+//! have looked later.
+
+mod due;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use emote_proto::Time;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep_until};
+
+use crate::health::Health;
+use crate::identity::{Describe, Identity};
+use crate::journal::{Entry, Journal};
+use crate::lifecycle;
+use crate::platform::{self, Happening, Host, Moment, Signal, Signals};
+use crate::settings::Settings;
+use crate::sources::{self, Look, ObserveError, Watch};
+use crate::spool::{Class, Spool, SpoolError};
+use due::Due;
+
+/// How long the system is made to wait for the event that it is about to sleep to be sent.
+const HOLD: Duration = Duration::from_secs(1);
+
+/// A source and what it saw last.
+struct Watched {
+    source: &'static dyn Watch,
+    due: Due,
+    snapshot: Option<Vec<u8>>,
+    /// Raised with every new snapshot: a look that began before it is of no use.
+    generation: u64,
+    observed: Option<Time>,
+}
+
+/// What one source saw in a round: its place, the generation it compared with, and the result.
+type Seen = (usize, u64, Result<Look, ObserveError>);
+
+/// All enabled sources.
+pub(crate) struct Watcher {
+    sources: Vec<Watched>,
+    host: Arc<dyn Host>,
+    spool: Arc<Spool>,
+    identity: Arc<Identity>,
+    journal: Journal,
+    health: Arc<Health>,
+}
+
+/// What a [`Watcher`] works with.
+pub(crate) struct Parts {
+    pub(crate) host: Arc<dyn Host>,
+    pub(crate) spool: Arc<Spool>,
+    pub(crate) identity: Arc<Identity>,
+    pub(crate) journal: Journal,
+    pub(crate) health: Arc<Health>,
+}
+
+impl Watcher {
+    /// `observed` is when each source looked last in the run before: changes since then happened in between.
+    pub(crate) fn new(settings: &Settings, observed: &BTreeMap<String, i64>, parts: Parts) -> Result<Self, SpoolError> {
+        let mut watched = Vec::new();
+        let now = Instant::now();
+        for source in sources::ALL.iter().copied().filter(|source| source.on().contains(&parts.host.system())) {
+            let Some(timing) = settings.sources.get(source.name()).copied() else { continue };
+            let snapshot = parts.spool.snapshot(source.name())?;
+            let observed = observed.get(source.name()).copied().and_then(Time::from_millis);
+            watched.push(Watched { source, due: Due::new(timing, now), snapshot, generation: 0, observed });
+        }
+        let Parts { host, spool, identity, journal, health } = parts;
+        Ok(Self { sources: watched, host, spool, identity, journal, health })
+    }
+
+    /// Runs until it is dropped.
+    pub(crate) async fn run(mut self, mut signals: Signals) {
+        let mut round: Option<JoinHandle<Vec<Seen>>> = None;
+        loop {
+            let next = self.sources.iter().map(|watched| watched.due.at()).min();
+            tokio::select! {
+                Some(signal) = signals.recv() => self.signal(signal).await,
+                seen = finished(&mut round) => {
+                    round = None;
+                    self.write(seen).await;
+                }
+                () = at(next), if round.is_none() => round = Some(self.begin_round()),
+            }
+        }
+    }
+
+    /// Lets the sources look that are due.
+    fn begin_round(&mut self) -> JoinHandle<Vec<Seen>> {
+        let now = Instant::now();
+        let mut looking = Vec::new();
+        for (index, watched) in self.sources.iter_mut().enumerate().filter(|(_, watched)| watched.due.is_due(now)) {
+            watched.due.look(now);
+            looking.push((index, watched.generation, watched.source, watched.snapshot.clone()));
+        }
+        let host = Arc::clone(&self.host);
+        tokio::task::spawn_blocking(move || {
+            let looks = looking.into_iter();
+            looks
+                .map(|(index, generation, source, old)| (index, generation, source.look(&*host, old.as_deref())))
+                .collect()
+        })
+    }
+
+    async fn signal(&mut self, signal: Signal) {
+        match signal {
+            Signal::Look(names) => {
+                let now = Instant::now();
+                for watched in self.sources.iter_mut().filter(|watched| names.contains(&watched.source.name())) {
+                    watched.due.hint(now);
+                }
+            }
+            Signal::Moment(moment) => self.moment(moment).await,
+        }
+    }
+
+    async fn moment(&mut self, moment: Moment) {
+        let Moment { what, at, hold } = moment;
+        tracing::debug!(?what, "moment");
+        let told = self.sources.iter().enumerate().map(|(index, watched)| {
+            (index, watched.generation, watched.source.told(watched.snapshot.as_deref(), what, at))
+        });
+        let told = told.filter(|(.., look)| !matches!(look, Ok(Look::Same))).collect();
+        self.write(told).await;
+        if what == Happening::Woke {
+            // The clock that the looks are due by has stood still.
+            let now = Instant::now();
+            self.sources.iter_mut().for_each(|watched| watched.due.hint(now));
+        }
+        if hold.is_some() {
+            crate::run::flush(&self.spool, &self.health, HOLD).await;
+        }
+    }
+
+    /// Writes what was seen, all in one transaction.
+    async fn write(&mut self, seen: Vec<Seen>) {
+        let now: Time = jiff::Timestamp::now().into();
+        let mut found = Vec::new();
+        for (index, generation, result) in seen {
+            let watched = &mut self.sources[index];
+            match result {
+                Ok(_) if watched.generation != generation => watched.due.hint(Instant::now()),
+                Ok(Look::Same) => watched.saw(now, &self.health),
+                Ok(look) => found.push((index, look)),
+                Err(error) => {
+                    tracing::warn!(source = watched.source.name(), %error, "cannot look");
+                    self.health.observed(watched.source.name(), now, Some(error.to_string()));
+                }
+            }
+        }
+        if found.is_empty() {
+            return;
+        }
+        let (name, os_version) = platform::name_and_version();
+        self.identity.rename(name, os_version);
+        let looks = found.iter().map(|(index, look)| {
+            let watched = &self.sources[*index];
+            (watched.source.name(), look, watched.observed)
+        });
+        let mut entry = entry(looks, now);
+        let looked = found.iter().map(|(index, _)| (self.sources[*index].source.name().to_owned(), now.as_millis()));
+        let observed = self.health.observed_times().into_iter().chain(looked).collect();
+        entry.run = Some(lifecycle::state(false, now, observed));
+        // Not written: the snapshots stay as they were, and the next look finds the difference again.
+        if let Err(error) = self.journal.write(entry).await {
+            tracing::warn!(%error, "sources");
+            return;
+        }
+        for (index, look) in found {
+            let watched = &mut self.sources[index];
+            if let Look::Changed { snapshot, .. } | Look::First { snapshot, .. } = look {
+                watched.snapshot = Some(snapshot);
+                watched.generation += 1;
+            }
+            watched.saw(now, &self.health);
+        }
+    }
+}
+
+impl Watched {
+    fn saw(&mut self, now: Time, health: &Health) {
+        self.observed = Some(now);
+        health.observed(self.source.name(), now, None);
+    }
+}
+
+/// Until the round is over; for ever when there is none. A look that panicked is a fault of the whole agent.
+async fn finished(round: &mut Option<JoinHandle<Vec<Seen>>>) -> Vec<Seen> {
+    match round {
+        None => std::future::pending().await,
+        Some(handle) => match handle.await {
+            Ok(seen) => seen,
+            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            Err(_) => Vec::new(),
+        },
+    }
+}
+
+async fn at(next: Option<Instant>) {
+    match next {
+        Some(next) => sleep_until(next).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// What is written of one round: the first-time looks as an inventory, then each change.
+fn entry<'a>(looks: impl Iterator<Item = (&'static str, &'a Look, Option<Time>)>, now: Time) -> Entry {
+    let (mut entry, mut inventory, mut changes) = (Entry::default(), Vec::new(), Vec::new());
+    for (name, look, observed) in looks {
+        match look {
+            Look::Same => {}
+            Look::First { snapshot, inventory: part } => {
+                inventory.push((name, part.clone()));
+                entry.snapshots.push((name.to_owned(), snapshot.clone()));
+            }
+            Look::Changed { snapshot, drafts } => {
+                changes.extend(drafts.iter().map(|draft| sources::within(draft.clone(), observed, now)));
+                entry.snapshots.push((name.to_owned(), snapshot.clone()));
+            }
+        }
+    }
+    let drafts = sources::inventory_drafts(inventory).into_iter().chain(changes);
+    entry.drafts = drafts.map(|draft| (draft, Class::Lifecycle, Describe::Whole)).collect();
+    entry
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vocabulary::Kind;
+    use serde_json::{Value, json};
+
+    #[test]
+    fn a_first_round_is_one_inventory_and_a_later_one_its_changes() {
+        let now: Time = "2026-11-23T07:00:00Z".parse().unwrap();
+        let first = |part: Value| Look::First { snapshot: vec![1], inventory: part };
+        let changed = Look::Changed { snapshot: vec![2], drafts: vec![Kind::DiskLow.draft(json!({"mount": "/"}))] };
+        let looks =
+            [("os", &first(json!({"v": 1})), None), ("disk", &changed, Some(now)), ("boot", &first(json!({})), None)];
+        let entry = entry(looks.into_iter(), now);
+        let info: Vec<_> = entry.drafts.iter().map(|(draft, ..)| draft.info.clone().unwrap()).collect();
+        assert_eq!(info[0], json!({"os": {"v": 1}, "boot": {}}));
+        assert_eq!(info[1], json!({"mount": "/", "since": now, "until": now}));
+        assert_eq!((entry.drafts.len(), entry.snapshots.len()), (2, 3));
+    }
+}
