@@ -7,6 +7,7 @@ use std::time::Duration;
 use emote_proto::Time;
 use serde::{Deserialize, Serialize};
 
+use crate::sources::Timing;
 use crate::spool::{SpoolError, Totals};
 
 /// A full disk is tried again after this.
@@ -68,6 +69,9 @@ pub struct SourceStatus {
     pub observed: Option<Time>,
     /// Why it could not, the last time.
     pub error: Option<String>,
+    /// How often it looks.
+    #[serde(default)]
+    pub timing: Option<Timing>,
 }
 
 /// The shared record that [`Status`] is a copy of.

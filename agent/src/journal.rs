@@ -7,6 +7,7 @@ use emote_proto::{Draft, EventId, Time};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::identity::{Describe, Identity, SealError};
+use crate::recent::Recent;
 use crate::spool::{Class, Commit, RunState, Spool, SpoolError};
 
 /// Entries waiting at most; whoever writes more waits.
@@ -55,13 +56,19 @@ pub(crate) struct Writer {
     spool: Arc<Spool>,
     identity: Arc<Identity>,
     written: watch::Sender<u64>,
+    recent: Arc<Recent>,
 }
 
 impl Journal {
-    /// Both ends. `written` changes after each transaction.
-    pub(crate) fn new(spool: Arc<Spool>, identity: Arc<Identity>, written: watch::Sender<u64>) -> (Self, Writer) {
+    /// Both ends. `written` changes after each transaction; its events are shown to `recent`.
+    pub(crate) fn new(
+        spool: Arc<Spool>,
+        identity: Arc<Identity>,
+        written: watch::Sender<u64>,
+        recent: Arc<Recent>,
+    ) -> (Self, Writer) {
         let (sender, queue) = mpsc::channel(QUEUE);
-        (Self { queue: sender }, Writer { queue, spool, identity, written })
+        (Self { queue: sender }, Writer { queue, spool, identity, written, recent })
     }
 
     /// Returns the events' ids once they are on the disk.
@@ -96,6 +103,9 @@ impl Writer {
             tracing::error!(%error, events = commit.records.len(), "not written");
         }
         self.written.send_modify(|count| *count += 1);
+        if result.is_ok() {
+            self.recent.show(commit.records);
+        }
         for (ids, reply) in sealed {
             let disk = |error: &SpoolError| JournalError::Disk(error.to_string());
             drop(reply.send(result.as_ref().map(|()| ids).map_err(disk)));

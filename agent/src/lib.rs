@@ -11,6 +11,7 @@ pub mod identity;
 mod journal;
 mod lifecycle;
 pub mod platform;
+mod recent;
 mod run;
 pub mod serial;
 pub mod settings;

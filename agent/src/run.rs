@@ -11,16 +11,17 @@ use rustix::fs::Mode;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::health::{Health, SpoolStatus, Status, UplinkStatus};
+use crate::health::{Health, SourceStatus, SpoolStatus, Status, UplinkStatus};
 use crate::identity::{Describe, Identity};
 use crate::journal::Journal;
-use crate::platform::{Host, Real};
+use crate::platform::{Host, Real, System};
+use crate::recent::Recent;
 use crate::settings::{Settings, server_name};
 use crate::spool::{Class, Opened, Previous, Spool, SpoolError, TellGap};
 use crate::uplink::Uplink;
 use crate::vocabulary::Kind;
 use crate::watch::{Parts, Watcher};
-use crate::{lifecycle, platform, socket};
+use crate::{lifecycle, platform, socket, sources};
 
 /// How long the last events may take to be sent.
 const FLUSH: Duration = Duration::from_secs(2);
@@ -69,16 +70,12 @@ pub async fn run(settings: Settings, shutdown: impl Future<Output = ()>) -> Resu
     let listener = listener.map_err(|error| RunError::Folder { path: settings.socket.clone(), error })?;
 
     let (sender, written) = watch::channel(0);
-    let (journal, writer) = Journal::new(Arc::clone(&spool), Arc::clone(&identity), sender);
+    let recent = Arc::new(Recent::default());
+    let (journal, writer) = Journal::new(Arc::clone(&spool), Arc::clone(&identity), sender, Arc::clone(&recent));
     let mut writer = tokio::spawn(writer.run());
     let health = Arc::new(Health::default());
-    health.begin(status(&settings, serial.as_str(), started));
     let observed = observed(&previous);
-    for name in settings.sources.keys() {
-        if let Some(at) = observed.get(*name).copied().and_then(Time::from_millis) {
-            health.observed(name, at, None);
-        }
-    }
+    health.begin(status(&settings, serial.as_str(), started, &observed));
     let first = journal.write(lifecycle::started(&previous, started)).await;
     first.map_err(|error| RunError::FirstEvent(error.to_string()))?;
     tracing::info!(version = lifecycle::VERSION, %serial, servers = settings.server_names(), "running");
@@ -101,6 +98,7 @@ pub async fn run(settings: Settings, shutdown: impl Future<Output = ()>) -> Resu
         spool: Arc::clone(&spool),
         journal: journal.clone(),
         health: Arc::clone(&health),
+        recent,
     };
     tasks.spawn(server.run(listener));
     let uplink = Uplink {
@@ -180,15 +178,21 @@ fn observed(previous: &Previous) -> BTreeMap<String, i64> {
     }
 }
 
-fn status(settings: &Settings, serial: &str, started: Time) -> Status {
+fn status(settings: &Settings, serial: &str, started: Time, observed: &BTreeMap<String, i64>) -> Status {
+    let here = sources::list().into_iter().filter(|about| about.on.contains(&System::HERE));
+    let sources = here.filter_map(|about| {
+        let timing = settings.sources.get(about.name).copied()?;
+        let observed = observed.get(about.name).copied().and_then(Time::from_millis);
+        Some((about.name.to_owned(), SourceStatus { observed, error: None, timing: Some(timing) }))
+    });
     Status {
+        sources: sources.collect(),
         version: lifecycle::VERSION.into(),
         pid: std::process::id(),
         serial: serial.into(),
         started: Some(started),
         uplink: UplinkStatus { servers: settings.servers.iter().map(server_name).collect(), ..UplinkStatus::default() },
         spool: SpoolStatus { quota: settings.quota, ..SpoolStatus::default() },
-        ..Status::default()
     }
 }
 

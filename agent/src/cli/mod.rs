@@ -2,7 +2,10 @@
 
 mod emit;
 mod run;
+mod sources;
 mod status;
+mod tail;
+mod version;
 
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
@@ -15,6 +18,7 @@ use tracing_subscriber::fmt;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use crate::health::Status;
 use crate::settings::Raw;
 use crate::socket::{self, Answer, Ask, CallError};
 
@@ -23,7 +27,7 @@ Exit codes:
   0  done
   1  failure
   2  wrong usage, settings or event: trying again will not help
-  3  the agent is not running (emit, status)
+  3  the agent is not running (emit, status, tail)
   4  another agent is already running on this state folder (run)
 
 Logs go to standard error; EMOTE_LOG chooses what (error, warn, info, debug).";
@@ -41,6 +45,9 @@ enum Command {
     Run(Box<run::RunArgs>),
     Emit(emit::EmitArgs),
     Status(status::StatusArgs),
+    Sources(sources::SourcesArgs),
+    Tail(tail::TailArgs),
+    Version(version::VersionArgs),
 }
 
 /// Where the running agent is found.
@@ -55,6 +62,15 @@ struct Place {
     /// The local socket [default: agent.sock in the state folder]
     #[arg(long, value_name = "PATH", env = "EMOTE_AGENT_SOCKET")]
     socket: Option<PathBuf>,
+}
+
+/// How to print it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Output {
+    /// For people.
+    Table,
+    /// For programs.
+    Json,
 }
 
 /// How the program ends.
@@ -90,6 +106,9 @@ pub fn start(cli: Cli) -> Result<(), Failure> {
             Command::Run(arguments) => run::run(*arguments).await,
             Command::Emit(arguments) => emit::run(arguments).await,
             Command::Status(arguments) => status::run(arguments).await,
+            Command::Sources(arguments) => sources::run(arguments).await,
+            Command::Tail(arguments) => tail::run(arguments).await,
+            Command::Version(arguments) => version::run(arguments).await,
         }
     })
 }
@@ -108,11 +127,23 @@ pub fn begin_log() {
     tracing_subscriber::registry().with(lines).with(chosen.unwrap_or_else(usual)).init();
 }
 
+/// Whether standard output takes colours.
+fn has_colours() -> bool {
+    std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
 /// To standard output; a reader that has seen enough is no failure.
 fn print(text: &str) -> Result<(), Failure> {
-    match std::io::stdout().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err((Exit::Failure, error.into())),
-        _ => Ok(()),
+    print_or_end(text).map(|_| ())
+}
+
+/// To standard output at once; `false` when the reader has seen enough.
+fn print_or_end(text: &str) -> Result<bool, Failure> {
+    let mut stdout = std::io::stdout();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err((Exit::Failure, error.into())),
     }
 }
 
@@ -127,17 +158,35 @@ impl Place {
         Ok(flags.over(file))
     }
 
-    /// Asks the running agent.
-    async fn call(&self, ask: &Ask) -> Result<Answer, Failure> {
-        let answer = socket::call(&self.raw()?.socket_path(), ask).await;
-        match answer {
-            Ok(Answer::Refused(problem)) => Err((Exit::Usage, anyhow::anyhow!(problem))),
-            Ok(Answer::Failed(problem)) => Err((Exit::Failure, anyhow::anyhow!(problem))),
-            Ok(answer) => Ok(answer),
-            Err(error @ CallError::NotRunning(_)) => Err((Exit::NotRunning, error.into())),
-            Err(error) => Err((Exit::Failure, error.into())),
+    /// What the running agent says of itself.
+    async fn status(&self) -> Result<Status, Failure> {
+        match self.call(&Ask::Status {}).await? {
+            Answer::Status(status) => Ok(*status),
+            other => Err((Exit::Failure, anyhow::anyhow!("not an answer to status: {other:?}"))),
         }
     }
+
+    /// Asks the running agent.
+    async fn call(&self, ask: &Ask) -> Result<Answer, Failure> {
+        let answer = socket::call(&self.raw()?.socket_path(), ask).await.map_err(unanswered)?;
+        match answer {
+            Answer::Refused(problem) => Err((Exit::Usage, anyhow::anyhow!(problem))),
+            Answer::Failed(problem) => Err((Exit::Failure, anyhow::anyhow!(problem))),
+            answer => Ok(answer),
+        }
+    }
+}
+
+fn unanswered(error: CallError) -> Failure {
+    match error {
+        CallError::NotRunning(_) => (Exit::NotRunning, error.into()),
+        _ => (Exit::Failure, error.into()),
+    }
+}
+
+/// As JSON for people who read it, too.
+fn pretty(value: &impl serde::Serialize) -> Result<String, Failure> {
+    serde_json::to_string_pretty(value).map(|text| text + "\n").map_err(|error| (Exit::Failure, error.into()))
 }
 
 #[cfg(test)]

@@ -2,18 +2,11 @@
 
 use std::fmt::Write;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use emote_proto::Time;
 
-use super::{Exit, Failure, Place};
+use super::{Failure, Output, Place};
 use crate::health::Status;
-use crate::socket::{Answer, Ask};
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Output {
-    Table,
-    Json,
-}
 
 /// Show how the running agent is doing
 #[derive(Debug, Args)]
@@ -27,13 +20,10 @@ pub(super) struct StatusArgs {
 }
 
 pub(super) async fn run(arguments: StatusArgs) -> Result<(), Failure> {
-    let status = match arguments.place.call(&Ask::Status {}).await? {
-        Answer::Status(status) => *status,
-        other => return Err((Exit::Failure, anyhow::anyhow!("not an answer to status: {other:?}"))),
-    };
+    let status = arguments.place.status().await?;
     let text = match arguments.output {
         Output::Table => table(&status, jiff::Timestamp::now().into()),
-        Output::Json => serde_json::to_string_pretty(&status).map_err(|e| (Exit::Failure, e.into()))? + "\n",
+        Output::Json => super::pretty(&status)?,
     };
     super::print(&text)
 }
@@ -89,9 +79,11 @@ fn table(status: &Status, now: Time) -> String {
         // Writing to a string cannot fail.
         writeln!(text, "{key:<12}{value}").ok();
     }
-    for (name, source) in &status.sources {
-        let error = source.error.as_ref().map(|error| format!(", now failing: {error}")).unwrap_or_default();
-        writeln!(text, "{:<12}{name}: looked {}{error}", "source", when(source.observed)).ok();
+    let failing = status.sources.iter().filter_map(|(name, source)| Some((name, source.error.as_ref()?)));
+    let looking = status.sources.values().filter(|source| source.error.is_none()).count();
+    writeln!(text, "{:<12}{looking} of {} look (see emote-agent sources)", "sources", status.sources.len()).ok();
+    for (name, error) in failing {
+        writeln!(text, "{:<12}{name} cannot: {error}", "").ok();
     }
     text
 }
@@ -106,7 +98,7 @@ fn since(time: Option<Time>, now: Time) -> String {
     }
 }
 
-fn ago(time: Time, now: Time) -> String {
+pub(super) fn ago(time: Time, now: Time) -> String {
     format!("{} ago", since(Some(time), now))
 }
 
@@ -127,14 +119,16 @@ mod tests {
             spool: SpoolStatus { count: 2, bytes: 600, quota: 1000, oldest: at(60_000) },
             ..Status::default()
         };
-        status.sources.insert("disk".into(), SourceStatus { observed: at(3_600_000), error: None });
+        let source = |error: Option<&str>| SourceStatus { error: error.map(str::to_owned), ..SourceStatus::default() };
+        status.sources = [("disk".into(), source(None)), ("os".into(), source(Some("no answer")))].into();
         let expected = "\
 agent       1.0, serial C02, pid 7, up 60 min
 server      tls://a:4222
 connected   no
 last stored never
 waiting     2 events, 600 of 1000 bytes, oldest 59 min ago
-source      disk: looked 10 s ago
+sources     1 of 2 look (see emote-agent sources)
+            os cannot: no answer
 ";
         assert_eq!(table(&status, at(3_610_000).unwrap()), expected);
     }

@@ -32,10 +32,7 @@ pub enum CallError {
 
 /// Asks the agent that listens at `path`.
 pub async fn call(path: &Path, ask: &Ask) -> Result<Answer, CallError> {
-    let mut stream = UnixStream::connect(path).await.map_err(|error| match error.kind() {
-        std::io::ErrorKind::PermissionDenied => CallError::Denied(path.to_owned()),
-        _ => CallError::NotRunning(path.to_owned()),
-    })?;
+    let mut stream = connect(path).await?;
     let broken = |problem: String| CallError::Broken { path: path.to_owned(), problem };
     let exchange = async {
         // Refused early, the agent has closed its end; its answer says why.
@@ -44,4 +41,11 @@ pub async fn call(path: &Path, ask: &Ask) -> Result<Answer, CallError> {
     };
     let line = timeout(PATIENCE, exchange).await.map_err(|_| broken("no answer".into()))?.map_err(broken)?;
     serde_json::from_slice(&line).map_err(|error| broken(error.to_string()))
+}
+
+pub(super) async fn connect(path: &Path) -> Result<UnixStream, CallError> {
+    UnixStream::connect(path).await.map_err(|error| match error.kind() {
+        std::io::ErrorKind::PermissionDenied => CallError::Denied(path.to_owned()),
+        _ => CallError::NotRunning(path.to_owned()),
+    })
 }

@@ -3,6 +3,7 @@
 //! `emit` is answered only when the event is on the disk. Clients are bounded in number, line length and time.
 
 mod client;
+mod tail;
 mod wire;
 
 use std::os::unix::fs::PermissionsExt;
@@ -10,6 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use emote_proto::Draft;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
@@ -17,12 +19,14 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 pub use client::{CallError, call};
+pub use tail::Tail;
 pub use wire::{Answer, Ask};
 
 use crate::emit;
 use crate::health::Health;
 use crate::identity::Identity;
 use crate::journal::{Entry, Journal, JournalError};
+use crate::recent::Recent;
 use crate::spool::Spool;
 
 const MAX_CLIENTS: usize = 32;
@@ -35,6 +39,7 @@ pub(crate) struct Server {
     pub(crate) spool: Arc<Spool>,
     pub(crate) journal: Journal,
     pub(crate) health: Arc<Health>,
+    pub(crate) recent: Arc<Recent>,
 }
 
 /// Listens at `path`. Whoever calls holds the spool's lock, so a file that is there is left over and is replaced.
@@ -52,15 +57,16 @@ impl Server {
     /// Runs until it is dropped.
     pub(crate) async fn run(self, listener: UnixListener) {
         let places = Arc::new(Semaphore::new(MAX_CLIENTS));
+        let tails = Arc::new(Semaphore::new(tail::MOST));
         let mut clients = JoinSet::new();
         loop {
             let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
             while clients.try_join_next().is_some() {}
             match listener.accept().await {
                 Ok((stream, _)) => {
-                    let server = self.clone();
+                    let (server, tails) = (self.clone(), Arc::clone(&tails));
                     clients.spawn(async move {
-                        server.serve(stream).await;
+                        server.serve(stream, &tails).await;
                         drop(place);
                     });
                 }
@@ -72,29 +78,34 @@ impl Server {
         }
     }
 
-    async fn serve(&self, mut stream: UnixStream) {
+    async fn serve(&self, mut stream: UnixStream, tails: &Semaphore) {
         let line = timeout(PATIENCE, wire::read_line(&mut stream)).await;
-        let answer = match line {
-            Err(_) => Answer::Refused("no line came".into()),
-            Ok(Err(problem)) => Answer::Refused(problem),
-            Ok(Ok(line)) => self.answer(&line).await,
+        let ask = match line {
+            Err(_) => Err("no line came".into()),
+            Ok(line) => line.and_then(|line| serde_json::from_slice(&line).map_err(|error| error.to_string())),
+        };
+        let answer = match ask {
+            Err(problem) => Answer::Refused(problem),
+            Ok(Ask::Tail { last }) => match tails.try_acquire() {
+                Ok(_place) => return tail::serve(&self.recent, last, stream).await,
+                Err(_) => Answer::Failed(format!("{} follow already: end one of them", tail::MOST)),
+            },
+            Ok(Ask::Status {}) => Answer::Status(Box::new(self.health.status(self.spool.totals()))),
+            Ok(Ask::Emit(draft)) => self.emit(*draft).await,
         };
         // A client that went away needs no answer.
         timeout(PATIENCE, stream.write_all(&wire::to_line(&answer))).await.ok();
     }
 
-    async fn answer(&self, line: &[u8]) -> Answer {
-        match serde_json::from_slice(line) {
-            Err(error) => Answer::Refused(error.to_string()),
-            Ok(Ask::Status {}) => Answer::Status(Box::new(self.health.status(self.spool.totals()))),
-            Ok(Ask::Emit(draft)) => match emit::check(*draft, self.identity.serial()) {
-                Err(problem) => Answer::Refused(problem),
-                Ok(draft) => match self.journal.write(Entry::event(draft)).await {
-                    Ok(ids) => ids.first().map_or_else(|| Answer::Failed("not written".into()), |id| Answer::Id(*id)),
-                    Err(JournalError::Seal(error)) => Answer::Refused(error.to_string()),
-                    Err(error) => Answer::Failed(error.to_string()),
-                },
-            },
+    async fn emit(&self, draft: Draft) -> Answer {
+        let draft = match emit::check(draft, self.identity.serial()) {
+            Ok(draft) => draft,
+            Err(problem) => return Answer::Refused(problem),
+        };
+        match self.journal.write(Entry::event(draft)).await {
+            Ok(ids) => ids.first().map_or_else(|| Answer::Failed("not written".into()), |id| Answer::Id(*id)),
+            Err(JournalError::Seal(error)) => Answer::Refused(error.to_string()),
+            Err(error) => Answer::Failed(error.to_string()),
         }
     }
 }

@@ -1,4 +1,5 @@
-//! What is said over the local socket: one JSON line each way, then the connection ends.
+//! What is said over the local socket: one JSON line each way, then the connection ends. Only `tail` is answered by a line
+//! for each event, until whoever asked hangs up.
 
 use emote_proto::{Draft, EventId};
 use serde::{Deserialize, Serialize};
@@ -17,6 +18,11 @@ pub enum Ask {
     Emit(Box<Draft>),
     /// `{"status":{}}`.
     Status {},
+    /// `{"tail":{"last":10}}`: the last events, then each as it is written.
+    Tail {
+        /// How many of those that are past.
+        last: usize,
+    },
 }
 
 /// What is answered.
@@ -27,6 +33,10 @@ pub enum Answer {
     Id(EventId),
     /// `{"status":{…}}`.
     Status(Box<Status>),
+    /// `{"event":{…}}`: one event of a tail.
+    Event(Box<serde_json::value::RawValue>),
+    /// `{"missed":3}`: so many events of a tail came too fast.
+    Missed(u64),
     /// `{"refused":"…"}`: what was asked is wrong, and would be the next time.
     Refused(String),
     /// `{"failed":"…"}`: this time it could not be done.

@@ -14,7 +14,7 @@ mod os;
 use std::time::Duration;
 
 use emote_proto::{Draft, Time};
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use crate::platform::{Happening, Host, HostError, System};
@@ -66,7 +66,7 @@ pub(crate) trait Source: Sync + 'static {
 }
 
 /// How often a source looks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Timing {
     /// Between two looks.
     pub interval: Duration,
@@ -96,6 +96,20 @@ pub fn list() -> Vec<About> {
         timing: source.timing(),
     };
     ALL.iter().map(about).collect()
+}
+
+/// What the source `name` sees now, or why it cannot look. The outer error says that there is no such source here.
+pub fn look(name: &str, host: &dyn Host) -> Result<Result<Value, ObserveError>, String> {
+    let source = ALL.iter().find(|source| source.name() == name);
+    let source = source.ok_or_else(|| format!("no such source: {name}; expected one of {}", names().join(", ")))?;
+    if !source.on().contains(&host.system()) {
+        return Err(format!("{name}: this source cannot look on this system"));
+    }
+    Ok(source.look(host, None).map(|look| match look {
+        Look::First { inventory, .. } => inventory,
+        // Without a snapshot every look is the first.
+        Look::Same | Look::Changed { .. } => Value::Null,
+    }))
 }
 
 /// The names of all sources.

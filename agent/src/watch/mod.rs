@@ -1,19 +1,20 @@
 //! Lets each source look when it is due or something hints at a change, and writes what changed together with the new
 //! snapshot.
 //!
-//! Looks block, so they are made on a thread of their own, all that are due one after the other; moments are written as
-//! they come meanwhile. Sources that see something for the first time share one `device.inventory`. Nothing is written
+//! Looks block, so they are made on a thread of their own, all that are due one after the other ([`round`]); moments are
+//! written as they come meanwhile. Sources that see something for the first time share one `device.inventory`. Nothing is written
 //! while nothing changes, so after a restart a source is known to have looked at the last heartbeat or change, and may
 //! have looked later.
 
 mod due;
+mod round;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use emote_proto::Time;
-use tokio::task::JoinHandle;
+use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
 use crate::health::Health;
@@ -22,9 +23,10 @@ use crate::journal::{Entry, Journal};
 use crate::lifecycle;
 use crate::platform::{self, Happening, Host, Moment, Signal, Signals};
 use crate::settings::Settings;
-use crate::sources::{self, Look, ObserveError, Watch};
+use crate::sources::{self, Look, Watch};
 use crate::spool::{Class, Spool, SpoolError};
 use due::Due;
+use round::{Left, Round, Seen, Turn};
 
 /// How long the system is made to wait for the event that it is about to sleep to be sent.
 const HOLD: Duration = Duration::from_secs(1);
@@ -37,10 +39,9 @@ struct Watched {
     /// Raised with every new snapshot: a look that began before it is of no use.
     generation: u64,
     observed: Option<Time>,
+    /// A look that does not come back.
+    stuck: bool,
 }
-
-/// What one source saw in a round: its place, the generation it compared with, and the result.
-type Seen = (usize, u64, Result<Look, ObserveError>);
 
 /// All enabled sources.
 pub(crate) struct Watcher {
@@ -70,7 +71,14 @@ impl Watcher {
             let Some(timing) = settings.sources.get(source.name()).copied() else { continue };
             let snapshot = parts.spool.snapshot(source.name())?;
             let observed = observed.get(source.name()).copied().and_then(Time::from_millis);
-            watched.push(Watched { source, due: Due::new(timing, now), snapshot, generation: 0, observed });
+            watched.push(Watched {
+                source,
+                due: Due::new(timing, now),
+                snapshot,
+                generation: 0,
+                observed,
+                stuck: false,
+            });
         }
         let Parts { host, spool, identity, journal, health } = parts;
         Ok(Self { sources: watched, host, spool, identity, journal, health })
@@ -78,35 +86,56 @@ impl Watcher {
 
     /// Runs until it is dropped.
     pub(crate) async fn run(mut self, mut signals: Signals) {
-        let mut round: Option<JoinHandle<Vec<Seen>>> = None;
+        let (sender, mut results) = mpsc::unbounded_channel::<Seen>();
+        let mut round: Option<Round> = None;
         loop {
-            let next = self.sources.iter().map(|watched| watched.due.at()).min();
+            let next = match &round {
+                Some(round) => Some(round.until()),
+                None => self.sources.iter().filter(|watched| !watched.stuck).map(|watched| watched.due.at()).min(),
+            };
             tokio::select! {
                 Some(signal) = signals.recv() => self.signal(signal).await,
-                seen = finished(&mut round) => {
-                    round = None;
-                    self.write(seen).await;
+                Some(seen) = results.recv() => {
+                    self.sources[seen.index].stuck = false;
+                    let complete = round::take(&mut round, seen);
+                    self.write(complete).await;
                 }
-                () = at(next), if round.is_none() => round = Some(self.begin_round()),
+                () = at(next) => match round.take() {
+                    Some(round) => self.leave(round).await,
+                    None => round = Some(Round::begin(self.turns(), Arc::clone(&self.host), sender.clone())),
+                },
             }
         }
     }
 
-    /// Lets the sources look that are due.
-    fn begin_round(&mut self) -> JoinHandle<Vec<Seen>> {
+    /// The looks that are due.
+    fn turns(&mut self) -> Vec<Turn> {
         let now = Instant::now();
-        let mut looking = Vec::new();
-        for (index, watched) in self.sources.iter_mut().enumerate().filter(|(_, watched)| watched.due.is_due(now)) {
-            watched.due.look(now);
-            looking.push((index, watched.generation, watched.source, watched.snapshot.clone()));
+        let mut turns = Vec::new();
+        for (index, watched) in self.sources.iter_mut().enumerate() {
+            if watched.due.is_due(now) && !watched.stuck {
+                watched.due.look(now);
+                let (generation, source, old) = (watched.generation, watched.source, watched.snapshot.clone());
+                turns.push(Turn { index, generation, source, old });
+            }
         }
-        let host = Arc::clone(&self.host);
-        tokio::task::spawn_blocking(move || {
-            let looks = looking.into_iter();
-            looks
-                .map(|(index, generation, source, old)| (index, generation, source.look(&*host, old.as_deref())))
-                .collect()
-        })
+        turns
+    }
+
+    async fn leave(&mut self, round: Round) {
+        let Left { seen, missed, stuck } = round.leave();
+        let now = Instant::now();
+        for index in missed {
+            self.sources[index].due.hint(now);
+        }
+        for index in stuck {
+            let watched = &mut self.sources[index];
+            watched.stuck = true;
+            let problem = format!("does not come back after {} s", round::PATIENCE.as_secs());
+            tracing::warn!(source = watched.source.name(), problem, "cannot look");
+            self.health.observed(watched.source.name(), jiff::Timestamp::now().into(), Some(problem));
+        }
+        self.write(seen).await;
     }
 
     async fn signal(&mut self, signal: Signal) {
@@ -124,10 +153,12 @@ impl Watcher {
     async fn moment(&mut self, moment: Moment) {
         let Moment { what, at, hold } = moment;
         tracing::debug!(?what, "moment");
-        let told = self.sources.iter().enumerate().map(|(index, watched)| {
-            (index, watched.generation, watched.source.told(watched.snapshot.as_deref(), what, at))
+        let told = self.sources.iter().enumerate().map(|(index, watched)| Seen {
+            index,
+            generation: watched.generation,
+            result: watched.source.told(watched.snapshot.as_deref(), what, at),
         });
-        let told = told.filter(|(.., look)| !matches!(look, Ok(Look::Same))).collect();
+        let told = told.filter(|seen| !matches!(seen.result, Ok(Look::Same))).collect();
         self.write(told).await;
         if what == Happening::Woke {
             // The clock that the looks are due by has stood still.
@@ -143,7 +174,7 @@ impl Watcher {
     async fn write(&mut self, seen: Vec<Seen>) {
         let now: Time = jiff::Timestamp::now().into();
         let mut found = Vec::new();
-        for (index, generation, result) in seen {
+        for Seen { index, generation, result } in seen {
             let watched = &mut self.sources[index];
             match result {
                 Ok(_) if watched.generation != generation => watched.due.hint(Instant::now()),
@@ -188,18 +219,6 @@ impl Watched {
     fn saw(&mut self, now: Time, health: &Health) {
         self.observed = Some(now);
         health.observed(self.source.name(), now, None);
-    }
-}
-
-/// Until the round is over; for ever when there is none. A look that panicked is a fault of the whole agent.
-async fn finished(round: &mut Option<JoinHandle<Vec<Seen>>>) -> Vec<Seen> {
-    match round {
-        None => std::future::pending().await,
-        Some(handle) => match handle.await {
-            Ok(seen) => seen,
-            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-            Err(_) => Vec::new(),
-        },
     }
 }
 

@@ -1,0 +1,177 @@
+//! One round of looks, one after the other on a thread of its own.
+//!
+//! A look may never come back: a file server that went away holds whoever asks for its size. After a while the round is
+//! given up: what was seen is taken, what had not its turn yet looks in the next round, and only the one that is stuck
+//! is waited for.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::time::Instant;
+
+use crate::platform::Host;
+use crate::sources::{Look, ObserveError, Watch};
+
+/// How long a round may take. Tools have deadlines of their own.
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// One look to be made.
+pub(super) struct Turn {
+    /// The place of the source.
+    pub(super) index: usize,
+    /// Of the snapshot that it compares with.
+    pub(super) generation: u64,
+    pub(super) source: &'static dyn Watch,
+    pub(super) old: Option<Vec<u8>>,
+}
+
+/// What a look saw.
+pub(super) struct Seen {
+    pub(super) index: usize,
+    pub(super) generation: u64,
+    pub(super) result: Result<Look, ObserveError>,
+}
+
+/// A round that goes on.
+pub(super) struct Round {
+    waiting: Arc<Mutex<VecDeque<Turn>>>,
+    seen: Vec<Seen>,
+    /// The places of those that have not been heard of.
+    pending: Vec<usize>,
+    until: Instant,
+}
+
+/// What became of a round that was given up.
+pub(super) struct Left {
+    pub(super) seen: Vec<Seen>,
+    /// Places whose turn had not come.
+    pub(super) missed: Vec<usize>,
+    /// The place that does not come back.
+    pub(super) stuck: Vec<usize>,
+}
+
+impl Round {
+    /// Begins, on a thread where looks may block. What is seen goes to `results`, which is bounded by the number of
+    /// sources.
+    pub(super) fn begin(turns: Vec<Turn>, host: Arc<dyn Host>, results: UnboundedSender<Seen>) -> Self {
+        let pending = turns.iter().map(|turn| turn.index).collect();
+        let waiting = Arc::new(Mutex::new(VecDeque::from(turns)));
+        let queue = Arc::clone(&waiting);
+        tokio::task::spawn_blocking(move || {
+            while let Some(Turn { index, generation, source, old }) = pop(&queue) {
+                let result = source.look(&*host, old.as_deref());
+                // At the agent's end nobody waits any more.
+                results.send(Seen { index, generation, result }).ok();
+            }
+        });
+        Self { waiting, seen: Vec::new(), pending, until: Instant::now() + PATIENCE }
+    }
+
+    /// When it is to be given up.
+    pub(super) fn until(&self) -> Instant {
+        self.until
+    }
+
+    /// Gives it up.
+    pub(super) fn leave(self) -> Left {
+        let missed: Vec<usize> = lock(&self.waiting).drain(..).map(|turn| turn.index).collect();
+        let stuck = self.pending.into_iter().filter(|index| !missed.contains(index)).collect();
+        Left { seen: self.seen, missed, stuck }
+    }
+}
+
+/// Takes in what was seen: nothing until the round is complete, then all of it. What belongs to no round comes at once.
+pub(super) fn take(slot: &mut Option<Round>, seen: Seen) -> Vec<Seen> {
+    let place = slot.as_ref().and_then(|round| round.pending.iter().position(|index| *index == seen.index));
+    let (Some(round), Some(place)) = (slot.as_mut(), place) else { return vec![seen] };
+    round.pending.swap_remove(place);
+    round.seen.push(seen);
+    if !round.pending.is_empty() {
+        return Vec::new();
+    }
+    slot.take().map(|round| round.seen).unwrap_or_default()
+}
+
+fn pop(queue: &Mutex<VecDeque<Turn>>) -> Option<Turn> {
+    lock(queue).pop_front()
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::platform::recorded::Recorded;
+    use crate::platform::{Happening, System};
+    use crate::sources::Timing;
+    use emote_proto::Time;
+    use std::sync::mpsc::{Receiver, Sender, channel};
+
+    /// Looks once it is told to.
+    struct Waits(Mutex<Receiver<()>>);
+
+    impl Waits {
+        fn leak() -> (&'static Self, Sender<()>) {
+            let (sender, receiver) = channel();
+            (Box::leak(Box::new(Self(Mutex::new(receiver)))), sender)
+        }
+    }
+
+    impl Watch for Waits {
+        fn name(&self) -> &'static str {
+            "waits"
+        }
+        fn about(&self) -> &'static str {
+            ""
+        }
+        fn on(&self) -> &'static [System] {
+            System::ALL
+        }
+        fn timing(&self) -> Timing {
+            Timing { interval: Duration::ZERO, debounce: Duration::ZERO }
+        }
+        fn look(&self, _host: &dyn Host, _old: Option<&[u8]>) -> Result<Look, ObserveError> {
+            self.0.lock().unwrap().recv().unwrap();
+            Ok(Look::Same)
+        }
+        fn told(&self, _old: Option<&[u8]>, _what: Happening, _at: Time) -> Result<Look, ObserveError> {
+            Ok(Look::Same)
+        }
+    }
+
+    fn turn(index: usize, source: &'static Waits) -> Turn {
+        Turn { index, generation: 0, source, old: None }
+    }
+
+    #[tokio::test]
+    async fn a_look_that_does_not_come_back_holds_up_no_other() {
+        let ((quick, go), (slow, later), (last, _last)) = (Waits::leak(), Waits::leak(), Waits::leak());
+        let (sender, mut results) = tokio::sync::mpsc::unbounded_channel();
+        let turns = vec![turn(0, quick), turn(1, slow), turn(2, last)];
+        let mut round = Some(Round::begin(turns, Arc::new(Recorded::mac()), sender));
+        go.send(()).unwrap();
+        assert!(take(&mut round, results.recv().await.unwrap()).is_empty(), "the round is not complete");
+        let left = round.take().unwrap().leave();
+        assert_eq!((left.seen.len(), left.seen[0].index), (1, 0));
+        assert_eq!((left.missed, left.stuck), (vec![2], vec![1]));
+        later.send(()).unwrap();
+        let late = take(&mut round, results.recv().await.unwrap());
+        assert_eq!((late.len(), late[0].index), (1, 1), "it is taken when it comes");
+    }
+
+    #[tokio::test]
+    async fn a_round_is_one_result() {
+        let ((one, go), (two, go_on)) = (Waits::leak(), Waits::leak());
+        let (sender, mut results) = tokio::sync::mpsc::unbounded_channel();
+        let mut round = Some(Round::begin(vec![turn(0, one), turn(1, two)], Arc::new(Recorded::mac()), sender));
+        go.send(()).unwrap();
+        assert!(take(&mut round, results.recv().await.unwrap()).is_empty());
+        go_on.send(()).unwrap();
+        assert_eq!(take(&mut round, results.recv().await.unwrap()).len(), 2);
+        assert!(round.is_none());
+    }
+}
