@@ -5,6 +5,7 @@
 //! [`socket`]) are thin around it.
 
 pub mod cli;
+mod doctor;
 pub mod emit;
 pub mod health;
 pub mod identity;

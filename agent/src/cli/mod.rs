@@ -1,5 +1,6 @@
 //! The command line: one file a subcommand.
 
+mod doctor;
 mod emit;
 mod run;
 mod sources;
@@ -48,6 +49,7 @@ enum Command {
     Sources(sources::SourcesArgs),
     Tail(tail::TailArgs),
     Version(version::VersionArgs),
+    Doctor(doctor::DoctorArgs),
 }
 
 /// Where the running agent is found.
@@ -108,6 +110,7 @@ pub fn start(cli: Cli) -> Result<(), Failure> {
             Command::Status(arguments) => status::run(arguments).await,
             Command::Sources(arguments) => sources::run(arguments).await,
             Command::Tail(arguments) => tail::run(arguments).await,
+            Command::Doctor(arguments) => doctor::run(arguments).await,
             Command::Version(arguments) => version::run(arguments).await,
         }
     })

@@ -24,15 +24,10 @@ pub(super) async fn connect(
 ) -> Result<Client, ConnectError> {
     // The library asks for a delay even before the first attempt.
     let begun = AtomicBool::new(false);
-    let mut options = base(settings)
-        .name(format!("emote-agent {serial}"))
-        // A credential limited to one machine may subscribe to nothing else.
-        .custom_inbox_prefix(format!("_INBOX.{serial}"))
-        .require_tls(settings.needs_tls())
+    let options = options(settings, serial)
         .retry_on_initial_connect()
         // A half-open connection is noticed after three pings.
         .ping_interval(Duration::from_secs(25))
-        .connection_timeout(Duration::from_secs(10))
         // Memory: nothing is published without the spool behind it.
         .client_capacity(64)
         .subscription_capacity(256)
@@ -63,10 +58,21 @@ pub(super) async fn connect(
             }
             std::future::ready(())
         });
-    if let Some(roots) = &settings.ca {
-        options = options.add_root_certificates(roots.clone());
-    }
     options.connect(settings.servers.clone()).await
+}
+
+/// Who connects, with what, and how well guarded.
+pub(super) fn options(settings: &Settings, serial: &Serial) -> ConnectOptions {
+    let options = base(settings)
+        .name(format!("emote-agent {serial}"))
+        // A credential limited to one machine may subscribe to nothing else.
+        .custom_inbox_prefix(format!("_INBOX.{serial}"))
+        .require_tls(settings.needs_tls())
+        .connection_timeout(Duration::from_secs(10));
+    match &settings.ca {
+        Some(roots) => options.add_root_certificates(roots.clone()),
+        None => options,
+    }
 }
 
 /// Whether the server on the other end knows atomic batches.

@@ -5,6 +5,7 @@
 
 mod backoff;
 mod connect;
+mod probe;
 mod publish;
 mod reply;
 mod window;
@@ -19,6 +20,7 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 pub use backoff::delay_ms;
+pub(crate) use probe::probe;
 pub use reply::Reply;
 pub use window::{Flight, Saved, Step, UNKNOWN, Verdict, Window};
 

@@ -111,13 +111,13 @@ mod tests {
     use emote_proto::Time;
     use std::sync::mpsc::{Receiver, Sender, channel};
 
-    /// Looks once it is told to.
-    struct Waits(Mutex<Receiver<()>>);
+    /// Says that it has begun, and looks once it is told to.
+    struct Waits(Mutex<(Sender<()>, Receiver<()>)>);
 
     impl Waits {
-        fn leak() -> (&'static Self, Sender<()>) {
-            let (sender, receiver) = channel();
-            (Box::leak(Box::new(Self(Mutex::new(receiver)))), sender)
+        fn leak() -> (&'static Self, Receiver<()>, Sender<()>) {
+            let ((begin, begun), (go, wait)) = (channel(), channel());
+            (Box::leak(Box::new(Self(Mutex::new((begin, wait))))), begun, go)
         }
     }
 
@@ -135,7 +135,9 @@ mod tests {
             Timing { interval: Duration::ZERO, debounce: Duration::ZERO }
         }
         fn look(&self, _host: &dyn Host, _old: Option<&[u8]>) -> Result<Look, ObserveError> {
-            self.0.lock().unwrap().recv().unwrap();
+            let inside = self.0.lock().unwrap();
+            inside.0.send(()).unwrap();
+            inside.1.recv().unwrap();
             Ok(Look::Same)
         }
         fn told(&self, _old: Option<&[u8]>, _what: Happening, _at: Time) -> Result<Look, ObserveError> {
@@ -149,12 +151,14 @@ mod tests {
 
     #[tokio::test]
     async fn a_look_that_does_not_come_back_holds_up_no_other() {
-        let ((quick, go), (slow, later), (last, _last)) = (Waits::leak(), Waits::leak(), Waits::leak());
+        let ((quick, _quick, go), (slow, begun, later), (last, _last, _never)) =
+            (Waits::leak(), Waits::leak(), Waits::leak());
         let (sender, mut results) = tokio::sync::mpsc::unbounded_channel();
         let turns = vec![turn(0, quick), turn(1, slow), turn(2, last)];
         let mut round = Some(Round::begin(turns, Arc::new(Recorded::mac()), sender));
         go.send(()).unwrap();
         assert!(take(&mut round, results.recv().await.unwrap()).is_empty(), "the round is not complete");
+        begun.recv().unwrap();
         let left = round.take().unwrap().leave();
         assert_eq!((left.seen.len(), left.seen[0].index), (1, 0));
         assert_eq!((left.missed, left.stuck), (vec![2], vec![1]));
@@ -165,7 +169,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_round_is_one_result() {
-        let ((one, go), (two, go_on)) = (Waits::leak(), Waits::leak());
+        let ((one, _one, go), (two, _two, go_on)) = (Waits::leak(), Waits::leak());
         let (sender, mut results) = tokio::sync::mpsc::unbounded_channel();
         let mut round = Some(Round::begin(vec![turn(0, one), turn(1, two)], Arc::new(Recorded::mac()), sender));
         go.send(()).unwrap();

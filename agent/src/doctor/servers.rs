@@ -1,0 +1,98 @@
+//! The way to each server: its name, a connection, and the word of NATS at the other end.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use async_nats::ServerAddr;
+use tokio::net::{TcpStream, lookup_host};
+use tokio::time::{Instant, timeout};
+
+use super::Finding;
+use crate::serial::Serial;
+use crate::settings::{Settings, server_name};
+use crate::uplink;
+
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Tries each server.
+pub(crate) async fn servers(settings: &Settings, serial: &Serial) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for server in &settings.servers {
+        let check = format!("server {}", server_name(server));
+        findings.push(match reach(server).await {
+            Ok(said) => session(check, settings, server, serial, &said).await,
+            Err((said, remedy)) => Finding::fail(check, said, remedy),
+        });
+    }
+    findings
+}
+
+/// What was seen on the way, or why it ends and what to do.
+async fn reach(server: &ServerAddr) -> Result<String, (String, &'static str)> {
+    let (host, port) = (server.host().trim_matches(['[', ']']), server.port());
+    let found = timeout(PATIENCE, lookup_host((host, port))).await;
+    let found = found.map_err(|_| ("its name is not resolved in time".to_owned(), "look at this machine's DNS"))?;
+    let found =
+        found.map_err(|error| (format!("its name is not resolved: {error}"), "look at the name, and at DNS"))?;
+    let addresses: Vec<SocketAddr> = found.collect();
+    let mut last = "it has no address".to_owned();
+    for address in &addresses {
+        let begun = Instant::now();
+        match timeout(PATIENCE, TcpStream::connect(address)).await {
+            Ok(Ok(_)) => return Ok(format!("{address} in {} ms", begun.elapsed().as_millis())),
+            Ok(Err(error)) => last = format!("{address}: {error}"),
+            Err(_) => last = format!("{address} does not answer"),
+        }
+    }
+    Err((last, "look at firewalls on the way; where only 443 is open, let NATS speak wss:// and say so in `server`"))
+}
+
+async fn session(check: String, settings: &Settings, server: &ServerAddr, serial: &Serial, way: &str) -> Finding {
+    match timeout(PATIENCE * 2, uplink::probe(settings, server, serial)).await {
+        Ok(Ok(said)) => Finding::ok(check, format!("{way}, {said}")),
+        Ok(Err(error)) => Finding::fail(check, format!("{way}, then {error}"), remedy(&error)),
+        Err(_) => Finding::fail(check, format!("{way}, then nothing"), "is it NATS that listens there?"),
+    }
+}
+
+/// By what the library says; its errors have no finer kinds than these words.
+fn remedy(error: &str) -> &'static str {
+    let error = error.to_lowercase();
+    let says = |words: &[&str]| words.iter().any(|word| error.contains(word));
+    if says(&["unknownissuer", "unknown issuer", "certificate", "tls"]) {
+        return "look at `ca`, at the server's certificate and its names, and at what breaks TLS on the way";
+    }
+    if says(&["authorization", "authentication", "permission"]) {
+        return "look at `credentials` or `token_file`: the server does not take them";
+    }
+    "see the server's log"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_way_that_ends_says_where() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let server = |text: String| text.parse::<ServerAddr>().unwrap();
+        assert!(reach(&server(format!("nats://127.0.0.1:{port}"))).await.unwrap().starts_with("127.0.0.1:"));
+        drop(listener);
+        let (said, remedy) = reach(&server(format!("nats://127.0.0.1:{port}"))).await.unwrap_err();
+        assert!(said.contains("refused") && remedy.contains("firewalls"), "{said}");
+        let (said, _) = reach(&server("nats://no-such-host.invalid:1".into())).await.unwrap_err();
+        assert!(said.contains("not resolved"), "{said}");
+    }
+
+    #[test]
+    fn each_refusal_has_its_remedy() {
+        for (error, said) in [
+            ("invalid peer certificate: UnknownIssuer", "`ca`"),
+            ("authorization violation", "`credentials`"),
+            ("strange", "log"),
+        ] {
+            assert!(remedy(error).contains(said), "{error}");
+        }
+    }
+}
