@@ -58,6 +58,25 @@ kinds! {
     AccountPromoted = "account", "promoted";
     /// The account is no administrator any more. `info` as [`Kind::AccountCreated`].
     AccountDemoted = "account", "demoted";
+    /// `info`: of each part that changed (`filevault`, `sip`, `gatekeeper`, `firewall`, `xprotect`,
+    /// `xprotect_remediator`) `from` and `to`; the words are those of the source `security`.
+    SecurityChanged = "security", "changed";
+    /// An MDM manages the machine now. `info`: `enrolled`, `dep`, `user_approved`, and `server`, `topic`, `check_in`
+    /// when known.
+    DeviceEnroll = "device", "enroll";
+    /// No MDM manages the machine any more. `info` as [`Kind::DeviceEnroll`], and `left`, the server there was.
+    DeviceUnenroll = "device", "unenroll";
+    /// Still managed, but otherwise. `info`: of each of [`Kind::DeviceEnroll`]'s fields that changed `from` and `to`, null
+    /// where there is none.
+    MdmChanged = "mdm", "changed";
+    /// `info`: `scope` (`computer` or a user), `identifier`, `payloads` (their types), `removal_disallowed`, and `uuid`,
+    /// `name`, `organization`, `version`, `installed` (as macOS writes it), `verification` when known.
+    ProfileInstalled = "profile", "installed";
+    /// `info` as [`Kind::ProfileInstalled`].
+    ProfileRemoved = "profile", "removed";
+    /// Installed once more, or another one under the same identifier. `info` as [`Kind::ProfileInstalled`], and `from`: what
+    /// changed as it was, null where there was none.
+    ProfileUpdated = "profile", "updated";
 }
 
 impl Kind {

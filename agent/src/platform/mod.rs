@@ -5,7 +5,6 @@ mod host;
 mod ioreg;
 #[cfg(target_os = "macos")]
 mod macos;
-#[cfg_attr(not(test), expect(dead_code, reason = "the sources that read property lists come next"))]
 pub(crate) mod plist;
 mod real;
 #[cfg(test)]

@@ -14,10 +14,10 @@ use ::plist::{Dictionary, Value};
 const DEPTH: usize = 32;
 /// Values at most, keys among them: some 10 MB while they are looked at.
 const VALUES: u64 = 100_000;
-/// Bytes of text at most, all values together.
-const TEXT: usize = 4 << 20;
-/// Characters of one text at most.
-const CHARACTERS: usize = 256;
+/// Bytes of text and data at most, all values together.
+const BYTES: usize = 8 << 20;
+/// Bytes of what [`text`] gives.
+const TEXT: usize = 256;
 
 /// Why it could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -39,14 +39,15 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Value, PlistError> {
     }
 }
 
-/// The text at `key`, without white space around it and cut to 256 characters; `None` where there is none.
+/// The text at `key`, without white space around it and cut to 256 bytes; `None` where there is none.
 pub(crate) fn text(dictionary: &Dictionary, key: &str) -> Option<String> {
     let text = dictionary.get(key)?.as_string()?.trim();
-    Some(text.chars().take(CHARACTERS).collect()).filter(|text: &String| !text.is_empty())
+    let text = text.get(..text.floor_char_boundary(TEXT))?;
+    (!text.is_empty()).then(|| text.to_owned())
 }
 
 fn build(events: impl Iterator<Item = Result<OwnedEvent, ::plist::Error>>) -> Result<Value, PlistError> {
-    let mut counted = Counted { events, depth: 0, values: 0, text: 0, refused: None };
+    let mut counted = Counted { events, depth: 0, values: 0, bytes: 0, refused: None };
     let value = Value::from_events(&mut counted);
     match (counted.refused, value) {
         (Some(what), _) => Err(PlistError::TooLarge(what)),
@@ -59,7 +60,7 @@ struct Counted<I> {
     events: I,
     depth: usize,
     values: u64,
-    text: usize,
+    bytes: usize,
     refused: Option<&'static str>,
 }
 
@@ -72,13 +73,16 @@ impl<I> Counted<I> {
                 self.values = self.values.saturating_add(announced.unwrap_or(0));
             }
             Event::EndCollection => self.depth = self.depth.saturating_sub(1),
-            Event::String(text) => self.text = self.text.saturating_add(text.len()),
-            Event::Data(data) => self.text = self.text.saturating_add(data.len()),
+            Event::String(text) => self.bytes = self.bytes.saturating_add(text.len()),
+            Event::Data(data) => self.bytes = self.bytes.saturating_add(data.len()),
             _ => {}
         }
         self.values = self.values.saturating_add(1);
-        let limits =
-            [(self.depth > DEPTH, "lists within lists"), (self.values > VALUES, "values"), (self.text > TEXT, "bytes")];
+        let limits = [
+            (self.depth > DEPTH, "lists within lists"),
+            (self.values > VALUES, "values"),
+            (self.bytes > BYTES, "bytes"),
+        ];
         limits.into_iter().find_map(|(over, what)| over.then_some(what))
     }
 }
@@ -116,7 +120,7 @@ mod tests {
         let mut sample = Dictionary::new();
         sample.insert("version".into(), " 5312 ".into());
         sample.insert("empty".into(), " ".into());
-        sample.insert("long".into(), "ä".repeat(1000).into());
+        sample.insert("long".into(), format!("x{}", "ä".repeat(1000)).into());
         sample.insert("number".into(), 3.into());
         sample.insert("key".into(), Value::Data(b"secret".to_vec()));
         let sample = Value::Dictionary(sample);
@@ -125,7 +129,7 @@ mod tests {
         for bytes in [xml(&sample), binary] {
             let read = parse(&bytes).unwrap().into_dictionary().unwrap();
             assert_eq!(text(&read, "version").as_deref(), Some("5312"));
-            assert_eq!(text(&read, "long").unwrap().chars().count(), CHARACTERS);
+            assert_eq!(text(&read, "long").unwrap(), format!("x{}", "ä".repeat(127)));
             for key in ["empty", "number", "missing"] {
                 assert_eq!(text(&read, key), None, "{key}");
             }
@@ -150,7 +154,7 @@ mod tests {
         }
         let many = format!("<plist><array>{}</array></plist>", "<true/>".repeat(200_000));
         assert_eq!(parse(many.as_bytes()), Err(PlistError::TooLarge("values")));
-        let long = format!("<plist><string>{}</string></plist>", "x".repeat(TEXT + 1));
+        let long = format!("<plist><string>{}</string></plist>", "x".repeat(BYTES + 1));
         assert_eq!(parse(long.as_bytes()), Err(PlistError::TooLarge("bytes")));
     }
 

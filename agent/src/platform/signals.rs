@@ -88,7 +88,7 @@ impl Meaning {
 }
 
 /// Folders whose changes mean a look, with what is below them.
-pub const FOLDERS: &[(&str, &[&str])] = &[];
+pub const FOLDERS: &[(&str, &[&str])] = &[("/Library/Managed Preferences", &["profiles", "mdm"])];
 
 #[cfg(test)]
 mod tests {

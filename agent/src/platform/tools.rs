@@ -21,6 +21,18 @@ tools! {
     DSCL_USERS = Tool::new("/usr/bin/dscl", &[".", "-list", "/Users", "UniqueID"]);
     /// The members of the local group `admin`.
     DSCL_ADMINS = Tool::new("/usr/bin/dscl", &[".", "-read", "/Groups/admin", "GroupMembership"]);
+    /// Whether FileVault is on.
+    FDESETUP_STATUS = Tool::new("/usr/bin/fdesetup", &["status"]);
+    /// Whether System Integrity Protection is on.
+    CSRUTIL_STATUS = Tool::new("/usr/bin/csrutil", &["status"]);
+    /// Whether Gatekeeper is on.
+    SPCTL_STATUS = Tool::new("/usr/sbin/spctl", &["--status"]);
+    /// Whether the firewall is on.
+    FIREWALL_STATE = Tool::new("/usr/libexec/ApplicationFirewall/socketfilterfw", &["--getglobalstate"]);
+    /// Whether an MDM manages the machine, and which.
+    PROFILES_ENROLLMENT = Tool::new("/usr/bin/profiles", &["status", "-type", "enrollment"]).limits(30, 1 << 16);
+    /// All configuration profiles, of the machine and of its users, with what is in them.
+    PROFILES_SHOW = Tool::new("/usr/bin/profiles", &["show", "-all", "-output", "stdout-xml"]).limits(30, 8 << 20);
 }
 
 #[cfg(test)]

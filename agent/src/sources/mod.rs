@@ -8,8 +8,11 @@ mod accounts;
 mod boot;
 mod disk;
 mod inventory;
+mod mdm;
 mod network;
 mod os;
+mod profiles;
+mod security;
 
 use std::time::Duration;
 
@@ -22,7 +25,16 @@ use crate::platform::{Happening, Host, HostError, System};
 pub(crate) use inventory::drafts as inventory_drafts;
 
 /// Every source, in the order in which they look.
-pub(crate) static ALL: &[&dyn Watch] = &[&boot::Boot, &os::Os, &network::Network, &disk::Disks, &accounts::Accounts];
+pub(crate) static ALL: &[&dyn Watch] = &[
+    &boot::Boot,
+    &os::Os,
+    &network::Network,
+    &disk::Disks,
+    &accounts::Accounts,
+    &security::Security,
+    &mdm::Mdm,
+    &profiles::Profiles,
+];
 
 /// Why a source could not look.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
