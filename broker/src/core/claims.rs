@@ -33,6 +33,10 @@ pub(crate) fn record(node: &mut Node, event: &Event, at: Time) {
     match what {
         ("device", "enroll") if !from_broker => node.claim(source, "enrolled", json!(true), at),
         ("device", "unenroll") if !from_broker => node.claim(source, "enrolled", json!(false), at),
+        ("device", "inventory") if from_agent => inventory(node, event, at),
+        ("security", "changed") if from_agent => {
+            filevault(node, event.info_at(&["filevault", "to"]), at);
+        }
         ("asset", "updated") if !from_agent => {
             if let Some(Value::Object(fields)) = event.info_at(&["set"]) {
                 for (field, value) in fields {
@@ -52,6 +56,86 @@ pub(crate) fn record(node: &mut Node, event: &Event, at: Time) {
     }
 }
 
+/// What the agent sees for the first time, a part of it in each source's object.
+fn inventory(node: &mut Node, event: &Event, at: Time) {
+    filevault(node, event.info_at(&["security", "filevault"]), at);
+    if let Some(enrolled @ Value::Bool(_)) = event.info_at(&["mdm", "enrolled"]) {
+        node.claim(sources::AGENT, "enrolled", enrolled.clone(), at);
+    }
+}
+
+/// Claims `filevault` from the agent's word for its state. Between on and off the Mac claims neither.
+fn filevault(node: &mut Node, state: Option<&Value>, at: Time) {
+    let claimed = match state.and_then(Value::as_str) {
+        Some("on") => json!(true),
+        Some("off" | "pending") => json!(false),
+        Some(_) => Value::Null,
+        None => return,
+    };
+    node.claim(sources::AGENT, "filevault", claimed, at);
+}
+
 fn lower(value: &Value) -> Value {
     value.as_str().map_or_else(|| value.clone(), |text| json!(text.to_lowercase()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What `source` claims of `field` after these events.
+    fn claimed(events: &[(&str, &str, Value)], source: &str, field: &str) -> Option<Value> {
+        let mut node = Node::new("C02", Time::from_millis(0).unwrap());
+        for (millis, (source, what, info)) in (1..).zip(events) {
+            let (scope, action) = what.split_once('.').unwrap();
+            let event = json!({"id": "00000000-0000-7000-8000-000000000000", "time": "2026-01-01T00:00:00Z",
+                "source": source, "scope": scope, "action": action, "info": info});
+            let event = Event::parse(event.to_string().as_bytes()).unwrap();
+            record(&mut node, &event, Time::from_millis(millis).unwrap());
+        }
+        Some(node.sources.get(source)?.get(field)?.value.clone())
+    }
+
+    #[test]
+    fn the_agents_states_become_claims_that_can_be_compared() {
+        let seen = |state: &str| ("agent", "device.inventory", json!({"security": {"filevault": state, "sip": "on"}}));
+        let changed = |to: &str| ("agent", "security.changed", json!({"filevault": {"from": "on", "to": to}}));
+        let firewall = ("agent", "security.changed", json!({"firewall": {"from": "on", "to": "off"}}));
+        for (events, claim) in [
+            (vec![seen("on")], Some(json!(true))),
+            (vec![seen("pending")], Some(json!(false))),
+            (vec![seen("encrypting")], None),
+            (vec![seen("on"), changed("decrypting")], Some(Value::Null)),
+            (vec![seen("on"), changed("decrypting"), changed("off")], Some(json!(false))),
+            (vec![seen("on"), firewall, ("agent", "device.inventory", json!({"os": {}}))], Some(json!(true))),
+            (vec![("agent", "device.inventory", json!({"security": "on"}))], None),
+        ] {
+            assert_eq!(claimed(&events, "agent", "filevault"), claim, "{events:?}");
+        }
+    }
+
+    #[test]
+    fn the_agent_claims_its_enrolment_from_the_first_inventory_on() {
+        let seen = |enrolled: Value| ("agent", "device.inventory", json!({"mdm": {"enrolled": enrolled}}));
+        for (events, claim) in [
+            (vec![seen(json!(true))], Some(json!(true))),
+            (vec![seen(json!(false)), ("agent", "device.enroll", json!({}))], Some(json!(true))),
+            (vec![seen(json!(true)), ("agent", "device.unenroll", json!({}))], Some(json!(false))),
+            (vec![seen(json!("yes"))], None),
+        ] {
+            assert_eq!(claimed(&events, "agent", "enrolled"), claim, "{events:?}");
+        }
+    }
+
+    #[test]
+    fn only_an_agents_inventory_has_the_agents_shape() {
+        let info = json!({"security": {"filevault": "on"}, "mdm": {"enrolled": true}});
+        let events =
+            [("jamf", "device.inventory", info), ("jamf", "security.changed", json!({"filevault": {"to": "on"}}))];
+        for source in ["jamf", "agent"] {
+            for field in ["filevault", "enrolled"] {
+                assert_eq!(claimed(&events, source, field), None, "{source} {field}");
+            }
+        }
+    }
 }
