@@ -1,5 +1,7 @@
 //! The `emote-agent` program: see `emote-agent --help`.
 
+#![forbid(unsafe_code)]
+
 use std::process::ExitCode;
 
 use clap::Parser;

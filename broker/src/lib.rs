@@ -3,6 +3,8 @@
 //! Direction of dependencies: `cli` → `run` → {`ingest`, `deliver`, `engine`, `console`, `ops`} → `bus`; `core` knows nothing of
 //! any of them. Only `bus` names async-nats, only `store` names redb.
 
+#![forbid(unsafe_code)]
+
 pub mod bus;
 pub mod cli;
 pub mod config;

@@ -1,5 +1,7 @@
 //! `emote`: the broker and the admin's command line.
 
+#![forbid(unsafe_code)]
+
 use std::process::ExitCode;
 
 use clap::Parser;

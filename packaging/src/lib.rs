@@ -2,6 +2,8 @@
 //!
 //! Nothing here reaches into the broker or the agent: both are run as programs, and asked through their command lines.
 
+#![forbid(unsafe_code)]
+
 pub mod quickstart;
 pub mod scenario;
 pub mod standins;

@@ -1,5 +1,7 @@
 //! `emote-quickstart`: what `packaging/quickstart` runs once everything is built.
 
+#![forbid(unsafe_code)]
+
 use std::process::ExitCode;
 
 use clap::Parser;

@@ -3,6 +3,8 @@
 //! Pure types and their wire forms. This crate does no I/O, reads no clock and draws no randomness: time and random
 //! bytes are arguments. Both the agent and the broker stand on it, and neither knows the other.
 
+#![forbid(unsafe_code)]
+
 mod event;
 mod id;
 mod names;

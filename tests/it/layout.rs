@@ -121,6 +121,29 @@ fn every_file_is_a_module_and_says_what_it_is_for() {
 }
 
 #[test]
+fn only_the_systems_own_calls_and_instructions_are_outside_what_the_compiler_checks() {
+    // Put together here, so that this file does not name it either.
+    let word = ["un", "safe"].concat();
+    let names = |path: &Path, name: &str| {
+        let text = std::fs::read_to_string(path).unwrap();
+        let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+        code.flat_map(|line| line.split(|c: char| !c.is_alphanumeric() && c != '_')).any(|found| found == name)
+    };
+    let may = ["agent/src/platform/macos/", "broker/rules/src/scan/x86.rs", "broker/rules/src/scan/x86/"];
+    for path in files(root(), "rs") {
+        let file = shown(&path);
+        if !may.iter().any(|may| file.starts_with(may)) {
+            assert!(!names(&path, &word), "{file} holds {word} code");
+        }
+    }
+    for member in ["proto", "agent", "broker", "packaging", "tests"] {
+        for path in ["src/lib.rs", "src/main.rs"].map(|file| root().join(member).join(file)) {
+            assert!(!path.exists() || names(&path, "forbid"), "{} does not forbid {word} code", shown(&path));
+        }
+    }
+}
+
+#[test]
 fn every_vendor_of_the_catalogue_has_examples() {
     let catalogue = root().join("broker/catalog");
     for path in files(&catalogue.join("sources"), "yaml") {

@@ -1,5 +1,6 @@
 //! The integration tests: the real programs against a real nats-server.
 
+#![forbid(unsafe_code)]
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -4,6 +4,7 @@
 //! Nothing here sleeps and hopes: [`until`] waits for a condition with a deadline. Whatever is started is ended by its id
 //! when the [`Stack`] is dropped, which also fails the test if a program logged an error that was not expected.
 
+#![forbid(unsafe_code)]
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -4,6 +4,8 @@
 //! `run` is the order of things: `stage` starts {`nats`, `programs`, `target`}, {`send`, `garbage`} speak, `strike` breaks
 //! by the `plan`, `gather` reads what is there, `check` judges it and knows none of the others.
 
+#![forbid(unsafe_code)]
+
 mod args;
 mod check;
 mod child;
