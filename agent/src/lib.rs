@@ -4,6 +4,8 @@
 //! modules that touch the system ([`platform`], `sources::*::observe`, [`spool`], `uplink::{connect, publish}`,
 //! [`socket`]) are thin around it.
 
+#![cfg_attr(not(target_os = "macos"), forbid(unsafe_code))]
+
 pub mod cli;
 mod doctor;
 pub mod emit;

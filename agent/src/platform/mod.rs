@@ -1,10 +1,11 @@
 //! The system below: what sources may ask it ([`Host`]), what it tells by itself ([`Signal`]), and who the machine is.
 
+pub mod decode;
 mod hardware;
 mod host;
 mod ioreg;
 #[cfg(target_os = "macos")]
-mod macos;
+pub(crate) mod macos;
 pub(crate) mod plist;
 mod real;
 #[cfg(test)]
@@ -34,6 +35,19 @@ pub(crate) fn listen() -> Signals {
     // As long as the program runs.
     std::mem::forget(sender);
     signals
+}
+
+/// Those of `keys` that a profile forces in the domain `io.emote.agent`, as an XML property list of one dictionary; `None`
+/// when none is, and on systems without profiles.
+#[cfg(target_os = "macos")]
+pub fn forced_preferences(keys: &[&str]) -> Option<Vec<u8>> {
+    macos::forced(keys)
+}
+
+/// `None`: this system has no profiles.
+#[cfg(not(target_os = "macos"))]
+pub fn forced_preferences(_keys: &[&str]) -> Option<Vec<u8>> {
+    None
 }
 
 /// Host name and system version as they are now.

@@ -90,6 +90,10 @@ impl Meaning {
 /// Folders whose changes mean a look, with what is below them.
 pub const FOLDERS: &[(&str, &[&str])] = &[("/Library/Managed Preferences", &["profiles", "mdm"])];
 
+/// Classes of the IORegistry whose comings and goings mean a look.
+pub const DEVICES: &[(&str, &[&str])] =
+    &[("IOUSBHostDevice", &["peripherals"]), ("IOThunderboltSwitch", &["peripherals"])];
+
 #[cfg(test)]
 mod tests {
     use super::*;
