@@ -13,6 +13,7 @@ pub mod health;
 pub mod identity;
 mod journal;
 mod lifecycle;
+mod log;
 pub mod platform;
 mod recent;
 mod run;

@@ -9,7 +9,7 @@ use emote_agent::cli::{self, Cli};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    cli::begin_log();
+    cli.begin_log();
     match cli::start(cli) {
         Ok(()) => cli::Exit::Ok.into(),
         Err((exit, error)) => {

@@ -21,7 +21,7 @@ use crate::spool::{Class, Opened, Previous, Spool, SpoolError, TellGap};
 use crate::uplink::Uplink;
 use crate::vocabulary::Kind;
 use crate::watch::{Parts, Watcher};
-use crate::{lifecycle, platform, socket, sources};
+use crate::{lifecycle, log, platform, socket, sources};
 
 /// How long the last events may take to be sent.
 const FLUSH: Duration = Duration::from_secs(2);
@@ -57,6 +57,7 @@ pub async fn run(settings: Settings, shutdown: impl Future<Output = ()>) -> Resu
     rustls::crypto::ring::default_provider().install_default().ok();
     rustix::process::umask(Mode::from_raw_mode(0o077));
     prepare(&settings.state_dir)?;
+    log::keep_in(&settings.state_dir);
     let settings = Arc::new(settings);
     let host: Arc<dyn Host> = Arc::new(Real);
     let hardware = platform::hardware(&*host);

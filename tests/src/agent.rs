@@ -27,7 +27,9 @@ impl Agent {
     /// Starts it and waits until it answers on its socket.
     pub async fn start(&mut self) {
         let mut command = Command::new(built().join("emote-agent"));
-        command.args(["run", "--serial", &self.serial, "--server", &self.server, "--state-dir"]).arg(&self.state);
+        command
+            .args(["run", "--log-stderr", "--serial", &self.serial, "--server", &self.server, "--state-dir"])
+            .arg(&self.state);
         command.args(["--disable", "disk,network,accounts"]);
         self.process = Some(Process::start(&format!("agent-{}", self.serial), command, &self.logs));
         let socket = self.socket();

@@ -13,13 +13,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use tracing::Level;
-use tracing_subscriber::filter::{LevelFilter, Targets};
-use tracing_subscriber::fmt;
-use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::health::Status;
+use crate::log;
 use crate::settings::Raw;
 use crate::socket::{self, Answer, Ask, CallError};
 
@@ -31,14 +27,25 @@ Exit codes:
   3  the agent is not running (emit, status, tail)
   4  another agent is already running on this state folder (run)
 
-Logs go to standard error; EMOTE_LOG chooses what (error, warn, info, debug).";
+`run` logs to agent.log in the state folder, and on macOS to the unified log (subsystem io.emote.agent). To standard error
+goes what is logged only on a terminal, with --log-stderr or with EMOTE_LOG, which chooses what (error, warn, info, debug).";
 
 /// Tells Emote what happens on this machine.
 #[derive(Debug, Parser)]
 #[command(name = "emote-agent", version, after_help = AFTER_HELP, arg_required_else_help = true)]
 pub struct Cli {
+    /// Log to standard error, terminal or not
+    #[arg(long, global = true)]
+    log_stderr: bool,
     #[command(subcommand)]
     command: Command,
+}
+
+impl Cli {
+    /// Begins to log.
+    pub fn begin_log(&self) {
+        log::begin(self.log_stderr);
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -114,20 +121,6 @@ pub fn start(cli: Cli) -> Result<(), Failure> {
             Command::Version(arguments) => version::run(arguments).await,
         }
     })
-}
-
-/// Logs to standard error, as `EMOTE_LOG` says.
-pub fn begin_log() {
-    let chosen = std::env::var("EMOTE_LOG").ok().and_then(|text| text.parse::<Targets>().ok());
-    // What the library says of the connection, the uplink says too.
-    let usual = || {
-        Targets::new()
-            .with_default(Level::WARN)
-            .with_target("emote_agent", Level::INFO)
-            .with_target("async_nats", LevelFilter::OFF)
-    };
-    let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
-    tracing_subscriber::registry().with(lines).with(chosen.unwrap_or_else(usual)).init();
 }
 
 /// Whether standard output takes colours.

@@ -78,7 +78,7 @@ impl Stack {
     pub(crate) async fn start_agent(&mut self) {
         let server = format!("nats://127.0.0.1:{}", self.agent_port);
         let mut command = Command::new(env!("CARGO_BIN_EXE_emote-agent"));
-        command.args(["run", "--serial", "T1", "--server", &server, "--state-dir"]).arg(self.state());
+        command.args(["run", "--log-stderr", "--serial", "T1", "--server", &server, "--state-dir"]).arg(self.state());
         self.agent = Some(quiet(command).spawn().unwrap());
         let socket = self.socket();
         until("the agent answers", || async { call(&socket, &Ask::Status {}).await.is_ok() }).await;

@@ -128,7 +128,8 @@ impl Agent {
             "{} is too long for the path of a socket: name a shorter folder with --dir",
             socket.display()
         );
-        let mut arguments: Vec<std::ffi::OsString> = ["run", "--server", nats, "--state-dir"].map(Into::into).into();
+        let mut arguments: Vec<std::ffi::OsString> =
+            ["run", "--log-stderr", "--server", nats, "--state-dir"].map(Into::into).into();
         arguments.push(state.clone().into());
         arguments.extend(serial.into_iter().flat_map(|serial| ["--serial".into(), serial.into()]));
         let log = stage.logs.join("emote-agent.log");

@@ -9,6 +9,7 @@ mod folders;
 mod notifications;
 mod power;
 mod preferences;
+mod system_log;
 
 use std::ffi::c_void;
 
@@ -18,6 +19,7 @@ use tokio::sync::mpsc::Sender;
 use super::signals::{QUEUE, Signal, Signals};
 
 pub(super) use preferences::forced;
+pub(crate) use system_log::SystemLog;
 
 /// Begins to listen.
 pub(super) fn listen() -> Signals {

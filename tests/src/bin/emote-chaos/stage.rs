@@ -102,7 +102,7 @@ async fn agent(n: usize, programs: &Path, nats: &Nats, place: &Place) -> (Servic
     let (name, wires) = (format!("agent-{n}"), nats.wires().await);
     let folder = place.folder.join(&name);
     let socket = folder.join("agent.sock");
-    let mut args = vec!["run".into(), "--serial".into(), format!("A{n:03}").into()];
+    let mut args = vec!["run".into(), "--log-stderr".into(), "--serial".into(), format!("A{n:03}").into()];
     args.extend(["--state-dir".into(), folder.into(), "--disable".into(), "disk,network,accounts".into()]);
     for wire in &wires {
         args.extend(["--server".into(), wire.url.clone().into()]);
