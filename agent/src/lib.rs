@@ -7,6 +7,7 @@
 #![cfg_attr(not(target_os = "macos"), forbid(unsafe_code))]
 
 pub mod cli;
+pub mod crash;
 mod doctor;
 pub mod emit;
 pub mod health;

@@ -21,7 +21,7 @@ use crate::spool::{Class, Opened, Previous, Spool, SpoolError, TellGap};
 use crate::uplink::Uplink;
 use crate::vocabulary::Kind;
 use crate::watch::{Parts, Watcher};
-use crate::{lifecycle, log, platform, socket, sources};
+use crate::{crash, lifecycle, log, platform, socket, sources};
 
 /// How long the last events may take to be sent.
 const FLUSH: Duration = Duration::from_secs(2);
@@ -77,8 +77,12 @@ pub async fn run(settings: Settings, shutdown: impl Future<Output = ()>) -> Resu
     let health = Arc::new(Health::default());
     let observed = observed(&previous);
     health.begin(status(&settings, serial.as_str(), started, &observed));
-    let first = journal.write(lifecycle::started(&previous, started)).await;
-    first.map_err(|error| RunError::FirstEvent(error.to_string()))?;
+    let told = spool.snapshot(crash::SNAPSHOT)?;
+    let mut crashes = crash::Found::look(&*host, &settings.state_dir, told.as_deref());
+    let mut first = lifecycle::started(&previous, started);
+    crashes.tell(&mut first, &serial);
+    journal.write(first).await.map_err(|error| RunError::FirstEvent(error.to_string()))?;
+    crashes.forget();
     tracing::info!(version = lifecycle::VERSION, %serial, servers = settings.server_names(), "running");
     if settings.is_exposed() {
         tracing::warn!("--insecure: events leave this machine unencrypted");

@@ -32,6 +32,9 @@ kinds! {
     AgentHeartbeat = "agent", "heartbeat";
     /// Another version than last time. `info`: `from`, `to`.
     AgentUpgraded = "agent", "upgraded";
+    /// A run before ended by a fault of its own. `info`: `when`, and from a panic `version`, `thread`, `where`, `message`;
+    /// on macOS `system_report` {`path`, `time`} when the system wrote one. See [`crate::crash`].
+    AgentCrashed = "agent", "crashed";
     /// Events were lost on this machine. `info`: see [`crate::spool::Gap`].
     AgentGap = "agent", "gap";
     /// What sources see the first time they look. `info`: one object per source.

@@ -6,9 +6,9 @@ use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Exit, Failure, Place};
-use crate::RunError;
 use crate::settings::{Raw, Settings, SourceRaw};
 use crate::spool::SpoolError;
+use crate::{RunError, crash};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -81,6 +81,7 @@ impl RunArgs {
 
 pub(super) async fn run(arguments: RunArgs) -> Result<(), Failure> {
     let settings = arguments.settings()?;
+    crash::report_to(&settings.state_dir);
     let failed = |error: std::io::Error| (Exit::Failure, error.into());
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
