@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use async_nats::ServerAddr;
 
-pub use raw::{Raw, SourceRaw};
+pub use raw::{Raw, SourceRaw, UnifiedLogRaw};
 pub use units::{parse_bytes, parse_duration};
 
 use crate::serial::Serial;
@@ -29,6 +29,10 @@ const DEFAULT_HEARTBEAT: Duration = Duration::from_secs(300);
 const DEFAULT_QUOTA: u64 = 64 << 20;
 const SMALLEST_QUOTA: u64 = 1 << 20;
 const SHORTEST: Duration = Duration::from_secs(1);
+const DEFAULT_RATE: u32 = 60;
+const HIGHEST_RATE: u32 = 6_000;
+const LONGEST_PREDICATE: usize = 4_096;
+const MOST_PREDICATES: usize = 8;
 
 /// Everything `run` needs, checked.
 #[derive(Debug, Clone)]
@@ -53,6 +57,19 @@ pub struct Settings {
     pub token_file: Option<PathBuf>,
     /// How often each enabled source looks.
     pub sources: BTreeMap<&'static str, Timing>,
+    /// What is looked for in the unified log.
+    pub unified_log: Vec<UnifiedLog>,
+}
+
+/// `[unified_log.NAME]`, checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnifiedLog {
+    /// In events.
+    pub name: String,
+    /// What `log stream --predicate` takes.
+    pub predicate: String,
+    /// Events a minute at most.
+    pub rate: u32,
 }
 
 /// What is wrong, each with the key to change.
@@ -62,7 +79,7 @@ pub struct SettingsError(pub Vec<String>);
 
 impl Settings {
     /// Checks what was written.
-    pub fn check(raw: Raw) -> Result<Self, SettingsError> {
+    pub fn check(mut raw: Raw) -> Result<Self, SettingsError> {
         let mut problems = Vec::new();
         let insecure = raw.insecure.unwrap_or(false);
         let servers = servers(&raw.server.clone().unwrap_or_default(), insecure, &mut problems);
@@ -81,13 +98,26 @@ impl Settings {
             }
         }
         let sources = timings(&raw.sources, poll, &mut problems);
+        let unified_log = unified_log(std::mem::take(&mut raw.unified_log), &mut problems);
         if !problems.is_empty() {
             return Err(SettingsError(problems));
         }
         let socket = raw.socket_path();
         let (ca, token_file) = (raw.ca, raw.token_file);
         let state_dir = raw.state_dir.unwrap_or_else(|| DEFAULT_STATE_DIR.into());
-        Ok(Self { servers, serial, state_dir, socket, heartbeat, quota, insecure, ca, token_file, sources })
+        Ok(Self {
+            servers,
+            serial,
+            state_dir,
+            socket,
+            heartbeat,
+            quota,
+            insecure,
+            ca,
+            token_file,
+            sources,
+            unified_log,
+        })
     }
 
     /// The servers' addresses without passwords, as one text.
@@ -166,6 +196,23 @@ fn timings(
     timings
 }
 
+fn unified_log(raw: BTreeMap<String, UnifiedLogRaw>, problems: &mut Vec<String>) -> Vec<UnifiedLog> {
+    if raw.len() > MOST_PREDICATES {
+        problems.push(format!("unified_log: at most {MOST_PREDICATES}, each is a process of its own"));
+    }
+    let checked = raw.into_iter().map(|(name, UnifiedLogRaw { predicate, rate })| {
+        let rate = rate.unwrap_or(DEFAULT_RATE);
+        if predicate.trim().is_empty() || predicate.contains('\0') || predicate.len() > LONGEST_PREDICATE {
+            problems.push(format!("unified_log.{name}.predicate: write one of at most {LONGEST_PREDICATE} bytes"));
+        }
+        if !(1..=HIGHEST_RATE).contains(&rate) {
+            problems.push(format!("unified_log.{name}.rate: from 1 to {HIGHEST_RATE} a minute"));
+        }
+        UnifiedLog { name, predicate, rate }
+    });
+    checked.collect()
+}
+
 fn duration(key: &str, text: Option<&str>, default: Duration, problems: &mut Vec<String>) -> Duration {
     let Some(duration) = text.and_then(|text| note(key, parse_duration(text), problems)) else { return default };
     if duration < SHORTEST {
@@ -209,6 +256,8 @@ mod tests {
             [sources.network]
             interval = '5s'
             debounce = '100ms'
+            [unified_log.sudo]
+            predicate = 'process == \"sudo\"'
         ";
         let flags = Raw { serial: Some("C03".into()), ..Raw::default() };
         let settings = Settings::check(flags.over(Raw::from_toml(file).unwrap())).unwrap();
@@ -222,6 +271,8 @@ mod tests {
         assert_eq!(settings.sources["network"], timing(5, 100));
         assert_eq!(settings.sources["boot"], timing(10, 2_000));
         assert!(!settings.needs_tls());
+        let sudo = UnifiedLog { name: "sudo".into(), predicate: "process == \"sudo\"".into(), rate: 60 };
+        assert_eq!(settings.unified_log, [sudo]);
     }
 
     #[test]
@@ -234,7 +285,9 @@ mod tests {
             quota = '1KiB'
             ca = '/nowhere.pem'
             [sources.disc]
-            enabled = true",
+            enabled = true
+            [unified_log.sudo]
+            rate = 0",
         )
         .unwrap_err()
         .to_string();
@@ -247,6 +300,8 @@ mod tests {
             "quota",
             "/nowhere.pem",
             "sources.disc: no such source; expected one of boot, ",
+            "unified_log.sudo.predicate",
+            "unified_log.sudo.rate",
         ] {
             assert!(error.contains(said), "{said} in\n{error}");
         }

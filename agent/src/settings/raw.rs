@@ -34,6 +34,8 @@ pub struct Raw {
     pub token_file: Option<PathBuf>,
     /// By name.
     pub sources: BTreeMap<String, SourceRaw>,
+    /// By name.
+    pub unified_log: BTreeMap<String, UnifiedLogRaw>,
 }
 
 /// `[sources.NAME]`.
@@ -46,6 +48,16 @@ pub struct SourceRaw {
     pub interval: Option<String>,
     /// Such as `2s`: from a hint to the look.
     pub debounce: Option<String>,
+}
+
+/// `[unified_log.NAME]`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct UnifiedLogRaw {
+    /// What `log stream --predicate` takes.
+    pub predicate: String,
+    /// Events a minute at most; 60 unless said otherwise.
+    pub rate: Option<u32>,
 }
 
 impl Raw {
@@ -73,6 +85,8 @@ impl Raw {
             };
             sources.insert(name, merged);
         }
+        let mut unified_log = lower.unified_log;
+        unified_log.extend(self.unified_log);
         Self {
             server: self.server.or(lower.server),
             serial: self.serial.or(lower.serial),
@@ -85,6 +99,7 @@ impl Raw {
             ca: self.ca.or(lower.ca),
             token_file: self.token_file.or(lower.token_file),
             sources,
+            unified_log,
         }
     }
 
