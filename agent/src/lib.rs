@@ -23,6 +23,7 @@ pub mod settings;
 pub mod socket;
 pub mod sources;
 pub mod spool;
+mod unified_log;
 pub mod uplink;
 pub mod vocabulary;
 mod watch;

@@ -21,7 +21,7 @@ use crate::spool::{Class, Opened, Previous, Spool, SpoolError, TellGap};
 use crate::uplink::Uplink;
 use crate::vocabulary::Kind;
 use crate::watch::{Parts, Watcher};
-use crate::{crash, lifecycle, log, platform, socket, sources};
+use crate::{crash, lifecycle, log, platform, socket, sources, unified_log};
 
 /// How long the last events may take to be sent.
 const FLUSH: Duration = Duration::from_secs(2);
@@ -98,6 +98,11 @@ pub async fn run(settings: Settings, shutdown: impl Future<Output = ()>) -> Resu
     };
     tasks.spawn(Watcher::new(&settings, &observed, parts)?.run(platform::listen()));
     tasks.spawn(heartbeats(journal.clone(), Arc::clone(&spool), Arc::clone(&health), started, settings.heartbeat));
+    if host_has_unified_log(&settings) {
+        for wanted in settings.unified_log.iter().cloned() {
+            tasks.spawn(unified_log::watch(wanted, &platform::tools::LOG_STREAM, journal.clone()));
+        }
+    }
     let server = socket::Server {
         identity: Arc::clone(&identity),
         spool: Arc::clone(&spool),
@@ -134,6 +139,15 @@ pub async fn run(settings: Settings, shutdown: impl Future<Output = ()>) -> Resu
     uplink.await.ok();
     std::fs::remove_file(&settings.socket).ok();
     Ok(())
+}
+
+/// Whether what the settings want of the unified log can be had; said once where it cannot.
+fn host_has_unified_log(settings: &Settings) -> bool {
+    let is_mac = System::HERE == System::Mac;
+    if !is_mac && !settings.unified_log.is_empty() {
+        tracing::warn!("unified_log: only macOS has one");
+    }
+    is_mac
 }
 
 /// Makes the folder. One that is there is left as it is, unless others could put files into it.

@@ -80,6 +80,11 @@ kinds! {
     /// Installed once more, or another one under the same identifier. `info` as [`Kind::ProfileInstalled`], and `from`: what
     /// changed as it was, null where there was none.
     ProfileUpdated = "profile", "updated";
+    /// A line of the unified log that the settings ask for. `info`: `name` (of the settings), `message`, and when the line
+    /// has them `subsystem`, `category`, `process`, `pid`, `level` (`default`, `info`, `debug`, `error`, `fault`).
+    UnifiedLogMatched = "unified_log", "matched";
+    /// More lines of the unified log than the settings allow, or than could be written. `info`: `name`, `count`.
+    UnifiedLogSuppressed = "unified_log", "suppressed";
 }
 
 impl Kind {

@@ -33,6 +33,9 @@ tools! {
     PROFILES_ENROLLMENT = Tool::new("/usr/bin/profiles", &["status", "-type", "enrollment"]).limits(30, 1 << 16);
     /// All configuration profiles, of the machine and of its users, with what is in them.
     PROFILES_SHOW = Tool::new("/usr/bin/profiles", &["show", "-all", "-output", "stdout-xml"]).limits(30, 8 << 20);
+    /// Lines of the unified log as they come. The one tool with an argument more: the predicate of the settings' table
+    /// `unified_log`, without which it is not run.
+    LOG_STREAM = Tool::new("/usr/bin/log", &["stream", "--style", "ndjson", "--predicate"]);
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! [`window`] decides, [`publish`] sends, [`connect`] connects; here they meet the spool and the clock. It never changes
 //! an event, and gives none up that the stream might still take.
 
-mod backoff;
+pub(crate) mod backoff;
 mod connect;
 mod probe;
 mod publish;
