@@ -133,7 +133,7 @@ mod tests {
         let spool = Arc::new(Spool::open(dir.path(), 1 << 20, now, Box::new(|_| None)).unwrap().spool);
         let identity = Arc::new(Identity::new(Serial::new("C02").unwrap(), Device::default()));
         let (sender, mut written) = tokio::sync::watch::channel(0);
-        let (journal, writer) = Journal::new(Arc::clone(&spool), identity, sender);
+        let (journal, writer) = Journal::new(Arc::clone(&spool), identity, sender, Arc::default());
         let wanted = UnifiedLog { name: "sudo".into(), predicate: "process == \"sudo\"".into(), rate };
         let read = || -> Vec<Value> {
             let records = spool.read(&(1..=spool.totals().count)).unwrap();
