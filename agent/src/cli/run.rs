@@ -31,7 +31,7 @@ A file holds the same keys, and a table for each source:
 pub(super) struct RunArgs {
     #[command(flatten)]
     place: Place,
-    /// NATS server, tls:// or on this machine nats://; repeat or separate by commas
+    /// NATS server, tls:// or wss://, or on this machine nats://; repeat or separate by commas
     #[arg(long, value_name = "URL", env = "EMOTE_AGENT_SERVER")]
     server: Vec<String>,
     /// Serial number to speak under [default: the machine's own]
@@ -55,6 +55,12 @@ pub(super) struct RunArgs {
     /// File with the token to connect with
     #[arg(long, value_name = "FILE", env = "EMOTE_AGENT_TOKEN_FILE")]
     token_file: Option<PathBuf>,
+    /// NATS credentials file (JWT and seed) to connect with
+    #[arg(long, value_name = "FILE", env = "EMOTE_AGENT_CREDENTIALS")]
+    credentials: Option<PathBuf>,
+    /// How wss:// servers are reached: none, system or http://host:port [default: system on macOS]
+    #[arg(long, value_name = "PROXY", env = "EMOTE_AGENT_PROXY")]
+    proxy: Option<String>,
     /// Allow connections to other machines without TLS
     #[arg(long, env = "EMOTE_AGENT_INSECURE")]
     insecure: bool,
@@ -72,6 +78,8 @@ impl RunArgs {
             insecure: Some(true).filter(|_| self.insecure),
             ca: self.ca,
             token_file: self.token_file,
+            credentials: self.credentials,
+            proxy: self.proxy,
             sources: self.disable.into_iter().map(|name| (name, disabled.clone())).collect(),
             ..Raw::default()
         };

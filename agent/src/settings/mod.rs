@@ -1,6 +1,7 @@
 //! Settings: defaults, under a TOML file, under the environment, under flags. [`Raw`] is what was written,
 //! [`Settings`] what was checked; all problems are told at once.
 
+mod proxy;
 mod raw;
 mod units;
 
@@ -10,6 +11,7 @@ use std::time::Duration;
 
 use async_nats::ServerAddr;
 
+pub use proxy::{HttpProxy, Login, Proxy};
 pub use raw::{Raw, SourceRaw, UnifiedLogRaw};
 pub use units::{parse_bytes, parse_duration};
 
@@ -55,6 +57,10 @@ pub struct Settings {
     pub ca: Option<PathBuf>,
     /// A file with the token to connect with.
     pub token_file: Option<PathBuf>,
+    /// A file with the NATS credentials (JWT and seed) to connect with.
+    pub credentials: Option<PathBuf>,
+    /// How connections to `wss://` servers leave the machine.
+    pub proxy: Proxy,
     /// How often each enabled source looks.
     pub sources: BTreeMap<&'static str, Timing>,
     /// What is looked for in the unified log.
@@ -91,11 +97,19 @@ impl Settings {
         if quota < SMALLEST_QUOTA {
             problems.push("quota: at least 1MiB".into());
         }
-        for (key, path) in [("ca", &raw.ca), ("token_file", &raw.token_file)] {
+        for (key, path) in [("ca", &raw.ca), ("token_file", &raw.token_file), ("credentials", &raw.credentials)] {
             if let Some(Err(error)) = path.as_ref().map(std::fs::metadata) {
                 problems
                     .push(format!("{key}: {}: {error}", path.as_deref().unwrap_or(std::path::Path::new("")).display()));
             }
+        }
+        if raw.token_file.is_some() && raw.credentials.is_some() {
+            problems.push("credentials: there is a token_file too; one of them is enough".into());
+        }
+        let proxy = raw.proxy.as_deref().and_then(|text| note("proxy", text.parse(), &mut problems));
+        let proxy = proxy.unwrap_or_default();
+        if matches!(proxy, Proxy::Http(_)) && servers.iter().any(|server| server.scheme() != "wss") {
+            problems.push("proxy: only wss:// servers are reached through a proxy".into());
         }
         let sources = timings(&raw.sources, poll, &mut problems);
         let unified_log = unified_log(std::mem::take(&mut raw.unified_log), &mut problems);
@@ -103,8 +117,8 @@ impl Settings {
             return Err(SettingsError(problems));
         }
         let socket = raw.socket_path();
-        let (ca, token_file) = (raw.ca, raw.token_file);
-        let state_dir = raw.state_dir.unwrap_or_else(|| DEFAULT_STATE_DIR.into());
+        let state_dir = raw.state_dir.clone().unwrap_or_else(|| DEFAULT_STATE_DIR.into());
+        let Raw { ca, token_file, credentials, .. } = raw;
         Ok(Self {
             servers,
             serial,
@@ -115,6 +129,8 @@ impl Settings {
             insecure,
             ca,
             token_file,
+            credentials,
+            proxy,
             sources,
             unified_log,
         })
@@ -132,7 +148,7 @@ impl Settings {
 
     /// Whether connections leave this machine in the clear.
     pub fn is_exposed(&self) -> bool {
-        let plain = |server: &ServerAddr| !server.tls_required() && !is_loopback(server.host());
+        let plain = |server: &ServerAddr| is_plain(server) && !is_loopback(server.host());
         self.insecure && self.servers.iter().any(plain)
     }
 }
@@ -151,19 +167,25 @@ fn servers(texts: &[String], insecure: bool, problems: &mut Vec<String>) -> Vec<
     let mut servers = Vec::new();
     for text in texts {
         match text.parse::<ServerAddr>() {
-            Err(error) => problems.push(format!("server: {text:?}: {error}")),
-            Ok(server) if !["nats", "tls"].contains(&server.scheme()) => {
-                problems.push(format!("server: {text:?}: expected nats:// or tls://"));
+            Err(error) => {
+                problems.push(format!("server: {text:?}: expected tls://, wss://, nats:// or ws:// ({error})"));
             }
-            Ok(server) if server.scheme() == "nats" && !insecure && !is_loopback(server.host()) => {
+            Ok(server) if is_plain(&server) && !insecure && !is_loopback(server.host()) => {
                 problems.push(format!(
-                    "server: {text:?} is not encrypted: use tls://, or --insecure where the network itself is trusted"
+                    "server: {text:?} is not encrypted: use tls:// or wss://, or --insecure where the network itself is trusted"
                 ));
             }
             Ok(server) => servers.push(server),
         }
     }
+    if servers.iter().any(ServerAddr::is_websocket) && !servers.iter().all(ServerAddr::is_websocket) {
+        problems.push("server: wss:// and ws:// cannot be mixed with tls:// and nats://".into());
+    }
     servers
+}
+
+fn is_plain(server: &ServerAddr) -> bool {
+    !["tls", "wss"].contains(&server.scheme())
 }
 
 fn is_loopback(host: &str) -> bool {
@@ -251,6 +273,7 @@ mod tests {
             heartbeat = '1m 30s'
             poll = '10s'
             quota = '2MiB'
+            proxy = 'system'
             [sources.disk]
             enabled = false
             [sources.network]
@@ -263,7 +286,7 @@ mod tests {
         let settings = Settings::check(flags.over(Raw::from_toml(file).unwrap())).unwrap();
         assert_eq!(settings.serial.as_ref().map(Serial::as_str), Some("C03"));
         assert_eq!((settings.heartbeat.as_secs(), settings.quota), (90, 2 << 20));
-        assert_eq!(settings.sources.get("disk"), None);
+        assert_eq!((&settings.proxy, settings.sources.get("disk")), (&Proxy::System, None));
         let timing = |interval, debounce| Timing {
             interval: Duration::from_secs(interval),
             debounce: Duration::from_millis(debounce),
@@ -311,5 +334,20 @@ mod tests {
     fn plain_connections_off_this_machine_must_be_asked_for() {
         let settings = check("server = 'nats://nats.example.com'\ninsecure = true").unwrap();
         assert!(settings.is_exposed() && !settings.needs_tls());
+        assert!(check("server = 'ws://nats.example.com'").unwrap_err().to_string().contains("not encrypted"));
+        assert!(!check("server = 'wss://nats.example.com/nats'\ninsecure = true").unwrap().is_exposed());
+    }
+
+    #[test]
+    fn what_does_not_go_together_is_told() {
+        for (toml, said) in [
+            ("server = ['wss://a', 'tls://b']", "cannot be mixed"),
+            ("server = 'tls://a'\nproxy = 'http://p:3128'", "only wss://"),
+            ("server = 'wss://a'\nproxy = 'p:3128'", "proxy: expected none, system, "),
+            ("server = 'wss://a'\ntoken_file = '/dev/null'\ncredentials = '/dev/null'", "one of them"),
+        ] {
+            let error = check(toml).unwrap_err().to_string();
+            assert!(error.contains(said), "{toml}: {error}");
+        }
     }
 }

@@ -32,6 +32,10 @@ pub struct Raw {
     pub ca: Option<PathBuf>,
     /// File.
     pub token_file: Option<PathBuf>,
+    /// File.
+    pub credentials: Option<PathBuf>,
+    /// `none`, `system` or `http://host:port`.
+    pub proxy: Option<String>,
     /// By name.
     pub sources: BTreeMap<String, SourceRaw>,
     /// By name.
@@ -98,6 +102,8 @@ impl Raw {
             insecure: self.insecure.or(lower.insecure),
             ca: self.ca.or(lower.ca),
             token_file: self.token_file.or(lower.token_file),
+            credentials: self.credentials.or(lower.credentials),
+            proxy: self.proxy.or(lower.proxy),
             sources,
             unified_log,
         }
