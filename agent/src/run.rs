@@ -18,7 +18,7 @@ use crate::platform::{Host, Real, System};
 use crate::recent::Recent;
 use crate::settings::{Settings, server_name};
 use crate::spool::{Class, Opened, Previous, Spool, SpoolError, TellGap};
-use crate::uplink::Uplink;
+use crate::uplink::{Nudge, Uplink};
 use crate::vocabulary::Kind;
 use crate::watch::{Parts, Watcher};
 use crate::{crash, lifecycle, log, platform, socket, sources, unified_log};
@@ -89,12 +89,14 @@ pub async fn run(settings: Settings, shutdown: impl Future<Output = ()>) -> Resu
     }
 
     let mut tasks = JoinSet::new();
+    let (nudge, nudges) = watch::channel(Nudge::default());
     let parts = Parts {
-        host,
+        host: Arc::clone(&host),
         spool: Arc::clone(&spool),
         identity: Arc::clone(&identity),
         journal: journal.clone(),
         health: Arc::clone(&health),
+        nudge,
     };
     tasks.spawn(Watcher::new(&settings, &observed, parts)?.run(platform::listen()));
     tasks.spawn(heartbeats(journal.clone(), Arc::clone(&spool), Arc::clone(&health), started, settings.heartbeat));
@@ -114,9 +116,11 @@ pub async fn run(settings: Settings, shutdown: impl Future<Output = ()>) -> Resu
     let uplink = Uplink {
         settings: Arc::clone(&settings),
         serial,
+        host,
         spool: Arc::clone(&spool),
         health: Arc::clone(&health),
         written,
+        nudges,
     };
     let mut uplink = tokio::spawn(uplink.run());
 

@@ -1,12 +1,13 @@
 //! `emote-agent doctor`.
 
 use std::fmt::Write;
+use std::sync::Arc;
 
 use clap::Args;
 
 use super::{Exit, Failure, Output, Place};
 use crate::doctor::{self, Finding, Outcome};
-use crate::platform::{self, Real};
+use crate::platform::{self, Host, Real};
 use crate::settings::Settings;
 
 /// Try everything the agent needs, and say what to do about what is missing
@@ -44,7 +45,7 @@ async fn examine(place: &Place) -> Result<Vec<Finding>, Failure> {
     let settings = match Settings::check(raw) {
         Ok(settings) => {
             findings.push(Finding::ok("settings", format!("they are right; servers {}", settings.server_names())));
-            settings
+            Arc::new(settings)
         }
         Err(error) => {
             let remedy = "put right what is named; `emote-agent run --help` shows the keys";
@@ -57,8 +58,9 @@ async fn examine(place: &Place) -> Result<Vec<Finding>, Failure> {
     let status = place.status().await.map_err(|(_, error)| format!("{error:#}"));
     findings.extend(doctor::running(status.as_ref().map_err(String::as_str), now));
     let serial = settings.serial.clone().or_else(|| platform::hardware(&Real).serial);
+    let host: Arc<dyn Host> = Arc::new(Real);
     if let Some(serial) = serial {
-        findings.extend(doctor::servers(&settings, &serial).await);
+        findings.extend(doctor::servers(&settings, &host, &serial).await);
     }
     findings.push(doctor::tools(&Real));
     let names: Vec<&str> = settings.sources.keys().copied().collect();

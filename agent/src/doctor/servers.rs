@@ -1,6 +1,7 @@
 //! The way to each server: its name, a connection, and the word of NATS at the other end.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::ServerAddr;
@@ -8,6 +9,7 @@ use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{Instant, timeout};
 
 use super::Finding;
+use crate::platform::Host;
 use crate::serial::Serial;
 use crate::settings::{Settings, server_name};
 use crate::uplink;
@@ -15,12 +17,15 @@ use crate::uplink;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Tries each server.
-pub(crate) async fn servers(settings: &Settings, serial: &Serial) -> Vec<Finding> {
+pub(crate) async fn servers(settings: &Arc<Settings>, host: &Arc<dyn Host>, serial: &Serial) -> Vec<Finding> {
     let mut findings = Vec::new();
     for server in &settings.servers {
         let check = format!("server {}", server_name(server));
         findings.push(match reach(server).await {
-            Ok(said) => session(check, settings, server, serial, &said).await,
+            Ok(way) => {
+                let probe = uplink::probe(settings, host, server, serial);
+                session(check, &way, timeout(PATIENCE * 3, probe).await.map_err(|_| ()))
+            }
             Err((said, remedy)) => Finding::fail(check, said, remedy),
         });
     }
@@ -47,11 +52,11 @@ async fn reach(server: &ServerAddr) -> Result<String, (String, &'static str)> {
     Err((last, "look at firewalls on the way; where only 443 is open, let NATS speak wss:// and say so in `server`"))
 }
 
-async fn session(check: String, settings: &Settings, server: &ServerAddr, serial: &Serial, way: &str) -> Finding {
-    match timeout(PATIENCE * 2, uplink::probe(settings, server, serial)).await {
+fn session(check: String, way: &str, said: Result<Result<String, String>, ()>) -> Finding {
+    match said {
         Ok(Ok(said)) => Finding::ok(check, format!("{way}, {said}")),
         Ok(Err(error)) => Finding::fail(check, format!("{way}, then {error}"), remedy(&error)),
-        Err(_) => Finding::fail(check, format!("{way}, then nothing"), "is it NATS that listens there?"),
+        Err(()) => Finding::fail(check, format!("{way}, then nothing"), "is it NATS that listens there?"),
     }
 }
 

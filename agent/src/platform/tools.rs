@@ -36,6 +36,8 @@ tools! {
     /// Lines of the unified log as they come. The one tool with an argument more: the predicate of the settings' table
     /// `unified_log`, without which it is not run.
     LOG_STREAM = Tool::new("/usr/bin/log", &["stream", "--style", "ndjson", "--predicate"]);
+    /// The proxies of the network settings.
+    SCUTIL_PROXY = Tool::new("/usr/sbin/scutil", &["--proxy"]);
 }
 
 #[cfg(test)]

@@ -36,6 +36,9 @@ pub(crate) static ALL: &[&dyn Watch] = &[
     &profiles::Profiles,
 ];
 
+/// The source whose changes concern the uplink.
+pub(crate) const NETWORK: &str = network::Network::NAME;
+
 /// Why a source could not look.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ObserveError {

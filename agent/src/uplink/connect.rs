@@ -1,77 +1,134 @@
-//! The connection to NATS: every option, and why it differs from the library's default.
+//! One connection to NATS: every option, and why it differs from the library's default.
+//!
+//! A client lives as long as its first connection. The library would connect again by itself, but it says little of why
+//! it could not, cannot be told to try at once, and knows no proxy: its second connection is to nowhere, which ends it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use async_nats::{Auth, AuthError, Client, ConnectError, ConnectOptions, Event};
+use async_nats::{Client, ConnectOptions, Event, ReconnectToServer, ServerAddr};
 use tokio::sync::watch;
 
-use super::backoff;
+use super::proxy::{self, ProxyError, Relay};
+use super::secret::{self, SecretError};
+use super::trouble;
 use crate::health::Health;
+use crate::platform::Host;
 use crate::serial::Serial;
-use crate::settings::Settings;
+use crate::settings::{Settings, server_name};
 
 /// Oldest server that knows atomic batches.
 const BATCHES_SINCE: (i64, i64, i64) = (2, 12, 0);
+/// No connection takes longer than this to stand.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// An address that refuses at once and is nobody's.
+const NOWHERE: &str = "nats://127.0.0.1:0";
 
-/// Begins to connect, and goes on trying in the background. `link` follows whether the connection stands.
-pub(super) async fn connect(
-    settings: &Settings,
-    serial: &Serial,
-    health: Arc<Health>,
-    link: watch::Sender<bool>,
-) -> Result<Client, ConnectError> {
-    // The library asks for a delay even before the first attempt.
-    let begun = AtomicBool::new(false);
-    let options = options(settings, serial)
-        .retry_on_initial_connect()
-        // A half-open connection is noticed after three pings.
-        .ping_interval(Duration::from_secs(25))
-        // Memory: nothing is published without the spool behind it.
-        .client_capacity(64)
-        .subscription_capacity(256)
-        .read_buffer_capacity(8 * 1024)
-        // A fleet must not come back all at once; the library's own waits have no jitter and end at four seconds.
-        .reconnect_delay_callback(move |attempts| {
-            if !begun.swap(true, Ordering::Relaxed) {
-                return Duration::ZERO;
-            }
-            let failures = u32::try_from(attempts).unwrap_or(u32::MAX);
-            Duration::from_millis(backoff::delay_ms(failures, backoff::random()))
-        })
-        .event_callback(move |event| {
-            match &event {
-                Event::Connected => {
-                    tracing::info!("connected");
-                    link.send_replace(true);
-                }
-                Event::Disconnected | Event::Closed => {
-                    tracing::info!("not connected");
-                    link.send_replace(false);
-                }
-                // Also how a denied publish shows: its answer never comes.
-                other => {
-                    tracing::warn!(%other, "connection");
-                    health.set_error(Some(other.to_string()));
-                }
-            }
-            std::future::ready(())
-        });
-    options.connect(settings.servers.clone()).await
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ConnectTrouble {
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    #[error("{path}: not a NATS credentials file: {problem}")]
+    Credentials { path: String, problem: String },
+    #[error(transparent)]
+    Proxy(#[from] ProxyError),
+    #[error("{0}")]
+    Server(String),
 }
 
-/// Who connects, with what, and how well guarded.
-pub(super) fn options(settings: &Settings, serial: &Serial) -> ConnectOptions {
-    let options = base(settings)
-        .name(format!("emote-agent {serial}"))
-        // A credential limited to one machine may subscribe to nothing else.
-        .custom_inbox_prefix(format!("_INBOX.{serial}"))
-        .require_tls(settings.needs_tls())
-        .connection_timeout(Duration::from_secs(10));
-    match &settings.ca {
-        Some(roots) => options.add_root_certificates(roots.clone()),
-        None => options,
+/// A connection that stands, or did.
+pub(super) struct Connection {
+    pub(super) client: Client,
+    /// Whether it stands.
+    pub(super) link: watch::Receiver<bool>,
+    /// Gives it up.
+    pub(super) lose: watch::Sender<bool>,
+    /// Ends with it.
+    _relay: Option<Relay>,
+}
+
+/// Who connects, and how.
+pub(super) struct Connector {
+    pub(super) settings: Arc<Settings>,
+    pub(super) serial: Serial,
+    pub(super) host: Arc<dyn Host>,
+    pub(super) health: Arc<Health>,
+}
+
+impl Connector {
+    /// Tries once.
+    pub(super) async fn connect(&self, server: &ServerAddr) -> Result<Connection, ConnectTrouble> {
+        let (lose, link) = watch::channel(true);
+        let options = self.options(lose.clone()).await?;
+        let (address, relay) = match proxy::choose(&self.settings, &self.host, server).await {
+            Some(proxy) => {
+                let (address, relay) = proxy::open(&proxy, server, self.settings.ca.as_deref(), TIMEOUT).await?;
+                (address, Some(relay))
+            }
+            None => (server.clone(), None),
+        };
+        let failed = |error: String| ConnectTrouble::Server(trouble::explain(&server_name(server), &error));
+        let nowhere: ServerAddr = NOWHERE.parse().map_err(|error: std::io::Error| failed(error.to_string()))?;
+        let options = only(options, address.clone(), nowhere.clone());
+        let client = options.connect(vec![address, nowhere]).await.map_err(|error| failed(error.to_string()))?;
+        Ok(Connection { client, link, lose, _relay: relay })
+    }
+
+    async fn options(&self, lose: watch::Sender<bool>) -> Result<ConnectOptions, ConnectTrouble> {
+        let (serial, health) = (&self.serial, Arc::clone(&self.health));
+        let mut options = self
+            .identified()
+            .await?
+            .name(format!("emote-agent {serial}"))
+            // A credential limited to one machine may subscribe to nothing else.
+            .custom_inbox_prefix(format!("_INBOX.{serial}"))
+            .require_tls(self.settings.needs_tls())
+            .ignore_discovered_servers()
+            // A half-open connection is noticed after three pings.
+            .ping_interval(Duration::from_secs(25))
+            .connection_timeout(TIMEOUT)
+            // Memory: nothing is published without the spool behind it.
+            .client_capacity(64)
+            .subscription_capacity(256)
+            .read_buffer_capacity(8 * 1024)
+            .event_callback(move |event| {
+                match &event {
+                    Event::Connected => tracing::info!("connected"),
+                    Event::Disconnected | Event::Closed => {
+                        tracing::info!("not connected");
+                        lose.send_replace(false);
+                    }
+                    // Also how a denied publish shows: its answer never comes.
+                    other if *lose.borrow() => {
+                        tracing::warn!(%other, "connection");
+                        health.set_error(Some(other.to_string()));
+                    }
+                    _ => {}
+                }
+                std::future::ready(())
+            });
+        if let Some(roots) = &self.settings.ca {
+            options = options.add_root_certificates(roots.clone());
+        }
+        Ok(options)
+    }
+
+    /// Files are read at every connection, so that new ones are found without a restart.
+    async fn identified(&self) -> Result<ConnectOptions, ConnectTrouble> {
+        if let Some(path) = &self.settings.credentials {
+            // The library wants the line break that ends the file.
+            let text = secret::read(path).await? + "\n";
+            return ConnectOptions::with_credentials(&text).map_err(|error| ConnectTrouble::Credentials {
+                path: path.display().to_string(),
+                problem: error.to_string(),
+            });
+        }
+        match &self.settings.token_file {
+            Some(path) => Ok(ConnectOptions::with_token(secret::read_anyway(path).await?)),
+            None => Ok(ConnectOptions::new()),
+        }
     }
 }
 
@@ -81,17 +138,11 @@ pub(super) fn knows_batches(client: &Client) -> bool {
     client.is_server_compatible(major, minor, patch)
 }
 
-/// The token's file is read at every connection, so that a new one is found without a restart.
-fn base(settings: &Settings) -> ConnectOptions {
-    let Some(path) = settings.token_file.clone() else { return ConnectOptions::new() };
-    ConnectOptions::with_auth_callback(move |_| {
-        let path = path.clone();
-        async move {
-            let token = tokio::fs::read_to_string(&path).await;
-            let mut auth = Auth::new();
-            auth.token =
-                Some(token.map_err(|error| AuthError::new(format!("{}: {error}", path.display())))?.trim().into());
-            Ok(auth)
-        }
+/// Connects to `address` once and then no more.
+fn only(options: ConnectOptions, address: ServerAddr, nowhere: ServerAddr) -> ConnectOptions {
+    let begun = AtomicBool::new(false);
+    options.max_reconnects(1).reconnect_to_server_callback(move |_, _| {
+        let addr = if begun.swap(true, Ordering::Relaxed) { nowhere.clone() } else { address.clone() };
+        std::future::ready(Some(ReconnectToServer { addr, delay: Some(Duration::ZERO) }))
     })
 }

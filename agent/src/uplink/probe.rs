@@ -1,21 +1,30 @@
 //! One connection, to see whether a server would take this agent; nothing is sent over it.
 
+use std::sync::Arc;
+
 use async_nats::ServerAddr;
 
-use super::connect;
+use super::connect::Connector;
+use crate::health::Health;
+use crate::platform::Host;
 use crate::serial::Serial;
 use crate::settings::Settings;
 
 /// Connects once and leaves; returns what is at the other end, or why not.
-pub(crate) async fn probe(settings: &Settings, server: &ServerAddr, serial: &Serial) -> Result<String, String> {
-    let client = connect::options(settings, serial).connect(vec![server.clone()]).await;
-    let client = client.map_err(|error| match std::error::Error::source(&error) {
-        Some(source) => format!("{error}: {source}"),
-        None => error.to_string(),
-    })?;
-    let info = client.server_info();
-    let tls = if info.tls_required { "TLS" } else { "no TLS" };
-    let said = format!("nats-server {}, {tls}", info.version);
-    drop(client);
-    Ok(said)
+pub(crate) async fn probe(
+    settings: &Arc<Settings>,
+    host: &Arc<dyn Host>,
+    server: &ServerAddr,
+    serial: &Serial,
+) -> Result<String, String> {
+    let connector = Connector {
+        settings: Arc::clone(settings),
+        serial: serial.clone(),
+        host: Arc::clone(host),
+        health: Arc::new(Health::default()),
+    };
+    let connection = connector.connect(server).await.map_err(|error| error.to_string())?;
+    let info = connection.client.server_info();
+    let tls = if info.tls_required || server.scheme() == "wss" { "TLS" } else { "no TLS" };
+    Ok(format!("nats-server {}, {tls}", info.version))
 }

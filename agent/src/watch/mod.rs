@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use emote_proto::Time;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
 use crate::health::Health;
@@ -25,6 +25,7 @@ use crate::platform::{self, Happening, Host, Moment, Signal, Signals};
 use crate::settings::Settings;
 use crate::sources::{self, Look, Watch};
 use crate::spool::{Class, Spool, SpoolError};
+use crate::uplink::Nudge;
 use due::Due;
 use round::{Left, Round, Seen, Turn};
 
@@ -51,6 +52,7 @@ pub(crate) struct Watcher {
     identity: Arc<Identity>,
     journal: Journal,
     health: Arc<Health>,
+    nudge: watch::Sender<Nudge>,
 }
 
 /// What a [`Watcher`] works with.
@@ -60,6 +62,8 @@ pub(crate) struct Parts {
     pub(crate) identity: Arc<Identity>,
     pub(crate) journal: Journal,
     pub(crate) health: Arc<Health>,
+    /// Tells the uplink what concerns it.
+    pub(crate) nudge: watch::Sender<Nudge>,
 }
 
 impl Watcher {
@@ -80,8 +84,8 @@ impl Watcher {
                 stuck: false,
             });
         }
-        let Parts { host, spool, identity, journal, health } = parts;
-        Ok(Self { sources: watched, host, spool, identity, journal, health })
+        let Parts { host, spool, identity, journal, health, nudge } = parts;
+        Ok(Self { sources: watched, host, spool, identity, journal, health, nudge })
     }
 
     /// Runs until it is dropped.
@@ -164,6 +168,7 @@ impl Watcher {
             // The clock that the looks are due by has stood still.
             let now = Instant::now();
             self.sources.iter_mut().for_each(|watched| watched.due.hint(now));
+            self.nudge.send_modify(|nudge| nudge.woke = nudge.woke.wrapping_add(1));
         }
         if hold.is_some() {
             crate::run::flush(&self.spool, &self.health, HOLD).await;
@@ -206,6 +211,9 @@ impl Watcher {
         }
         for (index, look) in found {
             let watched = &mut self.sources[index];
+            if watched.source.name() == sources::NETWORK && matches!(look, Look::Changed { .. }) {
+                self.nudge.send_modify(|nudge| nudge.network = nudge.network.wrapping_add(1));
+            }
             if let Look::Changed { snapshot, .. } | Look::First { snapshot, .. } = look {
                 watched.snapshot = Some(snapshot);
                 watched.generation += 1;

@@ -1,0 +1,167 @@
+//! What is done over one connection after the other: chooses what to send, sends it, and takes in what the answer settles.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use emote_proto::Time;
+use tokio::time::timeout;
+
+use super::connect::{Connection, knows_batches};
+use super::publish::Publisher;
+use super::reply::Reply;
+use super::window::{Saved, Step, Verdict, Window};
+use super::{Uplink, backoff, now, nudge};
+use crate::spool::{Gap, SpoolError};
+
+/// Most bytes of one flight, unless its first event alone has more.
+const MAX_BYTES: usize = 512 * 1024;
+/// The library keeps some memory for each unanswered request: after so many, a new client is made.
+const MAX_SILENCES: u32 = 50;
+
+/// What outlives a connection.
+pub(super) struct Session {
+    pub(super) uplink: Uplink,
+    window: Window,
+    /// What is on the disk.
+    saved: Saved,
+    /// Stored by the stream and still in the spool.
+    taken: Vec<RangeInclusive<u64>>,
+    /// Whether this connection has been of use.
+    useful: bool,
+}
+
+impl Session {
+    /// Goes on where `saved` left off.
+    pub(super) fn new(uplink: Uplink, saved: Saved) -> Self {
+        let window = Window::restore(saved.clone());
+        Self { uplink, window, saved, taken: Vec::new(), useful: false }
+    }
+
+    /// Until `connection` is lost or should be replaced. Returns whether the stream has taken anything over it.
+    pub(super) async fn run(&mut self, connection: &Connection) -> bool {
+        let mut nudges = self.uplink.nudges.clone();
+        let info = connection.client.server_info();
+        self.uplink.health.set_connected(true, Some(format!("{} {}", info.server_name, info.version)));
+        self.window.connected(knows_batches(&connection.client));
+        self.useful = false;
+        let woken = async {
+            nudge::woken(&mut nudges).await;
+            // Nobody knows yet, but hardly any connection outlives a sleep.
+            connection.lose.send_replace(false);
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            () = self.exchange(connection) => {}
+            () = woken => {}
+        }
+        self.uplink.health.set_connected(false, None);
+        self.useful
+    }
+
+    async fn exchange(&mut self, connection: &Connection) {
+        let (client, link) = (connection.client.clone(), connection.link.clone());
+        let mut publisher = Publisher { client, link: link.clone(), serial: self.uplink.serial.clone() };
+        let mut silences = 0;
+        while silences < MAX_SILENCES && *link.borrow() {
+            match self.step(&mut publisher).await {
+                Ok(more) => silences += more,
+                Err(error) => self.uplink.health.disk_failed(&error).await,
+            }
+        }
+    }
+
+    /// Returns how many requests stayed without an answer, or [`MAX_SILENCES`] for one that must not arrive late.
+    async fn step(&mut self, publisher: &mut Publisher) -> Result<u32, SpoolError> {
+        match self.window.next(now().as_millis()) {
+            Step::Wait(until) => {
+                let wait = u64::try_from(until - now().as_millis()).unwrap_or(0);
+                // Either way the caller looks at the connection anew.
+                timeout(Duration::from_millis(wait), publisher.lost()).await.ok();
+                Ok(0)
+            }
+            Step::Choose(most) => self.choose(most, publisher).await.map(|()| 0),
+            Step::Try { range, expectation } => {
+                self.save()?;
+                let records = self.uplink.spool.read(&range)?;
+                if records.is_empty() {
+                    let verdict = self.window.vanished();
+                    self.judge(verdict, None)?;
+                    return Ok(0);
+                }
+                let time = records.first().map(|(_, record)| record.time);
+                let reply = publisher.send(records, expectation).await;
+                tracing::debug!(?range, expectation, ?reply, "tried");
+                self.note(&reply);
+                let verdict = self.window.reply(&reply, now().as_millis(), backoff::random());
+                self.judge(verdict, time)?;
+                Ok(match reply {
+                    // Sent behind what is there, it relies on ids that the stream soon forgets.
+                    Reply::Unknown(_) if expectation != self.saved.expectation => MAX_SILENCES,
+                    Reply::Unknown(_) | Reply::Refused(_) => 1,
+                    _ => 0,
+                })
+            }
+        }
+    }
+
+    async fn choose(&mut self, most: usize, publisher: &mut Publisher) -> Result<(), SpoolError> {
+        self.uplink.written.mark_unchanged();
+        let after = self.taken.iter().map(|range| *range.end()).max().unwrap_or(0);
+        if let Some(range) = self.uplink.spool.next_range(after, most, MAX_BYTES)? {
+            self.window.begin(&range, now().as_millis());
+            return Ok(());
+        }
+        self.save()?;
+        tokio::select! {
+            changed = self.uplink.written.changed() => {
+                if changed.is_err() {
+                    // Nothing will be written any more: this task is about to be dropped.
+                    std::future::pending::<()>().await;
+                }
+            }
+            _ = publisher.lost() => {}
+        }
+        Ok(())
+    }
+
+    /// What was taken and what is tried next, in one transaction.
+    fn save(&mut self) -> Result<(), SpoolError> {
+        if self.taken.is_empty() && self.saved == *self.window.saved() {
+            return Ok(());
+        }
+        self.uplink.spool.settle(&self.taken, self.window.saved())?;
+        self.saved = self.window.saved().clone();
+        self.taken.clear();
+        Ok(())
+    }
+
+    fn judge(&mut self, verdict: Verdict, time: Option<Time>) -> Result<(), SpoolError> {
+        match verdict {
+            Verdict::Open => {}
+            Verdict::Stored(range) => {
+                self.useful = true;
+                self.uplink.health.acknowledged(now(), self.window.saved().expectation);
+                self.taken.push(range);
+            }
+            Verdict::Refused(sequence) => {
+                tracing::error!(sequence, "the stream refuses an event for its size; it is given up");
+                self.taken.push(sequence..=sequence);
+                self.save()?;
+                self.uplink.spool.report(Gap::refused(sequence, time.unwrap_or_else(now)))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn note(&self, reply: &Reply) {
+        let trouble = match reply {
+            Reply::Refused(why) | Reply::Unknown(why) => Some(why.clone()),
+            Reply::NoBatches => Some("EVENTS does not allow atomic batches (allow_atomic): sending one by one".into()),
+            _ => None,
+        };
+        if let Some(trouble) = &trouble {
+            tracing::warn!(%trouble, "not stored yet");
+        }
+        self.uplink.health.set_error(trouble);
+    }
+}

