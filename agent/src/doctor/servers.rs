@@ -16,17 +16,22 @@ use crate::uplink;
 
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Tries each server.
+/// Tries each server as the uplink would, and where that fails, how far the way to it leads.
 pub(crate) async fn servers(settings: &Arc<Settings>, host: &Arc<dyn Host>, serial: &Serial) -> Vec<Finding> {
     let mut findings = Vec::new();
     for server in &settings.servers {
         let check = format!("server {}", server_name(server));
-        findings.push(match reach(server).await {
-            Ok(way) => {
-                let probe = uplink::probe(settings, host, server, serial);
-                session(check, &way, timeout(PATIENCE * 3, probe).await.map_err(|_| ()))
+        let said = match timeout(PATIENCE * 3, uplink::probe(settings, host, server, serial)).await {
+            Ok(Ok(said)) => {
+                findings.push(Finding::ok(check, said));
+                continue;
             }
-            Err((said, remedy)) => Finding::fail(check, said, remedy),
+            Ok(Err(error)) => error,
+            Err(_) => "nothing is said".to_owned(),
+        };
+        findings.push(match reach(server).await {
+            Ok(way) => Finding::fail(check, format!("{said} ({way})"), remedy(&said)),
+            Err((way, remedy)) => Finding::fail(check, format!("{said} ({way})"), remedy),
         });
     }
     findings
@@ -44,20 +49,12 @@ async fn reach(server: &ServerAddr) -> Result<String, (String, &'static str)> {
     for address in &addresses {
         let begun = Instant::now();
         match timeout(PATIENCE, TcpStream::connect(address)).await {
-            Ok(Ok(_)) => return Ok(format!("{address} in {} ms", begun.elapsed().as_millis())),
+            Ok(Ok(_)) => return Ok(format!("{address} answers in {} ms", begun.elapsed().as_millis())),
             Ok(Err(error)) => last = format!("{address}: {error}"),
             Err(_) => last = format!("{address} does not answer"),
         }
     }
     Err((last, "look at firewalls on the way; where only 443 is open, let NATS speak wss:// and say so in `server`"))
-}
-
-fn session(check: String, way: &str, said: Result<Result<String, String>, ()>) -> Finding {
-    match said {
-        Ok(Ok(said)) => Finding::ok(check, format!("{way}, {said}")),
-        Ok(Err(error)) => Finding::fail(check, format!("{way}, then {error}"), remedy(&error)),
-        Err(()) => Finding::fail(check, format!("{way}, then nothing"), "is it NATS that listens there?"),
-    }
 }
 
 /// By what the library says; its errors have no finer kinds than these words.
@@ -67,10 +64,13 @@ fn remedy(error: &str) -> &'static str {
     if says(&["unknownissuer", "unknown issuer", "certificate", "tls"]) {
         return "look at `ca`, at the server's certificate and its names, and at what breaks TLS on the way";
     }
+    if says(&["proxy"]) {
+        return "look at `proxy`, and whether it lets this machine through to that port";
+    }
     if says(&["authorization", "authentication", "permission"]) {
         return "look at `credentials` or `token_file`: the server does not take them";
     }
-    "see the server's log"
+    "is it NATS that listens there? See the server's log"
 }
 
 #[cfg(test)]
@@ -82,7 +82,7 @@ mod tests {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let server = |text: String| text.parse::<ServerAddr>().unwrap();
-        assert!(reach(&server(format!("nats://127.0.0.1:{port}"))).await.unwrap().starts_with("127.0.0.1:"));
+        assert!(reach(&server(format!("nats://127.0.0.1:{port}"))).await.unwrap().contains("answers in"));
         drop(listener);
         let (said, remedy) = reach(&server(format!("nats://127.0.0.1:{port}"))).await.unwrap_err();
         assert!(said.contains("refused") && remedy.contains("firewalls"), "{said}");
