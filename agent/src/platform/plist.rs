@@ -12,8 +12,8 @@ use ::plist::{Dictionary, Value};
 
 /// Lists within lists at most; real ones have about ten.
 const DEPTH: usize = 32;
-/// Values at most, keys among them: some 10 MB while they are looked at.
-const VALUES: u64 = 100_000;
+/// Values at most, keys among them: some 20 MB while they are looked at.
+const VALUES: u64 = 200_000;
 /// Bytes of text and data at most, all values together.
 const BYTES: usize = 8 << 20;
 /// Bytes of what [`text`] gives.
@@ -152,7 +152,7 @@ mod tests {
         for depth in [DEPTH + 1, 1_000_000] {
             assert_eq!(parse(nested(depth).as_bytes()), Err(PlistError::TooLarge("lists within lists")));
         }
-        let many = format!("<plist><array>{}</array></plist>", "<true/>".repeat(200_000));
+        let many = format!("<plist><array>{}</array></plist>", "<true/>".repeat(300_000));
         assert_eq!(parse(many.as_bytes()), Err(PlistError::TooLarge("values")));
         let long = format!("<plist><string>{}</string></plist>", "x".repeat(BYTES + 1));
         assert_eq!(parse(long.as_bytes()), Err(PlistError::TooLarge("bytes")));
