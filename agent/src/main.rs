@@ -13,7 +13,7 @@ fn main() -> ExitCode {
     match cli::start(cli) {
         Ok(()) => cli::Exit::Ok.into(),
         Err((exit, error)) => {
-            eprintln!("emote-agent: {error:#}");
+            cli::end(&error);
             exit.into()
         }
     }

@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that finds something missing has failed")]
 
+use std::fs::File;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -50,6 +51,9 @@ fn a_panic_is_told_once_by_the_next_start_and_being_killed_leaves_nothing() {
     let previous: Vec<&Value> =
         events.iter().filter(|event| event["action"] == "started").map(|event| &event["info"]["previous"]).collect();
     assert_eq!(previous, ["first", "crashed"]);
+    let read = |name: &str| std::fs::read_to_string(state.join(name)).unwrap();
+    assert_eq!(read("agent.log").matches("running").count(), 2, "{}", read("agent.log"));
+    assert_eq!(read("stderr"), "", "nobody asked for lines there");
 }
 
 fn reports(state: &Path) -> usize {
@@ -60,9 +64,11 @@ fn reports(state: &Path) -> usize {
 /// The real program, once it answers.
 fn start(state: &Path) -> Child {
     let mut command = Command::new(env!("CARGO_BIN_EXE_emote-agent"));
+    let stderr = File::options().create(true).append(true).open(state.join("stderr")).unwrap();
+    command.env_remove("EMOTE_LOG");
     // Nobody is there: everything stays in the spool.
     command.args(["run", "--serial", "T1", "--server", "nats://127.0.0.1:1", "--state-dir"]).arg(state);
-    let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr).spawn().unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let socket = state.join("agent.sock");
     let begun = Instant::now();

@@ -128,6 +128,11 @@ fn has_colours() -> bool {
     std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
+/// Says why the program ends with a failure.
+pub fn end(error: &anyhow::Error) {
+    log::end(error);
+}
+
 /// To standard output; a reader that has seen enough is no failure.
 fn print(text: &str) -> Result<(), Failure> {
     print_or_end(text).map(|_| ())

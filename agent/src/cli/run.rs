@@ -23,7 +23,11 @@ A file holds the same keys, and a table for each source:
   interval = \"2m\"
   debounce = \"5s\"
   [sources.accounts]
-  enabled = false";
+  enabled = false
+and what shall be told of macOS's unified log, with at most so many events a minute (60):
+  [unified_log.sudo]
+  predicate = 'process == \"sudo\"'
+  rate = 10";
 
 /// Observe this machine and send what happens, until SIGTERM
 #[derive(Debug, Args)]

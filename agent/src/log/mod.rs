@@ -5,6 +5,7 @@ mod file;
 
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tracing::Level;
@@ -19,16 +20,15 @@ use file::LogFile;
 const CHOICE: &str = "EMOTE_LOG";
 
 static FILE: Mutex<Option<LogFile>> = Mutex::new(None);
+static TO_STDERR: AtomicBool = AtomicBool::new(false);
 
 /// Begins to log what `EMOTE_LOG` says; to standard error if it is a terminal, `EMOTE_LOG` is set or `to_stderr` says so.
 pub(crate) fn begin(to_stderr: bool) {
     let choice = std::env::var(CHOICE).ok();
-    let is_terminal = io::stderr().is_terminal();
-    let lines = Lines { to_stderr: to_stderr || choice.is_some() || is_terminal };
+    TO_STDERR.store(to_stderr || choice.is_some() || io::stderr().is_terminal(), Ordering::Relaxed);
     let chosen = choice.and_then(|text| text.parse::<Targets>().ok()).unwrap_or_else(usual);
     // Colours would go into the file too.
-    let lines = fmt::layer().with_ansi(false).with_writer(lines);
-    let registry = tracing_subscriber::registry().with(lines);
+    let registry = tracing_subscriber::registry().with(fmt::layer().with_ansi(false).with_writer(Lines));
     #[cfg(target_os = "macos")]
     let registry = {
         let lines = fmt::layer().without_time().with_level(false).with_ansi(false);
@@ -45,6 +45,13 @@ pub(crate) fn keep_in(folder: &Path) {
     }
 }
 
+/// Says why the program ends: to standard error in any case, and where else lines go.
+pub(crate) fn end(error: &anyhow::Error) {
+    eprintln!("emote-agent: {error:#}");
+    TO_STDERR.store(false, Ordering::Relaxed);
+    tracing::error!("{error:#}");
+}
+
 /// What the library says of the connection, the uplink says too.
 fn usual() -> Targets {
     let warnings = Targets::new().with_default(Level::WARN);
@@ -57,9 +64,7 @@ fn lock() -> MutexGuard<'static, Option<LogFile>> {
 
 /// Writes each line to everywhere.
 #[derive(Debug, Clone, Copy)]
-struct Lines {
-    to_stderr: bool,
-}
+struct Lines;
 
 impl MakeWriter<'_> for Lines {
     type Writer = Self;
@@ -72,7 +77,7 @@ impl MakeWriter<'_> for Lines {
 impl Write for Lines {
     /// `fmt` writes a line at once.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        if self.to_stderr {
+        if TO_STDERR.load(Ordering::Relaxed) {
             io::stderr().write_all(line).ok();
         }
         if let Some(file) = &mut *lock() {

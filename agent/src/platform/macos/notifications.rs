@@ -5,6 +5,7 @@
 use std::ffi::{CString, c_char, c_int};
 use std::os::fd::BorrowedFd;
 
+use rustix::io::FdFlags;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc::Sender;
@@ -24,7 +25,9 @@ unsafe extern "C" {
 
 pub(super) fn listen(sender: &Sender<Signal>) {
     let Some((fd, tokens)) = register() else { return };
-    let listening = rustix::io::ioctl_fionbio(fd, true).map_err(std::io::Error::from).and_then(|()| {
+    // Tools that are run have no use for it.
+    let prepared = rustix::io::fcntl_setfd(fd, FdFlags::CLOEXEC).and_then(|()| rustix::io::ioctl_fionbio(fd, true));
+    let listening = prepared.map_err(std::io::Error::from).and_then(|()| {
         // SAFETY: the descriptor is always the same one, and stays open.
         Ok(unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE) }?)
     });
