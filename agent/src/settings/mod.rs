@@ -34,6 +34,7 @@ const SHORTEST: Duration = Duration::from_secs(1);
 const DEFAULT_RATE: u32 = 60;
 const HIGHEST_RATE: u32 = 6_000;
 const LONGEST_PREDICATE: usize = 4_096;
+const LONGEST_NAME: usize = 64;
 const MOST_PREDICATES: usize = 8;
 
 /// Everything `run` needs, checked.
@@ -224,6 +225,9 @@ fn unified_log(raw: BTreeMap<String, UnifiedLogRaw>, problems: &mut Vec<String>)
     }
     let checked = raw.into_iter().map(|(name, UnifiedLogRaw { predicate, rate })| {
         let rate = rate.unwrap_or(DEFAULT_RATE);
+        if name.len() > LONGEST_NAME {
+            problems.push(format!("unified_log.{name}: a name of at most {LONGEST_NAME} bytes"));
+        }
         if predicate.trim().is_empty() || predicate.contains('\0') || predicate.len() > LONGEST_PREDICATE {
             problems.push(format!("unified_log.{name}.predicate: write one of at most {LONGEST_PREDICATE} bytes"));
         }
