@@ -2,9 +2,11 @@
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
+use rustix::fs::OFlags;
 use rustix::time::{ClockId, clock_gettime};
 use sysinfo::{DiskRefreshKind, Disks, Networks};
 
@@ -36,7 +38,7 @@ impl Host for Real {
 
     fn read_at(&self, path: &Path, offset: u64, most: usize) -> Result<Vec<u8>, HostError> {
         let read = || -> std::io::Result<Vec<u8>> {
-            let mut file = File::open(path)?;
+            let mut file = open(path)?;
             if offset > 0 {
                 file.seek(SeekFrom::Start(offset))?;
             }
@@ -109,6 +111,13 @@ impl Host for Real {
     }
 }
 
+/// Opens a regular file. Some of the folders looked into belong to users, and whoever opens a pipe waits for its writer.
+fn open(path: &Path) -> std::io::Result<File> {
+    let nonblock = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
+    let file = File::options().read(true).custom_flags(nonblock).open(path)?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(std::io::Error::other("not a regular file")) }
+}
+
 /// Goes on while the machine sleeps, and is never set.
 #[cfg(target_os = "macos")]
 const RUNNING: ClockId = ClockId::Monotonic;
@@ -140,6 +149,17 @@ mod tests {
             Real.list(dir.path()).unwrap().into_iter().map(|entry| (entry.name, entry.is_dir)).collect();
         assert_eq!(names, [("a".into(), true), ("b".into(), false), ("c".into(), false)]);
         assert_eq!(Real.link(&dir.path().join("c")).unwrap(), Path::new("b"));
+    }
+
+    #[test]
+    fn what_is_no_regular_file_is_not_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let pipe = dir.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        std::os::unix::fs::symlink("/dev/zero", dir.path().join("zero")).unwrap();
+        for path in [&pipe, &dir.path().join("zero"), dir.path()] {
+            assert!(matches!(Real.read(path, 9), Err(HostError::Failed { .. })), "{}", path.display());
+        }
     }
 
     #[test]
