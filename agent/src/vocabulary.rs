@@ -41,7 +41,8 @@ kinds! {
     DeviceInventory = "device", "inventory";
     /// The machine was started. `info`: `boot_id` when known, `booted_at`.
     DeviceBoot = "device", "boot";
-    /// `info`: `from` and `to`, each `name`, `version`, `kernel`.
+    /// `info`: `from` and `to`, each `name`, `version`, and `build` and `extra` (of a rapid security response) on a Mac,
+    /// `kernel` on Linux.
     OsUpdated = "os", "updated";
     /// `info`: `hostname` {`from`, `to`}, `added` and `removed` {interface: \[address\]}, each only when it changed.
     NetworkChanged = "network", "changed";
@@ -85,6 +86,29 @@ kinds! {
     UnifiedLogMatched = "unified_log", "matched";
     /// More lines of the unified log than the settings allow, or than could be written. `info`: `name`, `count`.
     UnifiedLogSuppressed = "unified_log", "suppressed";
+    /// `info`: `path`, `name`, and what is known of `bundle_id`, `version`, `build`, `team` and `signing_id`, the last two
+    /// as the code signature claims.
+    AppInstalled = "app", "installed";
+    /// `info` as [`Kind::AppInstalled`].
+    AppRemoved = "app", "removed";
+    /// Another version, build, name or signer. `info` as [`Kind::AppInstalled`], and `from` and `to`, each the same
+    /// without `path`.
+    AppUpdated = "app", "updated";
+    /// `info`: `name`, `installed_at`, `identifiers` of its packages, and `version` and `process` where the system says
+    /// so. The event's time is the installation's.
+    PackageInstalled = "package", "installed";
+    /// The system's own check found an update. `info`: `product_key`, `system` (of macOS itself), and `identifier`, `name`
+    /// and `version` where it says so.
+    OsUpdatePending = "os", "update_pending";
+    /// It is installed, replaced or withdrawn. `info` as [`Kind::OsUpdatePending`].
+    OsUpdateCleared = "os", "update_cleared";
+    /// `info`: `path`, `run_at_load`, `hash` (the first 16 digits of the file's SHA-256), and `label` and `program` where
+    /// the file says so.
+    LaunchItemAdded = "launch_item", "added";
+    /// `info` as [`Kind::LaunchItemAdded`].
+    LaunchItemRemoved = "launch_item", "removed";
+    /// `info` as [`Kind::LaunchItemAdded`], and `from` and `to`, each the same without `path`.
+    LaunchItemChanged = "launch_item", "changed";
 }
 
 impl Kind {

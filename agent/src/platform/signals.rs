@@ -93,6 +93,12 @@ pub const FOLDERS: &[(&str, &[&str])] = &[("/Library/Managed Preferences", &["pr
 /// Classes of the IORegistry whose comings and goings mean a look.
 pub const DEVICES: &[(&str, &[&str])] =
     &[("IOUSBHostDevice", &["peripherals"]), ("IOThunderboltSwitch", &["peripherals"])];
+pub const FOLDERS: &[(&str, &[&str])] = &[
+    ("/Applications", &["apps"]),
+    ("/Library/Receipts", &["packages"]),
+    ("/Library/LaunchDaemons", &["launch_items"]),
+    ("/Library/LaunchAgents", &["launch_items"]),
+];
 
 #[cfg(test)]
 mod tests {

@@ -5,14 +5,19 @@
 //! taken, and what is seen first goes into a `device.inventory` instead of a storm of events.
 
 mod accounts;
+mod apps;
 mod boot;
 mod disk;
+mod facts;
 mod inventory;
+mod launch_items;
 mod mdm;
 mod network;
 mod os;
+mod packages;
 mod profiles;
 mod security;
+mod updates;
 
 use std::time::Duration;
 
@@ -34,6 +39,10 @@ pub(crate) static ALL: &[&dyn Watch] = &[
     &security::Security,
     &mdm::Mdm,
     &profiles::Profiles,
+    &apps::Apps,
+    &packages::Packages,
+    &updates::Updates,
+    &launch_items::LaunchItems,
 ];
 
 /// The source whose changes concern the uplink.
