@@ -62,7 +62,8 @@ pub async fn run(settings: Settings, shutdown: impl Future<Output = ()>) -> Resu
     let host: Arc<dyn Host> = Arc::new(Real);
     let hardware = platform::hardware(&*host);
     let serial = settings.serial.clone().or_else(|| hardware.serial.clone()).ok_or(RunError::NoSerial)?;
-    let identity = Arc::new(Identity::new(serial.clone(), platform::device(&hardware)));
+    let identity =
+        Arc::new(Identity::new(serial.clone(), platform::device(&hardware, sources::name_and_version(&*host))));
     let started = now();
     let Opened { spool, previous } =
         Spool::open(&settings.state_dir, settings.quota, started, gap_teller(Arc::clone(&identity)))?;

@@ -50,14 +50,8 @@ pub fn forced_preferences(_keys: &[&str]) -> Option<Vec<u8>> {
     None
 }
 
-/// Host name and system version as they are now.
-pub fn name_and_version() -> (Option<String>, Option<String>) {
-    (sysinfo::System::host_name().ok(), sysinfo::System::os_version().ok())
-}
-
-/// The fields of a device from what the machine says.
-pub fn device(hardware: &Hardware) -> Device {
-    let (name, os_version) = name_and_version();
+/// The fields of a device from what the machine says; host name and system version may change while the agent runs.
+pub fn device(hardware: &Hardware, (name, os_version): (Option<String>, Option<String>)) -> Device {
     Device {
         hardware_uuid: hardware.uuid.clone(),
         model: hardware.model.clone(),

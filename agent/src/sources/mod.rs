@@ -136,6 +136,11 @@ pub fn look(name: &str, host: &dyn Host) -> Result<Result<Value, ObserveError>, 
     }))
 }
 
+/// Host name and system version as they are now.
+pub(crate) fn name_and_version(host: &dyn Host) -> (Option<String>, Option<String>) {
+    (host.hostname().ok(), os::version(host).ok())
+}
+
 /// The names of all sources.
 pub fn names() -> Vec<&'static str> {
     ALL.iter().map(|source| source.name()).collect()

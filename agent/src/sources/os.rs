@@ -64,6 +64,11 @@ impl Source for Os {
     }
 }
 
+/// The version alone.
+pub(super) fn version(host: &dyn Host) -> Result<String, ObserveError> {
+    Ok(Os::observe(host, None)?.version)
+}
+
 fn mac(host: &dyn Host) -> Result<Snapshot, ObserveError> {
     let system = match read(host, VERSIONS[0])? {
         Some(system) => system,

@@ -21,7 +21,7 @@ use crate::health::Health;
 use crate::identity::{Describe, Identity};
 use crate::journal::{Entry, Journal};
 use crate::lifecycle;
-use crate::platform::{self, Happening, Host, Moment, Signal, Signals};
+use crate::platform::{Happening, Host, Moment, Signal, Signals};
 use crate::settings::Settings;
 use crate::sources::{self, Look, Watch};
 use crate::spool::{Class, Spool, SpoolError};
@@ -194,7 +194,7 @@ impl Watcher {
         if found.is_empty() {
             return;
         }
-        let (name, os_version) = platform::name_and_version();
+        let (name, os_version) = sources::name_and_version(&*self.host);
         self.identity.rename(name, os_version);
         let looks = found.iter().map(|(index, look)| {
             let watched = &self.sources[*index];
