@@ -47,9 +47,12 @@ pub(crate) fn heartbeat(started: Time, now: Time, totals: Totals, observed: Obse
     }
 }
 
-/// What is written last.
-pub(crate) fn stopped(started: Time, now: Time, observed: Observed) -> Entry {
-    let info = json!({"version": VERSION, "uptime_seconds": seconds(started, now)});
+/// What is written last; `system` is what the machine itself is about to do.
+pub(crate) fn stopped(started: Time, now: Time, observed: Observed, system: Option<&str>) -> Entry {
+    let mut info = json!({"version": VERSION, "uptime_seconds": seconds(started, now)});
+    if let Some(system) = system {
+        info["system"] = system.into();
+    }
     Entry { run: Some(state(true, now, observed)), ..Entry::event(Kind::AgentStopped.draft(info)) }
 }
 
@@ -98,6 +101,15 @@ mod tests {
         alive["previous"] = "clean".into();
         let upgraded = json!({"from": "0.0.1", "to": VERSION});
         check(&Previous::Clean(run("0.0.1")), &[(Kind::AgentStarted, alive), (Kind::AgentUpgraded, upgraded)]);
+    }
+
+    #[test]
+    fn the_last_event_says_whether_the_machine_stops_too() {
+        let now = Time::from_millis(5_000).unwrap();
+        for (system, expected) in [(None, serde_json::Value::Null), (Some("restart"), "restart".into())] {
+            let info = stopped(now, now, observed(), system).drafts[0].0.info.clone().unwrap().into_value();
+            assert_eq!(info["system"], expected);
+        }
     }
 
     #[test]

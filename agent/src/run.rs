@@ -134,7 +134,9 @@ pub async fn run(settings: Settings, shutdown: impl Future<Output = ()>) -> Resu
     }
     tracing::info!("stopping");
     tasks.shutdown().await;
-    if let Err(error) = journal.write(lifecycle::stopped(started, now(), health.observed_times())).await {
+    let system = sources::ending_under_way(&spool, now());
+    let stopped = lifecycle::stopped(started, now(), health.observed_times(), system);
+    if let Err(error) = journal.write(stopped).await {
         tracing::error!(%error, "the last event was not written");
     }
     // What it has confirmed is on the disk.

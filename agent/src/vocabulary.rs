@@ -26,7 +26,8 @@ macro_rules! kinds {
 kinds! {
     /// The agent runs. `info`: `version`, `previous` (`first`, `clean`, `crashed`, `lost`), `alive` (last sign of life).
     AgentStarted = "agent", "started";
-    /// The agent was told to stop. `info`: `version`, `uptime_seconds`.
+    /// The agent was told to stop. `info`: `version`, `uptime_seconds`, and `system` (`shutdown`, `restart`) when the
+    /// machine is stopping too.
     AgentStopped = "agent", "stopped";
     /// Nothing happened, and the agent is there. `info`: `version`, `uptime_seconds`, `spooled`.
     AgentHeartbeat = "agent", "heartbeat";
@@ -109,6 +110,43 @@ kinds! {
     LaunchItemRemoved = "launch_item", "removed";
     /// `info` as [`Kind::LaunchItemAdded`], and `from` and `to`, each the same without `path`.
     LaunchItemChanged = "launch_item", "changed";
+    /// Somebody logged in at the console. `info`: `account`, `uid`, `name`, `console` (whether the screen is theirs).
+    SessionLogin = "session", "login";
+    /// `info`: `account`, `uid`, `name`.
+    SessionLogout = "session", "logout";
+    /// The screen is somebody else's. `info`: `from` and `to`, each an account or null for the login window.
+    SessionSwitched = "session", "switched";
+    /// `info` as [`Kind::SessionLogout`].
+    SessionLock = "session", "lock";
+    /// `info` as [`Kind::SessionLogout`].
+    SessionUnlock = "session", "unlock";
+    /// Somebody chose to log out. `info`: empty.
+    SessionLogoutBegun = "session", "logout_begun";
+    /// It was called off. `info`: empty.
+    SessionLogoutCancelled = "session", "logout_cancelled";
+    /// Somebody chose to shut the machine down. `info`: `kind` (`shutdown`, `restart`).
+    DeviceShutdown = "device", "shutdown";
+    /// It was called off. `info` as [`Kind::DeviceShutdown`].
+    DeviceShutdownCancelled = "device", "shutdown_cancelled";
+    /// `info`: `reason`, the system's words such as `Clamshell Sleep`, when it is told afterwards.
+    DeviceSleep = "device", "sleep";
+    /// Awake for people; what the machine does by itself in between is not told. `info`: `slept_seconds`, and `reason`
+    /// as [`Kind::DeviceSleep`].
+    DeviceWake = "device", "wake";
+    /// `info`: `from` and `to`, each `ac`, `battery` or `ups`.
+    PowerChanged = "power", "changed";
+    /// Less than 10 % is left. `info`: `percent`, `source`.
+    PowerLow = "power", "low";
+    /// 15 % are there again. `info`: `source`.
+    PowerRecovered = "power", "recovered";
+    /// A battery's health. `info`: `battery`, and `from` and `to`, each null for none or `condition` (`good`, `worn`,
+    /// `failed`), `health_percent`, `cycle_count`, as far as known.
+    BatteryChanged = "battery", "changed";
+    /// `info`: `bus` (`usb`, `thunderbolt`), and as far as known `vendor`, `product`, `vendor_id`, `product_id`, `serial`,
+    /// `location`.
+    PeripheralAttached = "peripheral", "attached";
+    /// `info` as [`Kind::PeripheralAttached`].
+    PeripheralDetached = "peripheral", "detached";
 }
 
 impl Kind {

@@ -88,12 +88,8 @@ impl Meaning {
 }
 
 /// Folders whose changes mean a look, with what is below them.
-pub const FOLDERS: &[(&str, &[&str])] = &[("/Library/Managed Preferences", &["profiles", "mdm"])];
-
-/// Classes of the IORegistry whose comings and goings mean a look.
-pub const DEVICES: &[(&str, &[&str])] =
-    &[("IOUSBHostDevice", &["peripherals"]), ("IOThunderboltSwitch", &["peripherals"])];
 pub const FOLDERS: &[(&str, &[&str])] = &[
+    ("/Library/Managed Preferences", &["profiles", "mdm"]),
     ("/Applications", &["apps"]),
     ("/Library/Receipts", &["packages"]),
     ("/Library/LaunchDaemons", &["launch_items"]),

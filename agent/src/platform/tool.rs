@@ -18,19 +18,26 @@ pub struct Tool {
     pub args: &'static [&'static str],
     /// How long it may take.
     pub deadline: Duration,
-    /// Bytes of output that are read; more is an error.
+    /// Bytes of output that are kept; more is an error.
     pub most: usize,
+    /// Only lines with one of these in them are kept; all where there are none.
+    pub only: &'static [&'static str],
 }
 
 impl Tool {
     /// A tool that ends within 10 s and prints at most 1 MiB.
     pub const fn new(path: &'static str, args: &'static [&'static str]) -> Self {
-        Self { path, args, deadline: Duration::from_secs(10), most: 1 << 20 }
+        Self { path, args, deadline: Duration::from_secs(10), most: 1 << 20, only: &[] }
     }
 
     /// The same with other limits.
     pub const fn limits(self, seconds: u64, most: usize) -> Self {
         Self { deadline: Duration::from_secs(seconds), most, ..self }
+    }
+
+    /// The same, of whose output only the lines with one of `words` in them are of interest.
+    pub const fn only(self, words: &'static [&'static str]) -> Self {
+        Self { only: words, ..self }
     }
 }
 
@@ -54,7 +61,7 @@ pub(super) fn run(tool: &'static Tool) -> Result<Output, HostError> {
 fn read(child: &mut Child, tool: &'static Tool) -> Result<Vec<u8>, HostError> {
     let deadline = Instant::now() + tool.deadline;
     let late = || HostError::Deadline(tool.path.into());
-    let mut output = Vec::new();
+    let mut output = Kept { only: tool.only, bytes: Vec::new(), line: 0 };
     if let Some(mut pipe) = child.stdout.take() {
         let mut buffer = [0; 8192];
         loop {
@@ -69,9 +76,9 @@ fn read(child: &mut Child, tool: &'static Tool) -> Result<Vec<u8>, HostError> {
             }
             match pipe.read(&mut buffer).map_err(|error| HostError::io(tool.path, &error))? {
                 0 => break,
-                count => output.extend_from_slice(buffer.get(..count).unwrap_or_default()),
+                count => output.add(buffer.get(..count).unwrap_or_default()),
             }
-            if output.len() > tool.most {
+            if output.bytes.len() > tool.most {
                 return Err(HostError::TooLarge { path: tool.path.into(), most: tool.most });
             }
         }
@@ -83,7 +90,35 @@ fn read(child: &mut Child, tool: &'static Tool) -> Result<Vec<u8>, HostError> {
         }
         pause();
     }
-    Ok(output)
+    output.end_line();
+    Ok(output.bytes)
+}
+
+/// What is kept of the output.
+struct Kept {
+    only: &'static [&'static str],
+    bytes: Vec<u8>,
+    /// Where the line begins that has not ended.
+    line: usize,
+}
+
+impl Kept {
+    fn add(&mut self, read: &[u8]) {
+        for part in read.split_inclusive(|byte| *byte == b'\n') {
+            self.bytes.extend_from_slice(part);
+            if part.ends_with(b"\n") {
+                self.end_line();
+            }
+        }
+    }
+
+    fn end_line(&mut self) {
+        let line = String::from_utf8_lossy(self.bytes.get(self.line..).unwrap_or_default());
+        if !self.only.is_empty() && !self.only.iter().any(|word| line.contains(word)) {
+            self.bytes.truncate(self.line);
+        }
+        self.line = self.bytes.len();
+    }
 }
 
 #[expect(clippy::disallowed_methods, reason = "no system waits for a child with a deadline, and this is never long")]
@@ -105,6 +140,17 @@ mod tests {
         assert_eq!(run(&FALSE).unwrap().code, 1);
         assert_eq!(run(&MISSING).unwrap_err(), HostError::Missing("/nowhere/tool".into()));
         assert!(matches!(run(&ENDLESS).unwrap_err(), HostError::TooLarge { .. }));
+    }
+
+    #[test]
+    fn of_a_long_output_only_the_lines_of_interest_are_kept() {
+        static SOME: Tool = Tool::new("/usr/bin/seq", &["100000"]).limits(10, 200).only(&["7777", "99998"]);
+        static LAST: Tool = Tool::new("/bin/echo", &["-n", "a x"]).only(&["x"]);
+        static LINE: Tool = Tool::new("/bin/cat", &["/dev/zero"]).limits(10, 100).only(&["x"]);
+        let some = (1..=100_000).map(|n| n.to_string()).filter(|n| n.contains("7777") || n.contains("99998"));
+        assert_eq!(run(&SOME).unwrap().text.lines().collect::<Vec<_>>(), some.collect::<Vec<_>>());
+        assert_eq!(run(&LAST).unwrap().text, "a x");
+        assert!(matches!(run(&LINE).unwrap_err(), HostError::TooLarge { .. }), "a line without end");
     }
 
     #[test]

@@ -38,6 +38,20 @@ tools! {
     LOG_STREAM = Tool::new("/usr/bin/log", &["stream", "--style", "ndjson", "--predicate"]);
     /// The proxies of the network settings.
     SCUTIL_PROXY = Tool::new("/usr/sbin/scutil", &["--proxy"]);
+    /// Who is logged in at the console, and whether the screen is locked.
+    IOREG_CONSOLE = Tool::new("/usr/sbin/ioreg", &["-a", "-d1", "-n", "Root"]);
+    /// The battery's health.
+    IOREG_BATTERY = Tool::new("/usr/sbin/ioreg", &["-a", "-r", "-d1", "-c", "AppleSmartBattery"]);
+    /// USB devices.
+    IOREG_USB = Tool::new("/usr/sbin/ioreg", &["-a", "-r", "-d1", "-c", "IOUSBHostDevice"]);
+    /// Thunderbolt devices.
+    IOREG_THUNDERBOLT = Tool::new("/usr/sbin/ioreg", &["-a", "-r", "-d1", "-c", "IOThunderboltSwitch"]);
+    /// Where the power comes from, and how full batteries are.
+    PMSET_BATTERIES = Tool::new("/usr/bin/pmset", &["-g", "batt"]);
+    /// Sleeps and wakes of the last days. It has many megabytes, most of which are about something else.
+    PMSET_LOG = Tool::new("/usr/bin/pmset", &["-g", "log"])
+        .limits(30, 4 << 20)
+        .only(&["Time stamp", " Sleep  ", " Wake  ", " Start  ", "to FullWake"]);
 }
 
 #[cfg(test)]

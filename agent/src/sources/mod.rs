@@ -8,6 +8,7 @@ mod accounts;
 mod apps;
 mod boot;
 mod disk;
+mod ending;
 mod facts;
 mod inventory;
 mod launch_items;
@@ -17,6 +18,7 @@ mod os;
 mod packages;
 mod profiles;
 mod security;
+mod sleep;
 mod updates;
 
 use std::time::Duration;
@@ -27,6 +29,7 @@ use serde_json::Value;
 
 use crate::platform::{Happening, Host, HostError, System};
 
+pub(crate) use ending::under_way as ending_under_way;
 pub(crate) use inventory::drafts as inventory_drafts;
 
 /// Every source, in the order in which they look.
@@ -43,6 +46,9 @@ pub(crate) static ALL: &[&dyn Watch] = &[
     &packages::Packages,
     &updates::Updates,
     &launch_items::LaunchItems,
+    &ending::Ending,
+    // Last: its tool takes its time.
+    &sleep::Sleep,
 ];
 
 /// The source whose changes concern the uplink.
@@ -78,6 +84,11 @@ pub(crate) trait Source: Sync + 'static {
 
     /// Looks; `old` is for what has a memory, such as a threshold. May block.
     fn observe(host: &dyn Host, old: Option<&Self::Snapshot>) -> Result<Self::Snapshot, ObserveError>;
+    /// What the first moment is compared with when nothing was seen yet, for a source that is about moments: they are
+    /// events, and nothing to take stock of.
+    fn blank() -> Option<Self::Snapshot> {
+        None
+    }
     /// What a moment makes of the snapshot, for a source that is about moments.
     fn told(_old: Option<&Self::Snapshot>, _what: Happening, _at: Time) -> Option<Self::Snapshot> {
         None
@@ -193,7 +204,7 @@ impl<S: Source> Watch for S {
     }
 
     fn told(&self, old: Option<&[u8]>, what: Happening, at: Time) -> Result<Look, ObserveError> {
-        let old: Option<S::Snapshot> = old.and_then(decode::<S>);
+        let old: Option<S::Snapshot> = old.and_then(decode::<S>).or_else(S::blank);
         match S::told(old.as_ref(), what, at) {
             Some(new) => compare::<S>(old, &new),
             None => Ok(Look::Same),

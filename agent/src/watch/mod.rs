@@ -26,7 +26,7 @@ use crate::settings::Settings;
 use crate::sources::{self, Look, Watch};
 use crate::spool::{Class, Spool, SpoolError};
 use crate::uplink::Nudge;
-use due::Due;
+use due::{Due, Slept};
 use round::{Left, Round, Seen, Turn};
 
 /// How long the system is made to wait for the event that it is about to sleep to be sent.
@@ -44,6 +44,13 @@ struct Watched {
     stuck: bool,
 }
 
+/// How it was seen. A moment is no look: it does not make good one that failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum How {
+    Looked,
+    Told,
+}
+
 /// All enabled sources.
 pub(crate) struct Watcher {
     sources: Vec<Watched>,
@@ -53,6 +60,7 @@ pub(crate) struct Watcher {
     journal: Journal,
     health: Arc<Health>,
     nudge: watch::Sender<Nudge>,
+    slept: Slept,
 }
 
 /// What a [`Watcher`] works with.
@@ -85,7 +93,8 @@ impl Watcher {
             });
         }
         let Parts { host, spool, identity, journal, health, nudge } = parts;
-        Ok(Self { sources: watched, host, spool, identity, journal, health, nudge })
+        let slept = Slept::new(now, host.clocks().running_ms);
+        Ok(Self { sources: watched, host, spool, identity, journal, health, nudge, slept })
     }
 
     /// Runs until it is dropped.
@@ -102,7 +111,7 @@ impl Watcher {
                 Some(seen) = results.recv() => {
                     self.sources[seen.index].stuck = false;
                     let complete = round::take(&mut round, seen);
-                    self.write(complete).await;
+                    self.write(complete, How::Looked).await;
                 }
                 () = at(next) => match round.take() {
                     Some(round) => self.leave(round).await,
@@ -139,7 +148,7 @@ impl Watcher {
             tracing::warn!(source = watched.source.name(), problem, "cannot look");
             self.health.observed(watched.source.name(), jiff::Timestamp::now().into(), Some(problem));
         }
-        self.write(seen).await;
+        self.write(seen, How::Looked).await;
     }
 
     async fn signal(&mut self, signal: Signal) {
@@ -163,11 +172,11 @@ impl Watcher {
             result: watched.source.told(watched.snapshot.as_deref(), what, at),
         });
         let told = told.filter(|seen| !matches!(seen.result, Ok(Look::Same))).collect();
-        self.write(told).await;
+        self.write(told, How::Told).await;
         if what == Happening::Woke {
-            // The clock that the looks are due by has stood still.
             let now = Instant::now();
-            self.sources.iter_mut().for_each(|watched| watched.due.hint(now));
+            let slept = self.slept.since(now, self.host.clocks().running_ms);
+            self.sources.iter_mut().for_each(|watched| watched.due.slept(slept, now));
             self.nudge.send_modify(|nudge| nudge.woke = nudge.woke.wrapping_add(1));
         }
         if hold.is_some() {
@@ -176,7 +185,7 @@ impl Watcher {
     }
 
     /// Writes what was seen, all in one transaction.
-    async fn write(&mut self, seen: Vec<Seen>) {
+    async fn write(&mut self, seen: Vec<Seen>, how: How) {
         let now: Time = jiff::Timestamp::now().into();
         let mut found = Vec::new();
         for Seen { index, generation, result } in seen {
@@ -201,7 +210,8 @@ impl Watcher {
             (watched.source.name(), look, watched.observed)
         });
         let mut entry = entry(looks, now);
-        let looked = found.iter().map(|(index, _)| (self.sources[*index].source.name().to_owned(), now.as_millis()));
+        let looked = found.iter().filter(|_| how == How::Looked);
+        let looked = looked.map(|(index, _)| (self.sources[*index].source.name().to_owned(), now.as_millis()));
         let observed = self.health.observed_times().into_iter().chain(looked).collect();
         entry.run = Some(lifecycle::state(false, now, observed));
         // Not written: the snapshots stay as they were, and the next look finds the difference again.
@@ -218,7 +228,9 @@ impl Watcher {
                 watched.snapshot = Some(snapshot);
                 watched.generation += 1;
             }
-            watched.saw(now, &self.health);
+            if how == How::Looked {
+                watched.saw(now, &self.health);
+            }
         }
     }
 }
@@ -261,8 +273,86 @@ fn entry<'a>(looks: impl Iterator<Item = (&'static str, &'a Look, Option<Time>)>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::platform::recorded::Recorded;
+    use crate::platform::tools;
+    use crate::settings::{Raw, SourceRaw};
     use crate::vocabulary::Kind;
+    use emote_proto::Device;
     use serde_json::{Value, json};
+    use tempfile::TempDir;
+
+    /// A watcher of the sources `names` and the spool it writes to.
+    fn watching(dir: &TempDir, host: Recorded, names: &[&str]) -> (Watcher, Arc<Spool>) {
+        let source = |name: &str| SourceRaw { enabled: Some(names.contains(&name)), ..SourceRaw::default() };
+        let sources = sources::names().into_iter().map(|name| (name.to_owned(), source(name))).collect();
+        let server = Some(vec!["nats://127.0.0.1".to_owned()]);
+        let settings = Settings::check(Raw { server, sources, ..Raw::default() }).unwrap();
+        let now = Time::from_millis(1_795_416_060_000).unwrap();
+        let spool = Arc::new(Spool::open(dir.path(), 1 << 20, now, Box::new(|_| None)).unwrap().spool);
+        let identity = Arc::new(Identity::new("C02".parse().unwrap(), Device::default()));
+        let (written, _) = watch::channel(0);
+        let (journal, writer) = Journal::new(Arc::clone(&spool), Arc::clone(&identity), written, Arc::default());
+        tokio::spawn(writer.run());
+        let (host, (nudge, _)) = (Arc::new(host), watch::channel(Nudge::default()));
+        let parts = Parts { host, spool: Arc::clone(&spool), identity, journal, health: Arc::default(), nudge };
+        (Watcher::new(&settings, &BTreeMap::new(), parts).unwrap(), spool)
+    }
+
+    /// Begins a round; what it yields is everything that was seen.
+    fn round(watcher: &mut Watcher) -> impl Future<Output = Vec<Seen>> + use<> {
+        let (sender, mut results) = mpsc::unbounded_channel();
+        let mut round = Some(Round::begin(watcher.turns(), Arc::clone(&watcher.host), sender));
+        async move {
+            let mut all = Vec::new();
+            while all.is_empty() {
+                all = round::take(&mut round, results.recv().await.unwrap());
+            }
+            all
+        }
+    }
+
+    fn actions(spool: &Spool) -> Vec<String> {
+        let records = spool.read(&(1..=u64::MAX)).unwrap().into_iter();
+        records.filter_map(|(_, record)| record.subject.rsplit('.').next().map(str::to_owned)).collect()
+    }
+
+    fn moment(what: Happening) -> Moment {
+        Moment { what, at: jiff::Timestamp::now().into(), hold: None }
+    }
+
+    const LOG: &str = "Time stamp  Domain  Message\n\
+        2026-09-26 22:29:58 +0000 Sleep  \tEntering Sleep state due to 'Idle Sleep'\n\
+        2026-09-26 22:40:00 +0000 Wake  \tWake from Deep Idle\n";
+
+    #[tokio::test]
+    async fn a_moment_that_comes_during_a_round_is_written_and_the_round_does_not_undo_it() {
+        let dir = TempDir::new().unwrap();
+        let host = Recorded::mac().tool(&tools::PMSET_LOG, LOG);
+        let (mut watcher, spool) = watching(&dir, host, &["sleep", "ending"]);
+        let seen = round(&mut watcher);
+        watcher.moment(moment(Happening::WillSleep)).await;
+        assert_eq!(actions(&spool), ["sleep"], "there was no snapshot, and it is an event all the same");
+        watcher.write(seen.await, How::Looked).await;
+        assert_eq!(actions(&spool), ["sleep", "inventory"], "of the other source");
+        watcher.sources.iter_mut().for_each(|watched| watched.due = Due::new(watched.source.timing(), Instant::now()));
+        let seen = round(&mut watcher);
+        watcher.write(seen.await, How::Looked).await;
+        watcher.moment(moment(Happening::Woke)).await;
+        watcher.moment(moment(Happening::Woke)).await;
+        assert_eq!(actions(&spool), ["sleep", "inventory", "wake"], "once");
+    }
+
+    #[tokio::test]
+    async fn a_moment_does_not_make_good_a_look_that_failed() {
+        let dir = TempDir::new().unwrap();
+        let (mut watcher, spool) = watching(&dir, Recorded::mac(), &["sleep"]);
+        let seen = round(&mut watcher);
+        watcher.write(seen.await, How::Looked).await;
+        watcher.moment(moment(Happening::WillSleep)).await;
+        assert_eq!(actions(&spool), ["sleep"]);
+        let status = watcher.health.status(spool.totals());
+        assert!(status.sources["sleep"].error.is_some() && status.sources["sleep"].observed.is_none());
+    }
 
     #[test]
     fn a_first_round_is_one_inventory_and_a_later_one_its_changes() {
