@@ -3,7 +3,7 @@
 pub mod decode;
 mod hardware;
 mod host;
-mod ioreg;
+pub(crate) mod ioreg;
 #[cfg(target_os = "macos")]
 pub(crate) mod macos;
 pub(crate) mod plist;

@@ -59,6 +59,18 @@ pub const NOTIFICATIONS: &[(&str, Meaning)] = &[
     ("com.apple.system.loginwindow.restartinitiated", Meaning::Moment(Happening::RestartBegun)),
     ("com.apple.system.loginwindow.logoutInitiated", Meaning::Moment(Happening::LogoutBegun)),
     ("com.apple.system.loginwindow.logoutcancelled", Meaning::Moment(Happening::Cancelled)),
+    // Declared in CGSession.h.
+    ("com.apple.coregraphics.GUIConsoleSessionChanged", Meaning::Look(&["session"])),
+    ("com.apple.coregraphics.GUISessionUserChanged", Meaning::Look(&["session"])),
+    ("com.apple.system.loginwindow.loginInitiated", Meaning::Look(&["session"])),
+    ("com.apple.system.loginwindow.desktopUp", Meaning::Look(&["session"])),
+    ("com.apple.system.loginwindow.fus", Meaning::Look(&["session"])),
+    ("com.apple.system.loginwindow.logoutNoReturn", Meaning::Look(&["session"])),
+    ("com.apple.sessionagent.screenIsLocked", Meaning::Look(&["session"])),
+    ("com.apple.sessionagent.screenIsUnlocked", Meaning::Look(&["session"])),
+    // Declared in IOPowerSources.h.
+    ("com.apple.system.powersources.source", Meaning::Look(&["power"])),
+    ("com.apple.system.powersources.lowbattery", Meaning::Look(&["power"])),
     ("com.apple.system.hostname", Meaning::Look(&["network"])),
     ("com.apple.system.config.network_change", Meaning::Look(&["network"])),
     ("com.apple.system.kernel.mount", Meaning::Look(&["disk"])),

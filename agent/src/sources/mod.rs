@@ -16,8 +16,11 @@ mod mdm;
 mod network;
 mod os;
 mod packages;
+mod peripherals;
+mod power;
 mod profiles;
 mod security;
+mod session;
 mod sleep;
 mod updates;
 
@@ -39,6 +42,9 @@ pub(crate) static ALL: &[&dyn Watch] = &[
     &network::Network,
     &disk::Disks,
     &accounts::Accounts,
+    &session::Sessions,
+    &power::Power,
+    &peripherals::Peripherals,
     &security::Security,
     &mdm::Mdm,
     &profiles::Profiles,
