@@ -14,7 +14,7 @@ use crate::vocabulary::Kind;
 
 /// The same notification within this is the same moment.
 const AGAIN_MS: i64 = 10_000;
-/// Whoever is asked to stop so long after one began is stopped by it.
+/// For so long it goes on after it has begun: it may be called off, and whoever is asked to stop is stopped by it.
 const UNDER_WAY_MS: i64 = 600_000;
 
 /// The last moment.
@@ -61,7 +61,7 @@ impl Source for Ending {
             Happening::ShutdownBegun => begun(What::Shutdown),
             Happening::RestartBegun => begun(What::Restart),
             Happening::LogoutBegun => begun(What::Logout),
-            Happening::Cancelled => Moment { cancelled: true, at, ..last.filter(|last| !last.cancelled)? },
+            Happening::Cancelled => Moment { cancelled: true, at, ..last.filter(|last| last.may_go_on(at))? },
             Happening::WillSleep | Happening::Woke => return None,
         };
         let is_again = |last: Moment| Moment { at, ..last } == moment && at.abs_diff(last.at) < AGAIN_MS.unsigned_abs();
@@ -110,9 +110,12 @@ pub(crate) fn under_way(spool: &Spool, now: Time) -> Option<&'static str> {
 
 impl Moment {
     fn under_way(self, now: Time) -> Option<&'static str> {
-        let since = now.as_millis() - self.at;
-        let is_under_way = !self.cancelled && self.what != What::Logout && (0..UNDER_WAY_MS).contains(&since);
+        let is_under_way = self.what != What::Logout && self.may_go_on(now.as_millis());
         is_under_way.then(|| self.what.word())
+    }
+
+    fn may_go_on(self, now: i64) -> bool {
+        !self.cancelled && (0..UNDER_WAY_MS).contains(&now.saturating_sub(self.at))
     }
 }
 
@@ -159,6 +162,7 @@ mod tests {
             ),
             (&[(LogoutBegun, 0), (Cancelled, 1)], &["session logout_begun", "session logout_cancelled"]),
             (&[(Cancelled, 0), (WillSleep, 1), (Woke, 2)], &[]),
+            (&[(ShutdownBegun, 0), (Cancelled, 900)], &["device shutdown shutdown"]),
             (&[(LogoutBegun, 0), (ShutdownBegun, 1)], &["session logout_begun", "device shutdown shutdown"]),
         ] {
             assert_eq!(events(moments), expected, "{moments:?}");

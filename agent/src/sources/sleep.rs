@@ -133,28 +133,54 @@ fn with(old: &[Turn], more: Vec<Turn>) -> Vec<Turn> {
 /// Reads the log: `2026-09-26 22:29:58 -0700 Sleep  \tEntering Sleep state due to 'Clamshell Sleep':TCPKeepAlive=active…`,
 /// `… Wake  \tDarkWake to FullWake from Deep Idle [CDNVA] : due to HID Activity Using AC (Charge:80%)`, in order of time.
 fn parse(text: &str) -> Result<Vec<Turn>, ObserveError> {
-    let (mut turns, mut asleep) = (Vec::new(), None);
+    let mut reader = Reader::default();
     let mut is_log = text.contains("Time stamp");
     for (at, domain, message) in text.lines().filter_map(entry) {
         is_log = true;
         if domain == "Start" {
-            asleep = Some(false);
-        } else if message.starts_with("Entering Sleep state") || message.starts_with("Entering DarkWake state") {
-            let reason = sleep_reason(message);
-            let goes_on =
-                asleep == Some(true) || reason.as_deref().is_some_and(|reason| BACK_TO_SLEEP.contains(&reason));
-            if !goes_on {
-                turns.push(Turn { at, asleep: true, reason });
-            }
-            asleep = Some(true);
+            reader = Reader { turns: reader.turns, asleep: Some(false), dark: None };
+        } else if message.starts_with("Entering DarkWake state") {
+            reader.dark(Turn { at, asleep: true, reason: sleep_reason(message) });
+        } else if message.starts_with("Entering Sleep state") {
+            reader.sleep(Turn { at, asleep: true, reason: sleep_reason(message) });
         } else if message.starts_with("Wake from") || message.starts_with("DarkWake to FullWake") {
-            if asleep != Some(false) {
-                turns.push(Turn { at, asleep: false, reason: wake_reason(message) });
-            }
-            asleep = Some(false);
+            reader.wake(Turn { at, asleep: false, reason: wake_reason(message) });
         }
     }
-    if is_log { Ok(with(&[], turns)) } else { Err(ObserveError::Answer("pmset printed no log".into())) }
+    if is_log { Ok(with(&[], reader.turns)) } else { Err(ObserveError::Answer("pmset printed no log".into())) }
+}
+
+/// What the lines before said.
+#[derive(Default)]
+struct Reader {
+    turns: Vec<Turn>,
+    /// For people; unknown at first, as the log begins somewhere.
+    asleep: Option<bool>,
+    /// The screen went dark: the machine is about to sleep, or will think better of it.
+    dark: Option<Turn>,
+}
+
+impl Reader {
+    fn dark(&mut self, turn: Turn) {
+        if self.asleep != Some(true) {
+            self.dark = Some(turn);
+        }
+    }
+
+    fn sleep(&mut self, turn: Turn) {
+        if self.asleep != Some(true) {
+            let goes_on = turn.reason.as_deref().is_some_and(|reason| BACK_TO_SLEEP.contains(&reason));
+            self.turns.extend(self.dark.take().or(Some(turn).filter(|_| !goes_on)));
+        }
+        self.asleep = Some(true);
+    }
+
+    fn wake(&mut self, turn: Turn) {
+        if self.dark.take().is_none() && self.asleep != Some(false) {
+            self.turns.push(turn);
+        }
+        self.asleep = Some(false);
+    }
 }
 
 /// Milliseconds since 1970, domain and message of a line; `None` for one that has no time.
@@ -233,6 +259,9 @@ Time stamp                Domain              \tMessage                         
             2026-09-26 23:00:00 +0700 Start  \tpowerd process is started\n\
             2026-09-26 23:30:00 +0700 Sleep  \tEntering Sleep state due to 'Idle Sleep'\n";
         assert_eq!(parse(started).unwrap().len(), 2, "a machine that was started is awake");
+        let aborted = "2026-09-26 09:31:20 +0800 Sleep  \tEntering DarkWake state due to 'Idle Sleep':x Using AC 2 secs\n\
+            2026-09-26 09:31:22 +0800 Wake  \tDarkWake to FullWake from Invalid [CDNVA] : due to HID Activity\n";
+        assert_eq!(parse(aborted).unwrap(), [], "it did not sleep after all");
     }
 
     #[test]
