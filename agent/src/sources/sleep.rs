@@ -71,10 +71,10 @@ impl Source for Sleep {
             Happening::Woke => turn(false),
             _ => return None,
         };
+        // A clock that was set back leaves turns that are still to come.
+        let last = old.iter().rfind(|last| last.at <= turn.at).filter(|last| last.asleep == turn.asleep);
         // To go on sleeping is no falling asleep. That a wake was missed, the log will tell.
-        let is_known = old.last().filter(|last| last.asleep == turn.asleep);
-        let is_known =
-            is_known.is_some_and(|last| turn.asleep || turn.at.abs_diff(last.at) < TOLERANCE_MS.unsigned_abs());
+        let is_known = last.is_some_and(|last| turn.asleep || turn.at - last.at < TOLERANCE_MS);
         (!is_known).then(|| with(old, vec![turn]))
     }
 
@@ -297,6 +297,8 @@ Time stamp                Domain              \tMessage                         
         assert_eq!(told(&woke, Happening::Woke, "2026-09-26T16:40:09Z"), None, "twice");
         let drafts = Sleep::diff(&slept, &woke);
         assert_eq!(drafts[0].info.clone().unwrap().into_value(), json!({"slept_seconds": 4232}));
+        let ahead = with(&woke, vec![turn("2026-12-01T00:00:00Z", true, None)]);
+        assert_eq!(told(&ahead, Happening::WillSleep, "2026-09-27T00:00:00Z").unwrap().len(), 4, "the clock was ahead");
         let all = observe(LOG, &woke);
         assert_eq!(all.len(), 4, "the sleep after it was missed");
         assert_eq!(observe(LOG, &all), all);
