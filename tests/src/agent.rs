@@ -8,6 +8,9 @@ use serde_json::Value;
 
 use crate::{Process, programs::built, until};
 
+/// Sources of what may change on any machine while a test runs.
+pub const CHANGING: &str = "disk,network,accounts,power,peripherals";
+
 /// A running agent, or one that was killed and can be started again.
 pub struct Agent {
     /// The serial number that it speaks under.
@@ -30,7 +33,7 @@ impl Agent {
         command
             .args(["run", "--log-stderr", "--serial", &self.serial, "--server", &self.server, "--state-dir"])
             .arg(&self.state);
-        command.args(["--disable", "disk,network,accounts"]);
+        command.args(["--disable", CHANGING]);
         self.process = Some(Process::start(&format!("agent-{}", self.serial), command, &self.logs));
         let socket = self.socket();
         until("the agent answers", || async { call(&socket, &Ask::Status {}).await.is_ok() }).await;

@@ -25,7 +25,7 @@ mod wait;
 pub mod webhook;
 mod wire;
 
-pub use agent::Agent;
+pub use agent::{Agent, CHANGING};
 pub use cluster::{Cluster, Member};
 pub use nats::NatsServer;
 pub use process::Process;

@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, anyhow, bail};
-use emote_tests::{Streams, free_port};
+use emote_tests::{CHANGING, Streams, free_port};
 
 use crate::{
     args::Options,
@@ -103,7 +103,7 @@ async fn agent(n: usize, programs: &Path, nats: &Nats, place: &Place) -> (Servic
     let folder = place.folder.join(&name);
     let socket = folder.join("agent.sock");
     let mut args = vec!["run".into(), "--log-stderr".into(), "--serial".into(), format!("A{n:03}").into()];
-    args.extend(["--state-dir".into(), folder.into(), "--disable".into(), "disk,network,accounts".into()]);
+    args.extend(["--state-dir".into(), folder.into(), "--disable".into(), CHANGING.into()]);
     for wire in &wires {
         args.extend(["--server".into(), wire.url.clone().into()]);
     }
