@@ -67,6 +67,7 @@ async fn events_wait_while_the_server_is_away() {
 #[tokio::test]
 async fn answers_lost_on_the_way_double_nothing() {
     let mut stack = Stack::start().await;
+    stack.with_heartbeats();
     let proxy = stack.put_proxy_between(12).await;
     let (mut confirmed, mut n) = (Vec::new(), 0);
     stack.start_agent().await;
@@ -85,6 +86,7 @@ async fn answers_lost_on_the_way_double_nothing() {
 #[tokio::test]
 async fn both_killed_in_turn_lose_and_double_nothing() {
     let mut stack = Stack::start().await;
+    stack.with_heartbeats();
     let (mut confirmed, mut n) = (Vec::new(), 0);
     for round in 0..5 {
         stack.start_agent().await;

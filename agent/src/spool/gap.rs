@@ -3,6 +3,7 @@
 use emote_proto::Time;
 use serde::{Deserialize, Serialize};
 
+use super::key::sequence;
 use super::quota::Item;
 use super::record::{Class, Damage};
 
@@ -64,7 +65,8 @@ impl Gap {
     }
 
     /// An event that the stream will never take.
-    pub fn refused(sequence: u64, time: Time) -> Self {
+    pub fn refused(key: u64, time: Time) -> Self {
+        let sequence = sequence(key);
         Self {
             count: Some(1),
             first_sequence: Some(sequence),
@@ -82,8 +84,8 @@ impl Gap {
         Some(Self {
             count: Some(victims.len() as u64),
             heartbeats: Some(victims.iter().filter(|item| item.class == Class::Heartbeat).count() as u64),
-            first_sequence: Some(first.sequence),
-            last_sequence: Some(last.sequence),
+            first_sequence: Some(sequence(first.key)),
+            last_sequence: Some(sequence(last.key)),
             first_time: times().min(),
             last_time: times().max(),
             ..Self::new(GapReason::Quota)
@@ -93,8 +95,8 @@ impl Gap {
     pub(super) fn damaged(found: &[(u64, Damage)]) -> Self {
         Self {
             count: Some(found.len() as u64),
-            first_sequence: found.first().map(|(key, _)| *key),
-            last_sequence: found.last().map(|(key, _)| *key),
+            first_sequence: found.first().map(|(key, _)| sequence(*key)),
+            last_sequence: found.last().map(|(key, _)| sequence(*key)),
             ..Self::new(GapReason::DamagedRecord)
         }
     }

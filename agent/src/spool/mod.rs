@@ -5,12 +5,15 @@
 //!
 //! | table | key | value |
 //! |---|---|---|
-//! | `records` | u64, from 1, never used twice, without gaps as written | [`Record::encode`] |
+//! | `records` | u64: the lower 63 bits number all events from 1, never used twice, without gaps as written; the highest is set for heartbeats | [`Record::encode`] |
 //! | `snapshots` | name of a source | what it saw last; see [`crate::sources`] |
-//! | `state` | `next` | u64 little endian: the next key of `records` |
+//! | `state` | `next` | u64 little endian: the number of the next event |
 //! | | `uplink` | a version byte and postcard of [`Saved`] |
 //! | | `run` | a version byte and postcard of [`RunState`] |
 //! | `damaged` | u64, as it was in `records` | bytes that were no record, the newest 16 |
+//!
+//! Records are sent in the order of their keys: heartbeats when there is nothing else. A heartbeat of an agent before that
+//! rule has its bare number as key, and goes in its place; nothing is rewritten, and what is in flight stays what it is.
 //!
 //! One transaction, one fsync: an event is written together with the snapshot that it is the difference to, and taken
 //! off together with the uplink's new expectation. A file that redb cannot read is set aside as
@@ -19,6 +22,7 @@
 
 mod aside;
 mod gap;
+mod key;
 mod quota;
 mod record;
 mod tables;
@@ -29,14 +33,15 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use emote_proto::Time;
-use redb::{Database, ReadableDatabase, ReadableTable, WriteTransaction};
+use redb::{Database, ReadableDatabase, WriteTransaction};
 use serde::{Deserialize, Serialize};
 
 pub use gap::{Gap, GapReason};
+pub use key::sequence;
 pub use record::{Class, Damage, Record};
 
 use crate::uplink::Saved;
-use tables::{DAMAGED, RECORDS, SNAPSHOTS, append, items, open_database, set_state, state, state_in};
+use tables::{DAMAGED, RECORDS, SNAPSHOTS, append, first, items, oldest, open_database, set_state, state, state_in};
 
 const KEEP_DAMAGED: u64 = 16;
 const SHRINK_ABOVE: u64 = 4 << 20;
@@ -191,27 +196,23 @@ impl Spool {
         Ok(())
     }
 
-    /// The first events behind `after`, at most `max_count` and, but for the first, `max_bytes`: first and last key.
+    /// What is to be sent next, behind what is `taken` but not yet off: at most `max_count` events and, but for the first,
+    /// `max_bytes`; first and last key. All else goes before heartbeats, and never together with them.
     pub fn next_range(
         &self,
-        after: u64,
+        taken: &[RangeInclusive<u64>],
         max_count: usize,
         max_bytes: usize,
     ) -> Result<Option<RangeInclusive<u64>>, SpoolError> {
         self.with(|db| {
             let records = db.begin_read()?.open_table(RECORDS)?;
-            let mut range: Option<RangeInclusive<u64>> = None;
-            let mut bytes = 0;
-            for item in records.range(after + 1..)?.take(max_count) {
-                let (key, value) = item?;
-                bytes += value.value().len();
-                match &range {
-                    Some(_) if bytes > max_bytes => break,
-                    Some(begun) => range = Some(*begun.start()..=key.value()),
-                    None => range = Some(key.value()..=key.value()),
+            for lane in &key::LANES {
+                let range = first(&records, key::rest(lane, taken), max_count, max_bytes)?;
+                if range.is_some() {
+                    return Ok(range);
                 }
             }
-            Ok(range)
+            Ok(None)
         })
     }
 
@@ -248,7 +249,7 @@ impl Spool {
                     false
                 })?;
             }
-            let oldest = records.first()?.and_then(|(_, value)| record::peek(value.value()).1);
+            let oldest = oldest(&records)?;
             drop(records);
             set_state(&txn, "uplink", saved)?;
             txn.commit()?;
@@ -316,7 +317,7 @@ impl Spool {
         let victims = quota::victims(self.quota, incoming, &items, flight.as_ref());
         let mut records = txn.open_table(RECORDS)?;
         for victim in &victims {
-            records.remove(victim.sequence)?;
+            records.remove(victim.key)?;
         }
         drop(records);
         match Gap::quota(&victims).and_then(|gap| (self.tell_gap)(&gap)) {
@@ -357,11 +358,11 @@ impl Spool {
 
     fn recount(&self) -> Result<(), SpoolError> {
         let totals = self.with(|db| {
-            let mut totals = Totals::default();
-            for item in items(&db.begin_read()?.open_table(RECORDS)?)? {
+            let records = db.begin_read()?.open_table(RECORDS)?;
+            let mut totals = Totals { oldest: oldest(&records)?, ..Totals::default() };
+            for item in items(&records)? {
                 totals.count += 1;
                 totals.bytes += item.bytes;
-                totals.oldest = totals.oldest.or(item.time);
             }
             Ok(totals)
         })?;

@@ -4,12 +4,13 @@
 
 use std::ops::RangeInclusive;
 
+use super::key::sequence;
 use super::record::Class;
 
-/// What the choice is made from, one for each record, oldest first.
+/// What the choice is made from, one for each record, by key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Item {
-    pub(super) sequence: u64,
+    pub(super) key: u64,
     pub(super) class: Class,
     pub(super) bytes: u64,
     /// Milliseconds since 1970, when readable.
@@ -28,32 +29,35 @@ pub(super) fn victims(quota: u64, incoming: u64, items: &[Item], in_flight: Opti
             if freed >= over + spare {
                 break;
             }
-            if in_flight.is_none_or(|range| !range.contains(&item.sequence)) {
+            if in_flight.is_none_or(|range| !range.contains(&item.key)) {
                 freed += item.bytes;
                 victims.push(*item);
             }
         }
     }
-    victims.sort_by_key(|item| item.sequence);
+    victims.sort_by_key(|item| sequence(item.key));
     victims
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::spool::key::key;
     use proptest::prelude::*;
 
     fn items(kinds: &str) -> Vec<Item> {
         let class = |kind| if kind == 'h' { Class::Heartbeat } else { Class::Lifecycle };
-        (1..)
+        let mut items: Vec<Item> = (1..)
             .zip(kinds.chars())
-            .map(|(sequence, kind)| Item { sequence, class: class(kind), bytes: 10, time: None })
-            .collect()
+            .map(|(sequence, kind)| Item { key: key(sequence, class(kind)), class: class(kind), bytes: 10, time: None })
+            .collect();
+        items.sort_by_key(|item| item.key);
+        items
     }
 
     fn check(kinds: &str, quota: u64, in_flight: Option<RangeInclusive<u64>>, dropped: &[u64]) {
         let victims = victims(quota, 10, &items(kinds), in_flight.as_ref());
-        let sequences: Vec<u64> = victims.iter().map(|item| item.sequence).collect();
+        let sequences: Vec<u64> = victims.iter().map(|item| sequence(item.key)).collect();
         assert_eq!(sequences, dropped, "{kinds} quota {quota}");
     }
 
@@ -64,7 +68,8 @@ mod tests {
         check("hhhll", 50, None, &[1, 2]);
         check("llll", 40, None, &[1]);
         check("lhll", 30, None, &[1, 2]);
-        check("hhll", 40, Some(1..=2), &[3]);
+        check("hhll", 40, Some(key(1, Class::Heartbeat)..=key(2, Class::Heartbeat)), &[3]);
+        check("hhll", 40, Some(3..=4), &[1, 2]);
         check("ll", 10, Some(1..=2), &[]);
     }
 
@@ -74,7 +79,7 @@ mod tests {
             let items = items(&kinds);
             let in_flight = (flight > 0).then_some(1..=flight);
             let victims = victims(quota, 10, &items, in_flight.as_ref());
-            let free = |item: &&Item| in_flight.as_ref().is_none_or(|range| !range.contains(&item.sequence));
+            let free = |item: &&Item| in_flight.as_ref().is_none_or(|range| !range.contains(&item.key));
             prop_assert!(victims.iter().all(|item| free(&item)));
             if victims.iter().any(|item| item.class == Class::Lifecycle) {
                 let kept = items.iter().filter(|item| !victims.contains(item)).filter(free);

@@ -1,11 +1,13 @@
 //! The database's tables, and the few ways in which they are read and written. What they hold is specified in the parent.
 
+use std::ops::RangeInclusive;
 use std::path::Path;
 
 use redb::{Builder, Database, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::SpoolError;
+use super::key::{LANES, key};
 use super::quota::Item;
 use super::record::{Record, peek};
 
@@ -47,10 +49,17 @@ pub(super) fn append(txn: &WriteTransaction, records: &[Record]) -> Result<(), S
     let stored = state.get("next")?.and_then(|value| value.value().try_into().ok()).map(u64::from_le_bytes);
     let mut next = stored.unwrap_or(1);
     for record in records {
-        table.insert(next, record.encode().as_slice())?;
+        table.insert(key(next, record.class), record.encode().as_slice())?;
         next += 1;
     }
     state.insert("next", next.to_le_bytes().as_slice())?;
+    Ok(())
+}
+
+/// Sets the number of the next event.
+#[cfg(test)]
+pub(super) fn set_next(txn: &WriteTransaction, next: u64) -> Result<(), SpoolError> {
+    txn.open_table(STATE)?.insert("next", next.to_le_bytes().as_slice())?;
     Ok(())
 }
 
@@ -59,9 +68,40 @@ pub(super) fn items(records: &impl ReadableTable<u64, &'static [u8]>) -> Result<
     for item in records.iter()? {
         let (key, value) = item?;
         let (class, time) = peek(value.value());
-        items.push(Item { sequence: key.value(), class, bytes: value.value().len() as u64, time });
+        items.push(Item { key: key.value(), class, bytes: value.value().len() as u64, time });
     }
     Ok(items)
+}
+
+/// The first records of `keys`, at most `max_count` and, but for the first, `max_bytes`: first and last key.
+pub(super) fn first(
+    records: &impl ReadableTable<u64, &'static [u8]>,
+    keys: RangeInclusive<u64>,
+    max_count: usize,
+    max_bytes: usize,
+) -> Result<Option<RangeInclusive<u64>>, SpoolError> {
+    let mut range: Option<RangeInclusive<u64>> = None;
+    let mut bytes = 0;
+    for item in records.range(keys)?.take(max_count) {
+        let (key, value) = item?;
+        bytes += value.value().len();
+        match &range {
+            Some(_) if bytes > max_bytes => break,
+            Some(begun) => range = Some(*begun.start()..=key.value()),
+            None => range = Some(key.value()..=key.value()),
+        }
+    }
+    Ok(range)
+}
+
+/// When the oldest event happened, in milliseconds since 1970.
+pub(super) fn oldest(records: &impl ReadableTable<u64, &'static [u8]>) -> Result<Option<i64>, SpoolError> {
+    let mut oldest = None;
+    for lane in LANES {
+        let first = records.range(lane)?.next().transpose()?.and_then(|(_, value)| peek(value.value()).1);
+        oldest = oldest.into_iter().chain(first).min();
+    }
+    Ok(oldest)
 }
 
 pub(super) fn state<T: DeserializeOwned>(db: &Database, key: &str) -> Result<Option<T>, SpoolError> {

@@ -84,14 +84,74 @@ fn ranges_are_bounded_by_count_and_bytes_but_never_empty() {
     let spool = open(&dir, 1 << 20).spool;
     write(&spool, (1..=5).map(|n| record(Class::Lifecycle, n, 1000)).collect());
     for (after, count, bytes, range) in [
-        (0, 100, 1 << 20, Some(1..=5)),
-        (0, 2, 1 << 20, Some(1..=2)),
-        (2, 100, 2_500, Some(3..=4)),
-        (4, 9, 1, Some(5..=5)),
-        (5, 9, 9, None),
+        (&[][..], 100, 1 << 20, Some(1..=5)),
+        (&[], 2, 1 << 20, Some(1..=2)),
+        (&[1..=2], 100, 2_500, Some(3..=4)),
+        (&[1..=1, 2..=4], 9, 1, Some(5..=5)),
+        (&[1..=5], 9, 9, None),
     ] {
-        assert_eq!(spool.next_range(after, count, bytes).unwrap(), range, "behind {after}");
+        assert_eq!(spool.next_range(after, count, bytes).unwrap(), range, "behind {after:?}");
     }
+}
+
+/// Takes everything off as the uplink does, at most `most` at once; gives the events' numbers.
+fn drain(spool: &Spool, most: usize) -> Vec<u64> {
+    let (mut taken, mut order) = (Vec::new(), Vec::new());
+    while let Some(range) = spool.next_range(&taken, most, 1 << 20).unwrap() {
+        let records = spool.read(&range).unwrap();
+        assert!(!records.is_empty() && records.len() <= most);
+        order.extend(records.iter().map(|(key, _)| sequence(*key)));
+        taken.push(range);
+        if order.len() % 3 == 0 {
+            spool.settle(&std::mem::take(&mut taken), &Saved::default()).unwrap();
+        }
+    }
+    spool.settle(&taken, &Saved::default()).unwrap();
+    assert_eq!(spool.totals(), Totals::default());
+    order
+}
+
+#[test]
+fn heartbeats_wait_until_there_is_nothing_else() {
+    let dir = TempDir::new().unwrap();
+    let spool = open(&dir, 1 << 20).spool;
+    let class = |kind| if kind == 'h' { Class::Heartbeat } else { Class::Lifecycle };
+    for (kinds, order) in [("hlhl", &[2, 4, 1, 3][..]), ("h", &[5]), ("ll", &[6, 7]), ("lhhhl", &[8, 12, 9, 10, 11])] {
+        write(&spool, (1..).zip(kinds.chars()).map(|(n, kind)| record(class(kind), n, 10)).collect());
+        assert_eq!(spool.totals().oldest, Some(1_700_000_000_001));
+        assert_eq!(drain(&spool, 2), order, "{kinds}");
+    }
+}
+
+#[test]
+fn what_an_agent_wrote_that_knew_no_lanes_is_carried_over() {
+    let dir = TempDir::new().unwrap();
+    let flight = crate::uplink::Flight { first: 1, last: 3, tried_at: 5 };
+    let saved = Saved { servers: "a".into(), expectation: 7, flight: Some(flight) };
+    let spool = open(&dir, 1 << 20).spool;
+    let old: Vec<Record> = "lhlhl"
+        .chars()
+        .zip(1..)
+        .map(|(kind, n)| record(if kind == 'h' { Class::Heartbeat } else { Class::Lifecycle }, n, 10))
+        .collect();
+    spool
+        .with(|db| {
+            let txn = db.begin_write()?;
+            for (key, record) in (1_u64..).zip(&old) {
+                txn.open_table(RECORDS)?.insert(key, record.encode().as_slice())?;
+            }
+            set_state(&txn, "uplink", &saved)?;
+            tables::set_next(&txn, 6)?;
+            Ok(txn.commit()?)
+        })
+        .unwrap();
+    drop(spool);
+    let spool = open(&dir, 1 << 20).spool;
+    assert_eq!((spool.saved().unwrap(), spool.totals().count), (saved, 5));
+    let in_flight: Vec<Record> = spool.read(&(1..=3)).unwrap().into_iter().map(|(_, record)| record).collect();
+    assert_eq!(in_flight, old[..3], "what was tried is tried again, heartbeats and all");
+    write(&spool, vec![record(Class::Heartbeat, 6, 10), record(Class::Lifecycle, 7, 10)]);
+    assert_eq!(drain(&spool, 3), [1, 2, 3, 4, 5, 7, 6]);
 }
 
 #[test]
@@ -134,7 +194,7 @@ fn a_damaged_record_is_set_aside_and_told() {
         .unwrap();
     let read: Vec<u64> = spool.read(&(1..=3)).unwrap().iter().map(|(key, _)| *key).collect();
     assert_eq!(read, [1, 3]);
-    assert_eq!(spool.next_range(1, 1, 1).unwrap(), Some(3..=3));
+    assert_eq!(spool.next_range(&[1..=1], 1, 1).unwrap(), Some(3..=3));
     let gap = &gaps(&spool)[0];
     assert_eq!((gap.reason, gap.count, gap.first_sequence), (GapReason::DamagedRecord, Some(1), Some(2)));
     let aside = spool.with(|db| Ok(db.begin_read()?.open_table(DAMAGED)?.get(2)?.map(|value| value.value().to_vec())));

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use super::reply::{self, Reply};
 use crate::serial::Serial;
-use crate::spool::Record;
+use crate::spool::{self, Record};
 
 /// An answer takes longer than this only when it is lost.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -116,10 +116,10 @@ fn nobody() -> Reply {
     Reply::Refused("no stream takes these events: is EVENTS there?".into())
 }
 
-fn headers((sequence, record): &(u64, Record)) -> HeaderMap {
+fn headers((key, record): &(u64, Record)) -> HeaderMap {
     let mut headers = HeaderMap::new();
     headers.insert(header::MSG_ID, record.id.to_string());
-    headers.insert(header::SPOOL_SEQUENCE, sequence.to_string());
+    headers.insert(header::SPOOL_SEQUENCE, spool::sequence(*key).to_string());
     headers
 }
 

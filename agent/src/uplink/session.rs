@@ -11,7 +11,7 @@ use super::publish::Publisher;
 use super::reply::Reply;
 use super::window::{Saved, Step, Verdict, Window};
 use super::{Uplink, backoff, now, nudge};
-use crate::spool::{Gap, SpoolError};
+use crate::spool::{self, Gap, SpoolError};
 
 /// Most bytes of one flight, unless its first event alone has more.
 const MAX_BYTES: usize = 512 * 1024;
@@ -106,8 +106,7 @@ impl Session {
 
     async fn choose(&mut self, most: usize, publisher: &mut Publisher) -> Result<(), SpoolError> {
         self.uplink.written.mark_unchanged();
-        let after = self.taken.iter().map(|range| *range.end()).max().unwrap_or(0);
-        if let Some(range) = self.uplink.spool.next_range(after, most, MAX_BYTES)? {
+        if let Some(range) = self.uplink.spool.next_range(&self.taken, most, MAX_BYTES)? {
             self.window.begin(&range, now().as_millis());
             return Ok(());
         }
@@ -143,11 +142,14 @@ impl Session {
                 self.uplink.health.acknowledged(now(), self.window.saved().expectation);
                 self.taken.push(range);
             }
-            Verdict::Refused(sequence) => {
-                tracing::error!(sequence, "the stream refuses an event for its size; it is given up");
-                self.taken.push(sequence..=sequence);
+            Verdict::Refused(key) => {
+                tracing::error!(
+                    sequence = spool::sequence(key),
+                    "the stream refuses an event for its size; it is given up"
+                );
+                self.taken.push(key..=key);
                 self.save()?;
-                self.uplink.spool.report(Gap::refused(sequence, time.unwrap_or_else(now)))?;
+                self.uplink.spool.report(Gap::refused(key, time.unwrap_or_else(now)))?;
             }
         }
         Ok(())

@@ -46,9 +46,9 @@ pub struct Saved {
 /// A range of the spool that is being tried.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Flight {
-    /// First spool sequence.
+    /// First key in the spool.
     pub first: u64,
-    /// Last spool sequence.
+    /// Last key in the spool; both are of heartbeats or neither.
     pub last: u64,
     /// Milliseconds since 1970 of the try whose outcome is not known, or of the try about to be made.
     pub tried_at: i64,

@@ -32,6 +32,8 @@ pub(crate) struct Stack {
     port: u16,
     /// Where the agent connects to.
     agent_port: u16,
+    /// Between two heartbeats.
+    heartbeat: &'static str,
     server: Option<Child>,
     agent: Option<Child>,
 }
@@ -39,7 +41,8 @@ pub(crate) struct Stack {
 impl Stack {
     pub(crate) async fn start() -> Self {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let mut stack = Self { dir: TempDir::new().unwrap(), port, agent_port: port, server: None, agent: None };
+        let mut stack =
+            Self { dir: TempDir::new().unwrap(), port, agent_port: port, heartbeat: "5m", server: None, agent: None };
         stack.start_server().await;
         let config = stream::Config {
             name: "EVENTS".into(),
@@ -71,6 +74,11 @@ impl Stack {
         proxy
     }
 
+    /// So often that there are always some among the events.
+    pub(crate) fn with_heartbeats(&mut self) {
+        self.heartbeat = "1s";
+    }
+
     pub(crate) async fn kill_server(&mut self) {
         self.server.take().unwrap().kill().await.unwrap();
     }
@@ -78,7 +86,9 @@ impl Stack {
     pub(crate) async fn start_agent(&mut self) {
         let server = format!("nats://127.0.0.1:{}", self.agent_port);
         let mut command = Command::new(env!("CARGO_BIN_EXE_emote-agent"));
-        command.args(["run", "--log-stderr", "--serial", "T1", "--server", &server, "--state-dir"]).arg(self.state());
+        command
+            .args(["run", "--log-stderr", "--serial", "T1", "--server", &server, "--heartbeat", self.heartbeat, "--state-dir"])
+            .arg(self.state());
         self.agent = Some(quiet(command).spawn().unwrap());
         let socket = self.socket();
         until("the agent answers", || async { call(&socket, &Ask::Status {}).await.is_ok() }).await;
@@ -128,7 +138,8 @@ impl Stack {
         }
     }
 
-    /// Waits until everything is stored, then: each confirmed number once; every spool sequence once, in order, no gap.
+    /// Waits until everything is stored, then: each confirmed number once; every spool sequence once, without a gap, and in
+    /// order but for heartbeats.
     pub(crate) async fn check(&self, confirmed: &[u64]) {
         until("everything is stored", || async { self.waiting().await == Some(0) }).await;
         let numbers = self.numbers().await;
@@ -139,7 +150,14 @@ impl Stack {
                 "event {n} of {confirmed:?} in {numbers:?}"
             );
         }
-        let sequences: Vec<u64> = self.messages().await.iter().map(|message| message.1).collect();
+        let messages = self.messages().await;
+        let (beats, others): (Vec<_>, Vec<_>) = messages
+            .iter()
+            .map(|message| (&message.0, message.1))
+            .partition(|(subject, _)| subject.ends_with(".heartbeat"));
+        assert!(others.is_sorted_by(|a, b| a.1 < b.1), "{others:?}");
+        let mut sequences: Vec<u64> = beats.iter().chain(&others).map(|message| message.1).collect();
+        sequences.sort_unstable();
         assert_eq!(sequences, (1..=sequences.len() as u64).collect::<Vec<_>>());
     }
 
