@@ -10,6 +10,7 @@ use std::time::Duration;
 use async_nats::{Client, ConnectOptions, Event, ReconnectToServer, ServerAddr};
 use tokio::sync::watch;
 
+use super::credentials::{self, Credentials, CredentialsError};
 use super::proxy::{self, ProxyError, Relay};
 use super::secret::{self, SecretError};
 use super::trouble;
@@ -31,7 +32,7 @@ pub(super) enum ConnectTrouble {
     #[error(transparent)]
     Secret(#[from] SecretError),
     #[error("{path}: not a NATS credentials file: {problem}")]
-    Credentials { path: String, problem: String },
+    Credentials { path: String, problem: CredentialsError },
     #[error(transparent)]
     Proxy(#[from] ProxyError),
     #[error("{0}")]
@@ -118,12 +119,14 @@ impl Connector {
     /// Files are read at every connection, so that new ones are found without a restart.
     async fn identified(&self) -> Result<ConnectOptions, ConnectTrouble> {
         if let Some(path) = &self.settings.credentials {
-            // The library wants the line break that ends the file.
-            let text = secret::read(path).await? + "\n";
-            return ConnectOptions::with_credentials(&text).map_err(|error| ConnectTrouble::Credentials {
-                path: path.display().to_string(),
-                problem: error.to_string(),
-            });
+            let text = secret::read(path).await?;
+            let trouble = |problem| ConnectTrouble::Credentials { path: path.display().to_string(), problem };
+            let Credentials { jwt, key } = credentials::parse(&text).map_err(trouble)?;
+            let key = Arc::new(key);
+            return Ok(ConnectOptions::with_jwt(jwt, move |nonce| {
+                let signed = key.sign(&nonce).map_err(async_nats::AuthError::new);
+                std::future::ready(signed)
+            }));
         }
         match &self.settings.token_file {
             Some(path) => Ok(ConnectOptions::with_token(secret::read_anyway(path).await?)),

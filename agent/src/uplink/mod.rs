@@ -5,6 +5,7 @@
 
 pub(crate) mod backoff;
 mod connect;
+mod credentials;
 mod nudge;
 mod probe;
 mod proxy;
