@@ -20,7 +20,7 @@ use crate::serial::Serial;
 use crate::settings::{Settings, server_name};
 
 /// Oldest server that knows atomic batches.
-const BATCHES_SINCE: (i64, i64, i64) = (2, 12, 0);
+const BATCHES_SINCE: (u32, u32) = (2, 12);
 /// No connection takes longer than this to stand.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// An address that refuses at once and is nobody's.
@@ -137,8 +137,13 @@ impl Connector {
 
 /// Whether the server on the other end knows atomic batches.
 pub(super) fn knows_batches(client: &Client) -> bool {
-    let (major, minor, patch) = BATCHES_SINCE;
-    client.is_server_compatible(major, minor, patch)
+    is_new_enough(&client.server_info().version)
+}
+
+/// From `2.12.0` or `v2.12.0-RC.1`. The library's own comparison brings a regular expression engine of 0.5 MB.
+fn is_new_enough(version: &str) -> bool {
+    let mut parts = version.trim_start_matches('v').split(['.', '-']).map(str::parse);
+    matches!((parts.next(), parts.next()), (Some(Ok(major)), Some(Ok(minor))) if (major, minor) >= BATCHES_SINCE)
 }
 
 /// Connects to `address` once and then no more.
@@ -148,4 +153,25 @@ fn only(options: ConnectOptions, address: ServerAddr, nowhere: ServerAddr) -> Co
         let addr = if begun.swap(true, Ordering::Relaxed) { nowhere.clone() } else { address.clone() };
         std::future::ready(Some(ReconnectToServer { addr, delay: Some(Duration::ZERO) }))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn servers_since_2_12_know_batches() {
+        for (version, knows) in [
+            ("2.12.0", true),
+            ("v2.15.1-RC.2", true),
+            ("3.0.0", true),
+            ("2.11.9", false),
+            ("1.99.0", false),
+            ("2", false),
+            ("", false),
+            ("next", false),
+        ] {
+            assert_eq!(is_new_enough(version), knows, "{version}");
+        }
+    }
 }
