@@ -41,7 +41,9 @@ pub use key::sequence;
 pub use record::{Class, Damage, Record};
 
 use crate::uplink::Saved;
-use tables::{DAMAGED, RECORDS, SNAPSHOTS, append, first, items, oldest, open_database, set_state, state, state_in};
+use tables::{
+    DAMAGED, Medium, RECORDS, SNAPSHOTS, append, first, items, oldest, open_database, set_state, state, state_in,
+};
 
 const KEEP_DAMAGED: u64 = 16;
 const SHRINK_ABOVE: u64 = 4 << 20;
@@ -134,6 +136,7 @@ pub type TellGap = Box<dyn Fn(&Gap) -> Option<Record> + Send + Sync>;
 /// The open spool. Calls block for as long as the disk takes.
 pub struct Spool {
     path: PathBuf,
+    medium: Medium,
     db: Mutex<Option<Database>>,
     quota: u64,
     tell_gap: TellGap,
@@ -144,15 +147,20 @@ impl Spool {
     /// Opens or begins the spool in `dir`, which must exist. `tell_gap` makes the event that tells of a loss.
     pub fn open(dir: &Path, quota: u64, now: Time, tell_gap: TellGap) -> Result<Opened, SpoolError> {
         let path = dir.join(FILE);
+        Self::open_on(Box::new(move |builder| builder.create(&path)), dir, quota, now, tell_gap)
+    }
+
+    fn open_on(medium: Medium, dir: &Path, quota: u64, now: Time, tell_gap: TellGap) -> Result<Opened, SpoolError> {
+        let path = dir.join(FILE);
         let mut lost = aside::unreported(dir);
-        let db = match open_database(&path)? {
+        let db = match open_database(&medium, &path)? {
             Some(db) => db,
             None => {
                 lost = aside::set_aside(&path, now).map(Some)?;
-                open_database(&path)?.ok_or_else(|| SpoolError::Storage("a new file is unreadable".into()))?
+                begin_anew(&medium, &path)?
             }
         };
-        let spool = Self { path, db: Mutex::new(Some(db)), quota, tell_gap, totals: Mutex::default() };
+        let spool = Self { path, medium, db: Mutex::new(Some(db)), quota, tell_gap, totals: Mutex::default() };
         let run: Option<RunState> = spool.with(|db| state(db, "run"))?;
         let previous = match (run, &lost) {
             (Some(run), _) if run.clean => Previous::Clean(run),
@@ -164,7 +172,7 @@ impl Spool {
             spool.report(Gap::corrupt_file(now))?;
         }
         spool.recount()?;
-        spool.shrink()?;
+        spool.shrink();
         Ok(Opened { spool, previous })
     }
 
@@ -288,10 +296,10 @@ impl Spool {
     /// Runs `work` on the open database. After a failed disk redb refuses everything: the file is opened anew.
     fn with<T>(&self, work: impl FnOnce(&Database) -> Result<T, SpoolError>) -> Result<T, SpoolError> {
         let mut slot = lock(&self.db);
-        if slot.is_none() {
-            *slot = open_database(&self.path)?;
-        }
-        let db = slot.as_ref().ok_or_else(|| SpoolError::Storage("the file is corrupt".into()))?;
+        let db = match slot.take() {
+            Some(db) => slot.insert(db),
+            None => slot.insert(self.open_again()?),
+        };
         let result = work(db);
         if matches!(result, Err(SpoolError::Storage(_))) {
             *slot = None;
@@ -299,16 +307,36 @@ impl Spool {
         result
     }
 
-    /// redb gives no space back by itself: after a long time offline the file would stay large.
-    fn shrink(&self) -> Result<(), SpoolError> {
+    /// What failed may be on the disk all the same, so what waits is counted anew.
+    fn open_again(&self) -> Result<Database, SpoolError> {
+        let db = match open_database(&self.medium, &self.path)? {
+            Some(db) => db,
+            None => {
+                let now = jiff::Timestamp::now().into();
+                aside::set_aside(&self.path, now)?;
+                let db = begin_anew(&self.medium, &self.path)?;
+                let txn = db.begin_write()?;
+                append(&txn, (self.tell_gap)(&Gap::corrupt_file(now)).as_slice())?;
+                txn.commit()?;
+                db
+            }
+        };
+        *lock(&self.totals) = count(&db)?;
+        Ok(db)
+    }
+
+    /// redb gives no space back by itself: after a long time offline the file would stay large. It needs some room for
+    /// it; where there is none the file stays as it is.
+    fn shrink(&self) {
         let size = std::fs::metadata(&self.path).map_or(0, |file| file.len());
+        let mut slot = lock(&self.db);
         if size > SHRINK_ABOVE
             && self.totals().bytes < size / 4
-            && let Some(db) = lock(&self.db).as_mut()
+            && let Some(Err(error)) = slot.as_mut().map(Database::compact)
         {
-            db.compact()?;
+            tracing::warn!(%error, "the spool's file was not made smaller");
+            *slot = None;
         }
-        Ok(())
     }
 
     fn make_room(&self, txn: &WriteTransaction, incoming: u64) -> Result<(), SpoolError> {
@@ -357,18 +385,24 @@ impl Spool {
     }
 
     fn recount(&self) -> Result<(), SpoolError> {
-        let totals = self.with(|db| {
-            let records = db.begin_read()?.open_table(RECORDS)?;
-            let mut totals = Totals { oldest: oldest(&records)?, ..Totals::default() };
-            for item in items(&records)? {
-                totals.count += 1;
-                totals.bytes += item.bytes;
-            }
-            Ok(totals)
-        })?;
+        let totals = self.with(count)?;
         *lock(&self.totals) = totals;
         Ok(())
     }
+}
+
+fn begin_anew(medium: &Medium, path: &Path) -> Result<Database, SpoolError> {
+    open_database(medium, path)?.ok_or_else(|| SpoolError::Storage("a new file is unreadable".into()))
+}
+
+fn count(db: &Database) -> Result<Totals, SpoolError> {
+    let records = db.begin_read()?.open_table(RECORDS)?;
+    let mut totals = Totals { oldest: oldest(&records)?, ..Totals::default() };
+    for item in items(&records)? {
+        totals.count += 1;
+        totals.bytes += item.bytes;
+    }
+    Ok(totals)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -1,9 +1,10 @@
 //! The database's tables, and the few ways in which they are read and written. What they hold is specified in the parent.
 
+use std::io::ErrorKind;
 use std::ops::RangeInclusive;
 use std::path::Path;
 
-use redb::{Builder, Database, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
+use redb::{Builder, Database, DatabaseError, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::SpoolError;
@@ -18,27 +19,38 @@ pub(super) const DAMAGED: TableDefinition<'_, u64, &[u8]> = TableDefinition::new
 const STATE_VERSION: u8 = 1;
 const CACHE_BYTES: usize = 512 * 1024;
 
-/// `None` when the file is there and not readable as a database.
-pub(super) fn open_database(path: &Path) -> Result<Option<Database>, SpoolError> {
-    use redb::{DatabaseError, StorageError};
-    let corrupt = |kind| matches!(kind, std::io::ErrorKind::InvalidData | std::io::ErrorKind::UnexpectedEof);
-    let db = match Builder::new().set_cache_size(CACHE_BYTES).create(path) {
-        Ok(db) => db,
-        Err(DatabaseError::DatabaseAlreadyOpen) => return Err(SpoolError::AlreadyRunning(path.to_owned())),
-        Err(DatabaseError::Storage(StorageError::Io(error))) if !corrupt(error.kind()) => {
-            return Err(SpoolError::Folder { path: path.to_owned(), error });
+/// Where the database's bytes are: a file, or what stands in for one.
+pub(super) type Medium = Box<dyn Fn(&Builder) -> Result<Database, DatabaseError> + Send + Sync>;
+
+/// `None` when the bytes are there and not readable as a database: then, and only then, they may be set aside.
+///
+/// A file that redb has closed itself is trusted by it, and may make it panic if it was changed since: all is checked.
+pub(super) fn open_database(medium: &Medium, path: &Path) -> Result<Option<Database>, SpoolError> {
+    let opened = medium(Builder::new().set_cache_size(CACHE_BYTES).set_check_integrity_on_open(true));
+    let opened = opened.map_err(redb::Error::from).and_then(|db| make_tables(&db).map(|()| db));
+    match opened {
+        Ok(db) => Ok(Some(db)),
+        Err(redb::Error::DatabaseAlreadyOpen) => Err(SpoolError::AlreadyRunning(path.to_owned())),
+        Err(redb::Error::Io(error)) if !is_damage(error.kind()) => {
+            Err(SpoolError::Folder { path: path.to_owned(), error })
         }
-        Err(_) => return Ok(None),
-    };
-    let tables = || -> Result<(), SpoolError> {
-        let txn = db.begin_write()?;
-        txn.open_table(RECORDS)?;
-        txn.open_table(SNAPSHOTS)?;
-        txn.open_table(STATE)?;
-        txn.open_table(DAMAGED)?;
-        Ok(txn.commit()?)
-    };
-    Ok(tables().is_ok().then_some(db))
+        Err(error @ (redb::Error::PreviousIo | redb::Error::Backend(_))) => Err(error.into()),
+        Err(_) => Ok(None),
+    }
+}
+
+/// Everything else is the disk's trouble, not the file's.
+fn is_damage(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::InvalidData | ErrorKind::UnexpectedEof)
+}
+
+fn make_tables(db: &Database) -> Result<(), redb::Error> {
+    let txn = db.begin_write()?;
+    txn.open_table(RECORDS)?;
+    txn.open_table(SNAPSHOTS)?;
+    txn.open_table(STATE)?;
+    txn.open_table(DAMAGED)?;
+    Ok(txn.commit()?)
 }
 
 pub(super) fn append(txn: &WriteTransaction, records: &[Record]) -> Result<(), SpoolError> {
