@@ -1,4 +1,11 @@
-//! The spool on a real disk.
+//! The spool on a real disk; and on one that fails, in the modules.
+
+mod contents;
+mod corrupt;
+mod disk;
+mod full;
+mod power;
+mod process;
 
 use super::record::tests::record;
 use super::*;
@@ -13,6 +20,10 @@ fn teller() -> TellGap {
 
 fn open(dir: &TempDir, quota: u64) -> Opened {
     Spool::open(dir.path(), quota, now(), teller()).unwrap()
+}
+
+fn open_on(disk: &disk::Disk, dir: &TempDir, quota: u64) -> Result<Opened, SpoolError> {
+    Spool::open_on(disk.medium(), dir.path(), quota, now(), teller())
 }
 
 fn now() -> Time {
