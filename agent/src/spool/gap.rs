@@ -46,6 +46,58 @@ pub struct Gap {
     pub last_time: Option<Time>,
 }
 
+/// What one `agent.gap` tells was dropped for the quota; kept, so that it goes on telling while it waits itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Dropped {
+    /// Of that event's record.
+    pub(super) key: u64,
+    count: u64,
+    heartbeats: u64,
+    /// First and last number.
+    sequences: (u64, u64),
+    /// First and last, milliseconds since 1970.
+    times: Option<(i64, i64)>,
+}
+
+impl Dropped {
+    /// `None` when nothing was dropped. The key is not known yet.
+    pub(super) fn of(victims: &[Item]) -> Option<Self> {
+        let (first, last) = (victims.first()?, victims.last()?);
+        let times = || victims.iter().filter_map(|item| item.time);
+        Some(Self {
+            key: 0,
+            count: victims.len() as u64,
+            heartbeats: victims.iter().filter(|item| item.class == Class::Heartbeat).count() as u64,
+            sequences: (sequence(first.key), sequence(last.key)),
+            times: times().min().zip(times().max()),
+        })
+    }
+
+    /// Both, told under the key of `earlier`.
+    pub(super) fn and(self, earlier: &Self) -> Self {
+        let around = |a: (i64, i64), b: (i64, i64)| (a.0.min(b.0), a.1.max(b.1));
+        Self {
+            key: earlier.key,
+            count: self.count + earlier.count,
+            heartbeats: self.heartbeats + earlier.heartbeats,
+            sequences: (self.sequences.0.min(earlier.sequences.0), self.sequences.1.max(earlier.sequences.1)),
+            times: self.times.zip(earlier.times).map(|(a, b)| around(a, b)).or(self.times).or(earlier.times),
+        }
+    }
+
+    pub(super) fn gap(&self) -> Gap {
+        Gap {
+            count: Some(self.count),
+            heartbeats: Some(self.heartbeats),
+            first_sequence: Some(self.sequences.0),
+            last_sequence: Some(self.sequences.1),
+            first_time: self.times.and_then(|times| Time::from_millis(times.0)),
+            last_time: self.times.and_then(|times| Time::from_millis(times.1)),
+            ..Gap::new(GapReason::Quota)
+        }
+    }
+}
+
 impl Gap {
     /// Nothing known but the reason.
     fn new(reason: GapReason) -> Self {
@@ -75,21 +127,6 @@ impl Gap {
             last_time: Some(time),
             ..Self::new(GapReason::Refused)
         }
-    }
-
-    /// `None` when nothing was dropped.
-    pub(super) fn quota(victims: &[Item]) -> Option<Self> {
-        let (first, last) = (victims.first()?, victims.last()?);
-        let times = || victims.iter().filter_map(|item| item.time).filter_map(Time::from_millis);
-        Some(Self {
-            count: Some(victims.len() as u64),
-            heartbeats: Some(victims.iter().filter(|item| item.class == Class::Heartbeat).count() as u64),
-            first_sequence: Some(sequence(first.key)),
-            last_sequence: Some(sequence(last.key)),
-            first_time: times().min(),
-            last_time: times().max(),
-            ..Self::new(GapReason::Quota)
-        })
     }
 
     pub(super) fn damaged(found: &[(u64, Damage)]) -> Self {

@@ -10,6 +10,7 @@
 //! | `state` | `next` | u64 little endian: the number of the next event |
 //! | | `uplink` | a version byte and postcard of [`Saved`] |
 //! | | `run` | a version byte and postcard of [`RunState`] |
+//! | | `gap` | a version byte and postcard of `gap::Dropped`: the last `agent.gap` for the quota, and its key |
 //! | `damaged` | u64, as it was in `records` | bytes that were no record, the newest 16 |
 //!
 //! Records are sent in the order of their keys: heartbeats when there is nothing else. A heartbeat of an agent before that
@@ -41,6 +42,7 @@ pub use key::sequence;
 pub use record::{Class, Damage, Record};
 
 use crate::uplink::Saved;
+use gap::Dropped;
 use tables::{
     DAMAGED, Medium, RECORDS, SNAPSHOTS, append, first, items, oldest, open_database, set_state, state, state_in,
 };
@@ -339,19 +341,32 @@ impl Spool {
         }
     }
 
+    /// The event that tells of what was dropped before stays, and tells of this too, unless it may be on its way.
     fn make_room(&self, txn: &WriteTransaction, incoming: u64) -> Result<(), SpoolError> {
-        let items = items(&txn.open_table(RECORDS)?)?;
         let flight = state_in::<Saved>(txn, "uplink")?.and_then(|saved| saved.in_flight());
-        let victims = quota::victims(self.quota, incoming, &items, flight.as_ref());
+        let waits = |told: &Dropped| flight.as_ref().is_none_or(|flight| !flight.contains(&told.key));
+        let told = state_in::<Dropped>(txn, "gap")?.filter(waits);
         let mut records = txn.open_table(RECORDS)?;
+        let mut items = items(&records)?;
+        let place = items.iter().position(|item| told.is_some_and(|told| told.key == item.key));
+        let telling = place.map_or(0, |place| items.remove(place).bytes);
+        let victims = quota::victims(self.quota, incoming + telling, &items, flight.as_ref());
         for victim in &victims {
             records.remove(victim.key)?;
         }
-        drop(records);
-        match Gap::quota(&victims).and_then(|gap| (self.tell_gap)(&gap)) {
-            Some(record) => append(txn, &[record]),
-            None => Ok(()),
+        let Some(mut dropped) = Dropped::of(&victims) else { return Ok(()) };
+        if let Some(told) = told.filter(|_| place.is_some()) {
+            dropped = dropped.and(&told);
         }
+        let Some(record) = (self.tell_gap)(&dropped.gap()) else { return Ok(()) };
+        if place.is_some() {
+            records.insert(dropped.key, record.encode().as_slice())?;
+            drop(records);
+        } else {
+            drop(records);
+            dropped.key = append(txn, &[record])? - 1;
+        }
+        set_state(txn, "gap", &dropped)
     }
 
     fn set_records_aside(&self, found: &[(u64, Damage)]) -> Result<(), SpoolError> {

@@ -53,19 +53,20 @@ fn make_tables(db: &Database) -> Result<(), redb::Error> {
     Ok(txn.commit()?)
 }
 
-pub(super) fn append(txn: &WriteTransaction, records: &[Record]) -> Result<(), SpoolError> {
-    if records.is_empty() {
-        return Ok(());
-    }
+/// Returns the number of the next event.
+pub(super) fn append(txn: &WriteTransaction, records: &[Record]) -> Result<u64, SpoolError> {
     let (mut table, mut state) = (txn.open_table(RECORDS)?, txn.open_table(STATE)?);
     let stored = state.get("next")?.and_then(|value| value.value().try_into().ok()).map(u64::from_le_bytes);
     let mut next = stored.unwrap_or(1);
+    if records.is_empty() {
+        return Ok(next);
+    }
     for record in records {
         table.insert(key(next, record.class), record.encode().as_slice())?;
         next += 1;
     }
     state.insert("next", next.to_le_bytes().as_slice())?;
-    Ok(())
+    Ok(next)
 }
 
 /// Sets the number of the next event.

@@ -6,6 +6,7 @@ mod disk;
 mod full;
 mod power;
 mod process;
+mod quota;
 
 use super::record::tests::record;
 use super::*;
