@@ -87,7 +87,17 @@ impl Stack {
         let server = format!("nats://127.0.0.1:{}", self.agent_port);
         let mut command = Command::new(env!("CARGO_BIN_EXE_emote-agent"));
         command
-            .args(["run", "--log-stderr", "--serial", "T1", "--server", &server, "--heartbeat", self.heartbeat, "--state-dir"])
+            .args([
+                "run",
+                "--log-stderr",
+                "--serial",
+                "T1",
+                "--server",
+                &server,
+                "--heartbeat",
+                self.heartbeat,
+                "--state-dir",
+            ])
             .arg(self.state());
         self.agent = Some(quiet(command).spawn().unwrap());
         let socket = self.socket();
