@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use plist::Value as Plist;
+use plist::{Dictionary, Value as Plist};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
@@ -19,6 +19,12 @@ pub(super) fn read_plist(host: &dyn Host, path: &str, most: usize) -> Result<Opt
     };
     let value = property_list::parse(&bytes).map_err(|error| ObserveError::Answer(format!("{path}: {error}")))?;
     Ok(Some(value))
+}
+
+/// The same of a list that is a dictionary.
+pub(super) fn read_dictionary(host: &dyn Host, path: &str, most: usize) -> Result<Option<Dictionary>, ObserveError> {
+    let Some(list) = read_plist(host, path, most)? else { return Ok(None) };
+    list.into_dictionary().map(Some).ok_or_else(|| ObserveError::Answer(format!("{path}: it is no dictionary")))
 }
 
 /// An object of those `facts` that are known, and of `key`, which says whose they are.

@@ -5,12 +5,11 @@
 
 use std::time::Duration;
 
-use ::plist::{Dictionary, Value as Plist};
 use emote_proto::Draft;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::facts::{known, read_plist};
+use super::facts::{known, read_dictionary};
 use super::{ObserveError, Source};
 use crate::platform::{Host, HostError, System, plist};
 use crate::vocabulary::Kind;
@@ -70,9 +69,9 @@ pub(super) fn version(host: &dyn Host) -> Result<String, ObserveError> {
 }
 
 fn mac(host: &dyn Host) -> Result<Snapshot, ObserveError> {
-    let system = match read(host, VERSIONS[0])? {
+    let system = match read_dictionary(host, VERSIONS[0], LIST)? {
         Some(system) => system,
-        None => read(host, VERSIONS[1])?.ok_or_else(|| HostError::Missing(VERSIONS[1].into()))?,
+        None => read_dictionary(host, VERSIONS[1], LIST)?.ok_or_else(|| HostError::Missing(VERSIONS[1].into()))?,
     };
     let text = |key: &str| {
         plist::text(&system, key).ok_or_else(|| ObserveError::Answer(format!("the system's version has no {key}")))
@@ -85,20 +84,12 @@ fn mac(host: &dyn Host) -> Result<Snapshot, ObserveError> {
         kernel: None,
     };
     // Systems before macOS 13 have none, and one without a response says the same as the system.
-    let response = read(host, RESPONSE)?.unwrap_or_default();
+    let response = read_dictionary(host, RESPONSE, LIST)?.unwrap_or_default();
     if let Some(extra) = plist::text(&response, "ProductVersionExtra") {
         snapshot.extra = Some(extra);
         snapshot.build = plist::text(&response, "ProductBuildVersion").or(snapshot.build);
     }
     Ok(snapshot)
-}
-
-fn read(host: &dyn Host, path: &str) -> Result<Option<Dictionary>, ObserveError> {
-    let list = read_plist(host, path, LIST)?;
-    list.map(|list| {
-        Plist::into_dictionary(list).ok_or_else(|| ObserveError::Answer(format!("{path}: it is no dictionary")))
-    })
-    .transpose()
 }
 
 fn linux(host: &dyn Host) -> Result<Snapshot, ObserveError> {

@@ -9,7 +9,7 @@ use emote_proto::{Draft, Time};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::facts::{info, read_plist};
+use super::facts::{info, read_dictionary};
 use super::{ObserveError, Source};
 use crate::platform::{Host, System, plist};
 use crate::vocabulary::Kind;
@@ -47,11 +47,10 @@ impl Source for Updates {
     type Snapshot = Snapshot;
 
     fn observe(host: &dyn Host, _old: Option<&Snapshot>) -> Result<Snapshot, ObserveError> {
-        match read_plist(host, FILE, LIST)? {
+        match read_dictionary(host, FILE, LIST)? {
             // Never checked.
             None => Ok(Snapshot::default()),
-            Some(Plist::Dictionary(list)) => snapshot(&list),
-            Some(_) => Err(not_understood("it is no dictionary")),
+            Some(list) => snapshot(&list),
         }
     }
 

@@ -9,11 +9,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
+use ::plist::Dictionary;
 use emote_proto::Draft;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::facts::{below, bound, change, info};
+use super::facts::{below, bound, change, info, read_dictionary};
 use super::{ObserveError, Source};
 use crate::platform::{FolderEntry, Host, HostError, System, plist};
 use crate::vocabulary::Kind;
@@ -127,33 +128,43 @@ fn is_bundle(path: &str) -> bool {
     Path::new(path).extension().is_some_and(|extension| extension.eq_ignore_ascii_case("app"))
 }
 
-/// The app at `path`; `None` when it is none.
+/// The app at `path`, whose bundle was changed at `modified`; `None` when it is none.
 fn look(host: &dyn Host, path: &str, modified: Option<i64>, before: Option<&App>) -> Option<App> {
     // Apps for iPhones have no `Contents`, but a link to a bundle as it is there.
     for (folder, programs) in [("Contents", "MacOS"), ("WrappedBundle", "")] {
-        let folder = format!("{path}/{folder}");
-        let entries = match host.list(Path::new(&folder)) {
-            Ok(entries) => entries,
-            Err(error) if error.is_missing() => continue,
-            Err(_) => return Some(before.cloned().unwrap_or_else(|| unreadable(path))),
-        };
-        let stamp = stamp(modified, &entries, programs);
-        if let Some(before) = before.filter(|before| stamp.is_some() && before.stamp == stamp) {
-            return Some(before.clone());
-        }
-        match host.read(Path::new(&format!("{folder}/Info.plist")), INFO_PLIST) {
-            Err(error) if error.is_missing() => {}
-            Err(_) => return Some(before.cloned().unwrap_or_else(|| unreadable(path))),
-            Ok(bytes) => {
-                let Some((facts, program)) = facts(path, &bytes) else {
-                    return Some(before.cloned().unwrap_or_else(|| unreadable(path)));
-                };
-                let program = program.map(|program| Path::new(&folder).join(programs).join(program));
-                return Some(signed(host, App { facts, stamp }, program.as_deref(), before));
+        match read(host, path, modified, (folder, programs), before) {
+            Ok(None) => {}
+            Ok(app) => return app,
+            Err(error) => {
+                tracing::debug!(%error, "app");
+                return Some(before.cloned().unwrap_or_else(|| unreadable(path)));
             }
         }
     }
     None
+}
+
+/// The app with this folder for its `Info.plist`, and this one below it for its programs; `None` where there is no list.
+fn read(
+    host: &dyn Host,
+    path: &str,
+    modified: Option<i64>,
+    (folder, programs): (&str, &str),
+    before: Option<&App>,
+) -> Result<Option<App>, ObserveError> {
+    let folder = format!("{path}/{folder}");
+    let entries = match host.list(Path::new(&folder)) {
+        Err(error) if error.is_missing() => return Ok(None),
+        entries => entries?,
+    };
+    let stamp = stamp(modified, &entries, programs);
+    if let Some(before) = before.filter(|before| stamp.is_some() && before.stamp == stamp) {
+        return Ok(Some(before.clone()));
+    }
+    let Some(list) = read_dictionary(host, &format!("{folder}/Info.plist"), INFO_PLIST)? else { return Ok(None) };
+    let app = App { facts: facts(path, &list), stamp };
+    let program = program(&list).map(|program| Path::new(&folder).join(programs).join(program));
+    Ok(Some(signed(host, app, program.as_deref(), before)))
 }
 
 /// An app of which only the place is known.
@@ -171,20 +182,21 @@ fn stamp(bundle: Option<i64>, entries: &[FolderEntry], programs: &str) -> Option
     Some([bundle?, info, if programs.is_empty() { info } else { modified(programs)? }])
 }
 
-/// What an `Info.plist` says (Apple, "Information Property List"), and the name of the program; `None` when it is none.
-fn facts(path: &str, bytes: &[u8]) -> Option<(Facts, Option<String>)> {
-    let list = plist::parse(bytes).ok()?.into_dictionary()?;
-    let text = |key| plist::text(&list, key);
-    let facts = Facts {
+/// What an `Info.plist` says (Apple, "Information Property List").
+fn facts(path: &str, list: &Dictionary) -> Facts {
+    let text = |key| plist::text(list, key);
+    Facts {
         name: text("CFBundleDisplayName").or_else(|| text("CFBundleName")).unwrap_or_else(|| stem(path)),
         bundle_id: text("CFBundleIdentifier"),
         version: text("CFBundleShortVersionString"),
         build: text("CFBundleVersion"),
         ..Facts::default()
-    };
-    // Nothing outside of the bundle.
-    let program = text("CFBundleExecutable").filter(|name| !name.contains('/') && name != ".." && name != ".");
-    Some((facts, program))
+    }
+}
+
+/// The name of the program, unless it leads out of the bundle.
+fn program(list: &Dictionary) -> Option<String> {
+    plist::text(list, "CFBundleExecutable").filter(|name| !name.contains('/') && name != ".." && name != ".")
 }
 
 /// With what the program's signature claims. When that cannot be read, perhaps because it is being written, it stays as

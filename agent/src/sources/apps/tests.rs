@@ -127,7 +127,7 @@ fn events_say_what_they_are_about() {
 fn a_program_outside_of_its_bundle_is_not_read() {
     for (name, expected) in [("../../x", None), ("..", None), ("/bin/sh", None), ("a b", Some("a b".to_owned()))] {
         let list = info_plist("a", "1").replace(">example<", &format!(">{name}<"));
-        assert_eq!(super::facts("/Applications/A.app", list.as_bytes()).unwrap().1, expected, "{name}");
+        assert_eq!(program(&plist::parse(list.as_bytes()).unwrap().into_dictionary().unwrap()), expected, "{name}");
     }
 }
 
@@ -170,12 +170,11 @@ proptest! {
 
     #[test]
     fn no_info_plist_panics(text in ".{0,100}", bytes in prop::collection::vec(any::<u8>(), 0..100)) {
-        let _ = super::facts("/Applications/A.app", &bytes);
         let list = format!("<plist><dict><key>CFBundleExecutable</key><string>{text}</string></dict></plist>");
-        let _ = super::facts("/Applications/A.app", list.as_bytes());
         let host = Recorded::mac()
             .file("/Applications/A.app/Contents/Info.plist", list)
-            .file("/Applications/A.app/Contents/MacOS/x", bytes);
+            .file("/Applications/A.app/Contents/MacOS/x", &bytes)
+            .file("/Applications/B.app/Contents/Info.plist", &bytes);
         let _ = Apps::observe(&host, None);
     }
 }
