@@ -108,6 +108,10 @@ pub const FOLDERS: &[(&str, &[&str])] = &[
     ("/Library/LaunchAgents", &["launch_items"]),
 ];
 
+/// Classes of the IORegistry whose comings and goings mean a look.
+pub const DEVICES: &[(&str, &[&str])] =
+    &[("IOUSBHostDevice", &["peripherals"]), ("IOThunderboltSwitch", &["peripherals"])];
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -119,7 +123,7 @@ mod tests {
             Meaning::Look(names) => Some(*names),
             Meaning::Moment(_) => None,
         });
-        for name in hinted.chain(FOLDERS.iter().map(|(_, names)| *names)).flatten() {
+        for name in hinted.chain(FOLDERS.iter().chain(DEVICES).map(|(_, names)| *names)).flatten() {
             assert!(names.contains(name), "{name}");
         }
     }
