@@ -11,6 +11,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::panic::PanicHookInfo;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use emote_proto::{Draft, EventId, Time};
 use serde_json::{Value, json};
@@ -36,14 +37,24 @@ const MOST_READ: usize = 16 << 10;
 const MESSAGE: usize = 1_000;
 const WORD: usize = 200;
 
+static FOLDER: Mutex<Option<PathBuf>> = Mutex::new(None);
+
 /// From now on a panic leaves a report in `folder`, and then does what it did before.
 pub fn report_to(folder: &Path) {
-    let (folder, before) = (folder.to_owned(), std::panic::take_hook());
+    keep_in(folder);
+    let before = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         // Whoever panics has worse to care for than a report that could not be written.
-        write(&folder, panic).ok();
+        if let Ok(Some(folder)) = FOLDER.try_lock().as_deref() {
+            write(folder, panic).ok();
+        }
         before(panic);
     }));
+}
+
+/// From now on reports are left in `folder`.
+pub(crate) fn keep_in(folder: &Path) {
+    *FOLDER.lock().unwrap_or_else(PoisonError::into_inner) = Some(folder.to_owned());
 }
 
 fn write(folder: &Path, panic: &PanicHookInfo<'_>) -> io::Result<()> {

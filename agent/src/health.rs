@@ -7,6 +7,7 @@ use std::time::Duration;
 use emote_proto::Time;
 use serde::{Deserialize, Serialize};
 
+use crate::settings::{Loaded, Problem, Row};
 use crate::sources::Timing;
 use crate::spool::{SpoolError, Totals};
 
@@ -30,6 +31,9 @@ pub struct Status {
     pub spool: SpoolStatus,
     /// By name.
     pub sources: BTreeMap<String, SourceStatus>,
+    /// What is wrong with the settings.
+    #[serde(default)]
+    pub problems: Vec<Problem>,
 }
 
 /// The connection to NATS.
@@ -74,9 +78,30 @@ pub struct SourceStatus {
     pub timing: Option<Timing>,
 }
 
+/// What `emote-agent config show -o json` prints.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Config {
+    /// Whether the running agent said so; else it is what an agent started like this would use.
+    pub running: bool,
+    /// Every key.
+    pub values: Vec<Row>,
+    /// What is wrong, and not used.
+    pub problems: Vec<Problem>,
+}
+
 /// The shared record that [`Status`] is a copy of.
 #[derive(Debug, Default)]
-pub struct Health(Mutex<Status>);
+pub struct Health {
+    status: Mutex<Status>,
+    config: Mutex<Config>,
+}
+
+impl Config {
+    /// Of what was loaded.
+    pub fn of(loaded: &Loaded, running: bool) -> Self {
+        Self { running, values: loaded.values.rows(), problems: loaded.problems.clone() }
+    }
+}
 
 impl Health {
     /// A copy, with `totals` filled in.
@@ -91,6 +116,17 @@ impl Health {
     /// What is known from the start.
     pub(crate) fn begin(&self, status: Status) {
         *self.lock() = status;
+    }
+
+    /// The settings in force.
+    pub(crate) fn configured(&self, loaded: &Loaded) {
+        self.lock().problems.clone_from(&loaded.problems);
+        *self.config.lock().unwrap_or_else(PoisonError::into_inner) = Config::of(loaded, true);
+    }
+
+    /// A copy of the settings in force.
+    pub fn config(&self) -> Config {
+        self.config.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(crate) fn set_connected(&self, connected: bool, server: Option<String>) {
@@ -139,6 +175,6 @@ impl Health {
     }
 
     fn lock(&self) -> MutexGuard<'_, Status> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.status.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

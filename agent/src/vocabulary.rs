@@ -38,6 +38,11 @@ kinds! {
     AgentCrashed = "agent", "crashed";
     /// Events were lost on this machine. `info`: see [`crate::spool::Gap`].
     AgentGap = "agent", "gap";
+    /// Other settings are in force. `info`: `changed` \[key\].
+    AgentReconfigured = "agent", "reconfigured";
+    /// Other things than before are wrong in file or managed preferences, or nothing any more. `info`: `problems`
+    /// \[[`crate::settings::Problem`]\], `more` (how many were left out).
+    AgentMisconfigured = "agent", "misconfigured";
     /// What sources see the first time they look. `info`: one object per source.
     DeviceInventory = "device", "inventory";
     /// The machine was started. `info`: `boot_id` when known, `booted_at`.

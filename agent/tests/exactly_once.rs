@@ -7,6 +7,9 @@
 #[path = "exactly_once/proxy.rs"]
 mod proxy;
 #[cfg(test)]
+#[path = "exactly_once/settings.rs"]
+mod settings;
+#[cfg(test)]
 #[path = "exactly_once/stack.rs"]
 mod stack;
 

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use super::{Exit, Failure, Output, Place};
+use super::run::LayerArgs;
+use super::{Exit, Failure, Output};
 use crate::doctor::{self, Finding, Outcome};
 use crate::platform::{self, Host, Real};
-use crate::settings::Settings;
 
 /// Try everything the agent needs, and say what to do about what is missing
 #[derive(Debug, Args)]
@@ -17,17 +17,18 @@ Examples:
   sudo emote-agent doctor
   sudo emote-agent doctor -o json | jq '.[] | select(.outcome == \"fail\")'
 
-It changes nothing and sends no event. It ends with 1 when something fails.")]
+It changes nothing and sends no event, and goes by the settings that an agent started with the same flags and variables
+would use. It ends with 1 when something fails.")]
 pub(super) struct DoctorArgs {
     #[command(flatten)]
-    place: Place,
+    layers: LayerArgs,
     /// How to print it
     #[arg(long, short, value_enum, default_value_t = Output::Table)]
     output: Output,
 }
 
 pub(super) async fn run(arguments: DoctorArgs) -> Result<(), Failure> {
-    let findings = examine(&arguments.place).await?;
+    let findings = examine(&arguments.layers).await?;
     super::print(&match arguments.output {
         Output::Json => super::pretty(&findings)?,
         Output::Table => table(&findings, super::has_colours()),
@@ -39,23 +40,15 @@ pub(super) async fn run(arguments: DoctorArgs) -> Result<(), Failure> {
     }
 }
 
-async fn examine(place: &Place) -> Result<Vec<Finding>, Failure> {
-    let raw = place.raw()?;
-    let mut findings = Vec::new();
-    let settings = match Settings::check(raw) {
-        Ok(settings) => {
-            findings.push(Finding::ok("settings", format!("they are right; servers {}", settings.server_names())));
-            Arc::new(settings)
-        }
-        Err(error) => {
-            let remedy = "put right what is named; `emote-agent run --help` shows the keys";
-            return Ok(vec![Finding::fail("settings", error.to_string(), remedy)]);
-        }
-    };
+async fn examine(layers: &LayerArgs) -> Result<Vec<Finding>, Failure> {
+    let places = layers.places();
+    let loaded = places.load();
+    let mut findings = doctor::settings(&loaded, |problem| places.refuses(problem));
+    let settings = Arc::new(loaded.settings);
     findings.push(doctor::machine(&Real, settings.serial.as_ref()));
     findings.extend(doctor::folder(&settings.state_dir, settings.quota));
     let now = jiff::Timestamp::now().into();
-    let status = place.status().await.map_err(|(_, error)| format!("{error:#}"));
+    let status = layers.place.status().await.map_err(|(_, error)| format!("{error:#}"));
     findings.extend(doctor::running(status.as_ref().map_err(String::as_str), now));
     let serial = settings.serial.clone().or_else(|| platform::hardware(&Real).serial);
     let host: Arc<dyn Host> = Arc::new(Real);

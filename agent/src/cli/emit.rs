@@ -1,5 +1,7 @@
 //! `emote-agent emit`.
 
+use std::time::Duration;
+
 use clap::Args;
 use emote_proto::{Draft, Token, User};
 
@@ -15,6 +17,9 @@ Examples:
 
 A value that is a JSON number, true, false or null is that, any other is a string; KEY:=VALUE takes any JSON.
 The event's id is printed once the event is on this machine's disk; it is sent as soon as the server is reached.";
+
+/// How long an agent that puts itself together anew is waited for.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Send an event of your own, from any script on this machine
 #[derive(Debug, Args)]
@@ -47,7 +52,7 @@ pub(super) async fn run(arguments: EmitArgs) -> Result<(), Failure> {
     draft.user = arguments.user.map(|id| User { id: Some(id), ..User::default() });
     draft.communicate = Some(true).filter(|_| arguments.communicate);
     draft.log = Some(true).filter(|_| arguments.log);
-    match arguments.place.call(&Ask::Emit(Box::new(draft))).await? {
+    match arguments.place.call_within(PATIENCE, &Ask::Emit(Box::new(draft))).await? {
         Answer::Id(id) => super::print(&format!("{id}\n")),
         other => Err((Exit::Failure, anyhow::anyhow!("not an answer to emit: {other:?}"))),
     }

@@ -1,7 +1,9 @@
 //! The command line: one file a subcommand.
 
+mod config;
 mod doctor;
 mod emit;
+mod keys;
 mod run;
 mod sources;
 mod status;
@@ -11,20 +13,21 @@ mod version;
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
 use crate::health::Status;
 use crate::log;
-use crate::settings::Raw;
+use crate::settings::Places;
 use crate::socket::{self, Answer, Ask, CallError};
 
 const AFTER_HELP: &str = "\
 Exit codes:
   0  done
   1  failure
-  2  wrong usage, settings or event: trying again will not help
-  3  the agent is not running (emit, status, tail)
+  2  wrong usage, flags, variables or event, or settings that config check finds wrong: trying again will not help
+  3  the agent is not running, or has stopped (emit, status, tail)
   4  another agent is already running on this state folder (run)
 
 `run` logs to agent.log in the state folder, and on macOS to the unified log (subsystem io.emote.agent). To standard error
@@ -56,21 +59,24 @@ enum Command {
     Sources(sources::SourcesArgs),
     Tail(tail::TailArgs),
     Version(version::VersionArgs),
-    Doctor(doctor::DoctorArgs),
+    Config(config::ConfigArgs),
+    Doctor(Box<doctor::DoctorArgs>),
 }
+
+/// Between two tries to reach an agent that may be back in a moment.
+const RETRY: Duration = Duration::from_millis(50);
 
 /// Where the running agent is found.
 #[derive(Debug, Clone, Args)]
 struct Place {
-    /// TOML file with settings; flags and EMOTE_AGENT_ variables go before it
+    /// TOML file with settings; what is managed goes before it, flags and EMOTE_AGENT_ variables before both
     #[arg(long, value_name = "FILE", env = "EMOTE_AGENT_CONFIG")]
     config: Option<PathBuf>,
-    /// Folder of spool and socket [default: /var/db/io.emote.agent on macOS, else /var/lib/emote-agent]
-    #[arg(long, value_name = "DIR", env = "EMOTE_AGENT_STATE_DIR")]
-    state_dir: Option<PathBuf>,
-    /// The local socket [default: agent.sock in the state folder]
-    #[arg(long, value_name = "PATH", env = "EMOTE_AGENT_SOCKET")]
-    socket: Option<PathBuf>,
+    /// Property list to read instead of the managed preferences of this machine, for trying out
+    #[arg(long, value_name = "FILE", hide = true)]
+    managed: Option<PathBuf>,
+    #[command(flatten)]
+    keys: keys::Keys<true>,
 }
 
 /// How to print it.
@@ -117,7 +123,8 @@ pub fn start(cli: Cli) -> Result<(), Failure> {
             Command::Status(arguments) => status::run(arguments).await,
             Command::Sources(arguments) => sources::run(arguments).await,
             Command::Tail(arguments) => tail::run(arguments).await,
-            Command::Doctor(arguments) => doctor::run(arguments).await,
+            Command::Config(arguments) => config::run(arguments).await,
+            Command::Doctor(arguments) => doctor::run(*arguments).await,
             Command::Version(arguments) => version::run(arguments).await,
         }
     })
@@ -149,14 +156,15 @@ fn print_or_end(text: &str) -> Result<bool, Failure> {
 }
 
 impl Place {
-    /// Flags over the file.
-    fn raw(&self) -> Result<Raw, Failure> {
-        let file = match &self.config {
-            Some(path) => Raw::from_file(path).map_err(|error| (Exit::Usage, error.into()))?,
-            None => Raw::default(),
-        };
-        let flags = Raw { state_dir: self.state_dir.clone(), socket: self.socket.clone(), ..Raw::default() };
-        Ok(flags.over(file))
+    /// Where settings are read.
+    fn places(&self) -> Places {
+        let keys::Keys { flags, environment } = self.keys.clone();
+        Places { file: self.config.clone(), managed: self.managed.clone(), environment, flags }
+    }
+
+    /// Where the running agent listens.
+    fn socket(&self) -> PathBuf {
+        self.places().load().settings.socket
     }
 
     /// What the running agent says of itself.
@@ -169,7 +177,20 @@ impl Place {
 
     /// Asks the running agent.
     async fn call(&self, ask: &Ask) -> Result<Answer, Failure> {
-        let answer = socket::call(&self.raw()?.socket_path(), ask).await.map_err(unanswered)?;
+        self.call_within(Duration::ZERO, ask).await
+    }
+
+    /// Asks the running agent. One that puts itself together anew does not listen for a moment: so long it is asked again.
+    async fn call_within(&self, patience: Duration, ask: &Ask) -> Result<Answer, Failure> {
+        let socket = self.socket();
+        let deadline = tokio::time::Instant::now() + patience;
+        let answer = loop {
+            match socket::call(&socket, ask).await {
+                Err(CallError::NotRunning(_)) if tokio::time::Instant::now() < deadline => {}
+                answer => break answer.map_err(unanswered)?,
+            }
+            tokio::time::sleep(RETRY).await;
+        };
         match answer {
             Answer::Refused(problem) => Err((Exit::Usage, anyhow::anyhow!(problem))),
             Answer::Failed(problem) => Err((Exit::Failure, anyhow::anyhow!(problem))),
@@ -193,10 +214,40 @@ fn pretty(value: &impl serde::Serialize) -> Result<String, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::keys as registry;
     use clap::CommandFactory;
 
     #[test]
     fn the_command_line_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_key_is_a_flag_and_a_variable_of_run_and_no_other_flag_is_one() {
+        let command = Cli::command();
+        let run = command.find_subcommand("run").unwrap();
+        for key in registry::general() {
+            let argument = run.get_arguments().find(|argument| argument.get_id() == &*key.name).unwrap();
+            assert_eq!(argument.get_long().map(str::to_owned), key.flag(), "{}", key.name);
+            assert_eq!(argument.get_env().unwrap().to_str(), Some(&*key.variable()));
+        }
+        let others = ["config", "managed", "disable"];
+        let all = run.get_arguments().filter(|argument| !others.contains(&argument.get_id().as_str())).count();
+        assert_eq!(all, registry::general().len());
+    }
+
+    #[test]
+    fn what_the_command_line_says_of_keys_is_read_as_in_a_file() {
+        let line = "emote-agent run --server tls://a --server tls://b,tls://c --insecure --heartbeat 1m --disable disk";
+        let Command::Run(arguments) = Cli::parse_from(line.split(' ')).command else { panic!() };
+        let loaded = arguments.layers.places().load();
+        let shown = |key: &str| loaded.values.get(key).unwrap().shown.clone();
+        assert_eq!(shown("server"), "tls://a:4222, tls://b:4222, tls://c:4222");
+        assert_eq!((shown("insecure"), shown("heartbeat")), ("true".into(), "1m".into()));
+        assert_eq!(shown("sources.disk.enabled"), "false");
+        let Command::Run(arguments) = Cli::parse_from(["emote-agent", "run", "--insecure=false"]).command else {
+            panic!()
+        };
+        assert!(!arguments.layers.places().load().settings.insecure);
     }
 }

@@ -42,7 +42,7 @@ fn table(status: &Status, now: Time) -> String {
                 since(status.started, now)
             ),
         ),
-        ("server", uplink.servers.join(", ")),
+        ("server", if uplink.servers.is_empty() { "none known: set server".into() } else { uplink.servers.join(", ") }),
         (
             "connected",
             match &uplink.server {
@@ -73,6 +73,9 @@ fn table(status: &Status, now: Time) -> String {
     ];
     if let Some(error) = &uplink.last_error {
         rows.push(("trouble", error.clone()));
+    }
+    if !status.problems.is_empty() {
+        rows.push(("settings", format!("{} problems: see emote-agent config show", status.problems.len())));
     }
     let mut text = String::new();
     for (key, value) in rows {

@@ -35,7 +35,7 @@ pub(super) struct TailArgs {
 }
 
 pub(super) async fn run(arguments: TailArgs) -> Result<(), Failure> {
-    let path = arguments.place.raw()?.socket_path();
+    let path = arguments.place.socket();
     let failed = |error: std::io::Error| (Exit::Failure, error.into());
     let mut tail = Tail::begin(&path, arguments.last.into()).await.map_err(super::unanswered)?;
     let mut interrupt = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt()).map_err(failed)?;

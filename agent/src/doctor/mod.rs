@@ -6,12 +6,14 @@
 mod local;
 mod running;
 mod servers;
+mod settings;
 
 use serde::Serialize;
 
 pub(crate) use local::{folder, machine, sources, tools};
 pub(crate) use running::running;
 pub(crate) use servers::servers;
+pub(crate) use settings::settings;
 
 /// How a check ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

@@ -1,9 +1,22 @@
-//! Settings: defaults, under a TOML file, under the environment, under flags. [`Raw`] is what was written,
-//! [`Settings`] what was checked; all problems are told at once.
+//! Settings: defaults, under a TOML file, under managed preferences, under the environment, under flags.
+//!
+//! Each key is in [`keys`], once. What an administrator manages goes over the file on the machine; environment and flags
+//! go over both, as only who starts the program can set them: they are for development. What is wrong in file or managed
+//! preferences is never fatal: the key counts as not said there, and a [`Problem`] tells of it.
 
+mod applied;
+mod effective;
+mod follow;
+pub mod keys;
+mod places;
+mod problem;
+pub mod profile;
 mod proxy;
-mod raw;
+mod server;
+pub mod template;
+mod tree;
 mod units;
+mod value;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -11,9 +24,16 @@ use std::time::Duration;
 
 use async_nats::ServerAddr;
 
+pub(crate) use applied::{Applied, SNAPSHOT};
+pub use effective::{Effective, Layer, Row, Values, evaluate};
+pub use follow::Follow;
+pub use places::{DEFAULT_FILE, Loaded, MANAGED_FILE, Places, check};
+pub use problem::{Origin, Problem};
 pub use proxy::{HttpProxy, Login, Proxy};
-pub use raw::{Raw, SourceRaw, UnifiedLogRaw};
+pub use server::name as server_name;
+pub use tree::{DOMAIN, Tree};
 pub use units::{parse_bytes, parse_duration};
+pub use value::{Kind, Value};
 
 use crate::serial::Serial;
 use crate::sources::{self, Timing};
@@ -27,20 +47,10 @@ pub const DEFAULT_STATE_DIR: &str = "/var/lib/emote-agent";
 /// The socket's name in the state folder.
 pub const SOCKET_NAME: &str = "agent.sock";
 
-const DEFAULT_HEARTBEAT: Duration = Duration::from_secs(300);
-const DEFAULT_QUOTA: u64 = 64 << 20;
-const SMALLEST_QUOTA: u64 = 1 << 20;
-const SHORTEST: Duration = Duration::from_secs(1);
-const DEFAULT_RATE: u32 = 60;
-const HIGHEST_RATE: u32 = 6_000;
-const LONGEST_PREDICATE: usize = 4_096;
-const LONGEST_NAME: usize = 64;
-const MOST_PREDICATES: usize = 8;
-
 /// Everything `run` needs, checked.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// NATS servers, any of which will do.
+    /// NATS servers, any of which will do. None: events wait.
     pub servers: Vec<ServerAddr>,
     /// Instead of the machine's own serial number.
     pub serial: Option<Serial>,
@@ -79,62 +89,25 @@ pub struct UnifiedLog {
     pub rate: u32,
 }
 
-/// What is wrong, each with the key to change.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{}", .0.join("\n"))]
-pub struct SettingsError(pub Vec<String>);
-
 impl Settings {
-    /// Checks what was written.
-    pub fn check(mut raw: Raw) -> Result<Self, SettingsError> {
-        let mut problems = Vec::new();
-        let insecure = raw.insecure.unwrap_or(false);
-        let servers = servers(&raw.server.clone().unwrap_or_default(), insecure, &mut problems);
-        let serial = raw.serial.as_deref().and_then(|text| note("serial", text.parse(), &mut problems));
-        let poll = raw.poll.as_deref().map(|poll| duration("poll", Some(poll), SHORTEST, &mut problems));
-        let heartbeat = duration("heartbeat", raw.heartbeat.as_deref(), DEFAULT_HEARTBEAT, &mut problems);
-        let quota = raw.quota.as_deref().and_then(|text| note("quota", parse_bytes(text), &mut problems));
-        let quota = quota.unwrap_or(DEFAULT_QUOTA);
-        if quota < SMALLEST_QUOTA {
-            problems.push("quota: at least 1MiB".into());
-        }
-        for (key, path) in [("ca", &raw.ca), ("token_file", &raw.token_file), ("credentials", &raw.credentials)] {
-            if let Some(Err(error)) = path.as_ref().map(std::fs::metadata) {
-                problems
-                    .push(format!("{key}: {}: {error}", path.as_deref().unwrap_or(std::path::Path::new("")).display()));
-            }
-        }
-        if raw.token_file.is_some() && raw.credentials.is_some() {
-            problems.push("credentials: there is a token_file too; one of them is enough".into());
-        }
-        let proxy = raw.proxy.as_deref().and_then(|text| note("proxy", text.parse(), &mut problems));
-        let proxy = proxy.unwrap_or_default();
-        if matches!(proxy, Proxy::Http(_)) && servers.iter().any(|server| server.scheme() != "wss") {
-            problems.push("proxy: only wss:// servers are reached through a proxy".into());
-        }
-        let sources = timings(&raw.sources, poll, &mut problems);
-        let unified_log = unified_log(std::mem::take(&mut raw.unified_log), &mut problems);
-        if !problems.is_empty() {
-            return Err(SettingsError(problems));
-        }
-        let socket = raw.socket_path();
-        let state_dir = raw.state_dir.clone().unwrap_or_else(|| DEFAULT_STATE_DIR.into());
-        let Raw { ca, token_file, credentials, .. } = raw;
-        Ok(Self {
-            servers,
-            serial,
+    /// From values that were checked.
+    pub fn of(values: &Values) -> Self {
+        let state_dir = values.path("state_dir").unwrap_or_else(|| DEFAULT_STATE_DIR.into());
+        Self {
+            servers: values.texts("server").iter().filter_map(|text| text.parse().ok()).collect(),
+            serial: values.text("serial").and_then(|text| text.parse().ok()),
+            socket: values.path("socket").unwrap_or_else(|| state_dir.join(SOCKET_NAME)),
             state_dir,
-            socket,
-            heartbeat,
-            quota,
-            insecure,
-            ca,
-            token_file,
-            credentials,
-            proxy,
-            sources,
-            unified_log,
-        })
+            heartbeat: values.duration("heartbeat"),
+            quota: values.size("quota"),
+            insecure: values.flag("insecure"),
+            ca: values.path("ca"),
+            token_file: values.path("token_file"),
+            credentials: values.path("credentials"),
+            proxy: values.text("proxy").and_then(|text| text.parse().ok()).unwrap_or_default(),
+            sources: sources::names().into_iter().filter_map(|name| Some((name, timing(values, name)?))).collect(),
+            unified_log: values.unified_log().into_iter().filter_map(|name| unified_log(values, name)).collect(),
+        }
     }
 
     /// The servers' addresses without passwords, as one text.
@@ -144,128 +117,57 @@ impl Settings {
 
     /// Whether a connection must be encrypted: as soon as one server is not on this machine.
     pub fn needs_tls(&self) -> bool {
-        !self.insecure && !self.servers.iter().all(|server| is_loopback(server.host()))
+        !self.insecure && !self.servers.iter().all(|server| server::is_loopback(server.host()))
     }
 
     /// Whether connections leave this machine in the clear.
     pub fn is_exposed(&self) -> bool {
-        let plain = |server: &ServerAddr| is_plain(server) && !is_loopback(server.host());
-        self.insecure && self.servers.iter().any(plain)
+        self.insecure && self.servers.iter().any(server::is_exposed)
+    }
+
+    /// Of a file in which nothing is wrong.
+    #[cfg(test)]
+    pub(crate) fn of_toml(text: &str) -> Self {
+        let (values, problems) = evaluate(&[Layer::new(Origin::File, Tree::from_toml(text).unwrap())]);
+        assert_eq!(problems, []);
+        Self::of(&values)
     }
 }
 
-/// An address without password.
-pub fn server_name(server: &ServerAddr) -> String {
-    format!("{}://{}:{}", server.scheme(), server.host(), server.port())
+/// `None` when it is not said what is looked for.
+fn unified_log(values: &Values, name: &str) -> Option<UnifiedLog> {
+    let key = |sub: &str| format!("{}.{name}.{sub}", keys::UNIFIED_LOG);
+    let predicate = values.text(&key("predicate"))?.to_owned();
+    Some(UnifiedLog { name: name.to_owned(), predicate, rate: values.count(&key("rate")) })
 }
 
-fn servers(texts: &[String], insecure: bool, problems: &mut Vec<String>) -> Vec<ServerAddr> {
-    let texts: Vec<&str> =
-        texts.iter().flat_map(|text| text.split(',')).map(str::trim).filter(|t| !t.is_empty()).collect();
-    if texts.is_empty() {
-        problems.push("server: say where NATS is, such as --server tls://nats.example.com".into());
-    }
-    let mut servers = Vec::new();
-    for text in texts {
-        match text.parse::<ServerAddr>() {
-            Err(error) => {
-                problems.push(format!("server: {text:?}: expected tls://, wss://, nats:// or ws:// ({error})"));
-            }
-            Ok(server) if is_plain(&server) && !insecure && !is_loopback(server.host()) => {
-                problems.push(format!(
-                    "server: {text:?} is not encrypted: use tls:// or wss://, or --insecure where the network itself is trusted"
-                ));
-            }
-            Ok(server) => servers.push(server),
-        }
-    }
-    if servers.iter().any(ServerAddr::is_websocket) && !servers.iter().all(ServerAddr::is_websocket) {
-        problems.push("server: wss:// and ws:// cannot be mixed with tls:// and nats://".into());
-    }
-    servers
-}
-
-fn is_plain(server: &ServerAddr) -> bool {
-    !["tls", "wss"].contains(&server.scheme())
-}
-
-fn is_loopback(host: &str) -> bool {
-    let ip = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
-    host == "localhost" || ip.is_ok_and(|ip| ip.is_loopback())
-}
-
-fn timings(
-    raw: &BTreeMap<String, SourceRaw>,
-    poll: Option<Duration>,
-    problems: &mut Vec<String>,
-) -> BTreeMap<&'static str, Timing> {
-    let names = sources::names();
-    for unknown in raw.keys().filter(|name| !names.contains(&name.as_str())) {
-        problems.push(format!("sources.{unknown}: no such source; expected one of {}", names.join(", ")));
-    }
-    let mut timings = BTreeMap::new();
-    for source in sources::ALL {
-        let name = source.name();
-        let written = raw.get(name).cloned().unwrap_or_default();
-        let usual = poll.unwrap_or(source.timing().interval);
-        let interval = duration(&format!("sources.{name}.interval"), written.interval.as_deref(), usual, problems);
-        let debounce = written.debounce.as_deref();
-        let debounce =
-            debounce.and_then(|text| note(&format!("sources.{name}.debounce"), parse_duration(text), problems));
-        if written.enabled.unwrap_or(true) {
-            timings.insert(name, Timing { interval, debounce: debounce.unwrap_or(source.timing().debounce) });
-        }
-    }
-    timings
-}
-
-fn unified_log(raw: BTreeMap<String, UnifiedLogRaw>, problems: &mut Vec<String>) -> Vec<UnifiedLog> {
-    if raw.len() > MOST_PREDICATES {
-        problems.push(format!("unified_log: at most {MOST_PREDICATES}, each is a process of its own"));
-    }
-    let checked = raw.into_iter().map(|(name, UnifiedLogRaw { predicate, rate })| {
-        let rate = rate.unwrap_or(DEFAULT_RATE);
-        if name.len() > LONGEST_NAME {
-            problems.push(format!("unified_log.{name}: a name of at most {LONGEST_NAME} bytes"));
-        }
-        if predicate.trim().is_empty() || predicate.contains('\0') || predicate.len() > LONGEST_PREDICATE {
-            problems.push(format!("unified_log.{name}.predicate: write one of at most {LONGEST_PREDICATE} bytes"));
-        }
-        if !(1..=HIGHEST_RATE).contains(&rate) {
-            problems.push(format!("unified_log.{name}.rate: from 1 to {HIGHEST_RATE} a minute"));
-        }
-        UnifiedLog { name, predicate, rate }
-    });
-    checked.collect()
-}
-
-fn duration(key: &str, text: Option<&str>, default: Duration, problems: &mut Vec<String>) -> Duration {
-    let Some(duration) = text.and_then(|text| note(key, parse_duration(text), problems)) else { return default };
-    if duration < SHORTEST {
-        problems.push(format!("{key}: at least 1s"));
-    }
-    duration
-}
-
-fn note<T, E: std::fmt::Display>(key: &str, result: Result<T, E>, problems: &mut Vec<String>) -> Option<T> {
-    result.map_err(|error| problems.push(format!("{key}: {error}"))).ok()
+/// `None` when the source shall not look.
+fn timing(values: &Values, name: &str) -> Option<Timing> {
+    let key = |sub: &str| format!("sources.{name}.{sub}");
+    let timing = Timing { interval: values.duration(&key("interval")), debounce: values.duration(&key("debounce")) };
+    values.flag(&key("enabled")).then_some(timing)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn check(toml: &str) -> Result<Settings, SettingsError> {
-        Settings::check(Raw::from_toml(toml).unwrap())
+    /// With a layer of flags over a file, both right.
+    fn settings(flags: &str, file: &str) -> Settings {
+        let layer = |origin, text| Layer::new(origin, Tree::from_toml(text).unwrap());
+        let (values, problems) = evaluate(&[layer(Origin::Flag, flags), layer(Origin::File, file)]);
+        assert_eq!(problems, []);
+        Settings::of(&values)
     }
 
     #[test]
     fn the_smallest_file_is_a_server() {
-        let settings = check("server = 'tls://nats.example.com'").unwrap();
+        let settings = settings("", "server = 'tls://nats.example.com'");
         assert_eq!(settings.server_names(), "tls://nats.example.com:4222");
         assert!(settings.needs_tls() && !settings.is_exposed());
         assert_eq!(settings.socket, PathBuf::from(DEFAULT_STATE_DIR).join(SOCKET_NAME));
         assert_eq!(settings.sources.len(), sources::names().len());
+        assert_eq!(settings.heartbeat, Duration::from_secs(300));
     }
 
     #[test]
@@ -286,10 +188,10 @@ mod tests {
             [unified_log.sudo]
             predicate = 'process == \"sudo\"'
         ";
-        let flags = Raw { serial: Some("C03".into()), ..Raw::default() };
-        let settings = Settings::check(flags.over(Raw::from_toml(file).unwrap())).unwrap();
+        let settings = settings("serial = 'C03'", file);
         assert_eq!(settings.serial.as_ref().map(Serial::as_str), Some("C03"));
         assert_eq!((settings.heartbeat.as_secs(), settings.quota), (90, 2 << 20));
+        assert_eq!(settings.socket, PathBuf::from("/x/agent.sock"));
         assert_eq!((&settings.proxy, settings.sources.get("disk")), (&Proxy::System, None));
         let timing = |interval, debounce| Timing {
             interval: Duration::from_secs(interval),
@@ -302,44 +204,37 @@ mod tests {
         assert_eq!(settings.unified_log, [sudo]);
     }
 
+    /// All that is wrong with a file, as one text.
+    fn problems(toml: &str) -> String {
+        let (_, problems) = evaluate(&[Layer::new(Origin::File, Tree::from_toml(toml).unwrap())]);
+        problems.iter().map(|problem| format!("{problem}\n")).collect()
+    }
+
     #[test]
     fn all_problems_are_told_at_once() {
-        let error = check(
-            "server = 'nats://nats.example.com,ftp://x'
+        let told = problems(
+            "server = 'nats://nats.example.com'
             serial = 'a.b'
             heartbeat = 'soon'
             poll = '1ms'
             quota = '1KiB'
-            ca = '/nowhere.pem'
             [sources.disc]
             enabled = true
             [unified_log.sudo]
             rate = 0",
-        )
-        .unwrap_err()
-        .to_string();
+        );
         for said in [
             "not encrypted",
-            "ftp",
             "serial: \"a.b\"",
             "heartbeat",
-            "poll: at least",
+            "poll: \"1ms\" is too short",
             "quota",
-            "/nowhere.pem",
-            "sources.disc: no such source; expected one of boot, ",
+            "sources.disc: there is no such source; expected one of boot, ",
             "unified_log.sudo.predicate",
             "unified_log.sudo.rate",
         ] {
-            assert!(error.contains(said), "{said} in\n{error}");
+            assert!(told.contains(said), "{said} in\n{told}");
         }
-    }
-
-    #[test]
-    fn plain_connections_off_this_machine_must_be_asked_for() {
-        let settings = check("server = 'nats://nats.example.com'\ninsecure = true").unwrap();
-        assert!(settings.is_exposed() && !settings.needs_tls());
-        assert!(check("server = 'ws://nats.example.com'").unwrap_err().to_string().contains("not encrypted"));
-        assert!(!check("server = 'wss://nats.example.com/nats'\ninsecure = true").unwrap().is_exposed());
     }
 
     #[test]
@@ -350,8 +245,23 @@ mod tests {
             ("server = 'wss://a'\nproxy = 'p:3128'", "proxy: expected none, system, "),
             ("server = 'wss://a'\ntoken_file = '/dev/null'\ncredentials = '/dev/null'", "one of them"),
         ] {
-            let error = check(toml).unwrap_err().to_string();
-            assert!(error.contains(said), "{toml}: {error}");
+            assert!(problems(toml).contains(said), "{toml}: {}", problems(toml));
         }
+    }
+
+    #[test]
+    fn a_wrong_key_is_told_with_its_place() {
+        let told = problems("server = 'tls://a'\nhartbeat = '5m'\n");
+        assert!(told.contains("hartbeat: ") && told.contains("line 2, column 1"), "{told}");
+        let told = problems("[sources.disk]\ninterval = 5");
+        assert!(told.contains("line 2, column 1"), "{told}");
+    }
+
+    #[test]
+    fn plain_connections_off_this_machine_must_be_asked_for() {
+        let settings = settings("", "server = 'nats://nats.example.com'\ninsecure = true");
+        assert!(settings.is_exposed() && !settings.needs_tls());
+        assert!(problems("server = 'ws://nats.example.com'").contains("not encrypted"));
+        assert!(!Settings::of_toml("server = 'wss://nats.example.com/nats'\ninsecure = true").is_exposed());
     }
 }

@@ -50,6 +50,17 @@ impl std::fmt::Display for HttpProxy {
     }
 }
 
+/// Without who asks.
+impl std::fmt::Display for Proxy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::None => f.write_str("none"),
+            Self::System => f.write_str("system"),
+            Self::Http(proxy) => write!(f, "http://{proxy}"),
+        }
+    }
+}
+
 impl FromStr for Proxy {
     type Err = String;
 

@@ -14,7 +14,7 @@ use std::time::Duration;
 use emote_proto::Draft;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -31,6 +31,8 @@ use crate::spool::Spool;
 
 const MAX_CLIENTS: usize = 32;
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long clients are waited for when the socket goes away.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Answers clients.
 #[derive(Clone)]
@@ -54,19 +56,30 @@ pub(crate) fn listen(path: &Path) -> std::io::Result<UnixListener> {
 }
 
 impl Server {
-    /// Runs until it is dropped.
-    pub(crate) async fn run(self, listener: UnixListener) {
+    /// Runs until told to stop; then takes no new clients, answers those that are there, and lets go who follows.
+    pub(crate) async fn run(self, listener: UnixListener, mut stop: oneshot::Receiver<()>) {
+        let mut clients = JoinSet::new();
+        let (follow, until) = watch::channel(());
+        tokio::select! {
+            () = self.accept(listener, &mut clients, until) => {}
+            _ = &mut stop => {}
+        }
+        drop(follow);
+        timeout(FAREWELL, async { while clients.join_next().await.is_some() {} }).await.ok();
+        clients.shutdown().await;
+    }
+
+    async fn accept(&self, listener: UnixListener, clients: &mut JoinSet<()>, until: watch::Receiver<()>) {
         let places = Arc::new(Semaphore::new(MAX_CLIENTS));
         let tails = Arc::new(Semaphore::new(tail::MOST));
-        let mut clients = JoinSet::new();
         loop {
             let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
             while clients.try_join_next().is_some() {}
             match listener.accept().await {
                 Ok((stream, _)) => {
-                    let (server, tails) = (self.clone(), Arc::clone(&tails));
+                    let (server, tails, until) = (self.clone(), Arc::clone(&tails), until.clone());
                     clients.spawn(async move {
-                        server.serve(stream, &tails).await;
+                        server.serve(stream, &tails, until).await;
                         drop(place);
                     });
                 }
@@ -78,7 +91,8 @@ impl Server {
         }
     }
 
-    async fn serve(&self, mut stream: UnixStream, tails: &Semaphore) {
+    /// Who follows does so `until` its sender is dropped.
+    async fn serve(&self, mut stream: UnixStream, tails: &Semaphore, mut until: watch::Receiver<()>) {
         let line = timeout(PATIENCE, wire::read_line(&mut stream)).await;
         let ask = match line {
             Err(_) => Err("no line came".into()),
@@ -87,10 +101,17 @@ impl Server {
         let answer = match ask {
             Err(problem) => Answer::Refused(problem),
             Ok(Ask::Tail { last }) => match tails.try_acquire() {
-                Ok(_place) => return tail::serve(&self.recent, last, stream).await,
+                Ok(_place) => {
+                    tokio::select! {
+                        () = tail::serve(&self.recent, last, stream) => {}
+                        _ = until.changed() => {}
+                    }
+                    return;
+                }
                 Err(_) => Answer::Failed(format!("{} follow already: end one of them", tail::MOST)),
             },
             Ok(Ask::Status {}) => Answer::Status(Box::new(self.health.status(self.spool.totals()))),
+            Ok(Ask::Config {}) => Answer::Config(Box::new(self.health.config())),
             Ok(Ask::Emit(draft)) => self.emit(*draft).await,
         };
         // A client that went away needs no answer.

@@ -5,7 +5,7 @@ use emote_proto::{Draft, EventId};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
 
-use crate::health::Status;
+use crate::health::{Config, Status};
 
 /// Longest line, with room around the largest event.
 pub(super) const MAX_LINE: u64 = 300 * 1024;
@@ -23,6 +23,8 @@ pub enum Ask {
         /// How many of those that are past.
         last: usize,
     },
+    /// `{"config":{}}`.
+    Config {},
 }
 
 /// What is answered.
@@ -37,6 +39,8 @@ pub enum Answer {
     Event(Box<serde_json::value::RawValue>),
     /// `{"missed":3}`: so many events of a tail came too fast.
     Missed(u64),
+    /// `{"config":{…}}`.
+    Config(Box<Config>),
     /// `{"refused":"…"}`: what was asked is wrong, and would be the next time.
     Refused(String),
     /// `{"failed":"…"}`: this time it could not be done.

@@ -9,7 +9,6 @@ use tokio::time::{Instant, timeout};
 
 use super::*;
 use crate::platform::Real;
-use crate::settings::Raw;
 use crate::spool::Spool;
 
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -31,8 +30,7 @@ impl Drop for Running {
 async fn start() -> Running {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let dir = TempDir::new().unwrap();
-    let server = vec![format!("nats://{}", listener.local_addr().unwrap())];
-    let settings = Settings::check(Raw { server: Some(server), ..Raw::default() }).unwrap();
+    let settings = Settings::of_toml(&format!("server = 'nats://{}'", listener.local_addr().unwrap()));
     let spool = Spool::open(dir.path(), 1 << 20, now(), Box::new(|_| None)).unwrap().spool;
     let (health, (nudge, nudges), (written, watched)) =
         (Arc::new(Health::default()), watch::channel(Nudge::default()), watch::channel(0));

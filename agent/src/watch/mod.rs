@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use emote_proto::Time;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Mutex, mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
 use crate::health::Health;
@@ -97,8 +97,10 @@ impl Watcher {
         Ok(Self { sources: watched, host, spool, identity, journal, health, nudge, slept })
     }
 
-    /// Runs until it is dropped.
-    pub(crate) async fn run(mut self, mut signals: Signals) {
+    /// Runs until it is dropped; then another may take over the signals. What a look that still goes on sees by then is
+    /// nobody's: the other one looks at everything again.
+    pub(crate) async fn run(mut self, signals: Arc<Mutex<Signals>>) {
+        let mut signals = signals.lock().await;
         let (sender, mut results) = mpsc::unbounded_channel::<Seen>();
         let mut round: Option<Round> = None;
         loop {
@@ -275,7 +277,6 @@ mod tests {
     use super::*;
     use crate::platform::recorded::Recorded;
     use crate::platform::tools;
-    use crate::settings::{Raw, SourceRaw};
     use crate::vocabulary::Kind;
     use emote_proto::Device;
     use serde_json::{Value, json};
@@ -283,10 +284,9 @@ mod tests {
 
     /// A watcher of the sources `names` and the spool it writes to.
     fn watching(dir: &TempDir, host: Recorded, names: &[&str]) -> (Watcher, Arc<Spool>) {
-        let source = |name: &str| SourceRaw { enabled: Some(names.contains(&name)), ..SourceRaw::default() };
-        let sources = sources::names().into_iter().map(|name| (name.to_owned(), source(name))).collect();
-        let server = Some(vec!["nats://127.0.0.1".to_owned()]);
-        let settings = Settings::check(Raw { server, sources, ..Raw::default() }).unwrap();
+        let others = sources::names().into_iter().filter(|name| !names.contains(name));
+        let settings: String = others.map(|name| format!("[sources.{name}]\nenabled = false\n")).collect();
+        let settings = Settings::of_toml(&settings);
         let now = Time::from_millis(1_795_416_060_000).unwrap();
         let spool = Arc::new(Spool::open(dir.path(), 1 << 20, now, Box::new(|_| None)).unwrap().spool);
         let identity = Arc::new(Identity::new("C02".parse().unwrap(), Device::default()));

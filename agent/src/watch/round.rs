@@ -75,10 +75,18 @@ impl Round {
     }
 
     /// Gives it up.
-    pub(super) fn leave(self) -> Left {
+    pub(super) fn leave(mut self) -> Left {
         let missed: Vec<usize> = lock(&self.waiting).drain(..).map(|turn| turn.index).collect();
-        let stuck = self.pending.into_iter().filter(|index| !missed.contains(index)).collect();
-        Left { seen: self.seen, missed, stuck }
+        let pending = std::mem::take(&mut self.pending).into_iter();
+        let stuck = pending.filter(|index| !missed.contains(index)).collect();
+        Left { seen: std::mem::take(&mut self.seen), missed, stuck }
+    }
+}
+
+impl Drop for Round {
+    /// Whoever gave it up, or was ended, wants no look that has not begun.
+    fn drop(&mut self) {
+        lock(&self.waiting).clear();
     }
 }
 
@@ -91,7 +99,7 @@ pub(super) fn take(slot: &mut Option<Round>, seen: Seen) -> Vec<Seen> {
     if !round.pending.is_empty() {
         return Vec::new();
     }
-    slot.take().map(|round| round.seen).unwrap_or_default()
+    slot.take().map(|mut round| std::mem::take(&mut round.seen)).unwrap_or_default()
 }
 
 fn pop(queue: &Mutex<VecDeque<Turn>>) -> Option<Turn> {
@@ -165,6 +173,17 @@ mod tests {
         later.send(()).unwrap();
         let late = take(&mut round, results.recv().await.unwrap());
         assert_eq!((late.len(), late[0].index), (1, 1), "it is taken when it comes");
+    }
+
+    #[tokio::test]
+    async fn a_round_that_nobody_waits_for_any_more_begins_no_further_look() {
+        let ((slow, begun, later), (last, never_begun, _go)) = (Waits::leak(), Waits::leak());
+        let (sender, results) = tokio::sync::mpsc::unbounded_channel();
+        let round = Round::begin(vec![turn(0, slow), turn(1, last)], Arc::new(Recorded::mac()), sender);
+        begun.recv().unwrap();
+        drop((round, results));
+        later.send(()).unwrap();
+        assert!(never_begun.recv_timeout(Duration::from_millis(200)).is_err());
     }
 
     #[tokio::test]

@@ -6,10 +6,11 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use async_nats::jetstream::{self, stream};
+use emote_agent::health::Status;
 use emote_agent::socket::{Answer, Ask, CallError, call};
 use emote_proto::{Draft, header};
 use futures_util::future::join_all;
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, interval, timeout};
@@ -102,6 +103,42 @@ impl Stack {
         self.agent = Some(quiet(command).spawn().unwrap());
         let socket = self.socket();
         until("the agent answers", || async { call(&socket, &Ask::Status {}).await.is_ok() }).await;
+    }
+
+    /// Without a server in its flags: what it is to do is in `agent.toml` and `managed.plist`, which may be missing.
+    pub(crate) async fn start_agent_by_files(&mut self) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_emote-agent"));
+        command.args(["run", "--serial", "T1", "--state-dir"]).arg(self.state());
+        command.arg("--managed").arg(self.dir.path().join("managed.plist"));
+        command.arg("--config").arg(self.dir.path().join("agent.toml"));
+        self.agent = Some(quiet(command).spawn().unwrap());
+        let socket = self.socket();
+        until("the agent answers", || async { call(&socket, &Ask::Status {}).await.is_ok() }).await;
+    }
+
+    pub(crate) fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.dir.path().join(name), text).unwrap();
+    }
+
+    /// Has the agent look at its settings now.
+    pub(crate) fn nudge(&self) {
+        let pid = self.agent.as_ref().and_then(Child::id).unwrap();
+        let pid = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::HUP).unwrap();
+    }
+
+    pub(crate) async fn status(&self) -> Option<Status> {
+        match call(&self.socket(), &Ask::Status {}).await {
+            Ok(Answer::Status(status)) => Some(*status),
+            _ => None,
+        }
+    }
+
+    /// The `info` of every event of this scope and action in the stream, in order.
+    pub(crate) async fn told(&self, kind: &str) -> Vec<Value> {
+        let messages = self.messages().await.into_iter();
+        let events = messages.filter(|(subject, ..)| subject.ends_with(kind)).map(|(_, _, payload)| payload);
+        events.map(|payload| Draft::parse(&payload).unwrap().info.map_or(Value::Null, Value::from)).collect()
     }
 
     /// Sends SIGKILL; [`Self::reap_agent`] waits for the end.
@@ -210,7 +247,7 @@ impl Stack {
         jetstream::new(connected.expect("nats-server takes connections").unwrap())
     }
 
-    fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("nats://127.0.0.1:{}", self.port)
     }
 
