@@ -136,6 +136,7 @@ fn key_value(key: &Key, layers: &[Layer], context: Context, problems: &mut Vec<P
 /// For people: as it was written, but for what may be secret.
 fn shown(key: &Key, value: &Value, written: &Json) -> String {
     match value {
+        // The only lists that may hold a secret are addresses.
         Value::Texts(texts) if key.secret => {
             let servers = texts.iter().filter_map(|text| Some(server::name(&text.parse().ok()?)));
             servers.collect::<Vec<_>>().join(", ")

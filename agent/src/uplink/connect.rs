@@ -96,6 +96,8 @@ impl Connector {
             .read_buffer_capacity(8 * 1024)
             .event_callback(move |event| {
                 match &event {
+                    // Of a client that was given up.
+                    _ if lose.is_closed() => {}
                     Event::Connected => tracing::info!("connected"),
                     Event::Disconnected | Event::Closed => {
                         tracing::info!("not connected");
