@@ -50,6 +50,11 @@ impl Recent {
         (kept.iter().skip(skipped).cloned().collect(), self.followers.subscribe())
     }
 
+    /// How many follow.
+    pub(crate) fn followers(&self) -> usize {
+        self.followers.receiver_count()
+    }
+
     fn lock(&self) -> MutexGuard<'_, VecDeque<Line>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }

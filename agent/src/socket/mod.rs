@@ -14,7 +14,7 @@ use std::time::Duration;
 use emote_proto::Draft;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{Semaphore, oneshot, watch};
+use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -56,30 +56,28 @@ pub(crate) fn listen(path: &Path) -> std::io::Result<UnixListener> {
 }
 
 impl Server {
-    /// Runs until told to stop; then takes no new clients, answers those that are there, and lets go who follows.
+    /// Runs until told to stop; then takes no new clients, and answers those that are there. Who follows goes on as long
+    /// as there is something to be shown: over other settings, too.
     pub(crate) async fn run(self, listener: UnixListener, mut stop: oneshot::Receiver<()>) {
         let mut clients = JoinSet::new();
-        let (follow, until) = watch::channel(());
         tokio::select! {
-            () = self.accept(listener, &mut clients, until) => {}
+            () = self.accept(listener, &mut clients) => {}
             _ = &mut stop => {}
         }
-        drop(follow);
         timeout(FAREWELL, async { while clients.join_next().await.is_some() {} }).await.ok();
         clients.shutdown().await;
     }
 
-    async fn accept(&self, listener: UnixListener, clients: &mut JoinSet<()>, until: watch::Receiver<()>) {
+    async fn accept(&self, listener: UnixListener, clients: &mut JoinSet<()>) {
         let places = Arc::new(Semaphore::new(MAX_CLIENTS));
-        let tails = Arc::new(Semaphore::new(tail::MOST));
         loop {
             let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
             while clients.try_join_next().is_some() {}
             match listener.accept().await {
                 Ok((stream, _)) => {
-                    let (server, tails, until) = (self.clone(), Arc::clone(&tails), until.clone());
+                    let server = self.clone();
                     clients.spawn(async move {
-                        server.serve(stream, &tails, until).await;
+                        server.serve(stream).await;
                         drop(place);
                     });
                 }
@@ -91,8 +89,7 @@ impl Server {
         }
     }
 
-    /// Who follows does so `until` its sender is dropped.
-    async fn serve(&self, mut stream: UnixStream, tails: &Semaphore, mut until: watch::Receiver<()>) {
+    async fn serve(&self, mut stream: UnixStream) {
         let line = timeout(PATIENCE, wire::read_line(&mut stream)).await;
         let ask = match line {
             Err(_) => Err("no line came".into()),
@@ -100,16 +97,14 @@ impl Server {
         };
         let answer = match ask {
             Err(problem) => Answer::Refused(problem),
-            Ok(Ask::Tail { last }) => match tails.try_acquire() {
-                Ok(_place) => {
-                    tokio::select! {
-                        () = tail::serve(&self.recent, last, stream) => {}
-                        _ = until.changed() => {}
-                    }
-                    return;
-                }
-                Err(_) => Answer::Failed(format!("{} follow already: end one of them", tail::MOST)),
-            },
+            Ok(Ask::Tail { .. }) if self.recent.followers() >= tail::MOST => {
+                Answer::Failed(format!("{} follow already: end one of them", tail::MOST))
+            }
+            Ok(Ask::Tail { last }) => {
+                let (past, next) = self.recent.follow(last);
+                tokio::spawn(tail::serve(past, next, stream));
+                return;
+            }
             Ok(Ask::Status {}) => Answer::Status(Box::new(self.health.status(self.spool.totals()))),
             Ok(Ask::Config {}) => Answer::Config(Box::new(self.health.config())),
             Ok(Ask::Emit(draft)) => self.emit(*draft).await,
@@ -128,5 +123,44 @@ impl Server {
             Err(JournalError::Seal(error)) => Answer::Refused(error.to_string()),
             Err(error) => Answer::Failed(error.to_string()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vocabulary::Kind;
+    use emote_proto::{Device, Time};
+    use serde_json::json;
+    use std::time::Instant;
+    use tokio::sync::watch;
+
+    #[tokio::test]
+    async fn who_follows_holds_nothing_up_when_the_socket_goes_away_and_is_shown_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, now) = (dir.path().join("a.sock"), Time::from_millis(0).unwrap());
+        let spool = Arc::new(Spool::open(dir.path(), 1 << 20, now, Box::new(|_| None)).unwrap().spool);
+        let identity = Arc::new(Identity::new("C02".parse().unwrap(), Device::default()));
+        let recent = Arc::new(Recent::default());
+        let (written, _) = watch::channel(0);
+        let (journal, writer) = Journal::new(Arc::clone(&spool), Arc::clone(&identity), written, Arc::clone(&recent));
+        let writer = tokio::spawn(writer.run());
+        let server =
+            Server { identity, spool, journal: journal.clone(), health: Arc::default(), recent: Arc::clone(&recent) };
+        let (stop, stopped) = oneshot::channel();
+        let server = tokio::spawn(server.run(listen(&path).unwrap(), stopped));
+        let mut tail = Tail::begin(&path, 0).await.unwrap();
+        while recent.followers() == 0 {
+            tokio::task::yield_now().await;
+        }
+        let begun = Instant::now();
+        stop.send(()).unwrap();
+        server.await.unwrap();
+        assert!(begun.elapsed() < FAREWELL);
+        journal.write(Entry::event(Kind::DiskLow.draft(json!({"mount": "/"})))).await.unwrap();
+        assert!(matches!(tail.next().await.unwrap(), Some(Answer::Event(_))));
+        drop((journal, recent));
+        writer.await.unwrap();
+        assert!(tail.next().await.unwrap().is_none(), "nothing is left to be shown");
     }
 }

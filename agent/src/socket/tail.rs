@@ -6,21 +6,21 @@ use std::time::Duration;
 use serde_json::value::RawValue;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
+use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::timeout;
 
 use super::client::{self, CallError};
 use super::wire::{self, Answer, Ask};
-use crate::recent::{Line, Recent};
+use crate::recent::Line;
 
 /// Who may follow at the same time.
 pub(super) const MOST: usize = 4;
 /// A follower that takes no line for so long is let go.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Sends the last events and each that comes, until the other end hangs up.
-pub(super) async fn serve(recent: &Recent, last: usize, mut stream: UnixStream) {
-    let (past, mut next) = recent.follow(last);
+/// Sends the last events and each that comes, until the other end hangs up or the agent ends.
+pub(super) async fn serve(past: Vec<Line>, mut next: Receiver<Line>, mut stream: UnixStream) {
     for line in past {
         if send(&mut stream, &event(&line)).await.is_err() {
             return;
