@@ -10,6 +10,8 @@ use serde_json::{Value, json};
 pub(crate) struct Authority {
     operator: KeyPair,
     account: KeyPair,
+    /// Whose server this is, which JetStream wants to be somebody else.
+    system: KeyPair,
     /// PEM: what the agent trusts.
     pub(crate) roots: String,
     /// PEM: certificate and key of a server on 127.0.0.1.
@@ -28,19 +30,28 @@ impl Authority {
         let server = rcgen::KeyPair::generate()?;
         let certificate = CertificateParams::new(["127.0.0.1".to_owned()])?.signed_by(&server, &issuer)?;
         let server = (certificate.pem(), server.serialize_pem());
-        Ok(Self { operator: KeyPair::new_operator(), account: KeyPair::new_account(), roots, server })
+        let (operator, [account, system]) = (KeyPair::new_operator(), [(); 2].map(|()| KeyPair::new_account()));
+        Ok(Self { operator, account, system, roots, server })
     }
 
     /// The lines of a nats-server's configuration that have it know users of the account.
     pub(crate) fn resolver(&self) -> anyhow::Result<String> {
-        let unlimited =
-            ["subs", "data", "payload", "imports", "exports", "conn", "leaf", "mem_storage", "disk_storage"];
-        let mut limits: Value = unlimited.into_iter().chain(["streams", "consumer"]).map(|name| (name, -1)).collect();
-        limits["wildcards"] = true.into();
-        let name = self.account.public_key();
-        let account = jwt(&name, &self.operator, &json!({"type": "account", "version": 2, "limits": limits}))?;
+        let (account, system) = (self.account.public_key(), self.system.public_key());
         let operator = jwt(&self.operator.public_key(), &self.operator, &json!({"type": "operator", "version": 2}))?;
-        Ok(format!("operator: {operator}\nresolver: MEMORY\nresolver_preload: {{ {name}: {account} }}\n"))
+        let stores = ["mem_storage", "disk_storage", "streams", "consumer"];
+        let (of_account, of_system) = (self.account_jwt(&account, &stores)?, self.account_jwt(&system, &[])?);
+        Ok(format!(
+            "operator: {operator}\nsystem_account: {system}\nresolver: MEMORY\n\
+             resolver_preload: {{ {account}: {of_account}, {system}: {of_system} }}\n"
+        ))
+    }
+
+    /// Of an account without limits; on what it may store only those of `stores`.
+    fn account_jwt(&self, name: &str, stores: &[&str]) -> anyhow::Result<String> {
+        let unlimited = ["subs", "data", "payload", "imports", "exports", "conn", "leaf"];
+        let mut limits: Value = unlimited.iter().chain(stores).map(|limit| (*limit, -1)).collect();
+        limits["wildcards"] = true.into();
+        jwt(name, &self.operator, &json!({"type": "account", "version": 2, "limits": limits}))
     }
 
     /// The text of a `.creds` file of somebody who may publish and subscribe to no more than this.
