@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod clock;
 mod event;
 mod id;
 mod names;
@@ -13,6 +14,7 @@ mod subject;
 mod time;
 mod token;
 
+pub use clock::{ClockAnswer, MAX_CLOCK_WORD, clock_answer_subject};
 pub use event::{Cause, Device, Draft, Event, EventError, Info, Link, Receipt, Trust, User};
 pub use id::EventId;
 pub use names::{bucket, consumer, header, limits, service, source, stream, subjects};

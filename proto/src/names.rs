@@ -60,6 +60,14 @@ pub mod subjects {
         format!("dead.{target}.{rule}")
     }
 
+    /// The heartbeats of all agents.
+    pub const HEARTBEATS: &str = "events.agent.*.agent.heartbeat";
+
+    /// Where the agent that speaks under `node`, a subject token, is told the time.
+    pub fn clock(node: &str) -> String {
+        format!("_INBOX.{node}.clock")
+    }
+
     /// Where the core of `partition` keeps its position.
     pub fn checkpoint(partition: u32) -> String {
         format!("checkpoint.{partition}")
@@ -137,6 +145,8 @@ pub mod header {
     pub const PLACE: &str = "Emote-Place";
     /// The order that ended a job's being held; on the empty message behind it.
     pub const ORDER: &str = "Emote-Order";
+    /// On an agent's heartbeat that asks for the time: a word to be told with the answer; see [`crate::ClockAnswer`].
+    pub const CLOCK: &str = "Emote-Clock";
     /// The agent's spool sequence of an event, for people who look.
     pub const SPOOL_SEQUENCE: &str = "Emote-Spool-Sequence";
 }

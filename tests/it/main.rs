@@ -12,6 +12,7 @@ mod away;
 mod bad_input;
 mod chain;
 mod cli;
+mod clock;
 mod cluster;
 mod counted;
 mod crash;

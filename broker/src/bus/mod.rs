@@ -4,6 +4,7 @@
 mod backlog;
 mod batch;
 mod chain;
+mod clock;
 mod events;
 mod jobs;
 mod kept;

@@ -120,6 +120,14 @@ pub async fn start_watched(bus: Bus, start: Start, ops: Ops, shutdown: &Cancella
         Ok(listener.serve(router, stop.cancelled_owned()).await?)
     });
 
+    let (clock, stop) = (bus.clone(), shutdown.clone());
+    tasks.spawn(async move {
+        tokio::select! {
+            () = stop.cancelled() => Ok(()),
+            told = clock.tell_time(|| jiff::Timestamp::now().into()) => Ok(told?),
+        }
+    });
+
     let (who, stop) = ((random_word()?, ops.started()), shutdown.clone());
     tasks.spawn(async move { Ok(console::answer(watched, who, stop).await?) });
     Ok(Running { tasks, bus, listens, tls, shutdown: shutdown.clone(), engine: shared, targets, ops })
