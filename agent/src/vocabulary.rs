@@ -152,6 +152,15 @@ kinds! {
     PeripheralAttached = "peripheral", "attached";
     /// `info` as [`Kind::PeripheralAttached`].
     PeripheralDetached = "peripheral", "detached";
+    /// The clock was set. `info`: `seconds` (positive: forward), `from` and `to` (its times before and after).
+    ClockJumped = "clock", "jumped";
+    /// `info`: `from` and `to`, such as `Europe/Berlin`; null when not known.
+    ClockZoneChanged = "clock", "zone_changed";
+    /// The clock is more than 5 s from the broker's. `info`: `seconds` (positive: this machine's is behind), `uncertainty`
+    /// (seconds).
+    ClockDrifted = "clock", "drifted";
+    /// It is within 2 s again. `info` as [`Kind::ClockDrifted`].
+    ClockSynced = "clock", "synced";
 }
 
 impl Kind {

@@ -78,6 +78,8 @@ pub const NOTIFICATIONS: &[(&str, Meaning)] = &[
     ("com.apple.system.lowdiskspace", Meaning::Look(&["disk"])),
     ("com.apple.system.DirectoryService.InvalidateCache.user", Meaning::Look(&["accounts"])),
     ("com.apple.system.DirectoryService.InvalidateCache.group", Meaning::Look(&["accounts"])),
+    ("com.apple.system.clock_set", Meaning::Look(&["clock"])),
+    ("com.apple.system.timezone", Meaning::Look(&["clock"])),
 ];
 
 /// What a notification means.

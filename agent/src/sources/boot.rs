@@ -58,7 +58,8 @@ impl Source for Boot {
     }
 }
 
-fn boot_id(host: &dyn Host) -> Result<String, HostError> {
+/// What tells this boot from others.
+pub(super) fn boot_id(host: &dyn Host) -> Result<String, HostError> {
     match host.system() {
         System::Mac => Ok(host.run(&tools::SYSCTL_BOOT)?.text.trim().to_owned()),
         System::Linux => host.read_text("/proc/sys/kernel/random/boot_id"),

@@ -7,6 +7,7 @@
 mod accounts;
 mod apps;
 mod boot;
+mod clock;
 mod disk;
 mod ending;
 mod facts;
@@ -32,6 +33,7 @@ use serde_json::Value;
 
 use crate::platform::{Happening, Host, HostError, System};
 
+pub(crate) use clock::seconds;
 pub(crate) use ending::under_way as ending_under_way;
 pub(crate) use inventory::drafts as inventory_drafts;
 
@@ -42,6 +44,7 @@ pub(crate) static ALL: &[&dyn Watch] = &[
     &network::Network,
     &disk::Disks,
     &accounts::Accounts,
+    &clock::Clock,
     &session::Sessions,
     &power::Power,
     &peripherals::Peripherals,
@@ -180,6 +183,8 @@ pub(crate) trait Watch: Sync {
 pub(crate) enum Look {
     /// The same as before.
     Same,
+    /// The same, but for what it will be compared with: kept in memory, and not worth writing.
+    Moved { snapshot: Vec<u8> },
     /// Something else.
     Changed { snapshot: Vec<u8>, drafts: Vec<Draft> },
     /// There was nothing to compare with.
@@ -225,7 +230,10 @@ fn compare<S: Source>(old: Option<S::Snapshot>, new: &S::Snapshot) -> Result<Loo
     };
     Ok(match old {
         None => Look::First { snapshot: encode(new)?, inventory: S::inventory(new) },
-        Some(old) if old == *new => Look::Same,
+        Some(old) if old == *new => {
+            let snapshot = encode(new)?;
+            if snapshot == encode(&old)? { Look::Same } else { Look::Moved { snapshot } }
+        }
         Some(old) => Look::Changed { snapshot: encode(new)?, drafts: S::diff(&old, new) },
     })
 }

@@ -195,6 +195,11 @@ impl Watcher {
             match result {
                 Ok(_) if watched.generation != generation => watched.due.hint(Instant::now()),
                 Ok(Look::Same) => watched.saw(now, &self.health),
+                Ok(Look::Moved { snapshot }) => {
+                    watched.snapshot = Some(snapshot);
+                    watched.generation += 1;
+                    watched.saw(now, &self.health);
+                }
                 Ok(look) => found.push((index, look)),
                 Err(error) => {
                     tracing::warn!(source = watched.source.name(), %error, "cannot look");
@@ -256,7 +261,7 @@ fn entry<'a>(looks: impl Iterator<Item = (&'static str, &'a Look, Option<Time>)>
     let (mut entry, mut inventory, mut changes) = (Entry::default(), Vec::new(), Vec::new());
     for (name, look, observed) in looks {
         match look {
-            Look::Same => {}
+            Look::Same | Look::Moved { .. } => {}
             Look::First { snapshot, inventory: part } => {
                 inventory.push((name, part.clone()));
                 entry.snapshots.push((name.to_owned(), snapshot.clone()));
