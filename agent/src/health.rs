@@ -51,6 +51,18 @@ pub struct UplinkStatus {
     pub last_sequence: Option<u64>,
     /// What went wrong since then.
     pub last_error: Option<String>,
+    /// How far this machine's clock is from a broker's.
+    #[serde(default)]
+    pub clock: Option<ClockStatus>,
+}
+
+/// A broker's time less this machine's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClockStatus {
+    /// Milliseconds; positive: this machine's is behind.
+    pub offset_ms: i64,
+    /// Milliseconds by which that may be wrong.
+    pub uncertainty_ms: i64,
 }
 
 /// Events that the stream has not confirmed.
@@ -141,6 +153,10 @@ impl Health {
 
     pub(crate) fn set_error(&self, error: Option<String>) {
         self.lock().uplink.last_error = error;
+    }
+
+    pub(crate) fn clock(&self, clock: ClockStatus) {
+        self.lock().uplink.clock = Some(clock);
     }
 
     pub(crate) fn acknowledged(&self, at: Time, sequence: u64) {

@@ -71,6 +71,9 @@ fn table(status: &Status, now: Time) -> String {
             },
         ),
     ];
+    if let Some(clock) = uplink.clock {
+        rows.push(("clock", format!("{} ms from the broker's, ±{}", clock.offset_ms, clock.uncertainty_ms)));
+    }
     if let Some(error) = &uplink.last_error {
         rows.push(("trouble", error.clone()));
     }

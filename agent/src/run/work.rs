@@ -16,7 +16,7 @@ use crate::journal::{Entry, Journal};
 use crate::platform::{Signals, System, tools};
 use crate::settings::{Follow, Loaded, Settings};
 use crate::spool::Spool;
-use crate::uplink::{Nudge, Uplink};
+use crate::uplink::{Clock, Nudge, Uplink, woken};
 use crate::watch::{Parts, Watcher};
 use crate::{lifecycle, unified_log};
 
@@ -47,8 +47,13 @@ impl Base {
         };
         let watcher = Watcher::new(settings, &self.health.observed_times(), parts)?;
         tasks.spawn(watcher.run(Arc::clone(signals)));
-        let (journal, spool, health) = (self.journal.clone(), Arc::clone(&self.spool), Arc::clone(&self.health));
-        tasks.spawn(heartbeats(journal, spool, health, self.started, settings.heartbeat));
+        let beats = Heartbeats {
+            journal: self.journal.clone(),
+            spool: Arc::clone(&self.spool),
+            health: Arc::clone(&self.health),
+            started: self.started,
+        };
+        tasks.spawn(beats.run(settings.heartbeat, nudges.clone()));
         if has_unified_log(settings) {
             for wanted in settings.unified_log.iter().cloned() {
                 tasks.spawn(unified_log::watch(wanted, &tools::LOG_STREAM, self.journal.clone()));
@@ -60,6 +65,8 @@ impl Base {
             self.health.set_error(Some(trouble.into()));
             return Ok(Working { tasks, uplink: tokio::spawn(std::future::pending()) });
         }
+        let (host, journal, health) = (Arc::clone(&self.host), self.journal.clone(), Arc::clone(&self.health));
+        let clock = Arc::new(Clock::new(host, journal, health, &self.spool)?);
         let uplink = Uplink {
             settings: Arc::new(settings.clone()),
             serial: self.serial.clone(),
@@ -68,6 +75,7 @@ impl Base {
             health: Arc::clone(&self.health),
             written: self.written.clone(),
             nudges,
+            clock,
         };
         Ok(Working { tasks, uplink: tokio::spawn(uplink.run()) })
     }
@@ -119,12 +127,25 @@ fn has_unified_log(settings: &Settings) -> bool {
     is_mac
 }
 
-async fn heartbeats(journal: Journal, spool: Arc<Spool>, health: Arc<Health>, started: Time, interval: Duration) {
-    loop {
-        tokio::time::sleep(interval).await;
-        let entry = lifecycle::heartbeat(started, now(), spool.totals(), health.observed_times());
-        if let Err(error) = journal.write(entry).await {
-            tracing::warn!(%error, "heartbeat");
+struct Heartbeats {
+    journal: Journal,
+    spool: Arc<Spool>,
+    health: Arc<Health>,
+    started: Time,
+}
+
+impl Heartbeats {
+    /// One after each `interval`, and one when the machine wakes: it is there again, and asks for the time.
+    async fn run(self, interval: Duration, mut nudges: watch::Receiver<Nudge>) {
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(interval) => {}
+                () = woken(&mut nudges) => {}
+            }
+            let entry = lifecycle::heartbeat(self.started, now(), self.spool.totals(), self.health.observed_times());
+            if let Err(error) = self.journal.write(entry).await {
+                tracing::warn!(%error, "heartbeat");
+            }
         }
     }
 }

@@ -144,7 +144,7 @@ mod tests {
                     }));
                 }
                 Look::Same => {}
-                first @ Look::First { .. } => panic!("{first:?}"),
+                other => panic!("{other:?}"),
             }
         }
         events

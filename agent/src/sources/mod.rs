@@ -152,7 +152,7 @@ pub fn look(name: &str, host: &dyn Host) -> Result<Result<Value, ObserveError>, 
     Ok(source.look(host, None).map(|look| match look {
         Look::First { inventory, .. } => inventory,
         // Without a snapshot every look is the first.
-        Look::Same | Look::Changed { .. } => Value::Null,
+        Look::Same | Look::Moved { .. } | Look::Changed { .. } => Value::Null,
     }))
 }
 

@@ -4,6 +4,7 @@
 //! It never changes an event, and gives none up that the stream might still take.
 
 pub(crate) mod backoff;
+mod clock;
 mod connect;
 mod credentials;
 mod nudge;
@@ -25,7 +26,8 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 
 pub use backoff::delay_ms;
-pub(crate) use nudge::Nudge;
+pub(crate) use clock::Clock;
+pub(crate) use nudge::{Nudge, woken};
 pub(crate) use probe::probe;
 pub use reply::Reply;
 pub use window::{Flight, Saved, Step, UNKNOWN, Verdict, Window};
@@ -50,6 +52,8 @@ pub(crate) struct Uplink {
     pub(crate) written: watch::Receiver<u64>,
     /// Changes when it is no use to wait or to rely on the connection.
     pub(crate) nudges: watch::Receiver<Nudge>,
+    /// Asks the brokers for the time.
+    pub(crate) clock: Arc<Clock>,
 }
 
 impl Uplink {

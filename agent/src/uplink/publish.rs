@@ -1,11 +1,13 @@
 //! Sends one flight over the connection: a plain message when it is one event, else one atomic batch (ADR-50).
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::{Client, HeaderMap, Message, Request, RequestErrorKind};
 use emote_proto::{EventId, Time, header};
 use tokio::sync::watch;
 
+use super::clock::Clock;
 use super::reply::{self, Reply};
 use crate::serial::Serial;
 use crate::spool::{self, Record};
@@ -19,6 +21,7 @@ pub(super) struct Publisher {
     /// Whether the connection stands.
     pub(super) link: watch::Receiver<bool>,
     pub(super) serial: Serial,
+    pub(super) clock: Arc<Clock>,
 }
 
 /// Why there is no answer.
@@ -67,6 +70,9 @@ impl Publisher {
         let mut headers = headers(&last);
         if count == 1 {
             self.expect(&mut headers, expectation);
+            if let Some(word) = self.clock.ask(&last.1) {
+                headers.insert(header::CLOCK, word);
+            }
         } else {
             headers.insert(header::BATCH_ID, batch.as_str());
             headers.insert(header::BATCH_SEQUENCE, count.to_string());

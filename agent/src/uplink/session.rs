@@ -1,6 +1,7 @@
 //! What is done over one connection after the other: chooses what to send, sends it, and takes in what the answer settles.
 
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 use std::time::Duration;
 
 use emote_proto::Time;
@@ -50,9 +51,11 @@ impl Session {
             connection.lose.send_replace(false);
             std::future::pending::<()>().await;
         };
+        let (clock, serial) = (Arc::clone(&self.uplink.clock), self.uplink.serial.clone());
         tokio::select! {
             () = self.exchange(connection) => {}
             () = woken => {}
+            () = clock.listen(&connection.client, &serial) => {}
         }
         self.uplink.health.set_connected(false, None);
         self.useful
@@ -60,7 +63,12 @@ impl Session {
 
     async fn exchange(&mut self, connection: &Connection) {
         let (client, link) = (connection.client.clone(), connection.link.clone());
-        let mut publisher = Publisher { client, link: link.clone(), serial: self.uplink.serial.clone() };
+        let mut publisher = Publisher {
+            client,
+            link: link.clone(),
+            serial: self.uplink.serial.clone(),
+            clock: Arc::clone(&self.uplink.clock),
+        };
         let mut silences = 0;
         while silences < MAX_SILENCES && *link.borrow() {
             match self.step(&mut publisher).await {

@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
+use emote_proto::Device;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, timeout};
 
 use super::*;
+use crate::identity::Identity;
+use crate::journal::Journal;
 use crate::platform::Real;
 use crate::spool::Spool;
 
@@ -34,17 +37,22 @@ async fn start() -> Running {
     let spool = Spool::open(dir.path(), 1 << 20, now(), Box::new(|_| None)).unwrap().spool;
     let (health, (nudge, nudges), (written, watched)) =
         (Arc::new(Health::default()), watch::channel(Nudge::default()), watch::channel(0));
+    let (spool, serial) = (Arc::new(spool), Serial::new("T1").unwrap());
+    let identity = Arc::new(Identity::new(serial.clone(), Device::default()));
+    let (journal, writer) = Journal::new(Arc::clone(&spool), identity, written, Arc::default());
+    let clock = Clock::new(Arc::new(Real), journal, Arc::clone(&health), &spool).unwrap();
     let uplink = Uplink {
         settings: Arc::new(settings),
-        serial: Serial::new("T1").unwrap(),
+        serial,
         host: Arc::new(Real),
-        spool: Arc::new(spool),
+        spool,
         health: Arc::clone(&health),
         written: watched,
         nudges,
+        clock: Arc::new(clock),
     };
     let task = tokio::spawn(async move {
-        let _written = written;
+        let _writer = writer;
         uplink.run().await;
     });
     Running { listener, nudge, health, _dir: dir, task }
