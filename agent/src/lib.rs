@@ -1,8 +1,8 @@
 //! The agent: sources → differ → spool → uplink.
 //!
-//! It executes nothing that comes from the network and opens no port. Logic is pure and takes time as an argument; the
-//! modules that touch the system ([`platform`], `sources::*::observe`, [`spool`], `uplink::{connect, publish}`,
-//! [`socket`]) are thin around it.
+//! It executes nothing that comes from the network and opens no port, but for the moment in which it leads itself to a
+//! proxy's tunnel (`uplink::proxy::relay`). Logic is pure and takes time as an argument; the modules that touch the system
+//! ([`platform`], `sources::*::observe`, [`spool`], `uplink::{connect, publish}`, [`socket`]) are thin around it.
 
 #![cfg_attr(not(target_os = "macos"), forbid(unsafe_code))]
 

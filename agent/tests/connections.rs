@@ -4,6 +4,9 @@
 //! Needs nats-server 2.12 or newer: `EMOTE_TEST_NATS_SERVER` names it, else it is looked for in `PATH`.
 
 #[cfg(test)]
+#[path = "connections/broker.rs"]
+mod broker;
+#[cfg(test)]
 #[path = "connections/credentials.rs"]
 mod credentials;
 #[cfg(test)]
@@ -14,9 +17,10 @@ mod stack;
 mod web;
 
 use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
 
 use credentials::Operator;
-use stack::{Agent, Certificates, Server, free_port};
+use stack::{Agent, Certificates, Server, free_port, until};
 use web::{Proxy, page, tls_page};
 
 #[tokio::test]
@@ -112,6 +116,22 @@ async fn a_certificate_of_somebody_else_is_refused_also_behind_a_proxy() {
     let server = Server::start(&other_name).await;
     let agent = Agent::start(&other_name, &["--server", &server.wss(), "--proxy", &proxy.url()]).await;
     agent.until_trouble("shows a certificate that is not trusted").await;
+}
+
+#[tokio::test]
+async fn a_clock_far_from_the_brokers_is_told_once_and_once_when_it_is_near_again() {
+    let certificates = Certificates::new("localhost");
+    let server = Server::start(&certificates).await;
+    let broker = server.tell_time(Duration::from_secs(60)).await;
+    let agent = Agent::start(&certificates, &["--server", &server.wss(), "--heartbeat", "1s"]).await;
+    until("it is told twice how far the clock is", || async { broker.told() >= 3 }).await;
+    assert!(agent.clock().await.is_some_and(|clock| (55_000..=65_000).contains(&clock.offset_ms)));
+    broker.set(Duration::ZERO);
+    until("the clock is near again", || async { server.subjects().await.iter().any(|s| s.ends_with(".clock.synced")) })
+        .await;
+    let subjects = server.subjects().await;
+    let told = subjects.iter().filter(|subject| subject.contains(".clock.")).collect::<Vec<_>>();
+    assert_eq!(told, ["events.agent.T1.clock.drifted", "events.agent.T1.clock.synced"]);
 }
 
 #[tokio::test]

@@ -6,12 +6,14 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use async_nats::jetstream::{self, stream};
-use emote_agent::health::Status;
+use emote_agent::health::{ClockStatus, Status};
 use emote_agent::socket::{Answer, Ask, call};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, interval};
+
+use crate::broker::Broker;
 
 const DEADLINE: Duration = Duration::from_secs(60);
 
@@ -111,6 +113,21 @@ impl Server {
         self.jetstream().await.get_stream("EVENTS").await.unwrap().cached_info().state.messages
     }
 
+    /// The subjects of all events, in order.
+    pub(crate) async fn subjects(&self) -> Vec<String> {
+        let stream = self.jetstream().await.get_stream("EVENTS").await.unwrap();
+        let mut subjects = Vec::new();
+        for sequence in 1..=stream.cached_info().state.last_sequence {
+            subjects.push(stream.get_raw_message(sequence).await.unwrap().subject.to_string());
+        }
+        subjects
+    }
+
+    /// Somebody who answers heartbeats with the time as it is `ahead`.
+    pub(crate) async fn tell_time(&self, ahead: Duration) -> Broker {
+        Broker::start(self.port, ahead).await
+    }
+
     async fn jetstream(&self) -> jetstream::Context {
         jetstream::new(async_nats::connect(format!("nats://127.0.0.1:{}", self.port)).await.unwrap())
     }
@@ -146,6 +163,10 @@ impl Agent {
     pub(crate) async fn until_trouble(&self, said: &str) {
         let said_so = |status: Status| status.uplink.last_error.is_some_and(|error| error.contains(said));
         until(said, || async { self.status().await.is_some_and(said_so) }).await;
+    }
+
+    pub(crate) async fn clock(&self) -> Option<ClockStatus> {
+        self.status().await?.uplink.clock
     }
 
     async fn status(&self) -> Option<Status> {
