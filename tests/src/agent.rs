@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::{Process, programs::built, until};
 
 /// Sources of what may change on any machine while a test runs.
-pub const CHANGING: &str = "disk,network,accounts,power,peripherals";
+pub const CHANGING: &str = "disk,network,accounts,power,peripherals,clock";
 
 /// A running agent, or one that was killed and can be started again.
 pub struct Agent {
