@@ -159,6 +159,11 @@ impl Health {
         self.lock().uplink.clock = Some(clock);
     }
 
+    /// What went wrong last.
+    pub(crate) fn trouble(&self) -> Option<String> {
+        self.lock().uplink.last_error.clone()
+    }
+
     pub(crate) fn acknowledged(&self, at: Time, sequence: u64) {
         let mut status = self.lock();
         status.uplink.last_ack = Some(at);

@@ -20,6 +20,7 @@ mod recent;
 mod run;
 pub mod serial;
 pub mod settings;
+pub mod simulate;
 pub mod socket;
 pub mod sources;
 pub mod spool;

@@ -13,10 +13,12 @@ mod settings;
 #[path = "exactly_once/stack.rs"]
 mod stack;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use emote_agent::socket::Answer;
-use stack::{Stack, until};
+use emote_proto::Draft;
+use stack::{Stack, simulate, until};
 
 /// Emits `n`, and notes it when it was confirmed.
 async fn emit(stack: &Stack, n: u64, confirmed: &mut Vec<u64>) {
@@ -137,4 +139,28 @@ async fn told_to_stop_it_says_so_and_leaves_nothing_behind() {
     let subjects = stack.subjects().await;
     let expected = ["agent.started", "device.inventory", "agent.stopped"].map(|kind| format!("events.agent.T1.{kind}"));
     assert_eq!(subjects, expected);
+}
+
+#[tokio::test]
+async fn a_simulation_killed_twice_goes_on_where_it_was_and_doubles_nothing() {
+    let stack = Stack::start().await;
+    for enough in [150, 700] {
+        let mut killed = stack.simulation().spawn().unwrap();
+        until("some events are stored", || async { stack.count().await >= enough }).await;
+        killed.kill().await.unwrap();
+    }
+    let (third, fourth) = (stack.simulated().await, stack.simulated().await);
+    assert_eq!((&third["waiting"], &fourth["waiting"], &fourth["stored"]), (&0.into(), &0.into(), &0.into()));
+    assert!(third["found"].as_u64() >= Some(700) && third["events"] == fourth["found"], "{third} {fourth}");
+
+    // A larger fleet begins with the same Macs.
+    let printed = simulate(26).arg("--print").output().await.unwrap().stdout;
+    let mut expected = BTreeMap::<String, Vec<_>>::new();
+    for line in printed.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+        let event = Draft::parse(line).unwrap();
+        let events = expected.entry(event.device.unwrap().uuid.unwrap()).or_default();
+        events.push((events.len() as u64 + 1, event.id.unwrap()));
+    }
+    expected.retain(|serial, _| !serial.ends_with("00025"));
+    assert_eq!(stack.by_serial().await, expected);
 }

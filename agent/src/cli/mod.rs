@@ -5,6 +5,7 @@ mod doctor;
 mod emit;
 mod keys;
 mod run;
+mod simulate;
 mod sources;
 mod status;
 mod tail;
@@ -16,6 +17,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use tracing::Level;
 
 use crate::health::Status;
 use crate::log;
@@ -47,7 +49,9 @@ pub struct Cli {
 impl Cli {
     /// Begins to log.
     pub fn begin_log(&self) {
-        log::begin(self.log_stderr);
+        // Thousands of connections are not told one by one.
+        let level = if matches!(self.command, Command::Simulate(_)) { Level::ERROR } else { Level::INFO };
+        log::begin(self.log_stderr, level);
     }
 }
 
@@ -61,6 +65,7 @@ enum Command {
     Version(version::VersionArgs),
     Config(config::ConfigArgs),
     Doctor(Box<doctor::DoctorArgs>),
+    Simulate(Box<simulate::SimulateArgs>),
 }
 
 /// Between two tries to reach an agent that may be back in a moment.
@@ -126,6 +131,7 @@ pub fn start(cli: Cli) -> Result<(), Failure> {
             Command::Config(arguments) => config::run(arguments).await,
             Command::Doctor(arguments) => doctor::run(*arguments).await,
             Command::Version(arguments) => version::run(arguments).await,
+            Command::Simulate(arguments) => simulate::run(*arguments).await,
         }
     })
 }

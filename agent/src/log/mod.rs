@@ -22,11 +22,11 @@ const CHOICE: &str = "EMOTE_LOG";
 static FILE: Mutex<Option<LogFile>> = Mutex::new(None);
 static TO_STDERR: AtomicBool = AtomicBool::new(false);
 
-/// Begins to log what `EMOTE_LOG` says; to standard error if it is a terminal, `EMOTE_LOG` is set or `to_stderr` says so.
-pub(crate) fn begin(to_stderr: bool) {
+/// Begins to log what `EMOTE_LOG` says, or what has this level; to standard error if it is a terminal, `EMOTE_LOG` is set or `to_stderr` says so.
+pub(crate) fn begin(to_stderr: bool, usually: Level) {
     let choice = std::env::var(CHOICE).ok();
     TO_STDERR.store(to_stderr || choice.is_some() || io::stderr().is_terminal(), Ordering::Relaxed);
-    let chosen = choice.and_then(|text| text.parse::<Targets>().ok()).unwrap_or_else(usual);
+    let chosen = choice.and_then(|text| text.parse::<Targets>().ok()).unwrap_or_else(|| usual(usually));
     // Colours would go into the file too.
     let registry = tracing_subscriber::registry().with(fmt::layer().with_ansi(false).with_writer(Lines));
     #[cfg(target_os = "macos")]
@@ -53,9 +53,9 @@ pub(crate) fn end(error: &anyhow::Error) {
 }
 
 /// What the library says of the connection, the uplink says too.
-fn usual() -> Targets {
+fn usual(level: Level) -> Targets {
     let warnings = Targets::new().with_default(Level::WARN);
-    warnings.with_target("emote_agent", Level::INFO).with_target("async_nats", LevelFilter::OFF)
+    warnings.with_target("emote_agent", level).with_target("async_nats", LevelFilter::OFF)
 }
 
 fn lock() -> MutexGuard<'static, Option<LogFile>> {

@@ -18,8 +18,8 @@ pub(crate) type Snapshot = BTreeMap<String, Account>;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Account {
-    uid: u32,
-    admin: bool,
+    pub(crate) uid: u32,
+    pub(crate) admin: bool,
 }
 
 pub(crate) struct Accounts;

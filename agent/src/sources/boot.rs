@@ -15,8 +15,8 @@ const TOLERANCE_SECONDS: u64 = 120;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Snapshot {
-    id: Option<String>,
-    booted_at: u64,
+    pub(crate) id: Option<String>,
+    pub(crate) booted_at: u64,
 }
 
 pub(crate) struct Boot;

@@ -19,12 +19,12 @@ pub(crate) type Snapshot = BTreeMap<String, Disk>;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Disk {
-    name: String,
-    file_system: String,
-    total_bytes: u64,
-    removable: bool,
+    pub(crate) name: String,
+    pub(crate) file_system: String,
+    pub(crate) total_bytes: u64,
+    pub(crate) removable: bool,
     /// `Some(available bytes when that was noticed)` while low.
-    low: Option<u64>,
+    pub(crate) low: Option<u64>,
 }
 
 pub(crate) struct Disks;

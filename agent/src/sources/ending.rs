@@ -22,14 +22,14 @@ pub(crate) type Snapshot = Option<Moment>;
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Moment {
-    what: What,
-    cancelled: bool,
+    pub(crate) what: What,
+    pub(crate) cancelled: bool,
     /// Milliseconds since 1970.
-    at: i64,
+    pub(crate) at: i64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-enum What {
+pub(crate) enum What {
     Shutdown,
     Restart,
     Logout,
@@ -109,7 +109,7 @@ pub(crate) fn under_way(spool: &Spool, now: Time) -> Option<&'static str> {
 }
 
 impl Moment {
-    fn under_way(self, now: Time) -> Option<&'static str> {
+    pub(crate) fn under_way(self, now: Time) -> Option<&'static str> {
         let is_under_way = self.what != What::Logout && self.may_go_on(now.as_millis());
         is_under_way.then(|| self.what.word())
     }

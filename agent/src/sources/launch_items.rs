@@ -30,11 +30,11 @@ pub(crate) type Snapshot = BTreeMap<String, Item>;
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Item {
-    label: Option<String>,
-    program: Option<String>,
-    run_at_load: bool,
+    pub(crate) label: Option<String>,
+    pub(crate) program: Option<String>,
+    pub(crate) run_at_load: bool,
     /// The first 16 hexadecimal digits of the file's SHA-256; `None` while it cannot be read.
-    hash: Option<String>,
+    pub(crate) hash: Option<String>,
 }
 
 pub(crate) struct LaunchItems;

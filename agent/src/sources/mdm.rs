@@ -16,14 +16,14 @@ use crate::vocabulary::Kind;
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Snapshot {
-    enrolled: bool,
+    pub(crate) enrolled: bool,
     /// Through Automated Device Enrollment. May be so of a Mac that is not enrolled any more.
-    dep: bool,
-    user_approved: bool,
-    server: Option<String>,
+    pub(crate) dep: bool,
+    pub(crate) user_approved: bool,
+    pub(crate) server: Option<String>,
     /// What the MDM's push notifications are for.
-    topic: Option<String>,
-    check_in: Option<String>,
+    pub(crate) topic: Option<String>,
+    pub(crate) check_in: Option<String>,
 }
 
 pub(crate) struct Mdm;

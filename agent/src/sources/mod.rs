@@ -4,26 +4,26 @@
 //! is pure. A snapshot is kept as one version byte and postcard; one that cannot be read any more counts as never
 //! taken, and what is seen first goes into a `device.inventory` instead of a storm of events.
 
-mod accounts;
-mod apps;
-mod boot;
+pub(crate) mod accounts;
+pub(crate) mod apps;
+pub(crate) mod boot;
 mod clock;
-mod disk;
-mod ending;
+pub(crate) mod disk;
+pub(crate) mod ending;
 mod facts;
 mod inventory;
-mod launch_items;
-mod mdm;
-mod network;
-mod os;
-mod packages;
-mod peripherals;
-mod power;
-mod profiles;
-mod security;
-mod session;
-mod sleep;
-mod updates;
+pub(crate) mod launch_items;
+pub(crate) mod mdm;
+pub(crate) mod network;
+pub(crate) mod os;
+pub(crate) mod packages;
+pub(crate) mod peripherals;
+pub(crate) mod power;
+pub(crate) mod profiles;
+pub(crate) mod security;
+pub(crate) mod session;
+pub(crate) mod sleep;
+pub(crate) mod updates;
 
 use std::time::Duration;
 

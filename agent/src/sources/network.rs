@@ -13,8 +13,8 @@ use crate::vocabulary::Kind;
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Snapshot {
-    hostname: String,
-    interfaces: Addresses,
+    pub(crate) hostname: String,
+    pub(crate) interfaces: Addresses,
 }
 
 pub(crate) struct Network;

@@ -25,14 +25,14 @@ const LIST: usize = 64 << 10;
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Snapshot {
-    name: String,
-    version: String,
+    pub(crate) name: String,
+    pub(crate) version: String,
     /// macOS only, such as `25B78`.
-    build: Option<String>,
+    pub(crate) build: Option<String>,
     /// Of a rapid security response, such as `(a)`.
-    extra: Option<String>,
+    pub(crate) extra: Option<String>,
     /// Linux only: on a Mac the build says it.
-    kernel: Option<String>,
+    pub(crate) kernel: Option<String>,
 }
 
 pub(crate) struct Os;

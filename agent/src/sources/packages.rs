@@ -33,27 +33,27 @@ const IDENTIFIERS: usize = 20;
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Snapshot {
     /// Of the list that was read, in milliseconds since 1970; `None`: it is to be read again. No event is about it.
-    modified: Option<i64>,
+    pub(crate) modified: Option<i64>,
     /// Fingerprints of all entries that were told, or there when the first look was made.
-    known: BTreeSet<u64>,
+    pub(crate) known: BTreeSet<u64>,
     /// The last of them, in the order of their dates or of their telling.
-    newest: VecDeque<Entry>,
+    pub(crate) newest: VecDeque<Entry>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Entry {
     /// Milliseconds since 1970.
-    date: i64,
-    facts: Facts,
+    pub(crate) date: i64,
+    pub(crate) facts: Facts,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct Facts {
-    name: String,
-    version: Option<String>,
-    identifiers: Vec<String>,
+pub(crate) struct Facts {
+    pub(crate) name: String,
+    pub(crate) version: Option<String>,
+    pub(crate) identifiers: Vec<String>,
     /// That installed it, such as `installer`, `softwareupdated`, `appstoreagent`.
-    process: Option<String>,
+    pub(crate) process: Option<String>,
 }
 
 pub(crate) struct Packages;
@@ -102,7 +102,7 @@ impl Entry {
         info(("installed_at", &at.unwrap_or_default()), &self.facts)
     }
 
-    fn fingerprint(&self) -> u64 {
+    pub(crate) fn fingerprint(&self) -> u64 {
         fingerprint(&serde_json::to_vec(self).unwrap_or_default())
     }
 }

@@ -26,22 +26,22 @@ const THUNDERBOLT: &str = "/sys/bus/thunderbolt/devices";
 pub(crate) type Snapshot = BTreeSet<Peripheral>;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-enum Bus {
+pub(crate) enum Bus {
     Usb,
     Thunderbolt,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct Peripheral {
-    bus: Bus,
-    location: Option<String>,
-    vendor: Option<String>,
-    product: Option<String>,
+    pub(crate) bus: Bus,
+    pub(crate) location: Option<String>,
+    pub(crate) vendor: Option<String>,
+    pub(crate) product: Option<String>,
     /// Four hexadecimal digits, as [`Self::product_id`].
-    vendor_id: Option<String>,
-    product_id: Option<String>,
+    pub(crate) vendor_id: Option<String>,
+    pub(crate) product_id: Option<String>,
     /// A Thunderbolt device's unique id.
-    serial: Option<String>,
+    pub(crate) serial: Option<String>,
 }
 
 pub(crate) struct Peripherals;

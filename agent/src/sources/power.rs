@@ -31,16 +31,16 @@ const SUPPLIES: &str = "/sys/class/power_supply";
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Snapshot {
-    source: Supply,
+    pub(crate) source: Supply,
     /// `Some(percent when that was noticed)` while low.
-    low: Option<u8>,
+    pub(crate) low: Option<u8>,
     /// By name.
-    batteries: BTreeMap<String, Battery>,
+    pub(crate) batteries: BTreeMap<String, Battery>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Supply {
+pub(crate) enum Supply {
     Ac,
     Battery,
     Ups,
@@ -48,15 +48,15 @@ enum Supply {
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Battery {
-    condition: Condition,
+    pub(crate) condition: Condition,
     /// Of what it held when it was new; as it was when it was last told.
-    health_percent: Option<u8>,
-    cycle_count: Option<u64>,
+    pub(crate) health_percent: Option<u8>,
+    pub(crate) cycle_count: Option<u64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Condition {
+pub(crate) enum Condition {
     Good,
     Worn,
     Failed,

@@ -26,17 +26,17 @@ pub(crate) type Snapshot = BTreeMap<(String, String), Profile>;
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Profile {
-    uuid: Option<String>,
-    name: Option<String>,
-    organization: Option<String>,
-    version: Option<u64>,
+    pub(crate) uuid: Option<String>,
+    pub(crate) name: Option<String>,
+    pub(crate) organization: Option<String>,
+    pub(crate) version: Option<u64>,
     /// As macOS writes it: `2026-11-23 07:00:00 +0000`.
-    installed: Option<String>,
+    pub(crate) installed: Option<String>,
     /// Such as `verified`.
-    verification: Option<String>,
-    removal_disallowed: bool,
+    pub(crate) verification: Option<String>,
+    pub(crate) removal_disallowed: bool,
     /// Their types.
-    payloads: BTreeSet<String>,
+    pub(crate) payloads: BTreeSet<String>,
 }
 
 pub(crate) struct Profiles;

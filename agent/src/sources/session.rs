@@ -21,18 +21,18 @@ const MOST: usize = 64;
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Snapshot {
     /// By account.
-    sessions: BTreeMap<String, Session>,
+    pub(crate) sessions: BTreeMap<String, Session>,
     /// Whose screen it is.
-    console: Option<String>,
+    pub(crate) console: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Session {
-    uid: Option<u64>,
-    name: Option<String>,
+    pub(crate) uid: Option<u64>,
+    pub(crate) name: Option<String>,
     /// Tells one session of an account from the next.
-    id: Option<String>,
-    locked: bool,
+    pub(crate) id: Option<String>,
+    pub(crate) locked: bool,
 }
 
 pub(crate) struct Sessions;

@@ -33,9 +33,9 @@ pub(crate) type Snapshot = Vec<Turn>;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Turn {
     /// Milliseconds since 1970.
-    at: i64,
-    asleep: bool,
-    reason: Option<String>,
+    pub(crate) at: i64,
+    pub(crate) asleep: bool,
+    pub(crate) reason: Option<String>,
 }
 
 pub(crate) struct Sleep;

@@ -22,18 +22,18 @@ const UPDATES: usize = 200;
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Snapshot {
     /// Milliseconds since 1970. No event is about it.
-    checked_at: Option<i64>,
+    pub(crate) checked_at: Option<i64>,
     /// By product key.
-    pending: BTreeMap<String, Update>,
+    pub(crate) pending: BTreeMap<String, Update>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Update {
-    identifier: Option<String>,
-    name: Option<String>,
-    version: Option<String>,
+    pub(crate) identifier: Option<String>,
+    pub(crate) name: Option<String>,
+    pub(crate) version: Option<String>,
     /// Of macOS itself: to install it means to restart.
-    system: bool,
+    pub(crate) system: bool,
 }
 
 pub(crate) struct Updates;

@@ -28,7 +28,7 @@ const NOWHERE: &str = "nats://127.0.0.1:0";
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum ConnectTrouble {
+pub(crate) enum ConnectTrouble {
     #[error(transparent)]
     Secret(#[from] SecretError),
     #[error("{path}: not a NATS credentials file: {problem}")]
@@ -40,27 +40,27 @@ pub(super) enum ConnectTrouble {
 }
 
 /// A connection that stands, or did.
-pub(super) struct Connection {
-    pub(super) client: Client,
+pub(crate) struct Connection {
+    pub(crate) client: Client,
     /// Whether it stands.
-    pub(super) link: watch::Receiver<bool>,
+    pub(crate) link: watch::Receiver<bool>,
     /// Gives it up.
-    pub(super) lose: watch::Sender<bool>,
+    pub(crate) lose: watch::Sender<bool>,
     /// Ends with it.
     _relay: Option<Relay>,
 }
 
 /// Who connects, and how.
-pub(super) struct Connector {
-    pub(super) settings: Arc<Settings>,
-    pub(super) serial: Serial,
-    pub(super) host: Arc<dyn Host>,
-    pub(super) health: Arc<Health>,
+pub(crate) struct Connector {
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) serial: Serial,
+    pub(crate) host: Arc<dyn Host>,
+    pub(crate) health: Arc<Health>,
 }
 
 impl Connector {
     /// Tries once.
-    pub(super) async fn connect(&self, server: &ServerAddr) -> Result<Connection, ConnectTrouble> {
+    pub(crate) async fn connect(&self, server: &ServerAddr) -> Result<Connection, ConnectTrouble> {
         let (lose, link) = watch::channel(true);
         let options = self.options(lose.clone()).await?;
         let (address, relay) = match proxy::choose(&self.settings, &self.host, server).await {
@@ -138,7 +138,7 @@ impl Connector {
 }
 
 /// Whether the server on the other end knows atomic batches.
-pub(super) fn knows_batches(client: &Client) -> bool {
+pub(crate) fn knows_batches(client: &Client) -> bool {
     is_new_enough(&client.server_info().version)
 }
 

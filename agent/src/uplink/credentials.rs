@@ -12,7 +12,7 @@ pub(super) struct Credentials {
 
 /// Why a text is no such file.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum CredentialsError {
+pub(crate) enum CredentialsError {
     #[error("there is no user JWT in it")]
     NoJwt,
     #[error("there is no seed in it")]

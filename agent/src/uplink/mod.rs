@@ -5,16 +5,16 @@
 
 pub(crate) mod backoff;
 mod clock;
-mod connect;
+pub(crate) mod connect;
 mod credentials;
 mod nudge;
 mod probe;
 mod proxy;
-mod publish;
+pub(crate) mod publish;
 mod reply;
 mod secret;
-mod servers;
-mod session;
+pub(crate) mod servers;
+pub(crate) mod session;
 mod trouble;
 mod window;
 

@@ -16,12 +16,13 @@ use crate::spool::{self, Record};
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A connection to publish over.
-pub(super) struct Publisher {
-    pub(super) client: Client,
+pub(crate) struct Publisher {
+    pub(crate) client: Client,
     /// Whether the connection stands.
-    pub(super) link: watch::Receiver<bool>,
-    pub(super) serial: Serial,
-    pub(super) clock: Arc<Clock>,
+    pub(crate) link: watch::Receiver<bool>,
+    pub(crate) serial: Serial,
+    /// Asks for the time with fresh heartbeats; a simulated Mac does not.
+    pub(crate) clock: Option<Arc<Clock>>,
 }
 
 /// Why there is no answer.
@@ -35,7 +36,7 @@ enum Silence {
 
 impl Publisher {
     /// Sends `records` behind `expectation`. All are of one serial number and in order.
-    pub(super) async fn send(&mut self, mut records: Vec<(u64, Record)>, expectation: u64) -> Reply {
+    pub(crate) async fn send(&mut self, mut records: Vec<(u64, Record)>, expectation: u64) -> Reply {
         let Some(last) = records.pop() else { return Reply::Refused("nothing to send".into()) };
         let count = records.len() + 1;
         let batch = match batch_id() {
@@ -87,7 +88,7 @@ impl Publisher {
     }
 
     /// Until the connection is lost.
-    pub(super) async fn lost(&mut self) {
+    pub(crate) async fn lost(&mut self) {
         lost(&mut self.link).await;
     }
 

@@ -9,7 +9,7 @@ const MOST: u64 = 64 * 1024;
 
 /// Why a secret is not taken.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum SecretError {
+pub(crate) enum SecretError {
     #[error("{path}: {error}")]
     Unreadable { path: PathBuf, error: std::io::Error },
     #[error("{path}: others on this machine can read it (mode {mode:o}): chmod 600 it")]

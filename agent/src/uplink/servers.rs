@@ -7,7 +7,7 @@ const MOST: usize = 16;
 
 /// All servers that there are to try.
 #[derive(Debug)]
-pub(super) struct Servers {
+pub(crate) struct Servers {
     all: Vec<ServerAddr>,
     configured: usize,
     next: usize,
@@ -16,18 +16,18 @@ pub(super) struct Servers {
 
 impl Servers {
     /// `random` chooses the first, so that a fleet spreads over all; `tls`: connections must be encrypted.
-    pub(super) fn new(configured: &[ServerAddr], random: u32, tls: bool) -> Self {
+    pub(crate) fn new(configured: &[ServerAddr], random: u32, tls: bool) -> Self {
         let next = usize::try_from(random).unwrap_or(0) % configured.len().max(1);
         Self { all: configured.to_vec(), configured: configured.len(), next, tls }
     }
 
     /// How many.
-    pub(super) fn count(&self) -> u32 {
+    pub(crate) fn count(&self) -> u32 {
         u32::try_from(self.all.len()).unwrap_or(u32::MAX).max(1)
     }
 
     /// The next one; `None` when there are none at all.
-    pub(super) fn next(&mut self) -> Option<ServerAddr> {
+    pub(crate) fn next(&mut self) -> Option<ServerAddr> {
         let server = self.all.get(self.next % self.all.len().max(1)).cloned();
         self.next = self.next.wrapping_add(1);
         server
@@ -35,7 +35,7 @@ impl Servers {
 
     /// Takes `host:port` addresses that a server of a cluster tells of, in place of those told before. Through a web
     /// front they mean nothing, and no certificate is made out to an address.
-    pub(super) fn learn(&mut self, told: &[String]) {
+    pub(crate) fn learn(&mut self, told: &[String]) {
         self.all.truncate(self.configured);
         let Some(first) = self.all.first().filter(|server| !server.is_websocket()) else { return };
         let scheme = first.scheme().to_owned();

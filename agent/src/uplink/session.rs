@@ -15,7 +15,7 @@ use super::{Uplink, backoff, now, nudge};
 use crate::spool::{self, Gap, SpoolError};
 
 /// Most bytes of one flight, unless its first event alone has more.
-const MAX_BYTES: usize = 512 * 1024;
+pub(crate) const MAX_BYTES: usize = 512 * 1024;
 /// The library keeps some memory for each unanswered request: after so many, a new client is made.
 const MAX_SILENCES: u32 = 50;
 

@@ -1,5 +1,6 @@
 //! A nats-server with an EVENTS stream and an agent, each in its own folder, ended with the test.
 
+use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
@@ -8,7 +9,7 @@ use std::time::Duration;
 use async_nats::jetstream::{self, stream};
 use emote_agent::health::Status;
 use emote_agent::socket::{Answer, Ask, CallError, call};
-use emote_proto::{Draft, header};
+use emote_proto::{Draft, EventId, header};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -17,6 +18,8 @@ use tokio::time::{Instant, interval, timeout};
 
 use crate::proxy::Proxy;
 
+/// Simulated ones.
+const MACS: u32 = 25;
 const DEADLINE: Duration = Duration::from_secs(60);
 
 /// Waits for `condition`, and says what for when it does not come.
@@ -49,6 +52,7 @@ impl Stack {
             name: "EVENTS".into(),
             subjects: vec!["events.>".into()],
             allow_atomic_publish: true,
+            allow_direct: true,
             ..stream::Config::default()
         };
         stack.jetstream().await.create_stream(config).await.unwrap();
@@ -185,6 +189,35 @@ impl Stack {
         }
     }
 
+    /// A day of a few Macs, to be sent as fast as it goes.
+    pub(crate) fn simulation(&self) -> Command {
+        let mut command = simulate(MACS);
+        command.args(["--server", &self.url(), "--speed", "max", "-o", "json"]);
+        command
+    }
+
+    /// The same, played to the end: the sums.
+    pub(crate) async fn simulated(&self) -> Value {
+        let output = self.simulation().output().await.unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    /// How many messages the stream holds.
+    pub(crate) async fn count(&self) -> u64 {
+        self.jetstream().await.get_stream("EVENTS").await.unwrap().cached_info().state.messages
+    }
+
+    /// Spool sequence and id of every event in the stream, by serial number, in order.
+    pub(crate) async fn by_serial(&self) -> BTreeMap<String, Vec<(u64, EventId)>> {
+        let mut found = BTreeMap::<_, Vec<_>>::new();
+        for (subject, spool, payload) in self.messages().await {
+            let serial = subject.split('.').nth(2).unwrap().to_owned();
+            found.entry(serial).or_default().push((spool, Draft::parse(&payload).unwrap().id.unwrap()));
+        }
+        found
+    }
+
     /// Waits until everything is stored, then: each confirmed number once; every spool sequence once, without a gap, and in
     /// order but for heartbeats.
     pub(crate) async fn check(&self, confirmed: &[u64]) {
@@ -258,6 +291,13 @@ impl Stack {
     fn socket(&self) -> PathBuf {
         self.state().join("agent.sock")
     }
+}
+
+/// A day of so many Macs, always the same.
+pub(crate) fn simulate(macs: u32) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_emote-agent"));
+    command.args(["simulate", "--day", "2026-11-23", "--macs", &macs.to_string()]).kill_on_drop(true);
+    command
 }
 
 fn quiet(mut command: Command) -> Command {

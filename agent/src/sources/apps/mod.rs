@@ -35,24 +35,24 @@ pub(crate) type Snapshot = BTreeMap<String, App>;
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct App {
-    facts: Facts,
+    pub(crate) facts: Facts,
     /// Of the files that were read; `None`: they are to be read again. No event is about it.
-    stamp: Option<Stamp>,
+    pub(crate) stamp: Option<Stamp>,
 }
 
 /// When bundle, `Info.plist` and folder of programs were changed, in milliseconds since 1970.
-type Stamp = [i64; 3];
+pub(crate) type Stamp = [i64; 3];
 
 /// What events tell of an app.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-struct Facts {
-    name: String,
-    bundle_id: Option<String>,
-    version: Option<String>,
-    build: Option<String>,
+pub(crate) struct Facts {
+    pub(crate) name: String,
+    pub(crate) bundle_id: Option<String>,
+    pub(crate) version: Option<String>,
+    pub(crate) build: Option<String>,
     /// As the signature claims, see [`signature`].
-    team: Option<String>,
-    signing_id: Option<String>,
+    pub(crate) team: Option<String>,
+    pub(crate) signing_id: Option<String>,
 }
 
 pub(crate) struct Apps;

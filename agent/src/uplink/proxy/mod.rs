@@ -23,7 +23,7 @@ use crate::settings::{HttpProxy, Proxy};
 
 /// Why there is no way through the proxy.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum ProxyError {
+pub(crate) enum ProxyError {
     #[error("the proxy {proxy} cannot be reached: {error}")]
     Unreachable { proxy: String, error: std::io::Error },
     #[error("the proxy {0} did not answer in time")]
