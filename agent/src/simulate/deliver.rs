@@ -83,7 +83,7 @@ impl Delivery {
 
     async fn publisher(&mut self) -> Publisher {
         let Standing { client, link } = self.line.up().await;
-        Publisher { client, link, serial: self.serial.clone() }
+        Publisher { client, link, serial: self.serial.clone(), clock: None }
     }
 
     fn window(&self, publisher: &Publisher) -> Window {

@@ -67,7 +67,7 @@ impl Session {
             client,
             link: link.clone(),
             serial: self.uplink.serial.clone(),
-            clock: Arc::clone(&self.uplink.clock),
+            clock: Some(Arc::clone(&self.uplink.clock)),
         };
         let mut silences = 0;
         while silences < MAX_SILENCES && *link.borrow() {
