@@ -27,6 +27,8 @@ pub struct Layer {
     pub tree: Tree,
     /// Why it could not be read.
     pub unreadable: Option<String>,
+    /// Whether the tree is what it said before it became unreadable.
+    pub kept: bool,
 }
 
 /// A value and where it comes from.
@@ -153,12 +155,22 @@ fn shown(key: &Key, value: &Value, written: &Json) -> String {
 impl Layer {
     /// One that says `tree`.
     pub fn new(origin: Origin, tree: Tree) -> Self {
-        Self { origin, file: None, tree, unreadable: None }
+        Self { origin, file: None, tree, unreadable: None, kept: false }
+    }
+
+    /// Says what it said in `before` where it cannot be read: a slip in a file must not move the agent elsewhere.
+    pub(super) fn keep(&mut self, before: &[Self]) {
+        let same = |layer: &&Self| layer.origin == self.origin && layer.file == self.file;
+        if self.unreadable.is_some()
+            && let Some(layer) = before.iter().find(same)
+        {
+            (self.tree, self.kept) = (layer.tree.clone(), true);
+        }
     }
 
     fn problem(&self) -> Option<Problem> {
         let problem = Problem::new("", self.origin, self.file.clone(), self.unreadable.clone()?);
-        Some(problem.using("the layers below"))
+        Some(problem.using(if self.kept { "what it said before" } else { "the layers below" }))
     }
 
     fn place(&self, key: &str) -> Option<String> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
-use super::effective::Values;
+use super::effective::{Layer, Values};
 use super::places::{Fingerprint, Loaded, Places};
 
 /// Between two looks.
@@ -23,6 +23,7 @@ pub struct Follow {
     nudge: Arc<Notify>,
     values: Values,
     seen: Fingerprint,
+    layers: Vec<Layer>,
 }
 
 impl Follow {
@@ -31,8 +32,9 @@ impl Follow {
         let values = places.load().values;
         // Before they are read to be used: what changes in between is noticed.
         let seen = places.fingerprint(&values);
-        let loaded = places.load();
-        (Self { places, nudge, values: loaded.values.clone(), seen }, loaded)
+        let mut layers = Vec::new();
+        let loaded = places.load_after(&mut layers);
+        (Self { places, nudge, values: loaded.values.clone(), seen, layers }, loaded)
     }
 
     /// What is read after the next change, which may be none of values. May be dropped without missing one.
@@ -44,7 +46,7 @@ impl Follow {
                 break seen;
             }
         };
-        let loaded = self.places.load();
+        let loaded = self.places.load_after(&mut self.layers);
         (self.seen, self.values) = (seen, loaded.values.clone());
         loaded
     }
@@ -69,6 +71,29 @@ impl Follow {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_file_that_cannot_be_read_any_more_still_says_what_it_said() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("agent.toml");
+        std::fs::write(&file, "poll = '1m'\nserial = 'C02'").unwrap();
+        let places = Places { file: Some(file.clone()), ..Places::default() };
+        let (mut follow, _) = Follow::new(places, Arc::new(Notify::new()));
+        for (text, poll, serial, problems) in [
+            ("poll = '2m", "1m", "C02", 1),
+            ("poll = '2m\nx", "1m", "C02", 1),
+            ("poll = '3m'\nserial = 'C03'", "3m", "C03", 0),
+            ("poll = ", "3m", "C03", 1),
+        ] {
+            std::fs::write(&file, text).unwrap();
+            let loaded = follow.changed().await;
+            let said = ["poll", "serial"].map(|key| loaded.values.get(key).unwrap().shown.clone());
+            assert_eq!(said, [poll, serial], "{text}");
+            assert_eq!(loaded.problems.len(), problems, "{:?}", loaded.problems);
+        }
+        std::fs::remove_file(&file).unwrap();
+        assert_eq!(follow.changed().await.values.get("serial").unwrap().shown, "C03", "it was named: it must be there");
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_change_is_noticed_within_a_minute_and_at_once_when_told() {

@@ -71,7 +71,16 @@ impl Loaded {
 impl Places {
     /// Reads all layers. What is wrong in one is in the problems.
     pub fn load(&self) -> Loaded {
-        let (values, mut problems) = evaluate(&self.layers());
+        self.load_after(&mut Vec::new())
+    }
+
+    /// The same, where a file that cannot be read any more still says what it said in `last`; then `last` is what was
+    /// read now.
+    pub(super) fn load_after(&self, last: &mut Vec<Layer>) -> Loaded {
+        let mut layers = self.layers();
+        layers.iter_mut().for_each(|layer| layer.keep(last));
+        let (values, mut problems) = evaluate(&layers);
+        *last = layers;
         for (key, path) in values.files() {
             if let Some(origin) = values.get(&key).map(|effective| effective.origin)
                 && let Err(error) = std::fs::metadata(&path)
@@ -171,7 +180,7 @@ fn layer(origin: Origin, file: &str, tree: Result<Tree, String>) -> Layer {
         Ok(tree) => (tree, None),
         Err(error) => (Tree::default(), Some(error)),
     };
-    Layer { origin, file: Some(file.to_owned()), tree, unreadable }
+    Layer { file: Some(file.to_owned()), unreadable, ..Layer::new(origin, tree) }
 }
 
 fn from_toml(bytes: &[u8]) -> Result<Tree, String> {

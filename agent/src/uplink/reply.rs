@@ -28,6 +28,8 @@ pub enum Reply {
     TooLarge,
     /// Nothing was stored: the stream does not take atomic batches.
     NoBatches,
+    /// Nothing was stored: too many others have batches open. A message alone needs none.
+    Crowded,
     /// Nothing was stored; later it may be.
     Refused(String),
     /// No answer: it may have been stored or not.
@@ -58,6 +60,7 @@ const DUPLICATE_IN_BATCH: u64 = 10201;
 const MESSAGE_TOO_LARGE: u64 = 10054;
 const HEADERS_TOO_LARGE: u64 = 10097;
 const BATCHES_DISABLED: u64 = 10174;
+const TOO_MANY_BATCHES: u64 = 10210;
 
 /// The answer to a plain message or to the last one of a batch.
 pub(super) fn to_commit(payload: &[u8]) -> Reply {
@@ -91,6 +94,7 @@ fn refusal(failure: &Failure) -> Reply {
         DUPLICATE_IN_BATCH => Reply::Duplicate,
         MESSAGE_TOO_LARGE | HEADERS_TOO_LARGE => Reply::TooLarge,
         BATCHES_DISABLED => Reply::NoBatches,
+        TOO_MANY_BATCHES => Reply::Crowded,
         code => Reply::Refused(format!("{} ({code})", failure.description)),
     }
 }
@@ -113,6 +117,7 @@ mod tests {
             (error(10201, "atomic publish batch contains duplicate message id"), Reply::Duplicate),
             (error(10054, "message size exceeds maximum allowed"), Reply::TooLarge),
             (error(10174, "atomic publish is disabled"), Reply::NoBatches),
+            (error(10210, "atomic publish too many inflight"), Reply::Crowded),
             (
                 error(10176, "atomic publish batch is incomplete"),
                 Reply::Refused("atomic publish batch is incomplete (10176)".into()),

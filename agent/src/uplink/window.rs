@@ -188,7 +188,9 @@ impl Window {
                 self.batches = false;
                 self.narrow()
             }
-            Reply::NoBatches | Reply::Refused(_) => self.pause(now, random),
+            // A fleet that comes back at once: one event needs no batch, and the next flight is two again.
+            Reply::Crowded if self.doubt.is_none() && !alone => self.narrow(),
+            Reply::NoBatches | Reply::Crowded | Reply::Refused(_) => self.pause(now, random),
             Reply::Unknown(_) => {
                 self.doubt.get_or_insert(flight.tried_at);
                 self.behind = None;

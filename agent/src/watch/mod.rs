@@ -40,8 +40,8 @@ struct Watched {
     /// Raised with every new snapshot: a look that began before it is of no use.
     generation: u64,
     observed: Option<Time>,
-    /// A look that does not come back.
-    stuck: bool,
+    /// It has its turn in a round, or does not come back from one.
+    looking: bool,
 }
 
 /// How it was seen. A moment is no look: it does not make good one that failed.
@@ -89,7 +89,7 @@ impl Watcher {
                 snapshot,
                 generation: 0,
                 observed,
-                stuck: false,
+                looking: false,
             });
         }
         let Parts { host, spool, identity, journal, health, nudge } = parts;
@@ -102,22 +102,19 @@ impl Watcher {
     pub(crate) async fn run(mut self, signals: Arc<Mutex<Signals>>) {
         let mut signals = signals.lock().await;
         let (sender, mut results) = mpsc::unbounded_channel::<Seen>();
-        let mut round: Option<Round> = None;
+        let mut rounds: Vec<Round> = Vec::new();
         loop {
-            let next = match &round {
-                Some(round) => Some(round.until()),
-                None => self.sources.iter().filter(|watched| !watched.stuck).map(|watched| watched.due.at()).min(),
-            };
+            let idle = self.sources.iter().filter(|watched| !watched.looking && rounds.len() < round::MOST);
+            let next = idle.map(|watched| watched.due.at()).chain(rounds.iter().map(Round::until)).min();
             tokio::select! {
                 Some(signal) = signals.recv() => self.signal(signal).await,
                 Some(seen) = results.recv() => {
-                    self.sources[seen.index].stuck = false;
-                    let complete = round::take(&mut round, seen);
-                    self.write(complete, How::Looked).await;
+                    let seen = round::take(&mut rounds, seen);
+                    self.write(seen, How::Looked).await;
                 }
-                () = at(next) => match round.take() {
-                    Some(round) => self.leave(round).await,
-                    None => round = Some(Round::begin(self.turns(), Arc::clone(&self.host), sender.clone())),
+                () = at(next) => match rounds.iter().position(|round| round.until() <= Instant::now()) {
+                    Some(late) => self.leave(rounds.remove(late)).await,
+                    None => rounds.push(Round::begin(self.turns(), Arc::clone(&self.host), sender.clone())),
                 },
             }
         }
@@ -128,8 +125,9 @@ impl Watcher {
         let now = Instant::now();
         let mut turns = Vec::new();
         for (index, watched) in self.sources.iter_mut().enumerate() {
-            if watched.due.is_due(now) && !watched.stuck {
+            if watched.due.is_due(now) && !watched.looking {
                 watched.due.look(now);
+                watched.looking = true;
                 let (generation, source, old) = (watched.generation, watched.source, watched.snapshot.clone());
                 turns.push(Turn { index, generation, source, old });
             }
@@ -142,10 +140,10 @@ impl Watcher {
         let now = Instant::now();
         for index in missed {
             self.sources[index].due.hint(now);
+            self.sources[index].looking = false;
         }
         for index in stuck {
             let watched = &mut self.sources[index];
-            watched.stuck = true;
             let problem = format!("does not come back after {} s", round::PATIENCE.as_secs());
             tracing::warn!(source = watched.source.name(), problem, "cannot look");
             self.health.observed(watched.source.name(), jiff::Timestamp::now().into(), Some(problem));
@@ -192,6 +190,7 @@ impl Watcher {
         let mut found = Vec::new();
         for Seen { index, generation, result } in seen {
             let watched = &mut self.sources[index];
+            watched.looking &= how == How::Told;
             match result {
                 Ok(_) if watched.generation != generation => watched.due.hint(Instant::now()),
                 Ok(Look::Same) => watched.saw(now, &self.health),
@@ -306,11 +305,11 @@ mod tests {
     /// Begins a round; what it yields is everything that was seen.
     fn round(watcher: &mut Watcher) -> impl Future<Output = Vec<Seen>> + use<> {
         let (sender, mut results) = mpsc::unbounded_channel();
-        let mut round = Some(Round::begin(watcher.turns(), Arc::clone(&watcher.host), sender));
+        let mut rounds = vec![Round::begin(watcher.turns(), Arc::clone(&watcher.host), sender)];
         async move {
             let mut all = Vec::new();
-            while all.is_empty() {
-                all = round::take(&mut round, results.recv().await.unwrap());
+            while !rounds.is_empty() {
+                all.extend(round::take(&mut rounds, results.recv().await.unwrap()));
             }
             all
         }

@@ -1,8 +1,8 @@
 //! One round of looks, one after the other on a thread of its own.
 //!
-//! A look may never come back: a file server that went away holds whoever asks for its size. After a while the round is
-//! given up: what was seen is taken, what had not its turn yet looks in the next round, and only the one that is stuck
-//! is waited for.
+//! What is seen is taken as it comes; only what is seen for the first time waits for the others of its round, to be one
+//! inventory. A look may never come back: a file server that went away holds whoever asks for its size. After a while the
+//! round is given up: what had not its turn yet looks in the next one, and only the one that is stuck is waited for.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,6 +14,8 @@ use tokio::time::Instant;
 use crate::platform::Host;
 use crate::sources::{Look, ObserveError, Watch};
 
+/// Rounds that may go on at a time: a slow one holds up no other.
+pub(super) const MOST: usize = 3;
 /// How long a round may take. Tools have deadlines of their own.
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -90,16 +92,23 @@ impl Drop for Round {
     }
 }
 
-/// Takes in what was seen: nothing until the round is complete, then all of it. What belongs to no round comes at once.
-pub(super) fn take(slot: &mut Option<Round>, seen: Seen) -> Vec<Seen> {
-    let place = slot.as_ref().and_then(|round| round.pending.iter().position(|index| *index == seen.index));
-    let (Some(round), Some(place)) = (slot.as_mut(), place) else { return vec![seen] };
-    round.pending.swap_remove(place);
-    round.seen.push(seen);
-    if !round.pending.is_empty() {
+/// Takes in what was seen, and returns what is to be written now.
+pub(super) fn take(rounds: &mut Vec<Round>, seen: Seen) -> Vec<Seen> {
+    let Some(at) = rounds.iter().position(|round| round.pending.contains(&seen.index)) else { return vec![seen] };
+    let Some(round) = rounds.get_mut(at) else { return vec![seen] };
+    round.pending.retain(|index| *index != seen.index);
+    let waits = matches!(seen.result, Ok(Look::First { .. }));
+    if round.pending.is_empty() {
+        let mut all = std::mem::take(&mut round.seen);
+        all.push(seen);
+        rounds.remove(at);
+        return all;
+    }
+    if waits {
+        round.seen.push(seen);
         return Vec::new();
     }
-    slot.take().map(|mut round| std::mem::take(&mut round.seen)).unwrap_or_default()
+    vec![seen]
 }
 
 fn pop(queue: &Mutex<VecDeque<Turn>>) -> Option<Turn> {
@@ -119,13 +128,13 @@ mod tests {
     use emote_proto::Time;
     use std::sync::mpsc::{Receiver, Sender, channel};
 
-    /// Says that it has begun, and looks once it is told to.
-    struct Waits(Mutex<(Sender<()>, Receiver<()>)>);
+    /// Says that it has begun, and looks once it is told to: for the first time or as ever.
+    struct Waits(Mutex<(Sender<()>, Receiver<()>)>, bool);
 
     impl Waits {
-        fn leak() -> (&'static Self, Receiver<()>, Sender<()>) {
+        fn leak(first: bool) -> (&'static Self, Receiver<()>, Sender<()>) {
             let ((begin, begun), (go, wait)) = (channel(), channel());
-            (Box::leak(Box::new(Self(Mutex::new((begin, wait))))), begun, go)
+            (Box::leak(Box::new(Self(Mutex::new((begin, wait)), first))), begun, go)
         }
     }
 
@@ -146,7 +155,8 @@ mod tests {
             let inside = self.0.lock().unwrap();
             inside.0.send(()).unwrap();
             inside.1.recv().unwrap();
-            Ok(Look::Same)
+            let first = Look::First { snapshot: Vec::new(), inventory: serde_json::Value::Null };
+            Ok(if self.1 { first } else { Look::Same })
         }
         fn told(&self, _old: Option<&[u8]>, _what: Happening, _at: Time) -> Result<Look, ObserveError> {
             Ok(Look::Same)
@@ -160,41 +170,29 @@ mod tests {
     #[tokio::test]
     async fn a_look_that_does_not_come_back_holds_up_no_other() {
         let ((quick, _quick, go), (slow, begun, later), (last, _last, _never)) =
-            (Waits::leak(), Waits::leak(), Waits::leak());
+            (Waits::leak(false), Waits::leak(false), Waits::leak(false));
         let (sender, mut results) = tokio::sync::mpsc::unbounded_channel();
         let turns = vec![turn(0, quick), turn(1, slow), turn(2, last)];
-        let mut round = Some(Round::begin(turns, Arc::new(Recorded::mac()), sender));
+        let mut rounds = vec![Round::begin(turns, Arc::new(Recorded::mac()), sender)];
         go.send(()).unwrap();
-        assert!(take(&mut round, results.recv().await.unwrap()).is_empty(), "the round is not complete");
+        assert_eq!(take(&mut rounds, results.recv().await.unwrap()).len(), 1, "it is written at once");
         begun.recv().unwrap();
-        let left = round.take().unwrap().leave();
-        assert_eq!((left.seen.len(), left.seen[0].index), (1, 0));
-        assert_eq!((left.missed, left.stuck), (vec![2], vec![1]));
+        let left = rounds.remove(0).leave();
+        assert_eq!((left.seen.len(), left.missed, left.stuck), (0, vec![2], vec![1]));
         later.send(()).unwrap();
-        let late = take(&mut round, results.recv().await.unwrap());
+        let late = take(&mut rounds, results.recv().await.unwrap());
         assert_eq!((late.len(), late[0].index), (1, 1), "it is taken when it comes");
     }
 
     #[tokio::test]
-    async fn a_round_that_nobody_waits_for_any_more_begins_no_further_look() {
-        let ((slow, begun, later), (last, never_begun, _go)) = (Waits::leak(), Waits::leak());
-        let (sender, results) = tokio::sync::mpsc::unbounded_channel();
-        let round = Round::begin(vec![turn(0, slow), turn(1, last)], Arc::new(Recorded::mac()), sender);
-        begun.recv().unwrap();
-        drop((round, results));
-        later.send(()).unwrap();
-        assert!(never_begun.recv_timeout(Duration::from_millis(200)).is_err());
-    }
-
-    #[tokio::test]
-    async fn a_round_is_one_result() {
-        let ((one, _one, go), (two, _two, go_on)) = (Waits::leak(), Waits::leak());
+    async fn first_looks_of_a_round_are_one_result() {
+        let ((one, _one, go), (two, _two, go_on)) = (Waits::leak(true), Waits::leak(true));
         let (sender, mut results) = tokio::sync::mpsc::unbounded_channel();
-        let mut round = Some(Round::begin(vec![turn(0, one), turn(1, two)], Arc::new(Recorded::mac()), sender));
+        let mut rounds = vec![Round::begin(vec![turn(0, one), turn(1, two)], Arc::new(Recorded::mac()), sender)];
         go.send(()).unwrap();
-        assert!(take(&mut round, results.recv().await.unwrap()).is_empty());
+        assert!(take(&mut rounds, results.recv().await.unwrap()).is_empty());
         go_on.send(()).unwrap();
-        assert_eq!(take(&mut round, results.recv().await.unwrap()).len(), 2);
-        assert!(round.is_none());
+        assert_eq!(take(&mut rounds, results.recv().await.unwrap()).len(), 2);
+        assert!(rounds.is_empty());
     }
 }

@@ -139,6 +139,7 @@ enum Fault {
     OtherNodes,
     SameSerial,
     NoBatches,
+    Crowded,
 }
 
 fn fault() -> impl Strategy<Value = Fault> {
@@ -146,6 +147,7 @@ fn fault() -> impl Strategy<Value = Fault> {
     prop_oneof![
         4 => Just(None), 2 => Just(RequestLost), 2 => Just(AnswerLost), 1 => Just(Refused), 1 => Just(Crash),
         2 => Just(CrashAfterStoring), 1 => Just(Hours), 1 => Just(OtherNodes), 1 => Just(SameSerial), 1 => Just(NoBatches),
+        1 => Just(Crowded),
     ]
 }
 
@@ -181,6 +183,7 @@ fn run(events: u64, faults: &[Fault], foreign: bool) -> Vec<u64> {
             }
             Fault::Refused => Reply::Refused("later".into()),
             Fault::NoBatches if range.start() != range.end() => Reply::NoBatches,
+            Fault::Crowded if range.start() != range.end() => Reply::Crowded,
             Fault::Crash | Fault::CrashAfterStoring => {
                 if matches!(fault, Fault::CrashAfterStoring) {
                     stream.publish(&range, expectation, now);
@@ -202,7 +205,9 @@ fn run(events: u64, faults: &[Fault], foreign: bool) -> Vec<u64> {
                 stream.others = Some(stream.sequence);
                 lost()
             }
-            Fault::SameSerial | Fault::NoBatches | Fault::None => stream.publish(&range, expectation, now),
+            Fault::SameSerial | Fault::NoBatches | Fault::Crowded | Fault::None => {
+                stream.publish(&range, expectation, now)
+            }
         };
         now += 10;
         if let Verdict::Stored(range) = window.reply(&reply, now, 0) {
