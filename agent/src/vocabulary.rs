@@ -50,7 +50,8 @@ kinds! {
     /// `info`: `from` and `to`, each `name`, `version`, and `build` and `extra` (of a rapid security response) on a Mac,
     /// `kernel` on Linux.
     OsUpdated = "os", "updated";
-    /// `info`: `hostname` {`from`, `to`}, `added` and `removed` {interface: \[address\]}, each only when it changed.
+    /// `info`: `hostname` {`from`, `to`}, `added` and `removed` {interface: \[address\]}, `dns` {`from`, `to`}, each with
+    /// `servers` {domain, `.` for all: \[address\]} and `search`; each only when it changed.
     NetworkChanged = "network", "changed";
     /// `info`: `mount`, `name`, `file_system`, `total_bytes`, `removable`.
     DiskMounted = "disk", "mounted";

@@ -1,5 +1,6 @@
 //! The command line: one file a subcommand.
 
+mod completions;
 mod config;
 mod doctor;
 mod emit;
@@ -63,6 +64,7 @@ enum Command {
     Sources(sources::SourcesArgs),
     Tail(tail::TailArgs),
     Version(version::VersionArgs),
+    Completions(completions::CompletionsArgs),
     Config(config::ConfigArgs),
     Doctor(Box<doctor::DoctorArgs>),
     Simulate(Box<simulate::SimulateArgs>),
@@ -131,6 +133,7 @@ pub fn start(cli: Cli) -> Result<(), Failure> {
             Command::Config(arguments) => config::run(arguments).await,
             Command::Doctor(arguments) => doctor::run(*arguments).await,
             Command::Version(arguments) => version::run(arguments).await,
+            Command::Completions(arguments) => completions::run(&arguments),
             Command::Simulate(arguments) => simulate::run(*arguments).await,
         }
     })

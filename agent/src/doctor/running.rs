@@ -6,6 +6,8 @@ use super::Finding;
 use crate::VERSION;
 use crate::health::Status;
 
+/// A clock farther from the broker's is worth a word.
+const FAR_MS: i64 = 5_000;
 /// Events that wait longer than this while connected are worth a word.
 const OLD_MS: i64 = 10 * 60 * 1000;
 
@@ -19,8 +21,9 @@ pub(crate) fn running(status: Result<&Status, &str>, now: Time) -> Vec<Finding> 
                 "start it: on a Mac, `launchctl bootstrap system /Library/LaunchDaemons/io.emote.agent.plist`; else `emote-agent run`",
             ),
             Finding::skipped("spool", "only the running agent knows"),
+            Finding::skipped("clock", "only the running agent knows"),
         ],
-        Ok(status) => vec![agent(status), uplink(status), spool(status, now)],
+        Ok(status) => vec![agent(status), uplink(status), spool(status, now), clock(status)],
     }
 }
 
@@ -40,7 +43,7 @@ fn uplink(status: &Status) -> Finding {
         (Some(server), Some(error)) if uplink.connected => Finding::fail(
             "uplink",
             format!("connected to {server}, and events are not taken: {error}"),
-            "look at the broker: `emote status`, and at what this Mac's credential may publish",
+            "look at the logs of NATS and of the broker, and at what this Mac's credential may publish",
         ),
         (_, error) => Finding::fail(
             "uplink",
@@ -75,11 +78,23 @@ fn spool(status: &Status, now: Time) -> Finding {
     Finding::ok("spool", said)
 }
 
+fn clock(status: &Status) -> Finding {
+    let Some(clock) = status.uplink.clock else {
+        return Finding::skipped("clock", "no broker has told the time yet: it is asked with each heartbeat");
+    };
+    let said = format!("{} ms from the broker's, give or take {} ms", clock.offset_ms, clock.uncertainty_ms);
+    if clock.offset_ms.saturating_abs() < FAR_MS {
+        return Finding::ok("clock", said);
+    }
+    let remedy = "set it: System Settings, Date & Time, or `sudo sntp -sS time.apple.com`";
+    Finding::warn("clock", said, remedy)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::doctor::Outcome;
-    use crate::health::{SpoolStatus, UplinkStatus};
+    use crate::health::{ClockStatus, SpoolStatus, UplinkStatus};
 
     fn status() -> Status {
         Status {
@@ -90,7 +105,7 @@ mod tests {
         }
     }
 
-    fn check(status: &Status, expected: [Outcome; 3]) {
+    fn check(status: &Status, expected: [Outcome; 4]) {
         let outcomes: Vec<_> =
             running(Ok(status), Time::from_millis(3_600_000).unwrap()).iter().map(|f| f.outcome).collect();
         assert_eq!(outcomes, expected, "{status:?}");
@@ -98,16 +113,21 @@ mod tests {
 
     #[test]
     fn each_trouble_of_a_running_agent_is_told() {
-        use Outcome::{Fail, Ok, Warn};
-        check(&status(), [Ok, Ok, Ok]);
-        check(&Status { version: "0.0.1".into(), ..status() }, [Warn, Ok, Ok]);
+        use Outcome::{Fail, Ok, Skipped, Warn};
+        check(&status(), [Ok, Ok, Ok, Skipped]);
+        check(&Status { version: "0.0.1".into(), ..status() }, [Warn, Ok, Ok, Skipped]);
+        for (offset_ms, outcome) in [(-4_999, Ok), (5_000, Warn), (i64::MIN, Warn)] {
+            let mut status = status();
+            status.uplink.clock = Some(ClockStatus { offset_ms, uncertainty_ms: 3 });
+            check(&status, [Ok, Ok, Ok, outcome]);
+        }
         let mut denied = status();
         denied.uplink.last_error = Some("denied".into());
         denied.spool = SpoolStatus { count: 3, bytes: 100, quota: 1_000, oldest: Time::from_millis(0) };
-        check(&denied, [Ok, Fail, Warn]);
+        check(&denied, [Ok, Fail, Warn, Skipped]);
         let mut away = denied.clone();
         (away.uplink.connected, away.spool.bytes) = (false, 950);
-        check(&away, [Ok, Fail, Fail]);
+        check(&away, [Ok, Fail, Fail, Skipped]);
         assert_eq!(running(Err("nobody answers"), Time::from_millis(0).unwrap())[0].outcome, Fail);
     }
 }

@@ -38,6 +38,8 @@ tools! {
     LOG_STREAM = Tool::new("/usr/bin/log", &["stream", "--style", "ndjson", "--predicate"]);
     /// The proxies of the network settings.
     SCUTIL_PROXY = Tool::new("/usr/sbin/scutil", &["--proxy"]);
+    /// Who is asked for names.
+    SCUTIL_DNS = Tool::new("/usr/sbin/scutil", &["--dns"]);
     /// Who is logged in at the console, and whether the screen is locked.
     IOREG_CONSOLE = Tool::new("/usr/sbin/ioreg", &["-a", "-d1", "-n", "Root"]);
     /// The battery's health.

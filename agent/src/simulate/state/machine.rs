@@ -63,7 +63,13 @@ impl Part for Network {
         if self.vpn {
             interfaces.insert("utun4".into(), one(Ipv4Addr::new(10, 99, b, 1 + a % 250)));
         }
-        network::Snapshot { hostname: who.hostname(self.renamed), interfaces }
+        let router = Ipv4Addr::from(u32::from(address) & 0xffff_ff00 | 1);
+        let mut dns = network::Dns::default();
+        dns.servers.insert(".".into(), vec![router.to_string()]);
+        if self.vpn {
+            dns.servers.insert("corp.example.com".into(), vec!["10.99.0.53".into()]);
+        }
+        network::Snapshot { hostname: who.hostname(self.renamed), interfaces, dns }
     }
 }
 

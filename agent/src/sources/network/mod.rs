@@ -1,4 +1,7 @@
-//! Host name, and the addresses of each interface: no loopback and no link-local ones, which say nothing of the network.
+//! Host name, the addresses of each interface (no loopback and no link-local ones, which say nothing of the network), and
+//! who is asked for names.
+
+mod dns;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -11,18 +14,21 @@ use super::{ObserveError, Source};
 use crate::platform::{Addresses, Host};
 use crate::vocabulary::Kind;
 
+pub(crate) use dns::Dns;
+
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Snapshot {
     pub(crate) hostname: String,
     pub(crate) interfaces: Addresses,
+    pub(crate) dns: Dns,
 }
 
 pub(crate) struct Network;
 
 impl Source for Network {
     const NAME: &'static str = "network";
-    const ABOUT: &'static str = "host name and addresses";
-    const VERSION: u8 = 1;
+    const ABOUT: &'static str = "host name, addresses and name servers";
+    const VERSION: u8 = 2;
     type Snapshot = Snapshot;
 
     fn observe(host: &dyn Host, _old: Option<&Snapshot>) -> Result<Snapshot, ObserveError> {
@@ -30,7 +36,7 @@ impl Source for Network {
             addresses.retain(says_something);
             (!addresses.is_empty()).then_some((name, addresses))
         });
-        Ok(Snapshot { interfaces: interfaces.collect(), hostname: host.hostname()? })
+        Ok(Snapshot { interfaces: interfaces.collect(), hostname: host.hostname()?, dns: Dns::observe(host)? })
     }
 
     fn diff(old: &Snapshot, new: &Snapshot) -> Vec<Draft> {
@@ -45,6 +51,9 @@ impl Source for Network {
             if !rest.is_empty() {
                 info.insert(key.into(), json!(rest));
             }
+        }
+        if old.dns != new.dns {
+            info.insert("dns".into(), json!({"from": old.dns, "to": new.dns}));
         }
         if info.is_empty() { Vec::new() } else { vec![Kind::NetworkChanged.draft(Value::Object(info))] }
     }
@@ -82,14 +91,19 @@ mod tests {
 
     fn any_snapshot() -> impl Strategy<Value = Snapshot> {
         let addresses = prop::collection::btree_set((0_u8..6).prop_map(|n| IpAddr::from([10, 0, 0, n])), 1..4);
-        ("[ab]{1,2}", prop::collection::btree_map("en[0-3]", addresses, 0..4))
-            .prop_map(|(hostname, interfaces)| Snapshot { hostname, interfaces })
+        let servers = prop::collection::btree_map("[.a]", prop::collection::vec("[12]", 1..3), 0..3);
+        let dns = (servers, prop::collection::vec("[xy]", 0..3)).prop_map(|(servers, search)| Dns { servers, search });
+        ("[ab]{1,2}", prop::collection::btree_map("en[0-3]", addresses, 0..4), dns)
+            .prop_map(|(hostname, interfaces, dns)| Snapshot { hostname, interfaces, dns })
     }
 
     fn replay(mut snapshot: Snapshot, drafts: &[Draft]) -> Snapshot {
         for info in drafts.iter().filter_map(|draft| draft.info.as_ref()) {
             if let Some(name) = info.pointer("/hostname/to") {
                 snapshot.hostname = serde_json::from_value(name.clone()).unwrap();
+            }
+            if let Some(dns) = info.pointer("/dns/to") {
+                snapshot.dns = serde_json::from_value(dns.clone()).unwrap();
             }
             let part = |key: &str| info.get(key).map(|part| serde_json::from_value::<Addresses>(part.clone()).unwrap());
             for (name, addresses) in part("added").unwrap_or_default() {
