@@ -96,12 +96,19 @@ async fn events_go_to_the_server_that_the_settings_name_and_wait_when_they_name_
 
     stack.write("agent.toml", "server = [what is this\n");
     stack.nudge();
+    let told = || async { stack.status().await.is_some_and(|status| !status.problems.is_empty()) };
+    until("the slip is told", told).await;
+    let status = stack.status().await.unwrap();
+    assert!(status.uplink.connected && !status.uplink.servers.is_empty(), "what the file said before still holds");
+    assert_eq!(status.problems.len(), 1, "{:?}", status.problems);
+    assert!(status.problems[0].to_string().contains("line 1, column "), "{}", status.problems[0]);
+
+    stack.write("agent.toml", "heartbeat = '1m'\n");
+    stack.nudge();
     let known = || async { stack.status().await.is_some_and(|status| status.uplink.servers.is_empty()) };
     until("no server is known", known).await;
     let status = stack.status().await.unwrap();
     assert!(!status.uplink.connected && status.uplink.last_error.unwrap().contains("no server is known"));
-    assert_eq!(status.problems.len(), 1, "{:?}", status.problems);
-    assert!(status.problems[0].to_string().starts_with("line 1, column "), "{}", status.problems[0]);
     assert!(matches!(stack.emit(2).await, Ok(Answer::Id(_))));
 
     stack.write("agent.toml", &name(&other));
