@@ -152,3 +152,14 @@ async fn a_credentials_file_is_read_anew_and_must_be_private() {
     std::fs::write(&file, operator.credentials("T1")).unwrap();
     agent.until_connected().await;
 }
+
+#[tokio::test]
+async fn what_never_comes_back_does_not_keep_the_agent_from_ending() {
+    let certificates = Certificates::new("localhost");
+    // Whoever opens a pipe waits for its writer, as a look waits for a file server that went away.
+    let pipe = certificates.path("token");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let arguments = ["--server", "nats://127.0.0.1:1", "--token-file", pipe.to_str().unwrap()];
+    let agent = Agent::start(&certificates, &arguments).await;
+    assert!(agent.ends().await);
+}

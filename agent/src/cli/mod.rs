@@ -123,7 +123,7 @@ impl From<Exit> for ExitCode {
 pub fn start(cli: Cli) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| (Exit::Failure, error.into()))?;
-    runtime.block_on(async {
+    let ended = runtime.block_on(async {
         match cli.command {
             Command::Run(arguments) => run::run(*arguments).await,
             Command::Emit(arguments) => emit::run(arguments).await,
@@ -136,7 +136,10 @@ pub fn start(cli: Cli) -> Result<(), Failure> {
             Command::Completions(arguments) => completions::run(&arguments),
             Command::Simulate(arguments) => simulate::run(*arguments).await,
         }
-    })
+    });
+    // Dropped, it would wait for a look that never comes back.
+    runtime.shutdown_background();
+    ended
 }
 
 /// Whether standard output takes colours.

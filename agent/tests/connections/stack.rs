@@ -9,13 +9,16 @@ use async_nats::jetstream::{self, stream};
 use emote_agent::health::{ClockStatus, Status};
 use emote_agent::socket::{Answer, Ask, call};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
-use tokio::time::{Instant, interval};
+use tokio::time::{Instant, interval, timeout};
 
 use crate::broker::Broker;
 
 const DEADLINE: Duration = Duration::from_secs(60);
+/// The agent gives its last events two seconds where they can be sent, and nothing else any.
+const SOON: Duration = Duration::from_secs(2);
 
 /// Waits for `condition`, and says what for when it does not come.
 pub(crate) async fn until<F: Future<Output = bool>>(what: &str, mut condition: impl FnMut() -> F) {
@@ -135,7 +138,7 @@ impl Server {
 
 pub(crate) struct Agent {
     dir: TempDir,
-    _child: Child,
+    child: Child,
 }
 
 impl Agent {
@@ -145,7 +148,7 @@ impl Agent {
         let mut command = Command::new(env!("CARGO_BIN_EXE_emote-agent"));
         command.args(["run", "--serial", "T1", "--state-dir"]).arg(dir.path().join("agent"));
         command.arg("--ca").arg(certificates.path("ca.pem")).args(arguments);
-        let agent = Self { _child: quiet(command).spawn().unwrap(), dir };
+        let agent = Self { child: quiet(command).spawn().unwrap(), dir };
         until("the agent answers", || async { agent.status().await.is_some() }).await;
         agent
     }
@@ -163,6 +166,13 @@ impl Agent {
     pub(crate) async fn until_trouble(&self, said: &str) {
         let said_so = |status: Status| status.uplink.last_error.is_some_and(|error| error.contains(said));
         until(said, || async { self.status().await.is_some_and(said_so) }).await;
+    }
+
+    /// Whether it ends as it should, and soon, when it is told to.
+    pub(crate) async fn ends(mut self) -> bool {
+        let pid = self.child.id().and_then(|pid| Pid::from_raw(i32::try_from(pid).unwrap())).unwrap();
+        kill_process(pid, Signal::TERM).unwrap();
+        timeout(SOON, self.child.wait()).await.is_ok_and(|status| status.unwrap().success())
     }
 
     pub(crate) async fn clock(&self) -> Option<ClockStatus> {
