@@ -163,13 +163,18 @@ impl Base {
         std::fs::remove_file(&socket).ok();
         stop_server.send(()).ok();
         server.await.ok();
-        if let Some(last) = last
-            && let Err(error) = journal.write(last).await
-        {
-            tracing::error!(%error, "the last event was not written");
+        match last {
+            // On the disk, and with it all that was written before. The uplink, which has something to write too, goes on.
+            Some(last) => {
+                if let Err(error) = journal.write(last).await {
+                    tracing::error!(%error, "the last event was not written");
+                }
+            }
+            None => {
+                drop(journal);
+                timeout(FLUSH, writer).await.ok();
+            }
         }
-        drop(journal);
-        timeout(FLUSH, writer).await.ok();
     }
 
     pub(super) async fn stop(self, working: Working) -> Result<(), RunError> {
