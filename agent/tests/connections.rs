@@ -154,6 +154,21 @@ async fn a_credentials_file_is_read_anew_and_must_be_private() {
 }
 
 #[tokio::test]
+async fn who_connects_may_be_said_in_the_address() {
+    let certificates = Certificates::new("localhost");
+    let proxy = Proxy::tunnel(None).await;
+    for (configuration, login) in [("user: ada, password: \"p@ss\"", "ada:p%40ss@"), ("token: s3cret", "s3cret@")] {
+        let server = Server::start_with(&certificates, &format!("authorization {{ {configuration} }}\n")).await;
+        let plain = format!("nats://{login}127.0.0.1:{}", server.port);
+        let agent = Agent::start(&certificates, &["--server", &plain]).await;
+        agent.until_connected().await;
+        let web = server.wss().replace("wss://", &format!("wss://{login}"));
+        let agent = Agent::start(&certificates, &["--server", &web, "--proxy", &proxy.url()]).await;
+        agent.until_connected().await;
+    }
+}
+
+#[tokio::test]
 async fn what_never_comes_back_does_not_keep_the_agent_from_ending() {
     let certificates = Certificates::new("localhost");
     // Whoever opens a pipe waits for its writer, as a look waits for a file server that went away.

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_nats::{Client, ConnectOptions, Event, ReconnectToServer, ServerAddr};
+use percent_encoding::percent_decode_str;
 use tokio::sync::watch;
 
 use super::credentials::{self, Credentials, CredentialsError};
@@ -62,7 +63,7 @@ impl Connector {
     /// Tries once.
     pub(crate) async fn connect(&self, server: &ServerAddr) -> Result<Connection, ConnectTrouble> {
         let (lose, link) = watch::channel(true);
-        let options = self.options(lose.clone()).await?;
+        let options = self.options(server, lose.clone()).await?;
         let (address, relay) = match proxy::choose(&self.settings, &self.host, server).await {
             Some(proxy) => {
                 let (address, relay) = proxy::open(&proxy, server, self.settings.ca.as_deref(), TIMEOUT).await?;
@@ -77,10 +78,10 @@ impl Connector {
         Ok(Connection { client, link, lose, _relay: relay })
     }
 
-    async fn options(&self, lose: watch::Sender<bool>) -> Result<ConnectOptions, ConnectTrouble> {
+    async fn options(&self, server: &ServerAddr, lose: watch::Sender<bool>) -> Result<ConnectOptions, ConnectTrouble> {
         let (serial, health) = (&self.serial, Arc::clone(&self.health));
         let mut options = self
-            .identified()
+            .identified(server)
             .await?
             .name(format!("emote-agent {serial}"))
             // A credential limited to one machine may subscribe to nothing else.
@@ -119,7 +120,7 @@ impl Connector {
     }
 
     /// Files are read at every connection, so that new ones are found without a restart.
-    async fn identified(&self) -> Result<ConnectOptions, ConnectTrouble> {
+    async fn identified(&self, server: &ServerAddr) -> Result<ConnectOptions, ConnectTrouble> {
         if let Some(path) = &self.settings.credentials {
             let text = secret::read(path).await?;
             let trouble = |problem| ConnectTrouble::Credentials { path: path.display().to_string(), problem };
@@ -132,9 +133,25 @@ impl Connector {
         }
         match &self.settings.token_file {
             Some(path) => Ok(ConnectOptions::with_token(secret::read_anyway(path).await?)),
-            None => Ok(ConnectOptions::new()),
+            None => Ok(self.login(server).unwrap_or_default()),
         }
     }
+
+    /// A server that another one has told of takes whom that one takes.
+    fn login(&self, server: &ServerAddr) -> Option<ConnectOptions> {
+        let configured = &self.settings.servers;
+        if configured.contains(server) { login(server) } else { configured.iter().find_map(login) }
+    }
+}
+
+/// Who connects, as an address says it: `user:password@`, or `token@`. The library leaves that to its caller.
+fn login(server: &ServerAddr) -> Option<ConnectOptions> {
+    let decoded = |text| percent_decode_str(text).decode_utf8_lossy().into_owned();
+    let user = decoded(server.username()?);
+    Some(match server.password() {
+        Some(password) => ConnectOptions::with_user_and_password(user, decoded(password)),
+        None => ConnectOptions::with_token(user),
+    })
 }
 
 /// Whether the server on the other end knows atomic batches.
