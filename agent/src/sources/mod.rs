@@ -243,14 +243,15 @@ fn decode<S: Source>(bytes: &[u8]) -> Option<S::Snapshot> {
     if *version == S::VERSION { postcard::from_bytes(rest).ok() } else { None }
 }
 
-/// Adds the interval in which the change happened to its `info`, unless it says its own time.
+/// Adds the interval in which the change happened to its `info`, unless it says its own time. When the clock was set back
+/// meanwhile, nobody knows its beginning.
 pub(crate) fn within(mut draft: Draft, since: Option<Time>, until: Time) -> Draft {
     if draft.time.is_some() {
         return draft;
     }
     let mut info = draft.info.take().map(Value::from);
     if let Some(Value::Object(info)) = &mut info {
-        if let Some(since) = since {
+        if let Some(since) = since.filter(|since| *since <= until) {
             info.insert("since".into(), Value::String(since.to_string()));
         }
         info.insert("until".into(), Value::String(until.to_string()));
@@ -297,6 +298,8 @@ mod tests {
             (&info["since"], &info["until"]),
             (&Value::from(since.to_string()), &Value::from(until.to_string()))
         );
+        let info = Value::from(within(low.clone(), Some(until), since).info.unwrap());
+        assert_eq!(info, serde_json::json!({"until": since}), "the clock was set back");
         low.time = Some(since);
         assert_eq!(within(low.clone(), Some(since), until), low);
     }
