@@ -16,6 +16,9 @@ use super::server;
 use super::tree::{self, Tree};
 use super::value::{Kind, Value};
 
+/// Keys that nobody knows that are told of one layer; a file that is none of ours may have thousands.
+const MOST_UNKNOWN: usize = 64;
+
 /// One layer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Layer {
@@ -64,7 +67,14 @@ pub fn evaluate(layers: &[Layer]) -> (Values, Vec<Problem>) {
     let mut keys = keys::all();
     keys.extend(names.keys().flat_map(|name| keys::of_unified_log(name)));
     for layer in layers {
-        layer.find_unknown(&keys, "", &layer.tree.values, &mut problems);
+        let mut unknown = Vec::new();
+        layer.find_unknown(&keys, "", &layer.tree.values, &mut unknown);
+        let more = unknown.len().saturating_sub(MOST_UNKNOWN);
+        unknown.truncate(MOST_UNKNOWN);
+        if let Some(last) = unknown.last_mut().filter(|_| more > 0) {
+            last.problem = format!("there is no such key, and {more} more are not told");
+        }
+        problems.extend(unknown);
     }
     let mut context = Context::default();
     let mut values = Values::default();
@@ -381,6 +391,14 @@ mod tests {
                  used instead: each source its own (default)",
             ]
         );
+    }
+
+    #[test]
+    fn a_file_that_is_none_of_ours_is_told_in_so_many_words() {
+        let many: String = (0..6_000).map(|n| format!("x{n} = 1\n")).collect();
+        let (_, problems) = evaluate(&[layer(Origin::File, &many)]);
+        assert_eq!(problems.len(), MOST_UNKNOWN);
+        assert!(problems[63].problem.ends_with("and 5936 more are not told"), "{}", problems[63]);
     }
 
     #[test]
