@@ -7,12 +7,14 @@ use std::time::Duration;
 use emote_proto::Time;
 use serde::{Deserialize, Serialize};
 
-use crate::settings::{Loaded, Problem, Row};
+use crate::settings::{Loaded, Problem, Row, cut};
 use crate::sources::Timing;
 use crate::spool::{SpoolError, Totals};
 
 /// A full disk is tried again after this.
 const DISK_PAUSE: Duration = Duration::from_secs(5);
+/// Characters kept of what a server or a source says.
+const MOST_SAID: usize = 400;
 
 /// What `emote-agent status -o json` prints.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -144,7 +146,7 @@ impl Health {
     pub(crate) fn set_connected(&self, connected: bool, server: Option<String>) {
         let mut status = self.lock();
         status.uplink.connected = connected;
-        status.uplink.server = server;
+        status.uplink.server = server.map(|server| cut(&server, MOST_SAID));
     }
 
     pub(crate) fn connected(&self) -> bool {
@@ -152,7 +154,7 @@ impl Health {
     }
 
     pub(crate) fn set_error(&self, error: Option<String>) {
-        self.lock().uplink.last_error = error;
+        self.lock().uplink.last_error = error.map(|error| cut(&error, MOST_SAID));
     }
 
     pub(crate) fn clock(&self, clock: ClockStatus) {
@@ -177,7 +179,7 @@ impl Health {
         if error.is_none() {
             entry.observed = Some(at);
         }
-        entry.error = error;
+        entry.error = error.map(|error| cut(&error, MOST_SAID));
     }
 
     /// When each source looked last, in milliseconds since 1970.

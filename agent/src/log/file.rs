@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 const NAME: &str = "agent.log";
 const OLDER: &str = "agent.log.1";
 const MOST: u64 = 1 << 20;
+/// Bytes of a line, which may hold what a server says.
+const MOST_LINE: usize = 4 << 10;
 
 /// The open file.
 #[derive(Debug)]
@@ -31,9 +33,13 @@ impl LogFile {
         Ok(Self { older: folder.join(OLDER), most, open: Some(open(&path)?), path })
     }
 
-    /// Adds a line, or drops it.
+    /// Adds a line or its beginning, or drops it.
     pub(super) fn write(&mut self, line: &[u8]) {
-        if self.try_write(line).is_err() {
+        let written = match line.get(..MOST_LINE) {
+            Some(beginning) if line.len() > MOST_LINE => self.try_write(&[beginning, b"...\n"].concat()),
+            _ => self.try_write(line),
+        };
+        if written.is_err() {
             self.open = None;
         }
     }
@@ -109,6 +115,16 @@ mod tests {
         std::fs::create_dir(&folder).unwrap();
         file.write(b"four\n");
         assert_eq!(std::fs::read_to_string(folder.join(NAME)).unwrap(), "four\n");
+    }
+
+    #[test]
+    fn of_a_long_line_the_beginning_is_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut file = LogFile::open(dir.path()).unwrap();
+        file.write(&[&[b'x'; 400_000][..], b"\n"].concat());
+        file.write(b"next\n");
+        let written = std::fs::read_to_string(dir.path().join(NAME)).unwrap();
+        assert!(written.len() < 5_000 && written.ends_with("x...\nnext\n"), "{}", written.len());
     }
 
     #[test]

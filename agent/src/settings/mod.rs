@@ -28,6 +28,7 @@ pub(crate) use applied::{Applied, SNAPSHOT};
 pub use effective::{Effective, Layer, Row, Values, evaluate};
 pub use follow::Follow;
 pub use places::{DEFAULT_FILE, Loaded, MANAGED_FILE, Places, check};
+pub(crate) use problem::cut;
 pub use problem::{Origin, Problem};
 pub use proxy::{HttpProxy, Login, Proxy};
 pub use server::name as server_name;

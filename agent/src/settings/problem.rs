@@ -97,7 +97,8 @@ impl std::fmt::Display for Problem {
     }
 }
 
-fn cut(text: &str, most: usize) -> String {
+/// At most so many characters of `text`, and a sign where there were more.
+pub(crate) fn cut(text: &str, most: usize) -> String {
     match text.char_indices().nth(most) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),

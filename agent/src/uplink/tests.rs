@@ -119,3 +119,19 @@ async fn a_client_does_not_connect_again_by_itself() {
     let third = timeout(Duration::from_millis(200), running.listener.accept()).await;
     assert!(third.is_err(), "one at a time");
 }
+
+#[tokio::test]
+async fn a_server_that_says_much_is_cut_short() {
+    let running = start().await;
+    let mut stream = running.greet().await;
+    stream.write_all(format!("-ERR '{}'\r\n", "x".repeat(400_000)).as_bytes()).await.unwrap();
+    let (begun, mut tick) = (Instant::now(), tokio::time::interval(Duration::from_millis(5)));
+    let said = loop {
+        match running.health.trouble() {
+            Some(said) => break said,
+            None => tick.tick().await,
+        };
+        assert!(begun.elapsed() < DEADLINE, "it is told");
+    };
+    assert!(said.contains("xxx") && said.len() < 1_000, "{}", said.len());
+}
