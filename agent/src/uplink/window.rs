@@ -66,9 +66,11 @@ impl Saved {
         self.flight.as_ref().map(|flight| flight.first..=flight.last)
     }
 
-    /// Another server knows nothing of what was told to this one.
+    /// Other servers know nothing of what was told to these; where one stays, the others are of the same system.
     pub fn for_servers(self, servers: &str) -> Self {
-        if self.servers == servers { self } else { Self { servers: servers.to_owned(), ..Self::default() } }
+        let stays = self.servers.split(',').any(|old| servers.split(',').any(|new| old == new));
+        let before = if stays { self } else { Self::default() };
+        Self { servers: servers.to_owned(), ..before }
     }
 }
 

@@ -83,6 +83,16 @@ fn another_server_is_begun_with_anew() {
 }
 
 #[test]
+fn servers_of_which_one_stays_are_the_same_system() {
+    let saved = Saved { servers: "a,b".into(), ..tried().saved().clone() };
+    for servers in ["b,a", "b", "a,b,c", "c,b"] {
+        let expected = Saved { servers: servers.into(), ..saved.clone() };
+        assert_eq!(saved.clone().for_servers(servers), expected, "{servers}: what is in flight would be sent twice");
+    }
+    assert_eq!(saved.for_servers("c").flight, None);
+}
+
+#[test]
 fn a_clock_set_back_does_not_stop_the_uplink() {
     let mut window = in_doubt();
     let Step::Wait(until) = window.next(0) else { panic!("waits") };
