@@ -249,6 +249,15 @@ impl Spool {
 
     /// Takes off what the stream has, and keeps what the uplink must know after a crash; one transaction.
     pub fn settle(&self, taken: &[RangeInclusive<u64>], saved: &Saved) -> Result<(), SpoolError> {
+        self.take_off(taken, saved, None)
+    }
+
+    /// The same of what the stream will never take, which is told of.
+    pub fn give_up(&self, taken: &[RangeInclusive<u64>], saved: &Saved, gap: &Gap) -> Result<(), SpoolError> {
+        self.take_off(taken, saved, (self.tell_gap)(gap))
+    }
+
+    fn take_off(&self, taken: &[RangeInclusive<u64>], saved: &Saved, told: Option<Record>) -> Result<(), SpoolError> {
         let (mut count, mut bytes) = (0, 0);
         let oldest = self.with(|db| {
             let txn = db.begin_write()?;
@@ -261,6 +270,7 @@ impl Spool {
             }
             let oldest = oldest(&records)?;
             drop(records);
+            append(&txn, told.as_slice())?;
             set_state(&txn, "uplink", saved)?;
             txn.commit()?;
             Ok(oldest)
@@ -268,11 +278,13 @@ impl Spool {
         let mut totals = lock(&self.totals);
         *totals =
             Totals { count: totals.count.saturating_sub(count), bytes: totals.bytes.saturating_sub(bytes), oldest };
+        drop(totals);
+        self.count_in(told.as_slice());
         Ok(())
     }
 
     /// Writes the event that tells of `gap`.
-    pub fn report(&self, gap: Gap) -> Result<(), SpoolError> {
+    fn report(&self, gap: Gap) -> Result<(), SpoolError> {
         let records: Vec<Record> = (self.tell_gap)(&gap).into_iter().collect();
         self.commit(&Commit { records, ..Commit::default() })
     }

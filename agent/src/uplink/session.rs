@@ -27,6 +27,8 @@ pub(super) struct Session {
     saved: Saved,
     /// Stored by the stream and still in the spool.
     taken: Vec<RangeInclusive<u64>>,
+    /// Of it, what the stream will never take.
+    refused: Option<Gap>,
     /// Whether this connection has been of use.
     useful: bool,
 }
@@ -35,7 +37,7 @@ impl Session {
     /// Goes on where `saved` left off.
     pub(super) fn new(uplink: Uplink, saved: Saved) -> Self {
         let window = Window::restore(saved.clone());
-        Self { uplink, window, saved, taken: Vec::new(), useful: false }
+        Self { uplink, window, saved, taken: Vec::new(), refused: None, useful: false }
     }
 
     /// Until `connection` is lost or should be replaced. Returns whether the stream has taken anything over it.
@@ -136,9 +138,13 @@ impl Session {
         if self.taken.is_empty() && self.saved == *self.window.saved() {
             return Ok(());
         }
-        self.uplink.spool.settle(&self.taken, self.window.saved())?;
+        match &self.refused {
+            Some(gap) => self.uplink.spool.give_up(&self.taken, self.window.saved(), gap)?,
+            None => self.uplink.spool.settle(&self.taken, self.window.saved())?,
+        }
         self.saved = self.window.saved().clone();
         self.taken.clear();
+        self.refused = None;
         Ok(())
     }
 
@@ -156,8 +162,8 @@ impl Session {
                     "the stream refuses an event for its size; it is given up"
                 );
                 self.taken.push(key..=key);
+                self.refused = Some(Gap::refused(key, time.unwrap_or_else(now)));
                 self.save()?;
-                self.uplink.spool.report(Gap::refused(key, time.unwrap_or_else(now)))?;
             }
         }
         Ok(())

@@ -68,3 +68,27 @@ fn a_full_disk_fails_what_is_written_whole_and_goes_well_again_with_room() {
         assert!(failed.len() > 2 && *failed.last().unwrap() < 50, "{fault:?}: {failed:?}");
     }
 }
+
+#[test]
+fn what_is_given_up_goes_only_together_with_the_event_that_tells_of_it() {
+    let (dir, disk) = (TempDir::new().unwrap(), Disk::default());
+    let spool = open_on(&disk, &dir, 1 << 20).unwrap().spool;
+    write(&spool, vec![record(Class::Lifecycle, 1, 300)]);
+    let gap = Gap::refused(1, now());
+    let give_up = || spool.give_up(&[1..=1], &Saved::default(), &gap);
+    let mut failures = 0;
+    loop {
+        disk.fail_after(failures, Fault::Full);
+        let done = give_up().is_ok();
+        disk.repair();
+        if done {
+            break;
+        }
+        let there = (all(&spool).iter().any(|(key, _)| *key == 1), gaps(&spool) == [gap.clone()]);
+        assert!([(true, false), (false, true)].contains(&there), "{there:?} after {failures}");
+        failures += 1;
+    }
+    assert!(failures > 1, "{failures}");
+    assert_eq!((all(&spool).len(), spool.totals().count), (1, 1));
+    assert_eq!(gaps(&spool), [gap]);
+}
