@@ -6,7 +6,7 @@ mod client;
 mod tail;
 mod wire;
 
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,11 +44,13 @@ pub(crate) struct Server {
     pub(crate) recent: Arc<Recent>,
 }
 
-/// Listens at `path`. Whoever calls holds the spool's lock, so a file that is there is left over and is replaced.
+/// Listens at `path`. Whoever calls holds the spool's lock, so a socket that is there is left over and is replaced.
 pub(crate) fn listen(path: &Path) -> std::io::Result<UnixListener> {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
-        _ => {}
+    match std::fs::symlink_metadata(path) {
+        Ok(found) if found.file_type().is_socket() => std::fs::remove_file(path)?,
+        Ok(_) => return Err(std::io::Error::other("what is there is no socket, and is left alone")),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
     }
     let listener = UnixListener::bind(path)?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
@@ -134,6 +136,18 @@ mod tests {
     use serde_json::json;
     use std::time::Instant;
     use tokio::sync::watch;
+
+    #[tokio::test]
+    async fn only_a_socket_that_is_left_over_is_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.sock");
+        drop(listen(&path).unwrap());
+        drop(listen(&path).unwrap());
+        let file = dir.path().join("agent.toml");
+        std::fs::write(&file, "precious").unwrap();
+        assert!(listen(&file).unwrap_err().to_string().contains("no socket"));
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "precious");
+    }
 
     #[tokio::test]
     async fn who_follows_holds_nothing_up_when_the_socket_goes_away_and_is_shown_on() {
