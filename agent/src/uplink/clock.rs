@@ -116,9 +116,11 @@ impl Clock {
         let info = json!({"seconds": seconds(offset.millis), "uncertainty": seconds(offset.uncertainty)});
         let mut entry = Entry::event(kind.draft(info));
         entry.snapshots.push((SNAPSHOT.into(), vec![VERSION, drifted.into()]));
-        match self.journal.write(entry).await {
-            Ok(_) => self.lock().drifted = drifted,
-            Err(error) => tracing::warn!(%error, "clock"),
+        // At once: it is written even if the connection is lost, and this dropped, while the disk is waited for.
+        self.lock().drifted = drifted;
+        if let Err(error) = self.journal.write(entry).await {
+            self.lock().drifted = !drifted;
+            tracing::warn!(%error, "clock");
         }
     }
 
@@ -151,7 +153,10 @@ fn judge(drifted: bool, offset: Offset) -> Option<Kind> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::identity::Identity;
+    use crate::platform::Real;
     use emote_proto::Time;
+    use futures_util::FutureExt;
 
     fn check(way: i64, by_wall: i64, server: i64, offset: Option<(i64, i64)>) {
         let at = Clocks { wall_ms: 1_000_000, running_ms: 50_000 };
@@ -190,5 +195,27 @@ mod tests {
             assert_eq!(judge(drifted, Offset { millis, uncertainty }), told, "{millis}");
             drifted = told.map_or(drifted, |kind| kind == Kind::ClockDrifted);
         }
+    }
+
+    #[tokio::test]
+    async fn a_connection_lost_while_it_is_written_does_not_let_it_be_told_twice() {
+        let (dir, now) = (tempfile::tempdir().unwrap(), Time::from_millis(0).unwrap());
+        let spool = Arc::new(Spool::open(dir.path(), 1 << 20, now, Box::new(|_| None)).unwrap().spool);
+        let identity = Arc::new(Identity::new("C02".parse().unwrap(), emote_proto::Device::default()));
+        let (written, _) = tokio::sync::watch::channel(0);
+        let (journal, writer) = Journal::new(Arc::clone(&spool), identity, written, Arc::default());
+        let clock = Clock::new(Arc::new(Real), journal, Arc::default(), &spool).unwrap();
+        let hear = || {
+            let at = Clocks { wall_ms: 1_000_000, running_ms: 50_000 };
+            clock.lock().asked = Some(Asked { word: "w".into(), at });
+            clock.hear(br#"{"word":"w","time":"2026-11-23T06:41:00.000Z"}"#, at)
+        };
+        // It waits for the disk when it is dropped.
+        assert!(hear().now_or_never().is_none());
+        let writer = tokio::spawn(writer.run());
+        hear().await;
+        drop(clock);
+        writer.await.unwrap();
+        assert_eq!(spool.totals().count, 1);
     }
 }
