@@ -128,10 +128,7 @@ impl Base {
     /// Applies other settings. Those under which the agent could not run at all are told, and not applied.
     pub(super) async fn reload(self, old: &Loaded, mut new: Loaded) -> Result<(Self, Loaded), RunError> {
         let observed = self.health.observed_times();
-        let place = |settings: &Settings| {
-            (settings.state_dir.clone(), settings.socket.clone(), settings.serial.clone(), settings.quota)
-        };
-        let base = if place(&old.settings) == place(&new.settings) {
+        let base = if old.settings.place() == new.settings.place() {
             self
         } else {
             let (started, waiting, recent) = (self.started, self.spool.totals().count, Arc::clone(&self.recent));

@@ -99,7 +99,9 @@ impl Base {
                 end = &mut self.server => return ended("the socket", &end),
                 end = &mut working.uplink => return ended("the uplink", &end),
             };
-            if !new.values.changed(&loaded.values).is_empty() {
+            // What could not be applied is tried again whenever something is said.
+            let kept = new.settings.place() != loaded.settings.place();
+            if kept || !new.values.changed(&loaded.values).is_empty() {
                 return Ok(Ended::Reload(Box::new(new)));
             }
             *loaded = Loaded { settings: loaded.settings.clone(), ..new };

@@ -19,7 +19,7 @@ mod units;
 mod value;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use async_nats::ServerAddr;
@@ -114,6 +114,11 @@ impl Settings {
     /// The servers' addresses without passwords, as one text.
     pub fn server_names(&self) -> String {
         self.servers.iter().map(server_name).collect::<Vec<_>>().join(",")
+    }
+
+    /// What cannot change while it is in use.
+    pub(crate) fn place(&self) -> (&Path, &Path, Option<&Serial>, u64) {
+        (&self.state_dir, &self.socket, self.serial.as_ref(), self.quota)
     }
 
     /// Whether a connection must be encrypted: as soon as one server is not on this machine.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use emote_agent::socket::Answer;
+use emote_agent::socket::{Answer, Ask, call};
 use serde_json::{Value, json};
 
 use crate::stack::{Stack, until};
@@ -144,4 +144,23 @@ async fn killed_at_any_moment_of_a_change_it_tells_of_it_all_the_same() {
     let told = stack.told("agent.reconfigured").await;
     assert_eq!(told.len() as u64, rounds, "{told:?}");
     assert!(told.iter().all(|info| info["changed"] == json!(["heartbeat", "quota"])), "{told:?}");
+}
+
+#[tokio::test]
+async fn a_place_that_cannot_be_used_is_tried_again_when_something_is_said() {
+    let mut stack = Stack::start().await;
+    let socket = stack.path("later/a.sock");
+    let server = format!("server = '{}'\n", stack.url());
+    stack.write("agent.toml", &server);
+    stack.start_agent_by_files().await;
+    until("the first events are there", || async { !stack.told("device.inventory").await.is_empty() }).await;
+    let moved = format!("{server}socket = '{}'\n", socket.display());
+    stack.write("agent.toml", &moved);
+    let told = nudge_until(&stack, "agent.misconfigured", 1).await;
+    assert_eq!(keys(&told[0]), [["socket", "file"]]);
+    std::fs::create_dir(stack.path("later")).unwrap();
+    stack.write("agent.toml", &format!("{moved}# Now it is there.\n"));
+    let told = nudge_until(&stack, "agent.misconfigured", 2).await;
+    assert_eq!(told[1], json!({"problems": []}));
+    assert!(matches!(call(&socket, &Ask::Status {}).await, Ok(Answer::Status(_))), "it is put right as it says");
 }

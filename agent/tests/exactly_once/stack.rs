@@ -120,8 +120,12 @@ impl Stack {
         until("the agent answers", || async { call(&socket, &Ask::Status {}).await.is_ok() }).await;
     }
 
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
     pub(crate) fn write(&self, name: &str, text: &str) {
-        std::fs::write(self.dir.path().join(name), text).unwrap();
+        std::fs::write(self.path(name), text).unwrap();
     }
 
     /// Has the agent look at its settings now.
