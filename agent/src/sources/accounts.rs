@@ -50,6 +50,7 @@ impl Source for Accounts {
         if users.is_empty() {
             return Err(ObserveError::Answer("no accounts are listed".into()));
         }
+        let admins = admins.ok_or_else(|| ObserveError::Answer("it is not said who is an administrator".into()))?;
         let people = users.into_iter().filter(|(name, uid)| is_person(host.system(), name, *uid));
         Ok(people.map(|(name, uid)| (name.to_owned(), Account { uid, admin: admins.contains(name) })).collect())
     }
@@ -96,9 +97,10 @@ fn mac_users(text: &str) -> Vec<(&str, u32)> {
 }
 
 /// What `dscl . -read /Groups/admin GroupMembership` prints: `GroupMembership: root ada`, on a line of its own where the
-/// list is long.
-fn mac_members(text: &str) -> BTreeSet<&str> {
-    text.split_whitespace().filter(|word| *word != "GroupMembership:").collect()
+/// list is long. `None` for anything else, as root is always one of them.
+fn mac_members(text: &str) -> Option<BTreeSet<&str>> {
+    let members: BTreeSet<&str> = text.trim_start().strip_prefix("GroupMembership:")?.split_whitespace().collect();
+    Some(members).filter(|members| !members.is_empty())
 }
 
 /// passwd(5).
@@ -111,14 +113,17 @@ fn linux_users(text: &str) -> Vec<(&str, u32)> {
         .collect()
 }
 
-/// group(5): the members of the groups that may do anything through sudo.
-fn linux_members(text: &str) -> BTreeSet<&str> {
+/// group(5): the members of the groups that may do anything through sudo; `None` where there are no groups at all.
+fn linux_members(text: &str) -> Option<BTreeSet<&str>> {
+    if text.is_empty() {
+        return None;
+    }
     let groups = text.lines().filter_map(|line| {
         let mut fields = line.split(':');
         let is_admin = ["sudo", "wheel", "admin"].contains(&fields.next()?);
         fields.nth(2).filter(|_| is_admin)
     });
-    groups.flat_map(|members| members.split(',')).filter(|member| !member.is_empty()).collect()
+    Some(groups.flat_map(|members| members.split(',')).filter(|member| !member.is_empty()).collect())
 }
 
 fn is_person(system: System, name: &str, uid: u32) -> bool {
@@ -174,6 +179,19 @@ mod tests {
         assert!(Accounts::observe(&no_group, None).is_err());
         let failed = no_group.tool_code(&tools::DSCL_ADMINS, "", 56);
         assert!(Accounts::observe(&failed, None).is_err(), "everybody would be demoted");
+    }
+
+    #[test]
+    fn an_answer_without_a_group_is_no_group_without_members() {
+        let mac = Recorded::mac().tool(&tools::DSCL_USERS, "ada 501\n");
+        for text in
+            ["", "\n", "No such key: GroupMembership\n", "GroupMembership:\n", "Data source (/Local) is not valid.\n"]
+        {
+            assert!(Accounts::observe(&mac.clone().tool(&tools::DSCL_ADMINS, text), None).is_err(), "{text:?}");
+        }
+        let linux = Recorded::linux().file("/etc/passwd", "ada:x:1000:1000:Ada:/home/ada:/bin/sh\n");
+        assert!(Accounts::observe(&linux.clone().file("/etc/group", ""), None).is_err());
+        check(&linux.file("/etc/group", "root:x:0:\n"), &[("ada", 1000, false)]);
     }
 
     fn any_snapshot() -> impl Strategy<Value = Snapshot> {

@@ -2,13 +2,14 @@
 //! that one around the threshold does not flicker.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use emote_proto::Draft;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{ObserveError, Source};
-use crate::platform::Host;
+use crate::platform::{Host, System};
 use crate::vocabulary::Kind;
 
 const LOW_PERCENT: u128 = 5;
@@ -36,7 +37,12 @@ impl Source for Disks {
     type Snapshot = Snapshot;
 
     fn observe(host: &dyn Host, old: Option<&Snapshot>) -> Result<Snapshot, ObserveError> {
-        let disks = host.mounts()?.into_iter().map(|mount| {
+        let mounts = host.mounts()?;
+        // Where the system does not tell, the list is empty or has gaps. A Mac's own disk is always in it.
+        if host.system() == System::Mac && !mounts.iter().any(|mount| mount.path == Path::new("/")) {
+            return Err(ObserveError::Answer("the machine's own disk is not among those that are mounted".into()));
+        }
+        let disks = mounts.into_iter().map(|mount| {
             let path = mount.path.to_string_lossy().into_owned();
             let was_low = old.and_then(|old| old.get(&path)).and_then(|disk| disk.low);
             let disk = Disk {
@@ -109,7 +115,26 @@ fn low(was: Option<u64>, available: u64, total: u64) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::platform::Mount;
+    use crate::platform::recorded::Recorded;
     use proptest::prelude::*;
+
+    #[test]
+    fn a_machine_without_its_own_disk_did_not_answer() {
+        let mount = |path: &str| Mount {
+            path: path.into(),
+            name: "Macintosh HD".into(),
+            file_system: "apfs".into(),
+            total_bytes: 1_000,
+            available_bytes: 500,
+            removable: false,
+        };
+        for (mounts, is_answer) in [(vec![], false), (vec![mount("/Volumes/x")], false), (vec![mount("/")], true)] {
+            let mac = Recorded { mounts: mounts.clone(), ..Recorded::mac() };
+            assert_eq!(Disks::observe(&mac, None).is_ok(), is_answer, "{mounts:?}");
+        }
+        assert!(Disks::observe(&Recorded::linux(), None).unwrap().is_empty(), "a container may have none of its own");
+    }
 
     #[test]
     fn a_disk_is_low_once_until_it_has_clearly_recovered() {

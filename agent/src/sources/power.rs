@@ -77,7 +77,7 @@ struct Measured {
     /// What it holds and held when it was new, in whatever unit.
     holds: Option<(u64, u64)>,
     cycles: Option<u64>,
-    failed: bool,
+    failed: Option<bool>,
 }
 
 pub(crate) struct Power;
@@ -135,7 +135,7 @@ impl Source for Power {
 }
 
 impl Measured {
-    /// What is said of it, `before` having been said.
+    /// What is said of it, `before` having been said; what it does not say for the moment stays as it was.
     fn battery(&self, before: Option<&Battery>) -> Battery {
         let permille = self.holds.filter(|(_, new)| *new > 0);
         let permille = permille.map(|(now, new)| (now.saturating_mul(1000) / new).min(1000));
@@ -145,11 +145,14 @@ impl Measured {
             let rounded = u8::try_from((permille + 5) / 10).ok();
             told.filter(|told| is_near(*told, permille)).or(rounded)
         });
+        let health_percent = health_percent.or(told);
         let cycles = before.and_then(|before| before.cycle_count);
         let is_near = |told: u64, cycles: u64| (told..told.saturating_add(CYCLES_STEP)).contains(&cycles);
-        let cycle_count = self.cycles.map(|count| cycles.filter(|told| is_near(*told, count)).unwrap_or(count));
+        let cycle_count =
+            self.cycles.map(|count| cycles.filter(|told| is_near(*told, count)).unwrap_or(count)).or(cycles);
+        let had_failed = before.is_some_and(|before| before.condition == Condition::Failed);
         let condition = match health_percent {
-            _ if self.failed => Condition::Failed,
+            _ if self.failed.unwrap_or(had_failed) => Condition::Failed,
             Some(percent) if percent < WORN_PERCENT => Condition::Worn,
             _ => Condition::Good,
         };
@@ -214,7 +217,7 @@ fn mac_battery(entry: &Dictionary) -> Measured {
     Measured {
         holds: holds.zip(number("DesignCapacity")),
         cycles: number("CycleCount"),
-        failed: number("PermanentFailureStatus").is_some_and(|status| status != 0),
+        failed: number("PermanentFailureStatus").map(|status| status != 0),
     }
 }
 
@@ -243,7 +246,7 @@ fn linux(host: &dyn Host) -> Result<Answer, ObserveError> {
                     holds: held("energy").or_else(|| held("charge")),
                     // 0 where it is not counted.
                     cycles: number("cycle_count").filter(|count| *count > 0),
-                    failed: text("health").as_deref() == Some("Dead"),
+                    failed: text("health").map(|health| health == "Dead"),
                 };
                 batteries.insert(supply.name.chars().take(64).collect(), measured);
             }
@@ -316,12 +319,22 @@ mod tests {
             (Some((80, 155)), 786, 155, battery(80, 155)),
             (Some((80, 155)), 785, 155, battery(79, 155)),
         ] {
-            let measured = Measured { holds: Some((holds, 1_000)), cycles: Some(cycles), failed: false };
+            let measured = Measured { holds: Some((holds, 1_000)), cycles: Some(cycles), failed: Some(false) };
             let before = before.map(|(health, cycles)| battery(health, cycles));
             assert_eq!(measured.battery(before.as_ref()), expected, "{before:?} {holds} {cycles}");
         }
-        let unknown = Measured { holds: Some((5, 0)), cycles: None, failed: true }.battery(None);
+        let unknown = Measured { holds: Some((5, 0)), cycles: None, failed: Some(true) }.battery(None);
         assert_eq!(unknown, Battery { condition: Condition::Failed, health_percent: None, cycle_count: None });
+    }
+
+    #[test]
+    fn what_a_battery_does_not_say_for_the_moment_stays_as_it_was() {
+        for condition in [Condition::Worn, Condition::Failed] {
+            let before = Battery { condition, health_percent: Some(70), cycle_count: Some(900) };
+            assert_eq!(Measured::default().battery(Some(&before)), before);
+            let cycles = Measured { cycles: Some(901), ..Measured::default() };
+            assert_eq!(cycles.battery(Some(&before)), before);
+        }
     }
 
     fn mac_host(pmset: &str, entry: &str) -> Recorded {
