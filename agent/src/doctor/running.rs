@@ -11,15 +11,14 @@ const FAR_MS: i64 = 5_000;
 /// Events that wait longer than this while connected are worth a word.
 const OLD_MS: i64 = 10 * 60 * 1000;
 
+const START: &str = "start it: on a Mac, `launchctl bootstrap system /Library/LaunchDaemons/io.emote.agent.plist`; else `emote-agent run`";
+const NOT_MINE: &str = "run the doctor as that user, on a Mac as root";
+
 /// The findings of a status, or of the reason why there is none.
 pub(crate) fn running(status: Result<&Status, &str>, now: Time) -> Vec<Finding> {
     match status {
         Err(problem) => vec![
-            Finding::fail(
-                "agent",
-                problem,
-                "start it: on a Mac, `launchctl bootstrap system /Library/LaunchDaemons/io.emote.agent.plist`; else `emote-agent run`",
-            ),
+            Finding::fail("agent", problem, if problem.contains("permission denied") { NOT_MINE } else { START }),
             Finding::skipped("spool", "only the running agent knows"),
             Finding::skipped("clock", "only the running agent knows"),
         ],
@@ -43,7 +42,7 @@ fn uplink(status: &Status) -> Finding {
         (Some(server), Some(error)) if uplink.connected => Finding::fail(
             "uplink",
             format!("connected to {server}, and events are not taken: {error}"),
-            "look at the logs of NATS and of the broker, and at what this Mac's credential may publish",
+            "look at the stream, `nats stream info EVENTS`, and at what this Mac's credential may publish",
         ),
         (_, error) => Finding::fail(
             "uplink",
@@ -128,6 +127,10 @@ mod tests {
         let mut away = denied.clone();
         (away.uplink.connected, away.spool.bytes) = (false, 950);
         check(&away, [Ok, Fail, Fail, Skipped]);
-        assert_eq!(running(Err("nobody answers"), Time::from_millis(0).unwrap())[0].outcome, Fail);
+        for (problem, remedy) in [("nobody answers", START), ("a/agent.sock: permission denied: run this as", NOT_MINE)]
+        {
+            let found = &running(Err(problem), Time::from_millis(0).unwrap())[0];
+            assert_eq!((found.outcome, found.remedy.as_deref()), (Fail, Some(remedy)));
+        }
     }
 }

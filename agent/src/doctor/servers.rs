@@ -61,14 +61,15 @@ async fn reach(server: &ServerAddr) -> Result<String, (String, &'static str)> {
 fn remedy(error: &str) -> &'static str {
     let error = error.to_lowercase();
     let says = |words: &[&str]| words.iter().any(|word| error.contains(word));
-    if says(&["unknownissuer", "unknown issuer", "certificate", "tls"]) {
-        return "look at `ca`, at the server's certificate and its names, and at what breaks TLS on the way";
-    }
     if says(&["proxy"]) {
         return "look at `proxy`, and whether it lets this machine through to that port";
     }
-    if says(&["authorization", "authentication", "permission"]) {
-        return "look at `credentials` or `token_file`: the server does not take them";
+    // The name of the server is in it too, with its `tls://`.
+    if says(&["unknownissuer", "unknown issuer", "certificate", "tls error", "handshake", "fatal alert"]) {
+        return "look at `ca`, at the server's certificate and its names, and at what breaks TLS on the way";
+    }
+    if says(&["authorization", "authentication", "permission", "credentials file", "no such file", "chmod"]) {
+        return "look at `credentials` or `token_file`, and whether the server knows what is in it";
     }
     "is it NATS that listens there? See the server's log"
 }
@@ -94,7 +95,13 @@ mod tests {
     fn each_refusal_has_its_remedy() {
         for (error, said) in [
             ("invalid peer certificate: UnknownIssuer", "`ca`"),
-            ("authorization violation", "`credentials`"),
+            ("tls://a:4222: TLS error: No such file or directory", "`ca`"),
+            ("tls://a:4222: authorization violation: nats: authorization violation", "`credentials`"),
+            ("/b.creds: not a NATS credentials file: there is no user JWT in it", "`credentials`"),
+            ("/token: No such file or directory (os error 2)", "`token_file`"),
+            ("/token: permission denied", "`token_file`"),
+            ("the proxy a:9 cannot be reached: Connection refused", "`proxy`"),
+            ("tls://a:8443: timed out", "log"),
             ("strange", "log"),
         ] {
             assert!(remedy(error).contains(said), "{error}");
