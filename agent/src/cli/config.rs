@@ -18,8 +18,8 @@ Examples:
   emote-agent config template --format toml > agent.toml
   emote-agent config template --format profile > emote-agent.mobileconfig
 
-Layers, each over the one before: defaults, TOML file, managed preferences (io.emote.agent), EMOTE_AGENT_ variables,
-flags. A key that is wrong in file or managed preferences counts as not written there: the agent runs on, and tells of it
+Layers, each over the one before: defaults, TOML file, managed preferences (io.emote.agent), EMOTE_AGENT_ variables, \
+flags. A key that is wrong in file or managed preferences counts as not written there: the agent runs on, and tells of it \
 with an event agent.misconfigured. Changes are applied within a minute, at once after SIGHUP.";
 
 /// Show, check and write settings
@@ -49,7 +49,7 @@ Examples:
   emote-agent config check agent.toml
   emote-agent config check emote-agent.mobileconfig
 
-Without a file, the layers of this machine are checked. A file is TOML, or a property list: managed preferences or a
+Without a file, the layers of this machine are checked. A file is TOML, or a property list: managed preferences or a \
 configuration profile. The exit code is 2 when something is wrong.";
 
 const TEMPLATE_EXAMPLES: &str = "\
@@ -127,7 +127,11 @@ fn check(arguments: &CheckArgs) -> Result<(), Failure> {
         return super::print("nothing is wrong\n");
     }
     super::print(&lines(&problems))?;
-    Err((Exit::Usage, anyhow::anyhow!("{} problems", problems.len())))
+    let count = match problems.len() {
+        1 => "one problem".to_owned(),
+        count => format!("{count} problems"),
+    };
+    Err((Exit::Usage, anyhow::anyhow!(count)))
 }
 
 fn written(format: Format) -> Result<String, Failure> {

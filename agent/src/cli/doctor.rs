@@ -17,8 +17,8 @@ Examples:
   sudo emote-agent doctor
   sudo emote-agent doctor -o json | jq '.[] | select(.outcome == \"fail\")'
 
-It changes nothing and sends no event, and goes by the settings that an agent started with the same flags and variables
-would use. It ends with 1 when something fails.")]
+It changes nothing and sends no event, and goes by the settings that an agent started with the same flags and \
+variables would use. It ends with 1 when something fails.")]
 pub(super) struct DoctorArgs {
     #[command(flatten)]
     layers: LayerArgs,

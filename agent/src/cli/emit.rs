@@ -15,13 +15,14 @@ Examples:
   emote-agent emit app installed --info 'app:={\"id\":\"com.example\",\"version\":\"2.1\"}' --communicate
   emote-agent emit user activated --user ada@example.com
 
-A value that is a JSON number, true, false or null is that, any other is a string; KEY:=VALUE takes any JSON.
-The event's id is printed once the event is on this machine's disk; it is sent as soon as the server is reached.";
+A value that is a JSON number, true, false or null is that, any other is a string; KEY:=VALUE takes any JSON. \
+The event's id is printed once the event is on this machine's disk; it is sent as soon as the server is reached. Only the \
+user that the agent runs as can send one: root on a Mac.";
 
 /// How long an agent that puts itself together anew is waited for.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Send an event of your own, from any script on this machine
+/// Send an event of your own, from a script on this machine
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct EmitArgs {

@@ -29,12 +29,13 @@ const AFTER_HELP: &str = "\
 Exit codes:
   0  done
   1  failure
-  2  wrong usage, flags, variables or event, or settings that config check finds wrong: trying again will not help
+  2  wrong usage, flags, variables or event, or settings that are wrong: trying again will not help
   3  the agent is not running, or has stopped (emit, status, tail)
   4  another agent is already running on this state folder (run)
 
-`run` logs to agent.log in the state folder, and on macOS to the unified log (subsystem io.emote.agent). To standard error
-goes what is logged only on a terminal, with --log-stderr or with EMOTE_LOG, which chooses what (error, warn, info, debug).";
+`run` logs to agent.log in the state folder, and on macOS to the unified log (subsystem io.emote.agent). To \
+standard error goes what is logged only on a terminal, with --log-stderr or with EMOTE_LOG, which chooses what \
+(error, warn, info, debug).";
 
 /// Tells Emote what happens on this machine.
 #[derive(Debug, Parser)]
@@ -232,6 +233,22 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_paragraph_of_the_help_is_one_line_that_is_wrapped_as_wide_as_the_terminal_is() {
+        let mut commands = vec![Cli::command()];
+        while let Some(command) = commands.pop() {
+            commands.extend(command.get_subcommands().cloned());
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            for line in help.lines().filter(|line| !line.starts_with("  ") && !line.is_empty()) {
+                assert!(line.ends_with(['.', ':']), "{}: {line}", command.get_name());
+            }
+            let examples = help.lines().filter(|line| line.starts_with("  "));
+            for line in examples {
+                assert!(line.len() <= 100, "{}: {line}", command.get_name());
+            }
+        }
     }
 
     #[test]

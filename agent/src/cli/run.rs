@@ -32,7 +32,7 @@ and what shall be told of macOS's unified log, with at most so many events a min
   predicate = 'process == \"sudo\"'
   rate = 10
 
-Every key: emote-agent config template --format toml. Changes of the file and of managed preferences are applied within a
+Every key: emote-agent config template --format toml. Changes of the file and of managed preferences are applied within a \
 minute, at once after SIGHUP. Without a server the agent runs, keeps events, and connects once it is told of one.";
 
 /// Observe this machine and send what happens, until SIGTERM
