@@ -24,8 +24,12 @@ impl Contents {
             saved: spool.saved().unwrap(),
         };
         let bytes = contents.records.values().map(|record| record.encode().len() as u64).sum();
-        let oldest = contents.records.iter().min_by_key(|(key, _)| sequence(**key));
-        let oldest = oldest.map(|(_, record)| record.time.as_millis());
+        // The event of a gap is written with a time of its own: the first of a lane need not be the first of all.
+        let first = |is_heartbeat: bool| {
+            let mut lane = contents.records.iter().filter(|(key, _)| (sequence(**key) != **key) == is_heartbeat);
+            lane.next().map(|(_, record)| record.time.as_millis())
+        };
+        let oldest = [false, true].into_iter().filter_map(first).min();
         let totals = spool.totals();
         assert_eq!(totals, Totals { count: contents.records.len() as u64, bytes, oldest });
         contents
