@@ -1,8 +1,8 @@
 //! What the Mac itself says of its enrolment, to be held against what the MDM says.
 //!
 //! `profiles status` tells whether, `profiles show` has the payload `com.apple.mdm` with the topic and the addresses. Of
-//! that payload nothing else is taken, and of an address neither who signs in nor what is asked: some servers hide a
-//! token there.
+//! that payload nothing else is taken, and of an address neither who signs in nor what is asked, and no part of the path
+//! that looks like a token: some servers hide one there.
 
 use std::time::Duration;
 
@@ -124,15 +124,21 @@ fn payload(host: &dyn Host) -> Result<Option<Snapshot>, ObserveError> {
     }))
 }
 
-/// Scheme, host and path of a URL, at most 256 bytes.
+/// Scheme, host and path of a URL, at most 256 bytes; `…` in place of what looks like a token.
 fn address(url: &str) -> Option<String> {
     let (scheme, rest) = url.split_once("://")?;
     let rest = rest.split(['?', '#']).next()?;
     let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
     let host = authority.rsplit('@').next().filter(|host| !host.is_empty())?;
-    let mut address = format!("{scheme}://{host}{path}");
+    let path: Vec<&str> = path.split('/').map(|part| if looks_secret(part) { "…" } else { part }).collect();
+    let mut address = format!("{scheme}://{host}{}", path.join("/"));
     address.truncate(address.floor_char_boundary(256));
     Some(address)
+}
+
+/// Whether a part of a path is longer than words are.
+fn looks_secret(part: &str) -> bool {
+    part.len() >= 32 || part.len() >= 16 && part.contains(|c: char| c.is_ascii_digit())
 }
 
 #[cfg(test)]
@@ -198,12 +204,14 @@ mod tests {
             ("https://a.example/mdm/1?token=x#y", Some("https://a.example/mdm/1")),
             ("https://u:p@a.example:8443", Some("https://a.example:8443")),
             ("https://a.example/u@b?x", Some("https://a.example/u@b")),
+            ("https://a.example//mdm/0af3c2d19b7e48f6a1d5/check-in", Some("https://a.example//mdm/…/check-in")),
+            ("https://a.example/devicemanagement/v1", Some("https://a.example/devicemanagement/v1")),
             ("https://?x", None),
             ("(null)", None),
         ] {
             assert_eq!(address(url).as_deref(), expected, "{url}");
         }
-        assert_eq!(address(&format!("https://a/{}", "ä".repeat(500))).unwrap().len(), 256);
+        assert_eq!(address(&format!("https://a{}", "/ä".repeat(500))).unwrap().len(), 256);
     }
 
     #[test]

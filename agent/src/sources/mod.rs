@@ -158,7 +158,7 @@ pub fn look(name: &str, host: &dyn Host) -> Result<Result<Value, ObserveError>, 
 
 /// Host name and system version as they are now.
 pub(crate) fn name_and_version(host: &dyn Host) -> (Option<String>, Option<String>) {
-    (host.hostname().ok(), os::version(host).ok())
+    (host.hostname().ok().filter(|name| network::is_name(name)), os::version(host).ok())
 }
 
 /// The names of all sources.

@@ -1,5 +1,5 @@
 //! Host name, the addresses of each interface (no loopback and no link-local ones, which say nothing of the network), and
-//! who is asked for names.
+//! who is asked for names. A machine that has just been started is called `localhost` until it knows its name: that is none.
 
 mod dns;
 
@@ -31,12 +31,17 @@ impl Source for Network {
     const VERSION: u8 = 2;
     type Snapshot = Snapshot;
 
-    fn observe(host: &dyn Host, _old: Option<&Snapshot>) -> Result<Snapshot, ObserveError> {
+    fn observe(host: &dyn Host, old: Option<&Snapshot>) -> Result<Snapshot, ObserveError> {
         let interfaces = host.addresses()?.into_iter().filter_map(|(name, mut addresses)| {
             addresses.retain(says_something);
             (!addresses.is_empty()).then_some((name, addresses))
         });
-        Ok(Snapshot { interfaces: interfaces.collect(), hostname: host.hostname()?, dns: Dns::observe(host)? })
+        let hostname = host.hostname()?;
+        let hostname = match old {
+            Some(old) if !is_name(&hostname) => old.hostname.clone(),
+            _ => hostname,
+        };
+        Ok(Snapshot { interfaces: interfaces.collect(), hostname, dns: Dns::observe(host)? })
     }
 
     fn diff(old: &Snapshot, new: &Snapshot) -> Vec<Draft> {
@@ -63,6 +68,11 @@ impl Source for Network {
     }
 }
 
+/// Whether the host name is the machine's own.
+pub(super) fn is_name(hostname: &str) -> bool {
+    !["", "localhost", "localhost.localdomain"].contains(&hostname)
+}
+
 fn says_something(address: &IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => !v4.is_loopback() && !v4.is_link_local() && !v4.is_unspecified(),
@@ -87,7 +97,21 @@ fn without(minuend: &Addresses, subtrahend: &Addresses) -> Addresses {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::platform::recorded::Recorded;
     use proptest::prelude::*;
+
+    #[test]
+    fn a_name_that_every_machine_has_for_a_moment_is_none() {
+        let seen = |name: &str, old: Option<&Snapshot>| {
+            Network::observe(&Recorded { hostname: name.into(), ..Recorded::mac() }, old).unwrap()
+        };
+        let old = seen("ada.local", None);
+        for name in ["localhost", "localhost.localdomain", ""] {
+            assert_eq!(seen(name, Some(&old)), old, "{name}: no event");
+            assert_eq!(seen(name, None).hostname, name, "there is no other");
+        }
+        assert_eq!(seen("grace.local", Some(&old)).hostname, "grace.local");
+    }
 
     fn any_snapshot() -> impl Strategy<Value = Snapshot> {
         let addresses = prop::collection::btree_set((0_u8..6).prop_map(|n| IpAddr::from([10, 0, 0, n])), 1..4);
