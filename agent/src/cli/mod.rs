@@ -22,7 +22,7 @@ use tracing::Level;
 
 use crate::health::Status;
 use crate::log;
-use crate::settings::Places;
+use crate::settings::{DEFAULT_FILE, Places};
 use crate::socket::{self, Answer, Ask, CallError};
 
 const AFTER_HELP: &str = "\
@@ -77,8 +77,8 @@ const RETRY: Duration = Duration::from_millis(50);
 /// Where the running agent is found.
 #[derive(Debug, Clone, Args)]
 struct Place {
-    /// TOML file with settings; what is managed goes before it, flags and EMOTE_AGENT_ variables before both
-    #[arg(long, value_name = "FILE", env = "EMOTE_AGENT_CONFIG")]
+    #[arg(long, value_name = "FILE", env = "EMOTE_AGENT_CONFIG", help = format!("TOML file with settings; what is \
+        managed goes before it, flags and EMOTE_AGENT_ variables before both [default: {DEFAULT_FILE}]"))]
     config: Option<PathBuf>,
     /// Property list to read instead of the managed preferences of this machine, for trying out
     #[arg(long, value_name = "FILE", hide = true)]
