@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::clock::{Clock, Speed};
 use super::deliver::{BATCHES, Delivery};
@@ -26,6 +26,8 @@ use crate::spool::Record;
 const FLIGHTS: usize = 512;
 /// Events of one Mac under way at once.
 const TOGETHER: usize = 500;
+/// Between two moments of the clock that is shown.
+const TICK: Duration = Duration::from_secs(1);
 /// How long the last events may take to be stored.
 const FLUSH: Duration = Duration::from_secs(5);
 
@@ -142,6 +144,8 @@ pub async fn play(
                 play.delivered(delivered.map_err(|error| PlayError::Ended(error.to_string()))?);
             }
             () = at(next) => {}
+            // Nobody's turn: the clock that is shown goes on.
+            () = sleep(TICK) => {}
             () = &mut shutdown => break,
         }
     }

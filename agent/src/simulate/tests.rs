@@ -55,6 +55,18 @@ fn check_event(world: &World, serial: &str, record: &Record) {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn the_clock_that_is_shown_goes_on_while_nobody_has_anything_to_say() {
+    let world = world(99, MONDAY);
+    let start = world.starts();
+    assert!(Life::new(&world, 0).unwrap().due(&world).unwrap() > start + 600_000, "a quiet night");
+    let tally = std::sync::Arc::new(Tally::default());
+    let show = Show { world, macs: 1, speed: Speed::Times(60.0), only: Vec::new() };
+    let end = tokio::time::sleep(Duration::from_millis(4_500));
+    play(show, Stage::Print, std::sync::Arc::clone(&tally), end).await.unwrap();
+    assert_eq!(tally.moment().clock, start + 240_000);
+}
+
 /// A process of the agent begins with `started`, and nothing is said between `stopped` and the next one.
 fn check_order(records: &[Record]) {
     let drafts = drafts(records);
