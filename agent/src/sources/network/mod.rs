@@ -16,6 +16,9 @@ use crate::vocabulary::Kind;
 
 pub(crate) use dns::Dns;
 
+/// Addresses at most: an event that is too large would keep those of all other sources from being written.
+const MOST: usize = 1_000;
+
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Snapshot {
     pub(crate) hostname: String,
@@ -36,12 +39,16 @@ impl Source for Network {
             addresses.retain(says_something);
             (!addresses.is_empty()).then_some((name, addresses))
         });
+        let interfaces: Addresses = interfaces.collect();
+        if interfaces.values().map(BTreeSet::len).sum::<usize>() > MOST {
+            return Err(ObserveError::Answer(format!("more than {MOST} addresses")));
+        }
         let hostname = host.hostname()?;
         let hostname = match old {
             Some(old) if !is_name(&hostname) => old.hostname.clone(),
             _ => hostname,
         };
-        Ok(Snapshot { interfaces: interfaces.collect(), hostname, dns: Dns::observe(host)? })
+        Ok(Snapshot { interfaces, hostname, dns: Dns::observe(host)? })
     }
 
     fn diff(old: &Snapshot, new: &Snapshot) -> Vec<Draft> {
@@ -111,6 +118,18 @@ mod tests {
             assert_eq!(seen(name, None).hostname, name, "there is no other");
         }
         assert_eq!(seen("grace.local", Some(&old)).hostname, "grace.local");
+    }
+
+    #[test]
+    fn more_addresses_than_an_event_holds_are_an_error() {
+        let host = |count: u32| {
+            let addresses = (0..count)
+                .map(|n| IpAddr::from((0x2001_0db8_ffff_ffff_ffff_ffff_0000_0000 | u128::from(n)).to_be_bytes()));
+            Recorded { addresses: Addresses::from([("en0".to_owned(), addresses.collect())]), ..Recorded::mac() }
+        };
+        let most = Network::observe(&host(1_000), None).unwrap();
+        assert!(json!(most).to_string().len() < emote_proto::limits::MAX_EVENT / 2);
+        assert!(Network::observe(&host(1_001), None).is_err());
     }
 
     fn any_snapshot() -> impl Strategy<Value = Snapshot> {
