@@ -24,6 +24,7 @@
 mod aside;
 mod gap;
 mod key;
+mod offer;
 mod quota;
 mod record;
 mod tables;
@@ -43,8 +44,10 @@ pub use record::{Class, Damage, Record};
 
 use crate::uplink::Saved;
 use gap::Dropped;
+use offer::{Offer, Terms};
 use tables::{
-    DAMAGED, Medium, RECORDS, SNAPSHOTS, append, first, items, oldest, open_database, set_state, state, state_in,
+    DAMAGED, Medium, RECORDS, SNAPSHOTS, append, first, is_empty, items, oldest, open_database, set_state, state,
+    state_in,
 };
 
 const KEEP_DAMAGED: u64 = 16;
@@ -143,6 +146,7 @@ pub struct Spool {
     quota: u64,
     tell_gap: TellGap,
     totals: Mutex<Totals>,
+    offer: Mutex<Offer>,
 }
 
 impl Spool {
@@ -162,7 +166,15 @@ impl Spool {
                 begin_anew(&medium, &path)?
             }
         };
-        let spool = Self { path, medium, db: Mutex::new(Some(db)), quota, tell_gap, totals: Mutex::default() };
+        let spool = Self {
+            path,
+            medium,
+            db: Mutex::new(Some(db)),
+            quota,
+            tell_gap,
+            totals: Mutex::default(),
+            offer: Mutex::default(),
+        };
         let run: Option<RunState> = spool.with(|db| state(db, "run"))?;
         let previous = match (run, &lost) {
             (Some(run), _) if run.clean => Previous::Clean(run),
@@ -179,15 +191,27 @@ impl Spool {
     }
 
     /// Writes events, snapshots and run state in one transaction; when it returns, they are on the disk.
+    ///
+    /// Where the uplink offered to take what comes next, that is in flight by then.
     pub fn commit(&self, commit: &Commit) -> Result<(), SpoolError> {
         let incoming: u64 = commit.records.iter().map(|record| record.json.len() as u64 + 128).sum();
         let over = self.totals().bytes + incoming > self.quota;
-        self.with(|db| {
+        let mut offer = lock(&self.offer);
+        let begun = self.with(|db| {
             let txn = db.begin_write()?;
             if over {
                 self.make_room(&txn, incoming)?;
             }
-            append(&txn, &commit.records)?;
+            let terms = match &*offer {
+                Offer::Open(terms) if !over && !commit.records.is_empty() && is_empty(&txn)? => Some(terms),
+                _ => None,
+            };
+            let first = append(&txn, &commit.records)?.saturating_sub(commit.records.len() as u64);
+            let now = jiff::Timestamp::now().as_millisecond();
+            let begun = terms.and_then(|terms| terms.begin(&commit.records, first, now));
+            if let Some(saved) = &begun {
+                set_state(&txn, "uplink", saved)?;
+            }
             {
                 let mut snapshots = txn.open_table(SNAPSHOTS)?;
                 for (name, bytes) in &commit.snapshots {
@@ -197,13 +221,32 @@ impl Spool {
             if let Some(run) = &commit.run {
                 set_state(&txn, "run", run)?;
             }
-            Ok(txn.commit()?)
+            txn.commit()?;
+            Ok(begun)
         })?;
+        if let Some(saved) = begun {
+            *offer = Offer::Begun(saved);
+        }
+        drop(offer);
         if over {
             return self.recount();
         }
         self.count_in(&commit.records);
         Ok(())
+    }
+
+    /// Lets whoever writes next put that in flight, if it is at most `most` events and, but for one alone, `max_bytes`.
+    /// `saved` is what is on the disk, without a flight.
+    pub(crate) fn offer(&self, saved: &Saved, most: usize, max_bytes: usize) {
+        *lock(&self.offer) = Offer::Open(Terms { saved: saved.clone(), most, max_bytes });
+    }
+
+    /// Takes the offer back; returns what is on the disk since somebody took it up.
+    pub(crate) fn withdraw(&self) -> Option<Saved> {
+        match std::mem::take(&mut *lock(&self.offer)) {
+            Offer::Begun(saved) => Some(saved),
+            Offer::Open(_) | Offer::None => None,
+        }
     }
 
     /// What is to be sent next, behind what is `taken` but not yet off: at most `max_count` events and, but for the first,

@@ -4,7 +4,10 @@ use std::io::ErrorKind;
 use std::ops::RangeInclusive;
 use std::path::Path;
 
-use redb::{Builder, Database, DatabaseError, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
+use redb::{
+    Builder, Database, DatabaseError, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition,
+    WriteTransaction,
+};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::SpoolError;
@@ -67,6 +70,11 @@ pub(super) fn append(txn: &WriteTransaction, records: &[Record]) -> Result<u64, 
     }
     state.insert("next", next.to_le_bytes().as_slice())?;
     Ok(next)
+}
+
+/// Whether no event waits.
+pub(super) fn is_empty(txn: &WriteTransaction) -> Result<bool, SpoolError> {
+    Ok(txn.open_table(RECORDS)?.is_empty()?)
 }
 
 /// Sets the number of the next event.

@@ -4,6 +4,7 @@ mod contents;
 mod corrupt;
 mod disk;
 mod full;
+mod offer;
 mod power;
 mod process;
 mod quota;

@@ -12,7 +12,7 @@ use super::publish::Publisher;
 use super::reply::Reply;
 use super::window::{Saved, Step, Verdict, Window};
 use super::{Uplink, backoff, now, nudge};
-use crate::spool::{self, Gap, SpoolError};
+use crate::spool::{self, Gap, Spool, SpoolError};
 
 /// Most bytes of one flight, unless its first event alone has more.
 pub(crate) const MAX_BYTES: usize = 512 * 1024;
@@ -31,6 +31,28 @@ pub(super) struct Session {
     refused: Option<Gap>,
     /// Whether this connection has been of use.
     useful: bool,
+}
+
+/// That the next events may be put in flight by whoever writes them: until it is withdrawn or dropped.
+struct Offered(Arc<Spool>);
+
+impl Offered {
+    fn new(spool: &Arc<Spool>, saved: &Saved, most: usize) -> Self {
+        spool.offer(saved, most, MAX_BYTES);
+        Self(Arc::clone(spool))
+    }
+
+    /// What is on the disk, if somebody took it up.
+    fn withdraw(self) -> Option<Saved> {
+        self.0.withdraw()
+    }
+}
+
+impl Drop for Offered {
+    /// Dropped with its uplink, what was begun is found on the disk by the next one.
+    fn drop(&mut self) {
+        self.0.withdraw();
+    }
 }
 
 impl Session {
@@ -121,6 +143,7 @@ impl Session {
             return Ok(());
         }
         self.save()?;
+        let offer = Offered::new(&self.uplink.spool, self.window.saved(), most);
         tokio::select! {
             changed = self.uplink.written.changed() => {
                 if changed.is_err() {
@@ -129,6 +152,10 @@ impl Session {
                 }
             }
             _ = publisher.lost() => {}
+        }
+        if let Some(saved) = offer.withdraw() {
+            self.window.begun(saved.clone());
+            self.saved = saved;
         }
         Ok(())
     }

@@ -29,6 +29,8 @@ pub const UNKNOWN: u64 = i64::MAX as u64;
 pub(super) const MAX_MESSAGES: usize = 100;
 /// A doubt younger than this is settled by the ids, which the stream remembers for two minutes by default.
 pub(super) const YOUNG_MS: i64 = 90_000;
+/// A try counts as made when its flight was written, if that was within this.
+const MOMENT_MS: i64 = 1_000;
 /// Refusals in a row that are answered at once; then with a pause.
 const PATIENCE: u32 = 3;
 
@@ -145,6 +147,8 @@ impl Window {
             return Step::Choose(if alone { 1 } else { self.width });
         };
         match self.doubt {
+            // On the disk it may be a moment old: that is no reason to write it again.
+            None if (0..MOMENT_MS).contains(&(now - flight.tried_at)) => {}
             None => flight.tried_at = now,
             // The stream may have forgotten the ids by now.
             Some(since) if !is_young(since, now) => self.behind = None,
@@ -156,6 +160,12 @@ impl Window {
     /// Puts `range` in flight.
     pub fn begin(&mut self, range: &RangeInclusive<u64>, now: i64) {
         self.saved.flight = Some(Flight { first: *range.start(), last: *range.end(), tried_at: now });
+        (self.doubt, self.behind) = (None, None);
+    }
+
+    /// A flight was begun and is on the disk, by whoever wrote its events: `saved` says which.
+    pub(super) fn begun(&mut self, saved: Saved) {
+        self.saved = saved;
         (self.doubt, self.behind) = (None, None);
     }
 
