@@ -105,12 +105,18 @@ fn without(minuend: &Addresses, subtrahend: &Addresses) -> Addresses {
 mod tests {
     use super::*;
     use crate::platform::recorded::Recorded;
+    use crate::platform::tools;
     use proptest::prelude::*;
+
+    /// Without name servers.
+    fn machine() -> Recorded {
+        Recorded::mac().tool(&tools::SCUTIL_DNS, "No DNS configuration available\n")
+    }
 
     #[test]
     fn a_name_that_every_machine_has_for_a_moment_is_none() {
         let seen = |name: &str, old: Option<&Snapshot>| {
-            Network::observe(&Recorded { hostname: name.into(), ..Recorded::mac() }, old).unwrap()
+            Network::observe(&Recorded { hostname: name.into(), ..machine() }, old).unwrap()
         };
         let old = seen("ada.local", None);
         for name in ["localhost", "localhost.localdomain", ""] {
@@ -125,7 +131,7 @@ mod tests {
         let host = |count: u32| {
             let addresses = (0..count)
                 .map(|n| IpAddr::from((0x2001_0db8_ffff_ffff_ffff_ffff_0000_0000 | u128::from(n)).to_be_bytes()));
-            Recorded { addresses: Addresses::from([("en0".to_owned(), addresses.collect())]), ..Recorded::mac() }
+            Recorded { addresses: Addresses::from([("en0".to_owned(), addresses.collect())]), ..machine() }
         };
         let most = Network::observe(&host(1_000), None).unwrap();
         assert!(json!(most).to_string().len() < emote_proto::limits::MAX_EVENT / 2);
