@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::settings::{Loaded, Problem, Row, cut};
 use crate::sources::Timing;
-use crate::spool::{SpoolError, Totals};
+use crate::spool::Totals;
 
 /// A full disk is tried again after this.
 const DISK_PAUSE: Duration = Duration::from_secs(5);
@@ -191,7 +191,7 @@ impl Health {
     }
 
     /// Says that the spool's disk failed, and gives it time.
-    pub(crate) async fn disk_failed(&self, error: &SpoolError) {
+    pub(crate) async fn disk_failed(&self, error: &impl std::fmt::Display) {
         tracing::error!(%error, "spool");
         self.set_error(Some(error.to_string()));
         tokio::time::sleep(DISK_PAUSE).await;

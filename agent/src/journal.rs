@@ -16,7 +16,7 @@ const QUEUE: usize = 64;
 const TOGETHER: usize = 64;
 
 /// What is written, all of it or nothing.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Entry {
     pub(crate) drafts: Vec<(Draft, Class, Describe)>,
     pub(crate) snapshots: Vec<(String, Vec<u8>)>,

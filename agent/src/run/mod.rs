@@ -15,6 +15,7 @@ use rustix::fs::Mode;
 use tokio::sync::Mutex;
 
 use crate::health::Health;
+use crate::journal::JournalError;
 use crate::recent::Recent;
 use crate::settings::{Follow, Loaded};
 use crate::spool::{Previous, Spool, SpoolError};
@@ -64,8 +65,17 @@ pub async fn run(mut loaded: Loaded, mut follow: Follow, shutdown: impl Future<O
     let mut crashes = crash::Found::look(&*base.host, &loaded.settings.state_dir, told.as_deref());
     let mut first = lifecycle::started(&previous, base.started);
     crashes.tell(&mut first, &base.serial);
-    let first = base.tell(first, &loaded, None).await;
-    first.map_err(|error| RunError::FirstEvent(error.to_string()))?;
+    first.drafts.iter_mut().for_each(|(draft, ..)| _ = draft.time.get_or_insert(base.started));
+    // A full disk is waited for: who ends is started again, and is no better off.
+    while let Err(error) = base.tell(first.clone(), &loaded, None).await {
+        if !matches!(error, JournalError::Disk(_)) {
+            return Err(RunError::FirstEvent(error.to_string()));
+        }
+        tokio::select! {
+            () = base.health.disk_failed(&error) => {}
+            () = shutdown.as_mut() => return Ok(()),
+        }
+    }
     crashes.forget();
     loop {
         let mut working = base.work(&loaded.settings, &signals)?;
