@@ -19,6 +19,7 @@ use emote_proto::Device;
 pub use hardware::{Hardware, hardware};
 pub use host::{Addresses, Clocks, FolderEntry, Host, HostError, Mount, Output, System};
 pub use real::Real;
+pub(crate) use real::open;
 pub use signals::{Happening, Hold, Moment, Signal, Signals};
 pub use tool::Tool;
 

@@ -112,7 +112,7 @@ impl Host for Real {
 }
 
 /// Opens a regular file. Some of the folders looked into belong to users, and whoever opens a pipe waits for its writer.
-fn open(path: &Path) -> std::io::Result<File> {
+pub(crate) fn open(path: &Path) -> std::io::Result<File> {
     let nonblock = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
     let file = File::options().read(true).custom_flags(nonblock).open(path)?;
     if file.metadata()?.is_file() { Ok(file) } else { Err(std::io::Error::other("not a regular file")) }

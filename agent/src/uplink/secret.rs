@@ -1,9 +1,10 @@
 //! Files with something in them that only this machine may know, read anew each time they are needed.
 
-use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+
+use crate::platform;
 
 const MOST: u64 = 64 * 1024;
 
@@ -29,7 +30,7 @@ pub(super) async fn read_anyway(path: &Path) -> Result<String, SecretError> {
 async fn read_if(path: &Path, fits: fn(u32) -> bool) -> Result<String, SecretError> {
     let owned = path.to_owned();
     let read = tokio::task::spawn_blocking(move || -> std::io::Result<(u32, String)> {
-        let file = File::open(owned)?;
+        let file = platform::open(&owned)?;
         let mode = file.metadata()?.permissions().mode() & 0o7777;
         let mut text = String::new();
         file.take(MOST).read_to_string(&mut text)?;
@@ -44,6 +45,14 @@ async fn read_if(path: &Path, fits: fn(u32) -> bool) -> Result<String, SecretErr
 mod tests {
     use super::*;
     use std::fs::Permissions;
+
+    #[tokio::test]
+    async fn a_pipe_is_not_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let pipe = dir.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        assert!(read_anyway(&pipe).await.unwrap_err().to_string().ends_with("not a regular file"));
+    }
 
     #[tokio::test]
     async fn a_secret_that_others_can_read_is_refused_with_the_remedy() {
