@@ -63,6 +63,14 @@ pub(crate) static ALL: &[&dyn Watch] = &[
 /// The source whose changes concern the uplink.
 pub(crate) const NETWORK: &str = network::Network::NAME;
 
+/// For a source that macOS hints at, and others look at now and then.
+const fn hinted_on_mac(mac_seconds: u64, seconds: u64) -> Duration {
+    Duration::from_secs(match System::HERE {
+        System::Mac => mac_seconds,
+        System::Linux => seconds,
+    })
+}
+
 /// Why a source could not look.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ObserveError {

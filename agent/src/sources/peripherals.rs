@@ -50,7 +50,7 @@ impl Source for Peripherals {
     const NAME: &'static str = "peripherals";
     const ABOUT: &'static str = "USB and Thunderbolt devices attached and detached";
     const VERSION: u8 = 1;
-    const INTERVAL: Duration = Duration::from_secs(120);
+    const INTERVAL: Duration = super::hinted_on_mac(600, 120);
     const DEBOUNCE: Duration = Duration::from_secs(1);
     type Snapshot = Snapshot;
 

@@ -5,6 +5,7 @@ mod dns;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use emote_proto::Draft;
 use serde::{Deserialize, Serialize};
@@ -31,6 +32,7 @@ pub(crate) struct Network;
 impl Source for Network {
     const NAME: &'static str = "network";
     const ABOUT: &'static str = "host name, addresses and name servers";
+    const INTERVAL: Duration = super::hinted_on_mac(300, 60);
     const VERSION: u8 = 2;
     type Snapshot = Snapshot;
 
