@@ -1,6 +1,6 @@
 //! `emote-agent simulate`: plays a seeded day of many Macs, for demonstrations, tests and load.
 //!
-//! [`life`] is pure: the same seed gives the same events, ids too. [`play`] sends them as the agent's uplink does. It
+//! [`life`] is pure: the same seed gives the same events, ids too. [`mod@play`] sends them as the agent's uplink does. It
 //! keeps nothing but what the stream says: before a Mac's first word the stream is asked for its last, so that a second
 //! run doubles nothing and one that was killed goes on where it was.
 

@@ -1,7 +1,7 @@
 //! What there is to see on a simulated Mac, in a few bytes, and the snapshots that the agent's sources would take of it.
 //! Events come from the sources' own `diff`, so that they cannot drift from what a real agent says.
 //!
-//! A source more is one struct that implements [`Part`] and one word in [`parts!`].
+//! A source more is one struct that implements [`Part`] and one word in `parts!`.
 
 mod machine;
 mod managed;
