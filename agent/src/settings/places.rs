@@ -1,6 +1,5 @@
 //! Where settings are read: a TOML file, managed preferences, the environment and flags. The thin part that touches files.
 
-use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -188,7 +187,7 @@ fn from_toml(bytes: &[u8]) -> Result<Tree, String> {
 }
 
 fn contents(path: &Path) -> std::io::Result<Vec<u8>> {
-    let file = File::open(path)?;
+    let file = platform::open(path)?;
     // Whoever writes here decides what the agent, which is root, reads and where it connects.
     if file.metadata()?.permissions().mode() & 0o002 != 0 {
         return Err(std::io::Error::other("everybody may write here: chmod o-w it"));
@@ -251,6 +250,14 @@ mod tests {
         assert!(problems().contains("more than 65536 bytes"));
         std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o666)).unwrap();
         assert!(problems().contains("everybody may write here"));
+    }
+
+    #[test]
+    fn a_pipe_is_not_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let pipe = dir.path().join("agent.toml");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        assert!(check(&pipe)[0].to_string().contains("not a regular file"), "{:?}", check(&pipe));
     }
 
     #[test]

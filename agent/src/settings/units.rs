@@ -6,7 +6,10 @@ use std::time::Duration;
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
     let problem = || format!("{text:?} is no duration: write 30s, 5m or 1h 30m");
     let duration: jiff::SignedDuration = text.trim().parse().map_err(|_| problem())?;
-    Duration::try_from(duration).ok().filter(|duration| !duration.is_zero()).ok_or_else(problem)
+    if duration.is_zero() {
+        return Err(format!("{text:?}: it must be more than nothing"));
+    }
+    Duration::try_from(duration).map_err(|_| problem())
 }
 
 /// A number of bytes.

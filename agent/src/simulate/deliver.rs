@@ -68,7 +68,7 @@ impl Delivery {
                     drop(turn);
                     self.tally.answered(sent.elapsed());
                     if matches!(reply, Reply::WrongLast { .. } | Reply::Duplicate | Reply::Unknown(_)) {
-                        self.tally.trouble(format!("{}: {reply:?}", self.serial));
+                        self.tell(&reply);
                         publisher = self.ask(&mut futile).await;
                         window = self.window(&publisher);
                     } else {
@@ -79,6 +79,13 @@ impl Delivery {
             }
         }
         self
+    }
+
+    /// What somebody who watches wants to know of an answer.
+    fn tell(&self, reply: &Reply) {
+        if let Some(trouble) = reply.trouble() {
+            self.tally.trouble(format!("{}: {trouble}", self.serial));
+        }
     }
 
     async fn publisher(&mut self) -> Publisher {
@@ -104,7 +111,7 @@ impl Delivery {
 
     fn judge(&mut self, verdict: Verdict, reply: &Reply, window: &Window) {
         match verdict {
-            Verdict::Open => self.tally.trouble(format!("{}: {reply:?}", self.serial)),
+            Verdict::Open => self.tell(reply),
             Verdict::Stored(range) => {
                 let stored = self.take_off(*range.end());
                 self.tally.stored.fetch_add(stored, Relaxed);

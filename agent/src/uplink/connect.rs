@@ -114,6 +114,8 @@ impl Connector {
                 std::future::ready(())
             });
         if let Some(roots) = &self.settings.ca {
+            // The library would wait for ever for whoever writes to a pipe.
+            secret::read_anyway(roots).await?;
             options = options.add_root_certificates(roots.clone());
         }
         Ok(options)

@@ -36,6 +36,19 @@ pub enum Reply {
     Unknown(String),
 }
 
+impl Reply {
+    /// What people are told of it, where it is not how things should go.
+    pub(crate) fn trouble(&self) -> Option<String> {
+        match self {
+            Self::Refused(why) | Self::Unknown(why) => Some(why.clone()),
+            Self::NoBatches => {
+                Some("EVENTS does not allow atomic batches (allow_atomic): sending one by one".to_owned())
+            }
+            _ => None,
+        }
+    }
+}
+
 #[derive(Deserialize)]
 struct Answer {
     #[serde(default)]

@@ -197,11 +197,7 @@ impl Session {
     }
 
     fn note(&self, reply: &Reply) {
-        let trouble = match reply {
-            Reply::Refused(why) | Reply::Unknown(why) => Some(why.clone()),
-            Reply::NoBatches => Some("EVENTS does not allow atomic batches (allow_atomic): sending one by one".into()),
-            _ => None,
-        };
+        let trouble = reply.trouble();
         if let Some(trouble) = &trouble {
             tracing::warn!(%trouble, "not stored yet");
         }
