@@ -48,6 +48,7 @@ Examples:
   emote-agent config check
   emote-agent config check agent.toml
   emote-agent config check emote-agent.mobileconfig
+  emote-agent config check -o json | jq '.[].key'
 
 Without a file, the layers of this machine are checked. A file is TOML, or a property list: managed preferences or a \
 configuration profile. The exit code is 2 when something is wrong.";
@@ -75,6 +76,9 @@ struct CheckArgs {
     file: Option<PathBuf>,
     #[command(flatten)]
     place: Place,
+    /// How to print it
+    #[arg(long, short, value_enum, default_value_t = Output::Table)]
+    output: Output,
 }
 
 #[derive(Debug, Args)]
@@ -123,10 +127,14 @@ fn check(arguments: &CheckArgs) -> Result<(), Failure> {
         Some(file) => settings::check(file),
         None => arguments.place.places().load().problems,
     };
+    super::print(&match arguments.output {
+        Output::Json => super::pretty(&problems)?,
+        Output::Table if problems.is_empty() => "nothing is wrong\n".to_owned(),
+        Output::Table => lines(&problems),
+    })?;
     if problems.is_empty() {
-        return super::print("nothing is wrong\n");
+        return Ok(());
     }
-    super::print(&lines(&problems))?;
     let count = match problems.len() {
         1 => "one problem".to_owned(),
         count => format!("{count} problems"),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 use emote_proto::{Draft, Token, User};
 
-use super::{Exit, Failure, Place};
+use super::{Exit, Failure, Output, Place};
 use crate::emit;
 use crate::socket::{Answer, Ask};
 
@@ -44,6 +44,9 @@ pub(super) struct EmitArgs {
     log: bool,
     #[command(flatten)]
     place: Place,
+    /// How to print the event's id
+    #[arg(long, short, value_enum, default_value_t = Output::Table)]
+    output: Output,
 }
 
 pub(super) async fn run(arguments: EmitArgs) -> Result<(), Failure> {
@@ -54,7 +57,10 @@ pub(super) async fn run(arguments: EmitArgs) -> Result<(), Failure> {
     draft.communicate = Some(true).filter(|_| arguments.communicate);
     draft.log = Some(true).filter(|_| arguments.log);
     match arguments.place.call_within(PATIENCE, &Ask::Emit(Box::new(draft))).await? {
-        Answer::Id(id) => super::print(&format!("{id}\n")),
+        Answer::Id(id) => super::print(&match arguments.output {
+            Output::Table => format!("{id}\n"),
+            Output::Json => super::pretty(&serde_json::json!({"id": id}))?,
+        }),
         other => Err((Exit::Failure, anyhow::anyhow!("not an answer to emit: {other:?}"))),
     }
 }
