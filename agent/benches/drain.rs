@@ -1,18 +1,21 @@
 //! How fast a backlog goes to the stream, and how an event fares that is emitted meanwhile: the real program, a real
 //! nats-server on loopback. Fills the spool without a server, then times a start with one.
 //!
-//! `cargo bench -p emote-agent --bench drain`; needs nats-server as `tests/exactly_once.rs` does.
+//! `cargo bench -p emote-agent --bench drain`; needs nats-server as `tests/it` does.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a measurement that finds something missing has failed")]
 
-#[path = "../tests/exactly_once/proxy.rs"]
+#[path = "../tests/it/programs.rs"]
+mod programs;
+#[path = "../tests/it/exactly_once/proxy.rs"]
 #[expect(dead_code, reason = "shared with the tests, which use all of it")]
 mod proxy;
-#[path = "../tests/exactly_once/stack.rs"]
+#[path = "../tests/it/exactly_once/stack.rs"]
 #[expect(dead_code, reason = "shared with the tests, which use all of it")]
 mod stack;
 
-use stack::{Stack, until};
+use programs::until;
+use stack::Stack;
 use tokio::time::Instant;
 
 const BACKLOG: u64 = 10_000;

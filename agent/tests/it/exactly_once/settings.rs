@@ -1,11 +1,10 @@
 //! Settings that are wrong, and settings that change while the agent runs.
 
-use std::time::Duration;
-
 use emote_agent::socket::{Answer, Ask, call};
 use serde_json::{Value, json};
 
-use crate::stack::{Stack, until};
+use super::stack::Stack;
+use crate::programs::until;
 
 /// Has the agent look, until it has told so many times.
 async fn nudge_until(stack: &Stack, kind: &str, times: usize) -> Vec<Value> {
@@ -134,8 +133,8 @@ async fn killed_at_any_moment_of_a_change_it_tells_of_it_all_the_same() {
         if matches!(stack.emit(round).await, Ok(Answer::Id(_))) {
             confirmed.push(round);
         }
-        // The change is applied a second after the nudge: no condition says that it is about to be.
-        tokio::time::sleep(Duration::from_millis(960 + 15 * round)).await;
+        let begun = || async { stack.log().matches("other settings").count() as u64 > round };
+        until("the change is being applied", begun).await;
         stack.kill_agent();
         stack.reap_agent().await;
         stack.start_agent_by_files().await;
