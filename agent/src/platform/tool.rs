@@ -35,6 +35,14 @@ impl Tool {
         Self { deadline: Duration::from_secs(seconds), most, ..self }
     }
 
+    /// Without a shell, a terminal, or anything of the agent's own environment; only standard output is heard.
+    pub(crate) fn command(&self) -> Command {
+        let mut command = Command::new(self.path);
+        command.args(self.args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        command.env_clear().env("PATH", "/usr/bin:/bin:/usr/sbin:/sbin").env("LC_ALL", "C").current_dir("/");
+        command
+    }
+
     /// The same, of whose output only the lines with one of `words` in them are of interest.
     pub const fn only(self, words: &'static [&'static str]) -> Self {
         Self { only: words, ..self }
@@ -44,10 +52,7 @@ impl Tool {
 /// What `tool` prints.
 pub(super) fn run(tool: &'static Tool) -> Result<Output, HostError> {
     let failed = |error: std::io::Error| HostError::io(tool.path, &error);
-    let mut command = Command::new(tool.path);
-    command.args(tool.args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-    command.env_clear().env("PATH", "/usr/bin:/bin:/usr/sbin:/sbin").env("LC_ALL", "C").current_dir("/");
-    let mut child = command.spawn().map_err(failed)?;
+    let mut child = tool.command().spawn().map_err(failed)?;
     let result = read(&mut child, tool);
     if result.is_err() {
         // It may have ended by itself meanwhile.

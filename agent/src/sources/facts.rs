@@ -1,4 +1,4 @@
-//! What the sources that read files have in common: property lists, facts that may not be known, fingerprints.
+//! What sources have in common: property lists in files, facts that may not be known, fingerprints.
 
 use std::collections::BTreeMap;
 use std::path::Path;

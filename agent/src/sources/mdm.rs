@@ -10,6 +10,7 @@ use emote_proto::Draft;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use super::facts::known;
 use super::{ObserveError, Source, profiles};
 use crate::platform::{Host, System, plist, tools};
 use crate::vocabulary::Kind;
@@ -54,42 +55,25 @@ impl Source for Mdm {
     }
 
     fn diff(old: &Snapshot, new: &Snapshot) -> Vec<Draft> {
-        let (before, mut after) = (old.fields(), new.fields());
         if old.enrolled != new.enrolled {
-            after.retain(|_, value| !value.is_null());
+            let mut after = known(new);
             let kind = if new.enrolled { Kind::DeviceEnroll } else { Kind::DeviceUnenroll };
             if let (false, Some(server)) = (new.enrolled, &old.server) {
                 after.insert("left".into(), json!(server));
             }
             return vec![kind.draft(Value::Object(after))];
         }
-        let changed = after.into_iter().filter_map(|(field, to)| {
-            let from = before.get(&field).filter(|from| **from != to)?;
-            Some((field, json!({"from": from, "to": to})))
+        let (before, after) = (json!(old), json!(new));
+        let changed = after.as_object().into_iter().flatten().filter_map(|(field, to)| {
+            let from = before.get(field).filter(|from| *from != to)?;
+            Some((field.clone(), json!({"from": from, "to": to})))
         });
         let changed: Map<String, Value> = changed.collect();
         if changed.is_empty() { Vec::new() } else { vec![Kind::MdmChanged.draft(Value::Object(changed))] }
     }
 
     fn inventory(snapshot: &Snapshot) -> Value {
-        let mut fields = snapshot.fields();
-        fields.retain(|_, value| !value.is_null());
-        Value::Object(fields)
-    }
-}
-
-impl Snapshot {
-    /// All of them, null where there is none.
-    fn fields(&self) -> Map<String, Value> {
-        let fields = [
-            ("enrolled", json!(self.enrolled)),
-            ("dep", json!(self.dep)),
-            ("user_approved", json!(self.user_approved)),
-            ("server", json!(self.server)),
-            ("topic", json!(self.topic)),
-            ("check_in", json!(self.check_in)),
-        ];
-        fields.into_iter().map(|(field, value)| (field.to_owned(), value)).collect()
+        Value::Object(known(snapshot))
     }
 }
 
@@ -257,12 +241,12 @@ mod tests {
         if !Kind::MdmChanged.is(draft) {
             return serde_json::from_value(info).unwrap();
         }
-        let mut fields = snapshot.fields();
+        let mut fields = json!(snapshot);
         for (field, change) in info.as_object().unwrap() {
             assert_eq!(fields[field], change["from"]);
-            fields.insert(field.clone(), change["to"].clone());
+            fields[field] = change["to"].clone();
         }
-        serde_json::from_value(Value::Object(fields)).unwrap()
+        serde_json::from_value(fields).unwrap()
     }
 
     proptest! {

@@ -20,8 +20,8 @@ use crate::vocabulary::Kind;
 
 const FOLDER: &str = "/Library/Receipts";
 const FILE: &str = "InstallHistory.plist";
-/// Bytes of the list at most. An entry has about 500, and a Mac gets some hundred a year; of about 6,000 on there are more
-/// values than are read, which is an error.
+/// Bytes of the list at most. An entry has about 500, and a Mac gets some hundred a year; of about 12,000 on there are
+/// more values than are read, which is an error.
 const LIST: usize = 8 << 20;
 /// Entries that are kept whole, and told by one look; more wait for the next.
 const NEWEST: usize = 200;

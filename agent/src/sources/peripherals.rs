@@ -11,8 +11,9 @@ use std::time::Duration;
 use ::plist::Dictionary;
 use emote_proto::Draft;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
+use super::facts::known;
 use super::{ObserveError, Source};
 use crate::platform::{Host, System, ioreg, plist, tools};
 use crate::vocabulary::Kind;
@@ -26,6 +27,7 @@ const THUNDERBOLT: &str = "/sys/bus/thunderbolt/devices";
 pub(crate) type Snapshot = BTreeSet<Peripheral>;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Bus {
     Usb,
     Thunderbolt,
@@ -74,33 +76,14 @@ impl Source for Peripherals {
     }
 
     fn diff(old: &Snapshot, new: &Snapshot) -> Vec<Draft> {
-        let detached = old.difference(new).map(|gone| Kind::PeripheralDetached.draft(gone.info()));
-        let attached = new.difference(old).map(|come| Kind::PeripheralAttached.draft(come.info()));
+        let detached = old.difference(new).map(|gone| Kind::PeripheralDetached.draft(Value::Object(known(gone))));
+        let attached = new.difference(old).map(|come| Kind::PeripheralAttached.draft(Value::Object(known(come))));
         detached.chain(attached).collect()
     }
 
     fn inventory(snapshot: &Snapshot) -> Value {
-        let devices: Vec<Value> = snapshot.iter().map(Peripheral::info).collect();
+        let devices: Vec<_> = snapshot.iter().map(known).collect();
         serde_json::json!({"devices": devices})
-    }
-}
-
-impl Peripheral {
-    fn info(&self) -> Value {
-        let bus = match self.bus {
-            Bus::Usb => "usb",
-            Bus::Thunderbolt => "thunderbolt",
-        };
-        let fields = [
-            ("vendor", &self.vendor),
-            ("product", &self.product),
-            ("vendor_id", &self.vendor_id),
-            ("product_id", &self.product_id),
-            ("serial", &self.serial),
-            ("location", &self.location),
-        ];
-        let fields = fields.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value.clone()?.into())));
-        Value::Object(Map::from_iter([("bus".to_owned(), bus.into())].into_iter().chain(fields)))
     }
 }
 

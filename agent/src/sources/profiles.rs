@@ -12,6 +12,7 @@ use emote_proto::Draft;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use super::facts::known;
 use super::{ObserveError, Source};
 use crate::platform::{Host, System, plist, tools};
 use crate::vocabulary::Kind;
@@ -107,22 +108,9 @@ impl Profile {
     }
 
     fn info(&self, (scope, identifier): &(String, String)) -> Map<String, Value> {
-        let mut info = Map::new();
-        let fields = [
-            ("scope", json!(scope)),
-            ("identifier", json!(identifier)),
-            ("uuid", json!(self.uuid)),
-            ("name", json!(self.name)),
-            ("organization", json!(self.organization)),
-            ("version", json!(self.version)),
-            ("installed", json!(self.installed)),
-            ("verification", json!(self.verification)),
-            ("removal_disallowed", json!(self.removal_disallowed)),
-            ("payloads", json!(self.payloads)),
-        ];
-        info.extend(
-            fields.into_iter().filter(|(_, value)| !value.is_null()).map(|(key, value)| (key.to_owned(), value)),
-        );
+        let mut info = known(self);
+        info.insert("scope".into(), json!(scope));
+        info.insert("identifier".into(), json!(identifier));
         info
     }
 

@@ -6,12 +6,12 @@
 //! nowhere (`spctl` has 1 for "disabled"), so what counts is what they print.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::time::Duration;
 
 use emote_proto::Draft;
 use serde_json::{Map, Value, json};
 
+use super::facts::read_dictionary;
 use super::{ObserveError, Source};
 use crate::platform::{Host, HostError, System, Tool, plist, tools};
 use crate::vocabulary::Kind;
@@ -150,17 +150,15 @@ fn firewall(text: &str) -> Option<&'static str> {
 /// The version of the first of these bundles that can be read.
 fn version(host: &dyn Host, infos: &[&str]) -> Result<String, ObserveError> {
     let mut missing = HostError::Missing("XProtect".into());
-    for info in infos {
-        match host.read(Path::new(info), 1 << 18) {
-            Ok(bytes) => {
-                let info_plist =
-                    plist::parse(&bytes).map_err(|error| ObserveError::Answer(format!("{info}: {error}")))?;
-                let version =
-                    info_plist.as_dictionary().and_then(|info| plist::text(info, "CFBundleShortVersionString"));
-                return version.ok_or_else(|| ObserveError::Answer(format!("{info}: it has no version")));
+    for path in infos {
+        match read_dictionary(host, path, 1 << 18) {
+            Ok(Some(info)) => {
+                let version = plist::text(&info, "CFBundleShortVersionString");
+                return version.ok_or_else(|| ObserveError::Answer(format!("{path}: it has no version")));
             }
-            Err(error @ (HostError::Missing(_) | HostError::Denied(_))) => missing = error,
-            Err(error) => return Err(error.into()),
+            Ok(None) => {}
+            Err(ObserveError::Host(denied @ HostError::Denied(_))) => missing = denied,
+            Err(error) => return Err(error),
         }
     }
     Err(missing.into())

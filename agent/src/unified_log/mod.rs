@@ -10,7 +10,6 @@
 mod line;
 mod rate;
 
-use std::process::Stdio;
 use std::time::Duration;
 
 use emote_proto::Draft;
@@ -50,10 +49,7 @@ pub(crate) async fn watch(wanted: UnifiedLog, tool: &'static Tool, journal: Jour
 
 /// The child is ended when it is dropped.
 fn start(tool: &'static Tool, predicate: &str) -> std::io::Result<(Child, ChildStdout)> {
-    let mut command = Command::new(tool.path);
-    command.args(tool.args).arg(predicate).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-    command.env_clear().env("PATH", "/usr/bin:/bin:/usr/sbin:/sbin").env("LC_ALL", "C").current_dir("/");
-    let mut child = command.kill_on_drop(true).spawn()?;
+    let mut child = Command::from(tool.command()).arg(predicate).kill_on_drop(true).spawn()?;
     let output = child.stdout.take().ok_or_else(|| std::io::Error::other("it has no output"))?;
     Ok((child, output))
 }

@@ -220,7 +220,8 @@ impl Watcher {
         let looked = looked.map(|(index, _)| (self.sources[*index].source.name().to_owned(), now.as_millis()));
         let observed = self.health.observed_times().into_iter().chain(looked).collect();
         entry.run = Some(lifecycle::state(false, now, observed));
-        // Not written: the snapshots stay as they were, and the next look finds the difference again.
+        // Not written: the snapshots stay as they were, and the next look finds the difference again. A moment is lost, but
+        // for a sleep, which the system's own log still tells.
         if let Err(error) = self.journal.write(entry).await {
             tracing::warn!(%error, "sources");
             return;
