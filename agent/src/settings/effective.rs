@@ -7,32 +7,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value as Json};
+use serde_json::Value as Json;
 
 use super::keys::{self, Context, Key, UNIFIED_LOG};
+use super::layer::{Layer, parent};
 use super::problem::{Origin, Problem};
 use super::proxy::Proxy;
 use super::server;
-use super::tree::{self, Tree};
 use super::value::{Kind, Value};
-
-/// Keys that nobody knows that are told of one layer; a file that is none of ours may have thousands.
-const MOST_UNKNOWN: usize = 64;
-
-/// One layer.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Layer {
-    /// Which.
-    pub origin: Origin,
-    /// The file that it was read from.
-    pub file: Option<String>,
-    /// What it says.
-    pub tree: Tree,
-    /// Why it could not be read.
-    pub unreadable: Option<String>,
-    /// Whether the tree is what it said before it became unreadable.
-    pub kept: bool,
-}
 
 /// A value and where it comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,16 +48,7 @@ pub fn evaluate(layers: &[Layer]) -> (Values, Vec<Problem>) {
     let names = unified_log(layers, &mut problems);
     let mut keys = keys::all();
     keys.extend(names.keys().flat_map(|name| keys::of_unified_log(name)));
-    for layer in layers {
-        let mut unknown = Vec::new();
-        layer.find_unknown(&keys, "", &layer.tree.values, &mut unknown);
-        let more = unknown.len().saturating_sub(MOST_UNKNOWN);
-        unknown.truncate(MOST_UNKNOWN);
-        if let Some(last) = unknown.last_mut().filter(|_| more > 0) {
-            last.problem = format!("there is no such key, and {more} more are not told");
-        }
-        problems.extend(unknown);
-    }
+    problems.extend(layers.iter().flat_map(|layer| layer.unknown(&keys)));
     let mut context = Context::default();
     let mut values = Values::default();
     // Whether plain connections are allowed decides which servers are, and they whether there may be a proxy.
@@ -160,102 +133,6 @@ fn shown(key: &Key, value: &Value, written: &Json) -> String {
         Value::Texts(texts) => texts.join(", "),
         _ => written.as_str().map_or_else(|| written.to_string(), str::to_owned),
     }
-}
-
-impl Layer {
-    /// One that says `tree`.
-    pub fn new(origin: Origin, tree: Tree) -> Self {
-        Self { origin, file: None, tree, unreadable: None, kept: false }
-    }
-
-    /// Says what it said in `before` where it cannot be read: a slip in a file must not move the agent elsewhere.
-    pub(super) fn keep(&mut self, before: &[Self]) {
-        let same = |layer: &&Self| layer.origin == self.origin && layer.file == self.file;
-        if self.unreadable.is_some()
-            && let Some(layer) = before.iter().find(same)
-        {
-            (self.tree, self.kept) = (layer.tree.clone(), true);
-        }
-    }
-
-    fn problem(&self) -> Option<Problem> {
-        let problem = Problem::new("", self.origin, self.file.clone(), self.unreadable.clone()?);
-        Some(problem.using(if self.kept { "what it said before" } else { "the layers below" }))
-    }
-
-    fn place(&self, key: &str) -> Option<String> {
-        let parts = self.file.iter().chain(self.tree.places.get(key)).cloned().collect::<Vec<_>>();
-        (!parts.is_empty()).then(|| parts.join(", "))
-    }
-
-    fn problem_of(&self, key: &str, problem: impl Into<String>) -> Problem {
-        Problem::new(key, self.origin, self.place(key).or_else(|| self.place(parent(key))), problem)
-    }
-
-    /// The keys of a table.
-    fn names(&self, table: &str) -> impl Iterator<Item = &str> {
-        self.tree.get(table).and_then(Json::as_object).into_iter().flat_map(|map| map.keys().map(String::as_str))
-    }
-
-    fn find_unknown(&self, keys: &[Key], path: &str, map: &Map<String, Json>, problems: &mut Vec<Problem>) {
-        for (name, written) in map {
-            let path = tree::join(path, name);
-            let below = format!("{path}.");
-            let known = !name.contains('.');
-            if known && keys.iter().any(|key| key.name == path) {
-                continue;
-            }
-            match written {
-                Json::Object(map) if path == UNIFIED_LOG => self.find_unknown_names(keys, map, problems),
-                Json::Object(map) if known && keys.iter().any(|key| key.name.starts_with(&below)) => {
-                    self.find_unknown(keys, &path, map, problems);
-                }
-                _ => problems.push(Problem::new(&path, self.origin, self.place(&path), unknown(keys, &path))),
-            }
-        }
-    }
-
-    fn find_unknown_names(&self, keys: &[Key], map: &Map<String, Json>, problems: &mut Vec<Problem>) {
-        for (name, written) in map {
-            let path = tree::join(UNIFIED_LOG, name);
-            let below = format!("{path}.");
-            match written {
-                _ if !keys::is_name(name) => {
-                    let problem = format!("expected a name of 1 to {} bytes without dots", keys::LONGEST_NAME);
-                    problems.push(self.problem_of(&path, problem));
-                }
-                // One name too many has been told of.
-                _ if !keys.iter().any(|key| key.name.starts_with(&below)) => {}
-                Json::Object(map) => self.find_unknown(keys, &path, map, problems),
-                _ => problems.push(self.problem_of(&path, unknown(keys, &path))),
-            }
-        }
-    }
-}
-
-/// The table that a key is in.
-fn parent(key: &str) -> &str {
-    key.rsplit_once('.').map_or("", |(table, _)| table)
-}
-
-/// What is said of a key that is none.
-fn unknown(keys: &[Key], path: &str) -> String {
-    let children = |parent: &str| {
-        let names = keys.iter().filter_map(|key| key.name.strip_prefix(parent)?.split('.').next());
-        let mut names: Vec<&str> = names.chain(parent.is_empty().then_some(UNIFIED_LOG)).collect();
-        names.dedup();
-        names.join(", ")
-    };
-    if path == UNIFIED_LOG {
-        return "expected a table of names, each with predicate and rate".into();
-    }
-    let here = children(&format!("{path}."));
-    if !here.is_empty() {
-        return format!("expected a table of {here}");
-    }
-    let parent = path.rfind('.').map_or("", |dot| &path[..=dot]);
-    let what = if parent == "sources." { "source" } else { "key" };
-    format!("there is no such {what}; expected one of {}", children(parent))
 }
 
 impl Values {
@@ -362,6 +239,8 @@ impl Values {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::Tree;
+    use crate::settings::layer::MOST_UNKNOWN;
     use proptest::prelude::*;
     use serde_json::json;
 

@@ -6,7 +6,8 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
-use super::effective::{Layer, Values};
+use super::effective::Values;
+use super::layer::Layer;
 use super::places::{Fingerprint, Loaded, Places};
 
 /// Between two looks.

@@ -8,6 +8,7 @@ mod applied;
 mod effective;
 mod follow;
 pub mod keys;
+mod layer;
 mod places;
 mod problem;
 pub mod profile;
@@ -25,8 +26,9 @@ use std::time::Duration;
 use async_nats::ServerAddr;
 
 pub(crate) use applied::{Applied, SNAPSHOT};
-pub use effective::{Effective, Layer, Row, Values, evaluate};
+pub use effective::{Effective, Row, Values, evaluate};
 pub use follow::Follow;
+pub use layer::Layer;
 pub use places::{DEFAULT_FILE, Loaded, MANAGED_FILE, Places, check};
 pub(crate) use problem::cut;
 pub use problem::{Origin, Problem};

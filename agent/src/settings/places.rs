@@ -5,8 +5,9 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::Settings;
-use super::effective::{Layer, Values, evaluate};
+use super::effective::{Values, evaluate};
 use super::keys::{self, UNIFIED_LOG};
+use super::layer::Layer;
 use super::problem::{KEPT, Origin, Problem};
 use super::tree::Tree;
 use crate::platform;
