@@ -17,7 +17,8 @@
 //! rule has its bare number as key, and goes in its place; nothing is rewritten, and what is in flight stays what it is.
 //!
 //! One transaction, one fsync: an event is written together with the snapshot that it is the difference to, and taken
-//! off together with the uplink's new expectation. A file that redb cannot read is set aside as
+//! off together with the uplink's new expectation; while nothing else waits, it is written as being in flight already
+//! ([`offer`]). A file that redb cannot read is set aside as
 //! `spool-<milliseconds>.corrupt` (the newest two are kept) and a new one begun; the loss is told by an `agent.gap`.
 //! Nothing here knows what an event means, or sends one.
 
