@@ -110,7 +110,7 @@ pub(super) async fn run(arguments: SimulateArgs) -> Result<(), Failure> {
     let report = Report::new(&show, &tally, begun.elapsed());
     super::print(&match arguments.output {
         Output::Table => report.table(),
-        Output::Json => serde_json::to_string_pretty(&report).map_err(|e| (Exit::Failure, e.into()))? + "\n",
+        Output::Json => super::pretty(&report)?,
     })?;
     match report.sums.waiting {
         0 => Ok(()),

@@ -14,7 +14,9 @@ pub(super) fn check(value: &Value, context: Context) -> Result<(), String> {
     let mut servers = Vec::new();
     for (place, text) in (1..).zip(texts) {
         // What the library says of a text that is none holds the text.
-        let server = text.parse::<ServerAddr>().map_err(|_| format!("address {place} is none: {EXPECTED}"))?;
+        let server = text
+            .parse::<ServerAddr>()
+            .map_err(|_| format!("address {place} of the list is not understood: {EXPECTED}"))?;
         let name = name(&server);
         if is_exposed(&server) && !context.insecure {
             return Err(format!(
@@ -64,8 +66,8 @@ mod tests {
         for (text, said) in [
             ("nats://u:hunter2@a", "nats://a:4222 is not encrypted"),
             ("ws://u:hunter2@a:1", "ws://a:1 is not encrypted"),
-            ("ftp://u:hunter2@a:1", "address 2 is none: expected tls://HOST or wss://HOST"),
-            ("tls://hunter2:hunter2", "address 2 is none"),
+            ("ftp://u:hunter2@a:1", "address 2 of the list is not understood: expected tls://HOST or wss://HOST"),
+            ("tls://hunter2:hunter2", "address 2 of the list is not understood"),
         ] {
             let error = check(&["tls://a", text], false).unwrap_err();
             assert!(error.contains(said) && !error.contains("hunter2"), "{error}");
