@@ -8,7 +8,7 @@ use emote_rules::{OPERATORS, Pattern, RuleSet, Scratch};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use serde_json::{Value, json};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 
 /// The text of a pattern, with each `$or` behind the fields beside it, as a value has it.
@@ -50,23 +50,30 @@ proptest! {
     }
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { max_shrink_iters: 2_000, ..ProptestConfig::with_cases(40) })]
-
-    #[test]
-    fn a_large_set_matches_what_its_rules_do_in_the_obvious_way((patterns, events) in many_patterns_and_events()) {
-        let rules: RuleSet<usize> = patterns.iter().map(|pattern| Pattern::from_value(pattern).unwrap()).enumerate().collect();
+/// One set may match none of its events: that something matches is asked of all of them together.
+#[test]
+fn a_large_set_matches_what_its_rules_do_in_the_obvious_way() {
+    let matched = Cell::new(0);
+    let mut runner = TestRunner::new(ProptestConfig {
+        max_shrink_iters: 2_000,
+        failure_persistence: None,
+        ..ProptestConfig::with_cases(40)
+    });
+    let checked = runner.run(&many_patterns_and_events(), |(patterns, events)| {
+        let rules: RuleSet<usize> =
+            patterns.iter().map(|pattern| Pattern::from_value(pattern).unwrap()).enumerate().collect();
         let mut scratch = Scratch::default();
-        let mut matched = 0;
         for event in &events {
             let found: Vec<usize> = rules.find(event.to_string().as_bytes(), &mut scratch).unwrap().copied().collect();
             let expected: Vec<usize> =
                 (0..patterns.len()).filter(|rule| slow::matches(&patterns[*rule], event)).collect();
             prop_assert_eq!(&found, &expected, "{}", event);
-            matched += found.len();
+            matched.set(matched.get() + found.len());
         }
-        prop_assert!(matched > 0);
-    }
+        Ok(())
+    });
+    checked.unwrap_or_else(|error| panic!("{error}"));
+    assert!(matched.get() > 100, "only {} matches", matched.get());
 }
 
 /// How often the tests with an operator accepted a value, and how often not.
