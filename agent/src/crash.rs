@@ -20,9 +20,9 @@ use crate::identity::Describe;
 use crate::journal::Entry;
 use crate::lifecycle::VERSION;
 use crate::platform::{Host, System};
-use crate::serial::Serial;
 use crate::spool::Class;
 use crate::vocabulary::Kind;
+use emote_proto::Serial;
 
 /// Under this name the spool keeps when the newest of the system's reports that were told was written: milliseconds since
 /// 1970 as i64, little endian.

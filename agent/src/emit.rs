@@ -3,7 +3,7 @@
 use emote_proto::Draft;
 use serde_json::{Map, Value};
 
-use crate::serial::Serial;
+use emote_proto::Serial;
 
 /// Checks a draft from outside; the error names the field.
 pub fn check(mut draft: Draft, serial: &Serial) -> Result<Draft, String> {

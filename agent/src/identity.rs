@@ -4,8 +4,8 @@ use std::sync::Mutex;
 
 use emote_proto::{Device, Draft, EventId, Name, Time, limits};
 
-use crate::serial::Serial;
 use crate::spool::{Class, Record};
+use emote_proto::Serial;
 
 /// Why a draft cannot be taken.
 #[derive(Debug, thiserror::Error)]

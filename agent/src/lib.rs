@@ -18,7 +18,6 @@ mod log;
 pub mod platform;
 mod recent;
 mod run;
-pub mod serial;
 pub mod settings;
 pub mod simulate;
 pub mod socket;

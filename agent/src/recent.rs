@@ -64,9 +64,9 @@ impl Recent {
 mod tests {
     use super::*;
     use crate::identity::{Describe, Identity};
-    use crate::serial::Serial;
     use crate::spool::Class;
     use crate::vocabulary::Kind;
+    use emote_proto::Serial;
 
     fn record(text: &str) -> Record {
         let identity = Identity::new(Serial::new("C02").unwrap(), emote_proto::Device::default());

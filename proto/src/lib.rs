@@ -6,10 +6,13 @@
 #![forbid(unsafe_code)]
 
 mod clock;
+pub mod enroll;
 mod event;
 mod id;
+pub mod jwt;
 mod names;
 mod node;
+mod serial;
 mod subject;
 mod time;
 mod token;
@@ -19,6 +22,7 @@ pub use event::{Cause, Device, Draft, Event, EventError, Info, Link, Receipt, Tr
 pub use id::EventId;
 pub use names::{bucket, consumer, header, limits, service, source, stream, subjects};
 pub use node::{NodeError, NodeKey};
+pub use serial::{Serial, SerialError};
 pub use subject::{Filter, Subject, SubjectError};
 pub use time::Time;
 pub use token::{Name, Token, TokenError};

@@ -20,7 +20,7 @@ pub mod source {
 
 /// Subjects outside `events.…`.
 pub mod subjects {
-    use crate::Name;
+    use crate::{Name, enroll::TokenId};
 
     /// Subjects that EVENTS takes.
     pub const EVENTS: &str = "events.>";
@@ -68,6 +68,24 @@ pub mod subjects {
         format!("_INBOX.{node}.clock")
     }
 
+    /// Where the agent that speaks under `node`, a subject token, is told about its credential.
+    pub fn identity(node: &str) -> String {
+        format!("_INBOX.{node}.identity")
+    }
+
+    /// Where Macs ask for a credential, with whatever token.
+    pub const ENROLL: &str = "enroll.*";
+
+    /// Where a Mac asks for a credential with a token.
+    pub fn enroll(token: &TokenId) -> String {
+        format!("enroll.{token}")
+    }
+
+    /// What answers to those who ask with a token begin with.
+    pub fn enroll_inbox(token: &TokenId) -> String {
+        format!("_ENROLL.{token}")
+    }
+
     /// Where the core of `partition` keeps its position.
     pub fn checkpoint(partition: u32) -> String {
         format!("checkpoint.{partition}")
@@ -82,6 +100,9 @@ pub mod consumer {
     pub fn core(partition: u32) -> String {
         format!("core-{partition}")
     }
+
+    /// What looks after credentials of agents, on EVENTS.
+    pub const IDENTITY: &str = "identity";
 
     /// The workers of a target on DELIVERIES.
     pub fn target(target: &Name) -> String {
@@ -98,6 +119,8 @@ pub mod consumer {
 pub mod bucket {
     /// Rule sets by hash, and which is current.
     pub const CONFIG: &str = "emote-config";
+    /// Who may speak: enrolment tokens, and devices with their keys.
+    pub const IDENTITY: &str = "emote-identity";
 }
 
 /// NATS service subjects that `emote` answers; requests and replies are JSON.

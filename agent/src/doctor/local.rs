@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use super::Finding;
 use crate::platform::{self, Host, HostError, System, tools as all_tools};
-use crate::serial::Serial;
 use crate::sources::{self as all_sources, ObserveError};
+use emote_proto::Serial;
 
 /// A look that takes longer is worth a word.
 const SLOW: Duration = Duration::from_secs(5);

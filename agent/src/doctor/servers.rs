@@ -10,9 +10,9 @@ use tokio::time::{Instant, timeout};
 
 use super::Finding;
 use crate::platform::Host;
-use crate::serial::Serial;
 use crate::settings::{Settings, server_name};
 use crate::uplink;
+use emote_proto::Serial;
 
 const PATIENCE: Duration = Duration::from_secs(5);
 

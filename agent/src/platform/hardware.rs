@@ -4,7 +4,7 @@ use emote_proto::EventId;
 
 use super::host::{Host, System};
 use super::{ioreg, tools};
-use crate::serial::Serial;
+use emote_proto::Serial;
 
 /// Serial numbers that manufacturers and hypervisors leave in place of one.
 const PLACEHOLDERS: &[&str] = &[

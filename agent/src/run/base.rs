@@ -17,11 +17,11 @@ use crate::identity::{Describe, Identity};
 use crate::journal::{Entry, Journal, JournalError};
 use crate::platform::{Host, Real, System};
 use crate::recent::Recent;
-use crate::serial::Serial;
 use crate::settings::{Applied, Loaded, SNAPSHOT, Settings, server_name};
 use crate::spool::{Class, Opened, Previous, Spool, TellGap};
 use crate::vocabulary::Kind;
 use crate::{crash, lifecycle, log, platform, socket, sources};
+use emote_proto::Serial;
 
 /// What is there as long as the agent keeps its folder, socket, serial number and quota.
 pub(super) struct Base {

@@ -11,8 +11,8 @@ use super::DEFAULT_STATE_DIR;
 use super::proxy::Proxy;
 use super::server;
 use super::value::{Kind, Value};
-use crate::serial::Serial;
 use crate::sources;
+use emote_proto::Serial;
 
 /// One key.
 #[derive(Debug, Clone)]

@@ -38,8 +38,8 @@ pub use tree::{DOMAIN, Tree};
 pub use units::{parse_bytes, parse_duration};
 pub use value::{Kind, Value};
 
-use crate::serial::Serial;
 use crate::sources::{self, Timing};
+use emote_proto::Serial;
 
 /// Where the agent keeps its state when nothing else is said.
 #[cfg(target_os = "macos")]

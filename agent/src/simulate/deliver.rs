@@ -15,13 +15,13 @@ use tokio::time::{Instant, sleep, timeout};
 use super::lines::{Line, Standing};
 use super::stream::{self, Last};
 use super::tally::Tally;
-use crate::serial::Serial;
 use crate::spool::Record;
 use crate::uplink::backoff::{delay_ms, random};
 use crate::uplink::connect::knows_batches;
 use crate::uplink::publish::Publisher;
 use crate::uplink::session::MAX_BYTES;
 use crate::uplink::{Reply, Saved, Step, Verdict, Window};
+use emote_proto::Serial;
 
 /// A server takes 50 batches of a stream at once (`max_batch_inflight_per_stream`) and refuses more for a while: a whole
 /// fleet in one process keeps below that.

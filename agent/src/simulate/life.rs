@@ -15,9 +15,9 @@ use super::state::{State, changes, inventory};
 use super::who::{Use, Who};
 use crate::identity::{Describe, Identity};
 use crate::lifecycle::{self, VERSION};
-use crate::serial::SerialError;
 use crate::sources::{inventory_drafts, within};
 use crate::spool::{Class, Previous, Record, RunState, Totals};
+use emote_proto::SerialError;
 
 /// After the agent's start or the Mac's waking, every source has looked.
 const LOOKED: i64 = 2_500;
@@ -144,7 +144,7 @@ impl Life {
     }
 
     /// The serial number, as text.
-    pub fn serial(&self, world: &World) -> Result<crate::serial::Serial, SerialError> {
+    pub fn serial(&self, world: &World) -> Result<emote_proto::Serial, SerialError> {
         Ok(Who::new(world.seed, self.index)?.serial)
     }
 

@@ -11,11 +11,11 @@ use tokio::time::{sleep, timeout};
 use super::play::PlayError;
 use crate::health::Health;
 use crate::platform::Real;
-use crate::serial::Serial;
 use crate::settings::Settings;
 use crate::uplink::backoff::{delay_ms, random};
 use crate::uplink::connect::Connector;
 use crate::uplink::servers::Servers;
+use emote_proto::Serial;
 
 /// How long a connection may take at the start; later ones are waited for.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -18,9 +18,9 @@ use super::deliver::{BATCHES, Delivery};
 use super::life::{Life, StepError, World};
 use super::lines::{self, Line};
 use super::tally::Tally;
-use crate::serial::{Serial, SerialError};
 use crate::settings::Settings;
 use crate::spool::Record;
+use emote_proto::{Serial, SerialError};
 
 /// Macs whose events are under way at once.
 const FLIGHTS: usize = 512;

@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 use super::lines::Line;
 use super::play::{Play, PlayError, is_told};
 use super::stream::{self, AskError, Last};
-use crate::serial::Serial;
+use emote_proto::Serial;
 
 /// Questions under way at once.
 const TOGETHER: usize = 128;

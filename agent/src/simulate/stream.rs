@@ -6,7 +6,7 @@ use async_nats::{Client, HeaderMap, Request, RequestErrorKind};
 use emote_proto::{Draft, EventId, Time, header, stream};
 use serde_json::json;
 
-use crate::serial::Serial;
+use emote_proto::Serial;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// Of a direct get's answer (ADR-31).

@@ -4,7 +4,7 @@
 use emote_proto::{Device, EventId};
 
 use super::random::Random;
-use crate::serial::{Serial, SerialError};
+use emote_proto::{Serial, SerialError};
 
 /// What a Mac is used for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -116,9 +116,9 @@ impl Follower {
 mod tests {
     use super::*;
     use crate::identity::Identity;
-    use crate::serial::Serial;
     use crate::spool::Spool;
     use emote_proto::Device;
+    use emote_proto::Serial;
     use serde_json::Value;
     use std::sync::Arc;
 

@@ -13,10 +13,10 @@ use serde_json::json;
 use crate::health::{ClockStatus, Health};
 use crate::journal::{Entry, Journal};
 use crate::platform::{Clocks, Host};
-use crate::serial::Serial;
 use crate::sources::seconds;
 use crate::spool::{Class, Record, Spool, SpoolError};
 use crate::vocabulary::Kind;
+use emote_proto::Serial;
 
 /// Where it is kept whether it was told that the clock is off.
 const SNAPSHOT: &str = "uplink.clock";

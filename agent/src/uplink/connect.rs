@@ -17,8 +17,8 @@ use super::secret::{self, SecretError};
 use super::trouble;
 use crate::health::Health;
 use crate::platform::Host;
-use crate::serial::Serial;
 use crate::settings::{Settings, server_name};
+use emote_proto::Serial;
 
 /// Oldest server that knows atomic batches.
 const BATCHES_SINCE: (u32, u32) = (2, 12);

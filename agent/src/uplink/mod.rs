@@ -34,10 +34,10 @@ pub use window::{Flight, Saved, Step, UNKNOWN, Verdict, Window};
 
 use crate::health::Health;
 use crate::platform::Host;
-use crate::serial::Serial;
 use crate::settings::Settings;
 use crate::spool::Spool;
 use connect::Connector;
+use emote_proto::Serial;
 use servers::Servers;
 use session::Session;
 

@@ -7,8 +7,8 @@ use async_nats::ServerAddr;
 use super::connect::Connector;
 use crate::health::Health;
 use crate::platform::Host;
-use crate::serial::Serial;
 use crate::settings::Settings;
+use emote_proto::Serial;
 
 /// Connects once and leaves; returns what is at the other end, or why not.
 pub(crate) async fn probe(

@@ -9,8 +9,8 @@ use tokio::sync::watch;
 
 use super::clock::Clock;
 use super::reply::{self, Reply};
-use crate::serial::Serial;
 use crate::spool::{self, Record};
+use emote_proto::Serial;
 
 /// An answer takes longer than this only when it is lost.
 const TIMEOUT: Duration = Duration::from_secs(10);

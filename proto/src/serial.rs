@@ -1,6 +1,6 @@
 //! The serial number a machine speaks under: the node token of its subjects and of its permissions.
 
-use emote_proto::{Name, NodeKey, Subject, Token};
+use crate::{Name, NodeKey, Subject, Token};
 use serde::{Deserialize, Serialize};
 
 /// Longest serial number taken.
