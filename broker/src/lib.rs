@@ -12,6 +12,7 @@ pub mod console;
 pub mod core;
 pub mod deliver;
 pub mod engine;
+pub mod identity;
 pub mod ingest;
 pub mod jq;
 pub mod localnats;
