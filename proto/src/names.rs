@@ -16,6 +16,8 @@ pub mod source {
     pub const AGENT: &str = "agent";
     /// What the broker says: results, and what the core has to tell.
     pub const BROKER: &str = "broker";
+    /// What people order: the node is who gives the order, and NATS lets nobody publish under another's name.
+    pub const ADMIN: &str = "admin";
 }
 
 /// Subjects outside `events.…`.

@@ -141,7 +141,7 @@ async fn rules_that_were_refused_are_not_in_force_with_the_next_broker_either() 
     std::fs::write(stack.config.join("rules/counted.yaml"), COUNTED).unwrap();
     let set = Set::read(&stack.config).unwrap();
     let order = json!({"scope": "config", "action": "applied", "info": {"hash": set.hash()}});
-    stack.streams.publish("events.broker.-.config.applied", order.to_string()).await;
+    stack.streams.publish("events.admin.ada.config.applied", order.to_string()).await;
     until("it is refused", async || !stack.streams.read("EVENTS", "events.broker.*.config.refused").await.is_empty())
         .await;
     let bus = Bus::connect(&BusSettings::local(stack.nats.url(), "late")).await.unwrap();

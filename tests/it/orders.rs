@@ -55,7 +55,7 @@ async fn what_is_over_the_budget_is_done_when_somebody_says_so_and_not_when_some
         "1 approved.\n"
     );
     until("the approved one is done", async || lines(&file) == 3).await;
-    assert_eq!(told(&stack, "guard.approved").await[0]["by"], "ada");
+    assert_eq!(stack.streams.read("EVENTS", "events.admin.ada.guard.approved").await.len(), 1);
     let again = stack.emote(&["held", "approve", held(&stack).await[0]["job"]["id"].as_str().unwrap()]).await;
     assert!(again.status.success());
     until("the other one is done", async || lines(&file) == 4).await;
@@ -81,7 +81,7 @@ async fn a_job_that_an_order_names_twice_is_let_through_once() {
     let stack = over_budget().await;
     let id = held(&stack).await[0]["job"]["id"].clone();
     let order = json!({"scope": "guard", "action": "approved", "info": {"jobs": [id, id]}}).to_string();
-    stack.streams.publish("events.broker.-.guard.approved", order).await;
+    stack.streams.publish("events.admin.ada.guard.approved", order).await;
     until("it is held no longer", async || held(&stack).await.len() == 1).await;
     assert_eq!(stack.streams.read("DELIVERIES", "deliver.danger.lost").await.len(), 3);
 }
@@ -211,7 +211,7 @@ async fn a_set_that_cannot_be_run_leaves_the_old_one_running_and_says_why() {
     let stack = Stack::new().start().await;
     let order = |hash: &str| json!({"scope": "config", "action": "applied", "info": {"hash": hash}}).to_string();
     for hash in ["a".repeat(64), "nonsense".to_owned()] {
-        stack.streams.publish("events.broker.-.config.applied", order(&hash)).await;
+        stack.streams.publish("events.admin.ada.config.applied", order(&hash)).await;
     }
     let reasons = until_some("both are refused", async || {
         let told = told(&stack, "config.refused").await;
@@ -267,7 +267,7 @@ async fn a_dead_letter_is_shown_given_out_again_and_thrown_away() {
     assert_eq!(causes, ids, "the same jobs: {delivered:?}");
     assert_eq!(stack.shown(&["dead", "ls"]).await, "No dead letters.\n");
     let twice = json!({"scope": "dead", "action": "redriven", "info": {"letters": [{"sequence": letters[0]["letter"], "job": letters[0]["id"]}]}});
-    stack.streams.publish("events.broker.-.dead.redriven", twice.to_string()).await;
+    stack.streams.publish("events.admin.ada.dead.redriven", twice.to_string()).await;
     until("that is refused", async || told(&stack, "order.refused").await.len() == 1).await;
     assert_eq!(told(&stack, "communicate.slack_post").await.len(), 2);
 }

@@ -13,7 +13,7 @@ mod sets;
 mod setup;
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -32,6 +32,8 @@ pub use kept::{DeadLetter, HeldJob};
 pub use service::{Asked, Questions};
 pub use sets::InForce;
 pub use setup::StreamSettings;
+
+use emote_proto::jwt::Claims;
 
 use crate::{config::Secret, outage::Outage};
 
@@ -112,6 +114,7 @@ pub enum BusError {
 pub struct Bus {
     client: Client,
     js: Context,
+    user: Option<String>,
 }
 
 impl Bus {
@@ -134,7 +137,13 @@ impl Bus {
         })?;
         let js = jetstream::context::ContextBuilder::new().timeout(REQUEST_TIMEOUT).ack_timeout(REQUEST_TIMEOUT);
         let js = js.build(client.clone());
-        Ok(Self { client, js })
+        let user = settings.credentials.as_deref().and_then(user_name);
+        Ok(Self { client, js, user })
+    }
+
+    /// The name of the user that the credentials are of.
+    pub fn user_name(&self) -> Option<&str> {
+        self.user.as_deref()
     }
 
     /// Whether the connection stands at this moment.
@@ -222,6 +231,13 @@ fn log_event(event: &async_nats::Event, unreachable: &mut Outage) {
         Event::ClientError(error) => tracing::warn!(%error, "NATS client"),
         other => tracing::debug!(event = %other, "NATS"),
     }
+}
+
+/// The name in the JWT of a credentials file.
+fn user_name(credentials: &Path) -> Option<String> {
+    let text = std::fs::read_to_string(credentials).ok()?;
+    let jwt = text.lines().map(str::trim).find_map(|line| Claims::unverified(line).ok())?;
+    Some(jwt.name).filter(|name| !name.is_empty())
 }
 
 fn is_secure(server: &str) -> bool {

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use emote_proto::{EventId, Subject, source};
+use anyhow::Context;
+use emote_proto::{EventId, NodeKey, Subject, source};
 use serde_json::{Value, json};
 
 use crate::{
@@ -30,7 +31,7 @@ pub(super) struct Signed {
     /// Why, for those who read the events later
     #[arg(long, short, value_name = "TEXT")]
     message: Option<String>,
-    /// Who gives the order; USER@HOST where nothing is said
+    /// Who gives the order; where nothing is said the name of the NATS credential, or USER@HOST without one
     #[arg(long, value_name = "NAME", env = "EMOTE_BY")]
     by: Option<String>,
 }
@@ -41,28 +42,38 @@ impl Signed {
         Self { message: Some(message.to_owned()), by: None }
     }
 
-    /// Adds who and why to what an order says.
-    pub(super) fn sign(&self, mut info: Value) -> Value {
-        if let Value::Object(info) = &mut info {
-            info.insert("by".to_owned(), json!(self.by.clone().unwrap_or_else(whoever)));
-            if let Some(message) = &self.message {
-                info.insert("reason".to_owned(), json!(message));
-            }
+    /// Publishes an order, with the reason beside what it says. It is in the log once this is done.
+    pub(super) async fn order(&self, bus: &Bus, what: &str, mut info: Value) -> anyhow::Result<EventId> {
+        if let (Value::Object(info), Some(message)) = (&mut info, &self.message) {
+            info.insert("reason".to_owned(), json!(message));
         }
-        info
+        order(bus, &self.who(bus.user_name())?, what, &info).await
+    }
+
+    /// Who signs: NATS knows whoever has a credential by its name, and lets that one speak under no other.
+    fn who(&self, known: Option<&str>) -> anyhow::Result<NodeKey> {
+        let name = match (known, &self.by) {
+            (Some(known), Some(by)) if known != by => {
+                anyhow::bail!("--by {by}: the credential is {known}'s, and NATS takes orders under that name only")
+            }
+            (Some(known), _) => known.to_owned(),
+            (None, by) => by.clone().unwrap_or_else(whoever),
+        };
+        NodeKey::new(name.to_lowercase()).context("--by")
     }
 }
 
-/// Publishes an order. It is in the log once this is done.
-pub(super) async fn order(bus: &Bus, what: &str, info: &Value) -> anyhow::Result<EventId> {
+/// Publishes an order of `who`. It is in the log once this is done.
+pub(crate) async fn order(bus: &Bus, who: &NodeKey, what: &str, info: &Value) -> anyhow::Result<EventId> {
     let (scope, action) = what.split_once('.').unwrap_or((what, ""));
     let mut bytes = [0; 10];
     getrandom::fill(&mut bytes)?;
     let now = jiff::Timestamp::now();
     let id = EventId::fresh(u64::try_from(now.as_millisecond()).unwrap_or(0), &bytes);
-    let subject: Subject = format!("events.{}.-.{scope}.{action}", source::BROKER).parse()?;
+    let node = who.to_subject_token();
+    let subject: Subject = format!("events.{}.{node}.{scope}.{action}", source::ADMIN).parse()?;
     let time = emote_proto::Time::from(now);
-    let event = json!({"id": id, "time": time, "scope": scope, "action": action, "trust": "verified", "info": info});
+    let event = json!({"id": id, "time": time, "scope": scope, "action": action, "user": {"id": who}, "info": info});
     bus.publish_events(vec![(subject, id, serde_json::to_vec(&event)?)]).await?;
     Ok(id)
 }
@@ -79,7 +90,7 @@ pub(super) async fn apply_stored(bus: &Bus, hash: &str, files: usize, signed: &S
     let before = bus.in_force().await?;
     let mut refusals = bus.tail(vec![format!("events.{}.*.config.refused", source::BROKER)], TailStart::New).await?;
     let info = json!({"hash": hash, "before": before.map(|before| before.hash), "files": files});
-    let id = order(bus, "config.applied", &signed.sign(info)).await?;
+    let id = signed.order(bus, "config.applied", info).await?;
     let in_force = async {
         loop {
             match bus.in_force().await? {

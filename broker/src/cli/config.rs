@@ -1,5 +1,7 @@
 //! `emote config`: which rules were in force when, what they were, and back to them.
 
+use std::collections::BTreeSet;
+
 use emote_proto::{Event, source};
 use serde_json::{Value, json};
 
@@ -64,8 +66,9 @@ async fn history(bus: &Bus, output: Output) -> anyhow::Result<Exit> {
     match output {
         Output::Json => {
             for set in &sets {
-                let info = said(set).and_then(|event| event.info.clone());
-                print_line(json!({"hash": set.hash, "sequence": set.sequence, "since": set.since, "order": info}))?;
+                let (by, info) = said(set).map(|event| (event.user_id(), event.info.as_ref())).unwrap_or_default();
+                let (sequence, since) = (set.sequence, set.since);
+                print_line(json!({"hash": set.hash, "sequence": sequence, "since": since, "by": by, "order": info}))?;
             }
         }
         Output::Table if sets.is_empty() => drop(print_line("Nothing was ever applied.")?),
@@ -83,7 +86,7 @@ async fn history(bus: &Bus, output: Output) -> anyhow::Result<Exit> {
                     short(&set.hash).to_owned(),
                     format!("{}{now}", set.since),
                     format!("#{}", set.sequence),
-                    text("by"),
+                    render::clip(said(set).and_then(Event::user_id).unwrap_or("-"), 60),
                     why,
                 ]);
             }
@@ -95,15 +98,14 @@ async fn history(bus: &Bus, output: Output) -> anyhow::Result<Exit> {
 
 /// The events that put sets in force, as far as they are kept.
 async fn orders(bus: &Bus) -> anyhow::Result<Vec<Event>> {
-    let filter = format!("events.{}.*.config.applied", source::BROKER);
+    let filter = format!("events.{}.*.config.applied", source::ADMIN);
     let mut tail = bus.tail(vec![filter], TailStart::First).await?;
     let mut left = tail.pending;
     let mut events = Vec::new();
     while left > 0 {
         let message = tail.read().await?;
         left = message.pending;
-        let writers = [source::BROKER.to_owned()].into();
-        events.extend(crate::core::open_entry(&message.entry(), &writers).ok());
+        events.extend(crate::core::open_entry(&message.entry(), &BTreeSet::new()).ok());
     }
     Ok(events)
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{
     Exit, Output,
-    applying::{self, Signed},
+    applying::Signed,
     connect::{Asking, ServerArgs},
     events::{before_now, parse_since},
     print_line, render, table,
@@ -200,7 +200,7 @@ async fn order(chosen: Chosen, what: &str, done: &str) -> anyhow::Result<Exit> {
     let letters: Vec<Letter> =
         letters.into_iter().map(|letter| Letter { sequence: letter.sequence, job: letter.id }).collect();
     for some in letters.chunks(MAX_NAMED) {
-        applying::order(&bus, what, &chosen.signed.sign(json!({"letters": some}))).await?;
+        chosen.signed.order(&bus, what, json!({"letters": some})).await?;
     }
     let began = tokio::time::Instant::now();
     let mut left = letters;

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{
     Exit, Output,
-    applying::{self, Signed},
+    applying::Signed,
     connect::{Asking, ServerArgs},
     print_line, render, table,
 };
@@ -148,7 +148,7 @@ async fn approve(bus: &Bus, jobs: Vec<String>, which: &Which, all: bool, signed:
     let mut refused = None;
     for some in chosen.chunks(MAX_NAMED) {
         let waited = Waited::begin(bus).await?;
-        let id = applying::order(bus, "guard.approved", &signed.sign(json!({"jobs": some}))).await?;
+        let id = signed.order(bus, "guard.approved", json!({"jobs": some})).await?;
         refused = waited.outcome(bus, id, some.to_vec()).await?.or(refused);
     }
     ended(chosen.len(), "approved", refused)
@@ -161,7 +161,7 @@ async fn deny(bus: &Bus, rule: &str, signed: &Signed) -> anyhow::Result<Exit> {
         return Ok(Exit::NotFound);
     }
     let waited = Waited::begin(bus).await?;
-    let id = applying::order(bus, "guard.denied", &signed.sign(json!({"rule": rule}))).await?;
+    let id = signed.order(bus, "guard.denied", json!({"rule": rule})).await?;
     let ids = held.iter().map(|held| held.job.id.to_string()).collect();
     let refused = waited.outcome(bus, id, ids).await?;
     ended(held.len(), "denied", refused)

@@ -1,4 +1,6 @@
 //! Orders: events by which somebody tells the core itself what to do. They take effect at their place in the log.
+//!
+//! Their source is `admin` and their node is who gives them, which NATS can be made to prove: see [`crate::identity::role`].
 
 use std::{collections::HashSet, hash::Hash};
 
@@ -62,14 +64,14 @@ pub struct OrderError {
 impl Order {
     /// Whether an event under this subject may be an order: it must then be folded by itself.
     pub fn may_be_under(subject: &str) -> bool {
-        let Some(rest) = subject.strip_prefix("events.broker.") else { return false };
+        let Some(rest) = subject.strip_prefix("events.admin.") else { return false };
         let Some((_, what)) = rest.split_once('.') else { return false };
         matches!(what, "config.applied" | "guard.approved" | "guard.denied" | "dead.redriven" | "dead.dropped")
     }
 
     /// The order that `event` is, if it is one.
     pub fn read(event: &Event) -> Result<Option<Self>, OrderError> {
-        if event.source.as_str() != source::BROKER || event.cause.is_some() {
+        if event.source.as_str() != source::ADMIN {
             return Ok(None);
         }
         let (scope, action) = (event.scope.as_str(), event.action.as_str());
@@ -125,7 +127,7 @@ mod tests {
     fn read(what: &str, info: &Value) -> Result<Option<Order>, String> {
         let (scope, action) = what.split_once('.').unwrap();
         let event = json!({"id": "00000000-0000-7000-8000-000000000000", "time": "2026-01-01T00:00:00Z",
-            "source": "broker", "scope": scope, "action": action, "info": info});
+            "source": "admin", "scope": scope, "action": action, "info": info});
         Order::read(&Event::parse(event.to_string().as_bytes()).unwrap()).map_err(|error| error.to_string())
     }
 
@@ -154,9 +156,9 @@ mod tests {
 
     #[test]
     fn subjects_tell_which_entries_may_be_orders() {
-        assert!(Order::may_be_under("events.broker.-.config.applied"));
-        assert!(Order::may_be_under("events.broker.C02.guard.approved"));
-        assert!(!Order::may_be_under("events.agent.C02.guard.approved"));
-        assert!(!Order::may_be_under("events.broker.-.config.refused"));
+        assert!(Order::may_be_under("events.admin.ada.config.applied"));
+        assert!(Order::may_be_under("events.admin.ada@example%2Ecom.guard.approved"));
+        assert!(!Order::may_be_under("events.broker.-.guard.approved"));
+        assert!(!Order::may_be_under("events.admin.ada.config.refused"));
     }
 }

@@ -4,7 +4,11 @@
 //! its own: the server takes the key's template, and refuses a user that brings any.
 
 use data_encoding::{BASE32_NOPAD, BASE64URL_NOPAD};
-use emote_proto::{Time, enroll::UserKey, jwt::ALGORITHM};
+use emote_proto::{
+    NodeKey, Serial, Time,
+    enroll::{TokenId, UserKey},
+    jwt::ALGORITHM,
+};
 use nkeys::KeyPair;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -60,27 +64,33 @@ impl AccountKey {
         self.pair.public_key()
     }
 
-    /// A user of a scoped signing key: what it may do is in the key's template.
-    pub fn scoped_user(&self, name: &str, user: &UserKey, validity: Validity) -> Result<String, SignError> {
-        self.user(name, user.as_str(), validity, json!({}))
+    /// A Mac, by a key with the template of [`Role::Device`]: there its name becomes part of subjects, so it must be one
+    /// that is neither a wildcard nor two tokens.
+    pub fn device(&self, serial: &Serial, user: &UserKey, validity: Validity) -> Result<String, SignError> {
+        self.user(serial.as_str(), user, validity, json!({}))
     }
 
-    /// A user that may do what its role says.
-    pub fn user_of(&self, role: Role, name: &str, user: &str, validity: Validity) -> Result<String, SignError> {
-        let mut claims = role.permissions();
+    /// An enrolment token, by a key with the template of [`Role::Enroll`].
+    pub fn token(&self, id: &TokenId, user: &UserKey, validity: Validity) -> Result<String, SignError> {
+        self.user(id.as_str(), user, validity, json!({}))
+    }
+
+    /// A user that may do what its role says under its name.
+    pub fn user_of(&self, role: Role, name: &NodeKey, user: &UserKey, validity: Validity) -> Result<String, SignError> {
+        let mut claims = role.of(name);
         for limit in ["subs", "data", "payload"] {
             claims[limit] = (-1).into();
         }
-        self.user(name, user, validity, claims)
+        self.user(name.as_str(), user, validity, claims)
     }
 
-    fn user(&self, name: &str, user: &str, validity: Validity, mut claims: Value) -> Result<String, SignError> {
+    fn user(&self, name: &str, user: &UserKey, validity: Validity, mut claims: Value) -> Result<String, SignError> {
         claims["type"] = "user".into();
         claims["version"] = 2.into();
         if self.pair.public_key() != self.account {
             claims["issuer_account"] = self.account.as_str().into();
         }
-        signed(name, user, &self.pair, validity, claims)
+        signed(name, user.as_str(), &self.pair, validity, claims)
     }
 }
 
@@ -134,7 +144,7 @@ impl Account<'_> {
 
 /// A signing key with its template, as an account's `signing_keys` hold it.
 fn scope(key: &str, role: Role) -> Value {
-    let mut template = role.permissions();
+    let mut template = role.template();
     for limit in ["subs", "data", "payload"] {
         template[limit] = (-1).into();
     }
@@ -185,7 +195,7 @@ mod tests {
         let (account, key) = (KeyPair::new_account(), KeyPair::new_account());
         let signer = AccountKey::new(key, account.public_key());
         let user = UserKey::new(KeyPair::new_user().public_key()).unwrap();
-        let jwt = signer.scoped_user("C02", &user, Validity::from(at(10)).until(at(20))).unwrap();
+        let jwt = signer.device(&Serial::new("C02").unwrap(), &user, Validity::from(at(10)).until(at(20))).unwrap();
         let claims = Claims::verified(&jwt).unwrap();
         assert_eq!((claims.name.as_str(), claims.sub.as_str(), claims.exp), ("C02", user.as_str(), Some(20)));
         assert_eq!(claims.iss, signer.public_key());

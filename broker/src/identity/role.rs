@@ -1,7 +1,11 @@
 //! What each kind of user may publish and read, in one place: users are signed with it, and so are templates of scoped
 //! signing keys, in which NATS puts the user's name for `{{name()}}`.
 
+use emote_proto::{NodeKey, source};
 use serde_json::{Value, json};
+
+/// Where a template has the user's name.
+const NAME: &str = "{{name()}}";
 
 /// A kind of user of the account Emote.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,9 +17,11 @@ pub enum Role {
     Enroll,
     /// A broker: all of the account. It folds, delivers, and answers whoever asks.
     Broker,
-    /// An administrator's command line: all of the account, too. Its orders are events of the broker's.
+    /// An administrator's command line. It reads everything, orders under its own name only, and can speak for no Mac, no
+    /// webhook and no broker. JetStream's whole API is its, so it can destroy what it cannot forge.
     Admin,
-    /// Somebody who looks: reads events and what is kept, and orders nothing.
+    /// Somebody who looks: events live and one by one. Reading a stream in order takes a consumer, which the server would
+    /// let deliver to any subject, so that is not among it.
     Viewer,
 }
 
@@ -34,13 +40,40 @@ impl Role {
         }
     }
 
-    /// The subjects it may publish to.
-    pub fn publish(self) -> &'static [&'static str] {
-        match self {
-            Self::Device => &["events.agent.{{name()}}.>"],
-            Self::Enroll => &["enroll.{{name()}}"],
-            Self::Broker | Self::Admin => &[">"],
-            // Reading a stream is asking its API; what changes one is not among these.
+    /// What users signed by a scoped key may do: NATS fills in the name.
+    pub fn template(self) -> Value {
+        self.permissions(NAME)
+    }
+
+    /// What the user of this name may do.
+    pub fn of(self, name: &NodeKey) -> Value {
+        self.permissions(&name.to_subject_token())
+    }
+
+    fn permissions(self, name: &str) -> Value {
+        json!({"pub": {"allow": self.publish(name)}, "sub": {"allow": self.subscribe(name)}})
+    }
+
+    fn publish(self, name: &str) -> Vec<String> {
+        let own = match self {
+            Self::Device => format!("events.{}.{name}.>", source::AGENT),
+            Self::Enroll => format!("enroll.{name}"),
+            Self::Admin => format!("events.{}.{name}.>", source::ADMIN),
+            Self::Broker => ">".to_owned(),
+            Self::Viewer => "emote.api.>".to_owned(),
+        };
+        let more: &[&str] = match self {
+            Self::Device | Self::Enroll | Self::Broker => &[],
+            Self::Admin => &[
+                "events.manual.>",
+                "emote.api.>",
+                "$JS.API.>",
+                "$JS.ACK.>",
+                "$JS.FC.>",
+                "$KV.emote-config.>",
+                "$KV.emote-identity.token.>",
+            ],
+            // What changes a stream is not among these.
             Self::Viewer => &[
                 "$JS.API.INFO",
                 "$JS.API.STREAM.NAMES",
@@ -51,24 +84,18 @@ impl Role {
                 "$JS.API.CONSUMER.LIST.*",
                 "$JS.API.CONSUMER.NAMES.*",
                 "$JS.API.CONSUMER.INFO.>",
-                "emote.api.>",
             ],
-        }
+        };
+        std::iter::once(own).chain(more.iter().map(|subject| (*subject).to_owned())).collect()
     }
 
-    /// The subjects it may subscribe to.
-    pub fn subscribe(self) -> &'static [&'static str] {
+    fn subscribe(self, name: &str) -> Vec<String> {
         match self {
-            Self::Device => &["_INBOX.{{name()}}.>"],
-            Self::Enroll => &["_ENROLL.{{name()}}.>"],
-            Self::Broker | Self::Admin => &[">"],
-            Self::Viewer => &["events.>", "_INBOX.>"],
+            Self::Device => vec![format!("_INBOX.{name}.>")],
+            Self::Enroll => vec![format!("_ENROLL.{name}.>")],
+            Self::Broker | Self::Admin => vec![">".to_owned()],
+            Self::Viewer => vec!["events.>".to_owned(), "_INBOX.>".to_owned()],
         }
-    }
-
-    /// The permissions as JWTs and templates hold them.
-    pub fn permissions(self) -> Value {
-        json!({"pub": {"allow": self.publish()}, "sub": {"allow": self.subscribe()}})
     }
 }
 
@@ -76,18 +103,34 @@ impl Role {
 mod tests {
     use super::*;
 
+    fn subjects(permissions: &Value, way: &str) -> Vec<String> {
+        serde_json::from_value(permissions[way]["allow"].clone()).unwrap()
+    }
+
     #[test]
     fn a_device_and_a_token_have_nothing_but_what_bears_their_name() {
         for role in [Role::Device, Role::Enroll] {
-            for subject in role.publish().iter().chain(role.subscribe()) {
+            let template = role.template();
+            for subject in subjects(&template, "pub").iter().chain(&subjects(&template, "sub")) {
                 assert!(subject.contains(".{{name()}}"), "{role:?} {subject}");
             }
         }
     }
 
     #[test]
+    fn an_administrator_speaks_for_nobody_else() {
+        let admin = Role::Admin.of(&NodeKey::new("ada@example.com").unwrap());
+        let events: Vec<String> =
+            subjects(&admin, "pub").into_iter().filter(|subject| subject.starts_with("events.")).collect();
+        assert_eq!(events, ["events.admin.ada@example%2Ecom.>", "events.manual.>"]);
+        assert!(!subjects(&admin, "pub").iter().any(|subject| subject == ">"));
+        let wild = Role::Admin.of(&NodeKey::new("*").unwrap());
+        assert_eq!(subjects(&wild, "pub")[0], "events.admin.%2A.>");
+    }
+
+    #[test]
     fn whoever_looks_changes_nothing() {
-        for subject in Role::Viewer.publish() {
+        for subject in subjects(&Role::Viewer.template(), "pub") {
             let changes = ["CREATE", "UPDATE", "DELETE", "PURGE", "RESTORE", "PAUSE", "events", "deliver", "$KV"];
             assert!(!changes.iter().any(|word| subject.contains(word)), "{subject}");
         }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use emote_proto::Name;
+use emote_proto::{Name, source};
 use serde::Deserialize;
 
 use super::{
@@ -18,7 +18,7 @@ const DEFAULT_MAX_BODY: usize = 1024 * 1024;
 const MAX_MAX_BODY: usize = 16 * 1024 * 1024;
 
 /// Sources whose events others believe because of the name: no webhook may speak as one of them.
-const RESERVED: [&str; 2] = ["agent", "broker"];
+const RESERVED: [&str; 3] = [source::AGENT, source::BROKER, source::ADMIN];
 
 /// An HTTP source: a preset of the catalogue, or all of it by hand. What stands beside a preset replaces the preset's.
 #[derive(Debug, Clone, Default, Deserialize)]

@@ -57,7 +57,8 @@ impl Draft {
     }
 
     /// The subject's node is the device that the body names, or the user where the event is about a user; where the body
-    /// leaves it out, it is filled in. What an agent says is about its own Mac, whatever else the body names.
+    /// leaves it out, it is filled in. What an agent says is about its own Mac, whatever else the body names; what an
+    /// administrator says is by that user.
     fn fill_node(&mut self, subject: &Subject) -> Result<(), EventError> {
         let Some(node) = &subject.node else {
             return match self.node()? {
@@ -66,7 +67,7 @@ impl Draft {
             };
         };
         let by_agent = subject.source.as_str() == source::AGENT;
-        let about_user = self.scope.as_str() == "user";
+        let about_user = self.scope.as_str() == "user" || subject.source.as_str() == source::ADMIN;
         let user = self.user.as_ref().and_then(|user| user.id.clone());
         let is_user = !by_agent && user.as_deref() == Some(node.as_str().to_lowercase().as_str());
         let device = self.device.as_ref();

@@ -87,7 +87,7 @@ pub(super) fn rejected(entry: &Entry<'_>, rejection: &Rejection) -> Job {
 
 /// The end of a held job that somebody denied.
 pub(super) fn denied(job: &Job, order: &Event) -> Job {
-    let by = order.info_at(&["by"]).cloned().unwrap_or_default();
+    let by = order.user.as_ref().and_then(|user| user.id.as_deref());
     let why = order.info_at(&["reason"]).cloned().unwrap_or_default();
     let info =
         json!({"target": job.target, "rule": job.rule, "job": job.id, "order": order.id, "by": by, "reason": why});
