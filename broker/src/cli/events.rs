@@ -9,7 +9,7 @@ use super::{Exit, Output, connect::Asking, print_line, render};
 use crate::{
     bus::{Bus, EventMessage, TailStart},
     cli::ask,
-    core::open_entry,
+    core::{Believed, open_entry},
 };
 
 #[derive(Debug, clap::Args)]
@@ -198,8 +198,8 @@ fn show(args: &Args, sequence: u64, event: &Event) -> anyhow::Result<bool> {
 /// The event in a message, completed; what is no event is told on standard error.
 pub(super) fn open(message: &EventMessage) -> Option<Event> {
     // What the body says of its trust is shown as it stands: this is for reading, nothing is decided on it.
-    let writers = message.subject.split('.').nth(1).map(str::to_owned).into_iter().collect();
-    match open_entry(&message.entry(), &writers) {
+    let believed = Believed::the_word_of(message.subject.split('.').nth(1).unwrap_or_default());
+    match open_entry(&message.entry(), &believed) {
         Ok(event) => Some(event),
         Err(error) => {
             anstream::eprintln!("#{} {}: {error}", message.sequence, render::clip(&message.subject, 100));

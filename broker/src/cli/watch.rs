@@ -11,7 +11,7 @@ use crate::{
 /// How often the files are looked at. An editor writes a file in several steps: what changed must stay the same for one
 /// look.
 const LOOK_EVERY: Duration = Duration::from_millis(300);
-/// Folders of a configuration whose files are looked at.
+/// Folders of a configuration whose files are looked at; `trust.yaml` is, too.
 const FOLDERS: [&str; 4] = ["sources", "rules", "targets", "tests"];
 
 /// Applies `begun` if other rules are in force, then the folder whenever it changes.
@@ -74,9 +74,9 @@ fn tell(applied: anyhow::Result<String>) {
 /// Name, size and date of every file.
 fn fingerprint(root: &Path) -> BTreeMap<std::path::PathBuf, (u64, Option<std::time::SystemTime>)> {
     let entries = FOLDERS.iter().filter_map(|kind| std::fs::read_dir(root.join(kind)).ok()).flatten().flatten();
-    entries
-        .filter_map(|entry| {
-            let path = entry.path();
+    let files = entries.map(|entry| entry.path()).chain([root.join("trust.yaml")]);
+    files
+        .filter_map(|path| {
             let meta = std::fs::metadata(&path).ok()?;
             Some((path, (meta.len(), meta.modified().ok())))
         })

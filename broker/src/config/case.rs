@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use emote_proto::{Draft, Name, Time};
+use emote_proto::{Draft, Name, Time, Trust};
 use serde_json::{Map, Value};
 
-use super::{Problems, fields::Fields};
+use super::{Problems, fields::Fields, trust_file};
 use crate::{
     core::{CORE_RULE, Core, Entry, Job, Memory, Overlay},
     deliver::Inputs,
@@ -27,6 +27,8 @@ pub struct Case {
 struct Given {
     subject: String,
     body: Value,
+    /// What it is believed as, where the case says it.
+    trust: Option<Trust>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -78,7 +80,11 @@ impl Case {
             let Some(received) = received else { break };
             let entry = Entry { sequence, received, subject: &given.subject, message_id: None, payload: &body };
             let mut overlay = Overlay::new(&memory);
-            match core.apply(&mut overlay, &entry) {
+            let jobs_of = match given.trust {
+                Some(trust) => core.apply_as(&mut overlay, &entry, trust),
+                None => core.apply(&mut overlay, &entry),
+            };
+            match jobs_of {
                 Ok(of_entry) => jobs.extend(of_entry),
                 Err(error) => return vec![error.to_string()],
             }
@@ -140,18 +146,20 @@ fn contains(whole: &Value, part: &Value) -> bool {
     }
 }
 
-/// `{source: okta, event: {…}}`: the subject follows from the event.
+/// `{source: okta, event: {…}}`: the subject follows from the event. `trust` says what it is believed as, where that is
+/// not to be what `trust.yaml` or the event says.
 fn read_given(fields: &mut Fields<'_>, path: &str, value: &Value) -> Option<Given> {
     fields.element(path, value, |fields| {
         let source = fields
             .parsed("source", |value| Name::new(value.as_str().unwrap_or_default()).map_err(|error| error.to_string()));
         let source = fields.require("source", source, "source: okta");
+        let trust = fields.parsed("trust", trust_file::level);
         let event = fields.value("event").cloned();
         let event = fields.require("event", event, "event: {scope: device, action: enroll}")?;
         let draft =
             Draft::from_value(event.clone()).and_then(|draft| source.map(|source| draft.subject(source)).transpose());
         match draft {
-            Ok(subject) => Some(Given { subject: subject?.to_string(), body: event }),
+            Ok(subject) => Some(Given { subject: subject?.to_string(), body: event, trust }),
             Err(error) => {
                 fields.problem("event", error);
                 None

@@ -1,9 +1,10 @@
 //! The folder as a whole: every file read, every problem collected, rules held against targets, tests played.
 
+use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use emote_proto::Name;
+use emote_proto::{Name, Trust};
 use emote_rules::Pattern;
 use serde_json::{Map, Value};
 
@@ -11,7 +12,7 @@ use super::{
     Case, Problems, Report, Set, Settings,
     file::{FileError, read_text},
     report::Origin,
-    rule_file, yaml,
+    rule_file, trust_file, yaml,
 };
 use crate::{
     core::{CORE_RULE, Core, EMIT_TARGET, Rule, RuleBook},
@@ -38,6 +39,8 @@ pub struct Folder {
     pub targets: Vec<Validated>,
     /// `rules/*.yaml`, in order of their names.
     pub rules: Vec<Rule>,
+    /// `trust.yaml`: what events of sources that are no webhook are believed as.
+    pub believed: BTreeMap<Name, Trust>,
     /// `tests/*.yaml`.
     pub cases: Vec<Case>,
     /// The set that it was read from, where it was not read from disk.
@@ -107,6 +110,13 @@ impl Files<'_> {
         }
     }
 
+    fn has_trust_file(self) -> bool {
+        match self {
+            Self::Disk(root) => trust_file::is_there(root),
+            Self::Set(set) => set.text(trust_file::FILE).is_some(),
+        }
+    }
+
     fn text(self, file: &Path, report: &mut Report) -> Option<String> {
         match self {
             Self::Disk(root) => text_of_file(root, file, report),
@@ -143,6 +153,7 @@ impl Folder {
         let targets = read_targets(files, &mut report);
         let names: Vec<Name> = targets.1;
         let sources = read_sources(files, &mut report);
+        let believed = read_believed(files, &sources, &mut report);
         let rules = each(files, RULES, &mut report, |document, problems| {
             if document.name.as_str() == CORE_RULE {
                 problems.add("", format!("{CORE_RULE} is a name that emote uses itself: name the rule otherwise"));
@@ -161,7 +172,8 @@ impl Folder {
         let cases = each(files, TESTS, &mut report, |document, problems| {
             Case::read(document.name.clone(), &document.map, problems)
         });
-        report.ok(Self { root: root.to_owned(), settings, sources, targets: targets.0, rules, cases, set: None })
+        let (root, targets) = (root.to_owned(), targets.0);
+        report.ok(Self { root, settings, sources, targets, rules, believed, cases, set: None })
     }
 
     /// Plays the tests; what is not as expected is the report.
@@ -215,7 +227,17 @@ impl Folder {
             rules: self.rules.clone(),
             policies: self.targets.iter().map(|target| (target.name.clone(), target.policy.clone())).collect(),
             sources: self.sources.iter().map(|(name, _)| name.clone()).collect(),
+            believed: self.believed.clone(),
         })
+    }
+
+    /// Refuses what must not run on a NATS that asks nobody for credentials, if that is what there is.
+    pub fn may_run_where(&self, takes_anyone: bool) -> Result<(), Report> {
+        let mut report = Report::default();
+        if takes_anyone && let Some((name, _)) = self.believed.iter().find(|(_, level)| **level > Trust::Unverified) {
+            report.add(Path::new(trust_file::FILE), trust_file::nobody_is_to_be_believed(name));
+        }
+        report.ok(())
     }
 
     fn problems(&self, kind: &str, name: &Name, problems: Problems) -> Report {
@@ -337,6 +359,20 @@ fn read_sources(files: Files<'_>, report: &mut Report) -> Vec<(Name, SourceSpec)
         sources.push((document.name, spec));
     }
     sources
+}
+
+fn read_believed(files: Files<'_>, sources: &[(Name, SourceSpec)], report: &mut Report) -> BTreeMap<Name, Trust> {
+    let file = Path::new(trust_file::FILE);
+    let Some(text) = files.has_trust_file().then(|| files.text(file, report)).flatten() else {
+        return BTreeMap::new();
+    };
+    let origin = Origin::shown(file, &text);
+    let Some(map) = values(&origin, &text, report) else { return BTreeMap::new() };
+    let webhooks: Vec<Name> = sources.iter().map(|(name, _)| name.clone()).collect();
+    let mut problems = Problems::default();
+    let believed = trust_file::read(&map, &webhooks, &mut problems);
+    report.add_all(&origin, problems);
+    believed
 }
 
 /// Reads every file of a sub-folder.
@@ -565,6 +601,27 @@ mod tests {
         sorted.sort();
         assert_eq!(files, sorted);
         assert!(files.len() >= 4, "{files:?}");
+    }
+
+    #[test]
+    fn whom_to_believe_is_read_with_the_folder_and_told_by_place() {
+        let folder =
+            folder(&[("emote.yaml", "{}"), ("trust.yaml", "# whom\nagent: verified\nmanual: authenticated\n")]);
+        let loaded = Folder::load(folder.path()).unwrap_or_else(|report| panic!("{report}"));
+        assert_eq!(loaded.believed.len(), 2);
+        assert!(loaded.core(None).believed().rests_on_credentials() && loaded.may_run_where(false).is_ok());
+        let refused = loaded.may_run_where(true).unwrap_err().to_string();
+        assert!(refused.starts_with("trust.yaml: this NATS asks nobody for credentials"), "{refused}");
+        std::fs::create_dir(folder.path().join("sources")).unwrap();
+        std::fs::write(folder.path().join("sources/hr.yaml"), "verify: none\nmap: 'empty'\n").unwrap();
+        std::fs::write(folder.path().join("trust.yaml"), "agent: verified\nhr: verified\nmanual: yes\n").unwrap();
+        let told = told(folder.path());
+        for said in ["trust.yaml:2:1: hr: hr is a webhook", "trust.yaml:3:1: manual: \"yes\" is no level of trust"] {
+            assert!(told.contains(said), "{told}");
+        }
+        std::fs::write(folder.path().join("trust.yaml"), "agent: unverified\n").unwrap();
+        std::fs::remove_file(folder.path().join("sources/hr.yaml")).unwrap();
+        assert!(Folder::load(folder.path()).unwrap_or_else(|report| panic!("{report}")).may_run_where(true).is_ok());
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod secret;
 mod set;
 mod settings;
 pub(crate) mod text;
+mod trust_file;
 mod yaml;
 
 pub use case::Case;

@@ -5,9 +5,9 @@ use std::{collections::BTreeMap, path::Path};
 
 use sha2::{Digest, Sha256};
 
-use super::{Report, folder::text_of_file};
+use super::{Report, folder::text_of_file, trust_file};
 
-/// The folders whose files make a set.
+/// The folders whose files make a set, with `trust.yaml`.
 pub(super) const KINDS: [&str; 4] = ["sources", "rules", "targets", "tests"];
 /// Largest set in bytes of JSON.
 const MAX_SET: usize = 64 * 1024 * 1024;
@@ -56,6 +56,11 @@ impl Set {
                     set.files.insert(file, text);
                 }
             }
+        }
+        if trust_file::is_there(root)
+            && let Some(text) = text_of_file(root, Path::new(trust_file::FILE), &mut report)
+        {
+            set.files.insert(trust_file::FILE.to_owned(), text);
         }
         if set.to_json().len() > MAX_SET {
             report.add(Path::new("."), format!("the files are larger than {} MiB together", MAX_SET >> 20));
@@ -145,6 +150,17 @@ mod tests {
             (difference.added.len(), difference.changed, difference.removed),
             (0, vec!["rules/a.yaml".to_owned()], vec!["targets/t.yaml".to_owned()])
         );
+    }
+
+    #[test]
+    fn whom_to_believe_is_of_the_set() {
+        let folder = tempfile::tempdir().unwrap();
+        let without = Set::read(folder.path()).unwrap();
+        std::fs::write(folder.path().join("trust.yaml"), "agent: verified\n").unwrap();
+        let with = Set::read(folder.path()).unwrap();
+        assert_eq!(with.files().collect::<Vec<_>>(), [("trust.yaml", "agent: verified\n")]);
+        assert_ne!(with.hash(), without.hash());
+        assert_eq!(without.difference(&with).added, ["trust.yaml"]);
     }
 
     #[test]

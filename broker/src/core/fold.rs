@@ -2,10 +2,7 @@
 
 mod own;
 
-use std::{
-    collections::BTreeSet,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use emote_proto::{
     Draft, Event, EventError, EventId, Name, Receipt, Subject, SubjectError, Time, Trust, limits, source,
@@ -14,8 +11,8 @@ use emote_rules::{RuleSet, Scratch};
 use serde_json::{Value, json};
 
 use super::{
-    Fanout, Job, JobId, Node, Overlay, Policy, Record, Rule, RuleBook, RuleTarget, SharedEvent, StateError, Tallied,
-    Tally, claims, tally,
+    Believed, Fanout, Job, JobId, Node, Overlay, Policy, Record, Rule, RuleBook, RuleTarget, SharedEvent, StateError,
+    Tallied, Tally, claims, tally, trust,
 };
 
 /// Devices of a user that a job names at most.
@@ -56,7 +53,7 @@ pub struct Core {
     set: RuleSet<usize>,
     /// What matching works with, kept so that an event costs no allocations.
     scratch: Mutex<Scratch>,
-    trusted_writers: BTreeSet<String>,
+    believed: Believed,
 }
 
 /// What an entry says by itself: the half of opening it that needs no knowledge, and may be done ahead.
@@ -72,33 +69,39 @@ impl Parsed {
         Ok(Self { subject: entry.subject.parse()?, draft: Draft::parse(entry.payload)? })
     }
 
-    fn complete(self, entry: &Entry<'_>, writers: &BTreeSet<String>) -> Result<Event, Rejection> {
+    fn complete(self, entry: &Entry<'_>, believed: &Believed) -> Result<Event, Rejection> {
+        let trust = believed.of(self.subject.source.as_str(), &self.draft);
+        self.complete_as(entry, trust)
+    }
+
+    fn complete_as(self, entry: &Entry<'_>, trust: Trust) -> Result<Event, Rejection> {
         let Self { subject, draft } = self;
-        let believed = writers.contains(subject.source.as_str());
-        let trust = if believed { draft.trust.unwrap_or_default() } else { Trust::Unverified };
         let (message_id, sequence, received) = (entry.message_id, entry.sequence, entry.received);
         Ok(draft.receive(&Receipt { subject: &subject, message_id, sequence, received }, trust)?)
     }
 }
 
 /// Completes an entry into an event, without the fold's knowledge: what the command line shows.
-/// `writers` are the sources whose `trust` field is believed, because only `emote` itself writes their events.
-pub fn open_entry(entry: &Entry<'_>, writers: &BTreeSet<String>) -> Result<Event, Rejection> {
-    Parsed::of(entry)?.complete(entry, writers)
+pub fn open_entry(entry: &Entry<'_>, believed: &Believed) -> Result<Event, Rejection> {
+    Parsed::of(entry)?.complete(entry, believed)
 }
 
 impl Core {
     /// A core with these rules.
     pub fn new(book: RuleBook) -> Self {
         let set = RuleSet::build(book.rules.iter().enumerate().map(|(index, rule)| (index, rule.pattern.clone())));
-        let mut trusted_writers: BTreeSet<String> = book.sources.iter().map(Name::to_string).collect();
-        trusted_writers.insert(source::BROKER.to_owned());
-        Self { book, set, scratch: Mutex::default(), trusted_writers }
+        let believed = Believed::new(&book.sources, &book.believed);
+        Self { book, set, scratch: Mutex::default(), believed }
     }
 
     /// The hash of its set of rules, where it was applied.
     pub fn hash(&self) -> Option<&str> {
         self.book.hash.as_deref()
+    }
+
+    /// Whom it believes.
+    pub fn believed(&self) -> &Believed {
+        &self.believed
     }
 
     /// What `target` asks of whatever is to be done by it.
@@ -112,6 +115,14 @@ impl Core {
         self.apply_parsed(state, entry, Parsed::of(entry))
     }
 
+    /// [`Core::apply`] of an entry that is believed as `trust`, whoever it comes from: for trying rules.
+    pub fn apply_as(&self, state: &mut Overlay<'_>, entry: &Entry<'_>, trust: Trust) -> Result<Vec<Job>, StateError> {
+        match Parsed::of(entry).and_then(|parsed| parsed.complete_as(entry, trust)) {
+            Ok(event) => self.apply_event(state, event, entry.received),
+            Err(rejection) => Ok(vec![own::rejected(entry, &rejection)]),
+        }
+    }
+
     /// [`Core::apply`] of an entry that was parsed ahead.
     pub fn apply_parsed(
         &self,
@@ -119,7 +130,7 @@ impl Core {
         entry: &Entry<'_>,
         parsed: Result<Parsed, Rejection>,
     ) -> Result<Vec<Job>, StateError> {
-        match parsed.and_then(|parsed| parsed.complete(entry, &self.trusted_writers)) {
+        match parsed.and_then(|parsed| parsed.complete(entry, &self.believed)) {
             Ok(event) => self.apply_event(state, event, entry.received),
             Err(rejection) => Ok(vec![own::rejected(entry, &rejection)]),
         }
@@ -132,7 +143,7 @@ impl Core {
 
     /// Completes an entry into an event, by whom this core believes.
     pub fn open(&self, entry: &Entry<'_>) -> Result<Event, Rejection> {
-        open_entry(entry, &self.trusted_writers)
+        open_entry(entry, &self.believed)
     }
 
     /// A held job that is let through by the order `by`.
@@ -371,16 +382,9 @@ fn refusal(policy: &Policy, job: &Job, received: Time) -> Option<String> {
     let wanted = policy.guard.as_ref()?.trust?;
     let trust = job.trust();
     (trust < wanted).then(|| {
-        format!("the event, or what led to it, is {}: {} acts on {} ones only", word(trust), job.target, word(wanted))
+        let (trust, wanted) = (trust::word(trust), trust::word(wanted));
+        format!("the event, or what led to it, is {trust}: {} acts on {wanted} ones only", job.target)
     })
-}
-
-fn word(trust: Trust) -> &'static str {
-    match trust {
-        Trust::Unverified => "unverified",
-        Trust::Authenticated => "authenticated",
-        Trust::Verified => "verified",
-    }
 }
 
 /// Puts the job behind the last one of its node, where its target keeps order.

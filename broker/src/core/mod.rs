@@ -12,6 +12,7 @@ mod policy;
 mod rule;
 mod state;
 mod tally;
+mod trust;
 mod written;
 
 pub use budget::{Budgets, MAX_LIMIT, MAX_WINDOW};
@@ -23,6 +24,7 @@ pub use policy::{Guard, Policy};
 pub use rule::{Fanout, Rule, RuleBook, RuleTarget};
 pub use state::{Changes, DEDUPE_WINDOW_MILLIS, Known, Memory, Overlay, Records, StateError};
 pub use tally::{Tallied, Tally};
+pub use trust::Believed;
 pub use written::{Record, SharedEvent};
 
 /// The rule name that the core's own jobs carry; no configured rule may have it.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use emote_proto::Name;
+use emote_proto::{Name, Trust};
 use emote_rules::Pattern;
 
 use super::{Input, Policy};
@@ -49,4 +49,6 @@ pub struct RuleBook {
     pub policies: BTreeMap<Name, Policy>,
     /// The names of the HTTP sources: what `emote` wrote under them, it checked.
     pub sources: Vec<Name>,
+    /// What events of other sources are believed as; unverified where nothing is said.
+    pub believed: BTreeMap<Name, Trust>,
 }

@@ -4,7 +4,7 @@ use emote_proto::{Device, Event, EventId, Link, Name, Token, Trust, User, source
 use serde_json::{Value, json};
 
 use super::{Entry, Rejection};
-use crate::core::{CORE_RULE, EMIT_TARGET, Job, JobId, Poison, Rule};
+use crate::core::{CORE_RULE, EMIT_TARGET, Job, JobId, Poison, Rule, job::least_trust};
 
 /// Longest body of an entry that goes into its dead letter, in bytes of JSON: escaping may make it six times as long.
 const MAX_BODY: usize = 512 * 1024;
@@ -146,7 +146,8 @@ fn own_event(id: EventId, about: &Event, scope: &'static str, action: &'static s
         info: Some(info.into()),
         communicate: None,
         log: None,
-        trust: Trust::Verified,
+        // Rules may act on it: what is told of an event is worth no more than the event.
+        trust: least_trust(about),
         cause: about.cause.clone(),
         other: serde_json::Map::new(),
     })

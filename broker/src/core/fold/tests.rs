@@ -196,6 +196,46 @@ fn what_only_emote_writes_is_believed_of_emote_only() {
     assert_eq!(log.entry("events.agent.C02.d.a", &body).len(), 0);
 }
 
+#[test]
+fn a_rule_that_demands_trust_gets_it_from_the_set_and_from_the_whole_chain() {
+    let trusted = json!({"trust": ["verified"]});
+    let rules = || vec![rule("a", &trusted, Fanout::Event, "t")];
+    let believed = |level| -> Log {
+        let believed = [(name("agent"), level)].into();
+        Log::of(RuleBook { rules: rules(), sources: sources(), believed, ..RuleBook::default() })
+    };
+    let body = json!({"scope": "d", "action": "a", "trust": "verified"});
+    assert_eq!(believed(Trust::Verified).entry("events.agent.C02.d.a", &body).len(), 1);
+    assert_eq!(
+        believed(Trust::Authenticated).entry("events.agent.C02.d.a", &body).len(),
+        0,
+        "its own word counts nothing"
+    );
+    assert_eq!(believed(Trust::Verified).entry("events.manual.C02.d.a", &body).len(), 0, "another source");
+    for (root, jobs) in [("agent", 1), ("manual", 0)] {
+        let mut log = believed(Trust::Verified);
+        let root = log.core.open(&Entry {
+            sequence: 1,
+            received: Time::from_millis(log.millis).unwrap(),
+            subject: &format!("events.{root}.C02.x.a"),
+            message_id: None,
+            payload: br#"{"scope":"x","action":"a"}"#,
+        });
+        let id = |text: &str| JobId::new(EventId::derived(&[text]), &name("other"), &name("u"), None);
+        let (subject, mut effect) = result_of(&Job::new(id("j"), name("other"), name("u"), root.unwrap()), 1);
+        effect["trust"] = json!("verified");
+        assert_eq!(log.entry(&subject, &effect).len(), jobs, "an effect is worth as much as what led to it");
+    }
+}
+
+#[test]
+fn what_the_core_tells_of_an_event_is_worth_no_more_than_the_event() {
+    let guard = Guard { trust: Some(Trust::Authenticated), ..Guard::default() };
+    let mut log = guarded(Policy { guard: Some(guard), ..Policy::default() });
+    let refused = log.entry("events.manual.C02.d.a", &json!({"scope": "d", "action": "a"}));
+    assert_eq!((refused[0].event.action.as_str(), refused[0].event.trust), ("refused", Trust::Unverified));
+}
+
 /// The event that reports on `job`, as the broker would publish it.
 fn result_of(job: &Job, n: u8) -> (String, Value) {
     let cause = serde_json::to_value(job.cause()).unwrap();
@@ -294,7 +334,7 @@ proptest! {
 fn guarded(policy: Policy) -> Log {
     let rules = vec![rule("lock", &json!({"scope": ["d"]}), Fanout::Event, "mdm")];
     let policies = [(name("mdm"), policy)].into();
-    Log::of(RuleBook { rules, policies, sources: sources(), hash: Some("h".repeat(64)) })
+    Log::of(RuleBook { rules, policies, sources: sources(), hash: Some("h".repeat(64)), ..RuleBook::default() })
 }
 
 fn shown(jobs: &[Job]) -> Vec<String> {
