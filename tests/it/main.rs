@@ -26,3 +26,4 @@ mod ops;
 mod orders;
 mod patterns;
 mod scenario;
+mod trust;

@@ -29,7 +29,7 @@ pub use agent::{Agent, CHANGING};
 pub use cluster::{Cluster, Member};
 pub use nats::NatsServer;
 pub use process::Process;
-pub use programs::{emote, emote_fed, emote_piped, free_port, required, run, tool};
+pub use programs::{emote, emote_fed, emote_piped, free_port, private_file, required, run, tool};
 pub use stack::{Broker, Builder, Stack};
 pub use standin::{Reply, Seen, StandIn};
 pub use streams::{Stored, Streams};

@@ -13,6 +13,7 @@ pub struct NatsServer {
     logs: PathBuf,
     /// On loopback.
     pub port: u16,
+    configured: String,
     process: Option<Process>,
 }
 
@@ -26,7 +27,23 @@ impl NatsServer {
 
     /// A server that is not running yet.
     pub fn stopped(folder: &Path, logs: &Path) -> Self {
-        Self { folder: folder.to_owned(), logs: logs.to_owned(), port: free_port(), process: None }
+        let (folder, logs, configured) = (folder.to_owned(), logs.to_owned(), String::new());
+        Self { folder, logs, port: free_port(), configured, process: None }
+    }
+
+    /// From its next start on it has this in its configuration file, which nobody else may read.
+    pub fn configure(&mut self, text: &str) {
+        text.clone_into(&mut self.configured);
+    }
+
+    /// Where it keeps its streams.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Its process id, while it runs.
+    pub fn pid(&self) -> Option<u32> {
+        self.process.as_ref().map(Process::pid)
     }
 
     /// Starts it on the same port and folder, and waits until it takes connections.
@@ -40,6 +57,11 @@ impl NatsServer {
         std::fs::create_dir_all(&self.folder).unwrap();
         let mut command = Command::new(program);
         command.args(["-a", "127.0.0.1", "-p", &self.port.to_string(), "-js", "-sd"]).arg(&self.folder);
+        if !self.configured.is_empty() {
+            let path = self.folder.with_extension("conf");
+            crate::private_file(&path, &self.configured);
+            command.arg("-c").arg(path);
+        }
         self.process = Some(Process::start("nats-server", command, &self.logs));
         let port = self.port;
         until("nats-server takes connections", || async move {

@@ -86,6 +86,14 @@ pub fn required(name: &str) -> Option<PathBuf> {
     found
 }
 
+/// Writes a file that only its owner may read.
+pub fn private_file(path: &Path, text: &str) {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(path, text).unwrap();
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
+}
+
 /// A port of loopback that nobody listens on, below those that outgoing connections take.
 pub fn free_port() -> u16 {
     static NEXT: OnceLock<AtomicU16> = OnceLock::new();

@@ -10,7 +10,8 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::{
-    Agent, NatsServer, Process, Reply, Seen, StandIn, Streams, emote, free_port, programs::built, until, webhook,
+    Agent, NatsServer, Process, Reply, Seen, StandIn, Streams, emote, free_port, private_file, programs::built, until,
+    webhook,
 };
 
 /// What NanoMDM says of a command that it took.
@@ -23,10 +24,18 @@ pub struct Builder {
     agents: Vec<String>,
     broker: bool,
     nats: bool,
+    password: Option<String>,
     expected: Vec<&'static str>,
 }
 
 impl Builder {
+    /// NATS lets in the user `emote` with this password and nobody else.
+    #[must_use]
+    pub fn password(mut self, password: &str) -> Self {
+        self.password = Some(password.to_owned());
+        self
+    }
+
     /// Writes or replaces a file of the configuration folder.
     #[must_use]
     pub fn file(mut self, path: &str, text: &str) -> Self {
@@ -82,11 +91,16 @@ impl Builder {
         let made = emote(&["init", config.to_str().unwrap(), "--mdm-url", &mdm.url, "--slack-webhook", &hook]).await;
         assert!(made.status.success(), "{made:?}");
         let mut nats = NatsServer::stopped(&folder.path().join("nats"), &logs);
+        if let Some(password) = &self.password {
+            nats.configure(&format!("authorization {{user: emote, password: {password:?}}}\n"));
+            private_file(&config.join("secrets/nats-password"), password);
+        }
         if self.nats {
             nats.start_again().await;
         }
         let (port, ops) = (free_port(), free_port());
-        write(&config, "emote.yaml", &settings(&nats.url(), (port, ops)));
+        let user = if self.password.is_some() { USER } else { "" };
+        write(&config, "emote.yaml", &settings(&nats.url(), user, (port, ops)));
         write(&config, "targets/slack.yaml", SLACK);
         for path in MDM_TARGETS {
             append(&config, path, QUICK);
@@ -101,7 +115,10 @@ impl Builder {
         if self.broker {
             broker.start().await;
         }
-        let streams = Streams::connect(&nats.url()).await;
+        let streams = match &self.password {
+            Some(password) => Streams::connect_as(&nats.url(), "emote", password).await,
+            None => Streams::connect(&nats.url()).await,
+        };
         let mut agents: Vec<Agent> =
             self.agents.iter().map(|serial| Agent::new(serial, folder.path(), &logs, &nats.url())).collect();
         for agent in &mut agents {
@@ -125,8 +142,11 @@ const QUICK: &str = "timeout: 2s\nretry: {max_attempts: 20, backoff: {initial: 2
 const SLACK: &str = "kind: slack\nwebhook: ${file:secrets/slack-webhook}\nchannel: \"#clients\"\ntimeout: 2s\n\
                      retry: {max_attempts: 20, backoff: {initial: 20ms, max: 200ms}}\n";
 
-fn settings(nats: &str, (port, ops): (u16, u16)) -> String {
-    format!("nats: {{servers: [\"{nats}\"]}}\n{}", listeners(port, ops))
+/// Who the broker is where NATS wants to know.
+const USER: &str = ", user: emote, password: \"${file:secrets/nats-password}\"";
+
+fn settings(nats: &str, user: &str, (port, ops): (u16, u16)) -> String {
+    format!("nats: {{servers: [\"{nats}\"]{user}}}\n{}", listeners(port, ops))
 }
 
 fn listeners(port: u16, ops: u16) -> String {
@@ -193,6 +213,11 @@ impl Broker {
     /// Waits until it ends by itself; its exit code.
     pub async fn wait(&mut self) -> Option<i32> {
         self.process.take().unwrap().wait().await.code()
+    }
+
+    /// Its process id, while it runs.
+    pub fn pid(&self) -> Option<u32> {
+        self.process.as_ref().map(Process::pid)
     }
 
     /// Whether it runs.
@@ -274,6 +299,7 @@ impl Stack {
             agents: Vec::new(),
             broker: true,
             nats: true,
+            password: None,
             expected: Vec::new(),
         }
     }
@@ -360,7 +386,7 @@ impl Stack {
 
     /// From its next start on, the broker reaches NATS at this address.
     pub fn lead_broker_to(&self, nats: &str) {
-        write(&self.config, "emote.yaml", &settings(nats, (self.broker.port, self.broker.ops)));
+        write(&self.config, "emote.yaml", &settings(nats, "", (self.broker.port, self.broker.ops)));
     }
 
     /// The same, where NATS is a cluster, that keeps as many copies of each stream as it has servers.
@@ -393,7 +419,7 @@ impl Stack {
         let (port, ops) = (free_port(), free_port());
         let config = self.config.with_file_name(format!("other-broker-{port}"));
         copy(&self.config, &config);
-        write(&config, "emote.yaml", &settings(nats, (port, ops)));
+        write(&config, "emote.yaml", &settings(nats, "", (port, ops)));
         Broker { config, logs: self.logs.clone(), port, ops, process: None }
     }
 

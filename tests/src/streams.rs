@@ -57,7 +57,17 @@ impl Streams {
 
     /// Connects to whichever of a cluster's servers is there, as soon as one is, and to another when it goes.
     pub async fn connect_to(urls: &[String]) -> Result<Self, async_nats::Error> {
-        let options = async_nats::ConnectOptions::new()
+        Self::connect_with(urls, async_nats::ConnectOptions::new()).await
+    }
+
+    /// Connects as this user.
+    pub async fn connect_as(url: &str, user: &str, password: &str) -> Self {
+        let options = async_nats::ConnectOptions::new().user_and_password(user.to_owned(), password.to_owned());
+        Self::connect_with(&[url.to_owned()], options).await.unwrap()
+    }
+
+    async fn connect_with(urls: &[String], options: async_nats::ConnectOptions) -> Result<Self, async_nats::Error> {
+        let options = options
             .retry_on_initial_connect()
             .connection_timeout(Duration::from_secs(2))
             .reconnect_delay_callback(|_| Duration::from_millis(100));

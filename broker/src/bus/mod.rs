@@ -151,6 +151,11 @@ impl Bus {
         self.client.connection_state() == async_nats::connection::State::Connected
     }
 
+    /// Whether the server asks nobody who they are: then no event's source is more than a claim.
+    pub fn takes_anyone(&self) -> bool {
+        !self.client.server_info().auth_required
+    }
+
     /// Sends what is buffered and closes.
     pub async fn close(&self) {
         if let Err(error) = self.client.drain().await {

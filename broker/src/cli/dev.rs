@@ -75,6 +75,7 @@ async fn serve(
     shutdown: &tokio_util::sync::CancellationToken,
 ) -> anyhow::Result<Exit> {
     let bus = Bus::connect(&BusSettings::local(&nats.url, "emote dev")).await?;
+    folder.may_run_where(bus.takes_anyone())?;
     let start = run::Start {
         root: args.folder.clone(),
         settings: folder.settings.clone(),

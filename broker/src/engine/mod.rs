@@ -31,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     bus::{BatchError, Bus, BusError, Checkpoint, InForce, ReadError},
-    config::Set,
+    config::{Report, Set},
     core::StateError,
     store::{Store, StoreError},
 };
@@ -69,6 +69,8 @@ enum Stopped {
     Panicked(&'static str),
     #[error("no rules were ever applied: apply a folder with `emote apply DIR`")]
     NoRules,
+    #[error("the rules in force must not run here: {0}")]
+    TakesAnyone(Report),
 }
 
 /// What an engine is made of.
@@ -225,8 +227,17 @@ impl Engine {
         Ok(begun.hash)
     }
 
+    /// The rules to fold with. Rules that believe whom NATS let in are for as long as it lets in only those it knows.
     fn ruling(&self) -> Result<Arc<Ruling>, Stopped> {
-        self.rules.borrow().clone().ok_or(Stopped::NoRules)
+        let ruling = self.rules.borrow().clone().ok_or(Stopped::NoRules)?;
+        self.may_run(&ruling).map_err(Stopped::TakesAnyone)?;
+        Ok(ruling)
+    }
+
+    fn may_run(&self, ruling: &Ruling) -> Result<(), Report> {
+        // What the server asks for is looked up only where it matters: this is done for every run.
+        let takes_anyone = ruling.core.believed().rests_on_credentials() && self.bus.takes_anyone();
+        ruling.folder.may_run_where(takes_anyone)
     }
 
     /// The name that this broker keeps as long as its data folder.

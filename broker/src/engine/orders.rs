@@ -3,11 +3,11 @@
 
 use std::sync::Arc;
 
-use emote_proto::{Event, EventId, Time};
+use emote_proto::{Event, EventId, Time, source};
 
 use super::{Engine, Ruling, RulingError, Stopped, lead::know_what_is_spent, position::Position, working::Working};
 use crate::{
-    bus::{EventMessage, InForce, Outgoing, job_message, no_longer_held},
+    bus::{EventMessage, InForce, Outgoing, TailStart, job_message, no_longer_held},
     core::{Changes, Core, DEDUPE_WINDOW_MILLIS, Job, JobId, Letter, Order, Overlay, Records},
 };
 
@@ -104,10 +104,13 @@ impl Engine {
             Ok(None) => {}
             Err(error) => outcome.refused.push(error.to_string()),
             Ok(Some(Order::Configure { hash })) => match self.library.load(&hash).await {
-                Ok(next) => {
-                    overlay.put_config(&hash);
-                    outcome.switch = Some(next);
-                }
+                Ok(next) => match self.may_run(&next) {
+                    Ok(()) => {
+                        overlay.put_config(&hash);
+                        outcome.switch = Some(next);
+                    }
+                    Err(report) => outcome.refused.push(report.to_string()),
+                },
                 Err(RulingError::Bad(reason)) => outcome.refused.push(reason),
                 Err(error @ RulingError::Bus(_)) => return Err(error.into()),
             },
@@ -135,12 +138,36 @@ impl Engine {
         }
         let Ok(event) = ruling.core.open(&message.entry()) else { return Ok(None) };
         let Ok(Some(Order::Configure { hash })) = Order::read(&event) else { return Ok(None) };
-        match self.library.load(&hash).await {
-            Ok(next) => Ok(Some(next)),
+        let next = match self.library.load(&hash).await {
+            Ok(next) => next,
             // It was refused when it was new, too.
-            Err(RulingError::Bad(_)) => Ok(None),
-            Err(error) => Err(error.into()),
+            Err(RulingError::Bad(_)) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        // How NATS is guarded may have changed since: what became of the order is in the log, or soon will be.
+        if next.core.believed().rests_on_credentials() {
+            if self.was_refused(&event, message.sequence).await? {
+                return Ok(None);
+            }
+            self.may_run(&next).map_err(Stopped::TakesAnyone)?;
         }
+        Ok(Some(next))
+    }
+
+    /// Whether the log tells that the order `event`, entry `sequence`, was refused.
+    async fn was_refused(&self, event: &Event, sequence: u64) -> Result<bool, Stopped> {
+        let (filter, order) = (format!("events.{}.*.config.refused", source::BROKER), serde_json::json!(event.id));
+        let mut refusals = self.bus.tail(vec![filter], TailStart::Sequence(sequence)).await?;
+        let mut left = refusals.pending;
+        while left > 0 {
+            let message = refusals.read().await?;
+            left = message.pending;
+            let refusal = serde_json::from_slice::<serde_json::Value>(&message.payload).unwrap_or_default();
+            if refusal["info"]["event"] == order {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     async fn approve(

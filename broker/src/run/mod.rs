@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     bus::{Bus, BusError, StreamSettings},
     cli::Exit,
-    config::{Set, Settings},
+    config::{Folder, Report, Set, Settings},
     console,
     deliver::Targets,
     engine::{Engine, Library, Parts, Shared},
@@ -72,7 +72,8 @@ pub async fn start(bus: Bus, start: Start, shutdown: &CancellationToken) -> anyh
 /// Starts ingest, core, delivery and answers on `bus`; `ops` tells how they are.
 pub async fn start_watched(bus: Bus, start: Start, ops: Ops, shutdown: &CancellationToken) -> anyhow::Result<Running> {
     let Start { root, settings, first, data } = start;
-    prepare(&bus, &settings.streams, shutdown).await?;
+    let in_force = prepare(&bus, &settings.streams, shutdown).await?;
+    may_run(&bus, &root, &settings, in_force.as_ref().or(first.as_ref()))?;
     private_folder(&data)?;
     let (store, opened) = Store::open(&data.join("store.redb"))?;
     if let Opened::SetAside(aside) = opened {
@@ -140,12 +141,21 @@ fn random_word() -> anyhow::Result<String> {
     Ok(data_encoding::HEXLOWER.encode(&bytes))
 }
 
-/// Makes sure of the streams; a server that does not answer is asked again.
-async fn prepare(bus: &Bus, streams: &StreamSettings, shutdown: &CancellationToken) -> anyhow::Result<()> {
+/// Refuses to start where the rules must not run. What else is wrong with them is for the core to tell.
+fn may_run(bus: &Bus, root: &Path, settings: &Settings, set: Option<&Set>) -> Result<(), Report> {
+    let Some(set) = set.filter(|_| bus.takes_anyone()) else { return Ok(()) };
+    Folder::of_set(root, settings.clone(), set).map_or(Ok(()), |folder| folder.may_run_where(true))
+}
+
+/// Makes sure of the streams, and gives the rules in force; a server that does not answer is asked again.
+async fn prepare(bus: &Bus, streams: &StreamSettings, shutdown: &CancellationToken) -> anyhow::Result<Option<Set>> {
     loop {
         let prepared = async {
             bus.check_level().await?;
-            bus.ensure_streams(streams).await
+            bus.ensure_streams(streams).await?;
+            let Some(now) = bus.in_force().await? else { return Ok(None) };
+            let json = bus.load_set(&now.hash).await?;
+            Ok(json.and_then(|json| Set::from_json(&json, &now.hash).ok()))
         };
         match prepared.await {
             Err(error @ BusError::NoAnswer { .. }) if !shutdown.is_cancelled() => {
