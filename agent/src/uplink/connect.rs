@@ -134,7 +134,7 @@ impl Connector {
             }));
         }
         match &self.settings.token_file {
-            Some(path) => Ok(ConnectOptions::with_token(secret::read_anyway(path).await?)),
+            Some(path) => Ok(ConnectOptions::with_token(secret::read_anyway(path).await?.to_string())),
             None => Ok(self.login(server).unwrap_or_default()),
         }
     }

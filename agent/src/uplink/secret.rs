@@ -4,6 +4,8 @@ use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use zeroize::Zeroizing;
+
 use crate::platform;
 
 const MOST: u64 = 64 * 1024;
@@ -17,28 +19,35 @@ pub(crate) enum SecretError {
     Exposed { path: PathBuf, mode: u32 },
 }
 
-/// The file's text without the white space around it, if nobody but its owner can read it.
-pub(super) async fn read(path: &Path) -> Result<String, SecretError> {
+/// The file's text without the white space around it, if nobody but its owner can read it. It is overwritten when dropped.
+pub(super) async fn read(path: &Path) -> Result<Zeroizing<String>, SecretError> {
     read_if(path, |mode| mode & 0o077 == 0).await
 }
 
 /// The file's text, whoever can read it.
-pub(super) async fn read_anyway(path: &Path) -> Result<String, SecretError> {
+pub(super) async fn read_anyway(path: &Path) -> Result<Zeroizing<String>, SecretError> {
     read_if(path, |_| true).await
 }
 
-async fn read_if(path: &Path, fits: fn(u32) -> bool) -> Result<String, SecretError> {
+async fn read_if(path: &Path, fits: fn(u32) -> bool) -> Result<Zeroizing<String>, SecretError> {
     let owned = path.to_owned();
-    let read = tokio::task::spawn_blocking(move || -> std::io::Result<(u32, String)> {
+    let read = tokio::task::spawn_blocking(move || -> std::io::Result<(u32, Zeroizing<String>)> {
         let file = platform::open(&owned)?;
-        let mode = file.metadata()?.permissions().mode() & 0o7777;
-        let mut text = String::new();
+        let about = file.metadata()?;
+        let mode = about.permissions().mode() & 0o7777;
+        // With room for all of it: growing would leave what was read so far behind in memory.
+        let room = usize::try_from(about.len().min(MOST)).unwrap_or_default().saturating_add(64);
+        let mut text = Zeroizing::new(String::with_capacity(room));
         file.take(MOST).read_to_string(&mut text)?;
         Ok((mode, text))
     });
     let read = read.await.unwrap_or_else(|error| Err(std::io::Error::other(error)));
     let (mode, text) = read.map_err(|error| SecretError::Unreadable { path: path.to_owned(), error })?;
-    if fits(mode) { Ok(text.trim().to_owned()) } else { Err(SecretError::Exposed { path: path.to_owned(), mode }) }
+    if fits(mode) {
+        Ok(Zeroizing::new(text.trim().to_owned()))
+    } else {
+        Err(SecretError::Exposed { path: path.to_owned(), mode })
+    }
 }
 
 #[cfg(test)]
@@ -62,10 +71,10 @@ mod tests {
         for (mode, taken) in [(0o600, true), (0o400, true), (0o640, false), (0o604, false), (0o620, false)] {
             std::fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
             match read(&path).await {
-                Ok(text) => assert!(taken && text == "s3cret", "{mode:o}"),
+                Ok(text) => assert!(taken && *text == "s3cret", "{mode:o}"),
                 Err(error) => assert!(!taken && error.to_string().ends_with("chmod 600 it"), "{mode:o}: {error}"),
             }
-            assert_eq!(read_anyway(&path).await.unwrap(), "s3cret");
+            assert_eq!(*read_anyway(&path).await.unwrap(), "s3cret");
         }
         assert!(read(&dir.path().join("none")).await.unwrap_err().to_string().contains("none: "));
     }

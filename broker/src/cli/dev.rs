@@ -49,6 +49,7 @@ pub(super) async fn guard(args: GuardArgs) -> anyhow::Result<Exit> {
 
 pub(super) async fn run(args: Args) -> anyhow::Result<Exit> {
     run::log_to_stderr("warn");
+    run::no_core_dumps();
     let mut folder = Folder::load(&args.folder)?;
     if let Some(listen) = args.listen {
         folder.settings.ingest.address = listen;

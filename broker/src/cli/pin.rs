@@ -36,7 +36,9 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     }
     let file = args.config.join(format!("targets/{}.yaml", args.target));
     let text = std::fs::read_to_string(&file).with_context(|| format!("reading {}", file.display()))?;
-    let map: Map<String, Value> = serde_saphyr::from_str(&text).with_context(|| format!("{}", file.display()))?;
+    // The line that it stands in may hold a secret.
+    let told = |error: serde_saphyr::Error| anyhow::anyhow!("{}: {}", file.display(), error.without_snippet());
+    let map: Map<String, Value> = serde_saphyr::from_str(&text).map_err(told)?;
     let Some(key) = map.get("pin_key").and_then(Value::as_str) else {
         anyhow::bail!("{} has no pin_key: this target locks no Macs", file.display());
     };

@@ -22,7 +22,9 @@ folder. emote.yaml and secrets are always this folder's. Any number of brokers m
 others stand by and take over within seconds; webhooks are taken and jobs are delivered by all of them.
 
 How it is, is told on http://127.0.0.1:8481 (emote.yaml: ops): /healthz says whether starting it anew would help, /readyz
-whether it can do its work now and what keeps it, /metrics everything in numbers, for Prometheus.")]
+whether it can do its work now and what keeps it, /metrics everything in numbers, for Prometheus.
+
+It writes no core dumps (RLIMIT_CORE 0): secrets are in its memory.")]
 pub(super) struct Args {
     /// The configuration folder
     #[arg(long, short, value_name = "DIR")]
@@ -31,6 +33,7 @@ pub(super) struct Args {
 
 pub(super) async fn run(args: Args) -> anyhow::Result<Exit> {
     run::log_to_stderr("info");
+    run::no_core_dumps();
     let settings = Folder::settings(&args.config)?;
     let nats = settings.nats.resolve(&args.config, "emote serve").context("emote.yaml: nats")?;
     let shutdown = run::shutdown_on_signal(None)?;

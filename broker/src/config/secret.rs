@@ -1,22 +1,40 @@
 //! Secrets by reference: `${env:NAME}` or `${file:/path}`; resolved into memory, never shown.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, de::Error as _};
+use subtle::ConstantTimeEq as _;
+use zeroize::Zeroizing;
 
-/// A secret's value. `Debug` and errors never show it.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
+/// A secret's value. `Debug` and errors never show it; clones share its bytes, which are overwritten when the last one is
+/// dropped. Two are compared in a time that depends on their lengths alone.
+#[derive(Clone, Eq)]
+pub struct Secret(Arc<Zeroizing<String>>);
 
 impl Secret {
     /// Wraps a value.
     pub fn new(value: impl Into<String>) -> Self {
-        Self(value.into())
+        Self(Arc::new(Zeroizing::new(value.into())))
+    }
+
+    /// Joins parts to one value; none of it is left anywhere else in memory.
+    pub(super) fn of_parts(parts: &[&str]) -> Self {
+        // Growing would leave what was written so far behind.
+        let mut value = String::with_capacity(parts.iter().map(|part| part.len()).sum());
+        parts.iter().for_each(|part| value.push_str(part));
+        Self::new(value)
     }
 
     /// The value, for use and nothing else.
     pub fn expose(&self) -> &str {
         &self.0
+    }
+}
+
+impl PartialEq for Secret {
+    fn eq(&self, other: &Self) -> bool {
+        self.expose().as_bytes().ct_eq(other.expose().as_bytes()).into()
     }
 }
 
@@ -62,7 +80,7 @@ impl SecretRef {
     pub fn resolve(&self, folder: &Path) -> Result<Secret, SecretError> {
         match self {
             Self::Env(name) => match std::env::var(name) {
-                Ok(value) if !value.is_empty() => Ok(Secret(value)),
+                Ok(value) if !value.is_empty() => Ok(Secret::new(value)),
                 _ => Err(SecretError::NoVariable(name.clone())),
             },
             Self::File(path) => {
@@ -70,8 +88,9 @@ impl SecretRef {
                 refuse_open_modes(&path)?;
                 let text = std::fs::read_to_string(&path)
                     .map_err(|error| SecretError::NoFile { path: path.clone(), error })?;
+                let text = Zeroizing::new(text);
                 let text = text.trim_end_matches(['\n', '\r']);
-                if text.is_empty() { Err(SecretError::EmptyFile(path)) } else { Ok(Secret(text.to_owned())) }
+                if text.is_empty() { Err(SecretError::EmptyFile(path)) } else { Ok(Secret::new(text)) }
             }
         }
     }
@@ -113,7 +132,10 @@ mod tests {
 
     #[test]
     fn a_secret_is_never_shown() {
-        assert_eq!(format!("{:?}", Secret::new("hunter2")), "Secret(…)");
+        let secret = Secret::new("hunter2");
+        assert_eq!(format!("{secret:?}"), "Secret(…)");
+        assert_eq!(secret, Secret::of_parts(&["hun", "", "ter2"]));
+        assert_ne!(secret, Secret::new("hunter3"));
         let error = "hunter2".parse::<SecretRef>().unwrap_err();
         assert!(!error.contains("hunter2"), "{error}");
     }

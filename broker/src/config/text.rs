@@ -64,18 +64,23 @@ impl Template {
     }
 
     pub(crate) fn fill(&self, folder: &Path) -> Result<Filled, crate::config::SecretError> {
-        let (mut text, mut secrets) = (String::new(), Vec::new());
+        let mut secrets = Vec::new();
         for part in &self.0 {
-            match part {
-                Part::Plain(plain) => text.push_str(plain),
-                Part::Secret(reference) => {
-                    let secret = reference.resolve(folder)?;
-                    text.push_str(secret.expose());
-                    secrets.push(secret);
-                }
+            if let Part::Secret(reference) = part {
+                secrets.push(reference.resolve(folder)?);
             }
         }
-        Ok(Filled { text: Secret::new(text), secrets })
+        let mut of_references = secrets.iter();
+        let parts: Vec<&str> = self
+            .0
+            .iter()
+            .filter_map(|part| match part {
+                Part::Plain(plain) => Some(plain.as_str()),
+                Part::Secret(_) => of_references.next().map(Secret::expose),
+            })
+            .collect();
+        let text = Secret::of_parts(&parts);
+        Ok(Filled { text, secrets })
     }
 }
 

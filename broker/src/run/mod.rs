@@ -226,6 +226,16 @@ fn part_ended(part: Option<Result<anyhow::Result<()>, tokio::task::JoinError>>) 
     }
 }
 
+/// Has the system write no image of this process when it crashes: secrets are in it. A program that takes images instead of
+/// the system (`kernel.core_pattern` with a pipe) may not ask.
+pub fn no_core_dumps() {
+    use rustix::process::{Resource, Rlimit, setrlimit};
+    match setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) }) {
+        Ok(()) => tracing::debug!("no core dumps are written: secrets would be in them"),
+        Err(error) => tracing::warn!(%error, "core dumps cannot be turned off: secrets would be in them"),
+    }
+}
+
 /// A token that is cancelled by SIGINT, SIGTERM or, where given, when the parent process is no longer this one.
 pub fn shutdown_on_signal(parent: Option<fn() -> Option<i32>>) -> anyhow::Result<CancellationToken> {
     use tokio::signal::unix::{SignalKind, signal};

@@ -165,7 +165,7 @@ impl Auth {
         match self {
             Self::Bearer(token) => vec![token.clone()],
             Self::Basic { user, password } => {
-                let pair = format!("{}:{}", user.expose(), password.expose());
+                let pair = zeroize::Zeroizing::new(format!("{}:{}", user.expose(), password.expose()));
                 vec![password.clone(), Secret::new(data_encoding::BASE64.encode(pair.as_bytes()))]
             }
         }

@@ -10,6 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+use zeroize::Zeroizing;
 
 use super::ProxyError;
 use crate::settings::{HttpProxy, server_name};
@@ -42,15 +43,15 @@ fn target(server: &ServerAddr) -> String {
     HttpProxy { host: server.host().to_owned(), port: server.port(), login: None }.to_string()
 }
 
-async fn request(proxy: &HttpProxy, server: &ServerAddr) -> Result<String, ProxyError> {
+async fn request(proxy: &HttpProxy, server: &ServerAddr) -> Result<Zeroizing<String>, ProxyError> {
     let target = target(server);
     let mut request = format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n");
     if let Some(login) = &proxy.login {
         let password = secret::read(&login.password).await?;
-        let pair = data_encoding::BASE64.encode(format!("{}:{password}", login.user).as_bytes());
-        request += &format!("Proxy-Authorization: Basic {pair}\r\n");
+        let pair = Zeroizing::new(format!("{}:{}", login.user, password.as_str()));
+        request += &format!("Proxy-Authorization: Basic {}\r\n", data_encoding::BASE64.encode(pair.as_bytes()));
     }
-    Ok(request + "\r\n")
+    Ok(Zeroizing::new(request + "\r\n"))
 }
 
 /// The answer up to its empty line. The server behind the proxy does not speak first, so nothing follows.
