@@ -26,4 +26,5 @@ mod ops;
 mod orders;
 mod patterns;
 mod scenario;
+mod secrets;
 mod trust;

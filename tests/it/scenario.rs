@@ -1,6 +1,6 @@
 //! The scenario from beginning to end, as the quickstart shows it.
 
-use emote_tests::{Stack, Stored, webhook};
+use emote_tests::{Stack, Stored, planted, webhook};
 use serde_json::{Value, json};
 
 const ADA_1: (&str, &str) = ("C02XL0GTJGH5", "0F1E2D3C-0000-4000-8000-000000000001");
@@ -118,7 +118,7 @@ async fn no_secret_is_anywhere(stack: &Stack, events: &[Stored]) {
         .map(|file| stack.secret(file.unwrap().file_name().to_str().unwrap()))
         .collect();
     assert!(secrets.len() >= 6);
-    secrets.push("hunter2hunter2hunter2".to_owned());
+    secrets.push(planted("slack-webhook"));
     for lock in stack.mdm.accepted().iter().filter(|seen| seen.text().contains("<key>PIN</key>")) {
         let text = lock.text();
         let pin = text.split("<key>PIN</key>").nth(1).unwrap();

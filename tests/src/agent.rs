@@ -18,13 +18,25 @@ pub struct Agent {
     state: PathBuf,
     logs: PathBuf,
     server: String,
+    env: Vec<(&'static str, String)>,
     process: Option<Process>,
 }
 
 impl Agent {
     pub(crate) fn new(serial: &str, folder: &std::path::Path, logs: &std::path::Path, server: &str) -> Self {
         let state = folder.join(format!("agent-{serial}"));
-        Self { serial: serial.to_owned(), state, logs: logs.to_owned(), server: server.to_owned(), process: None }
+        let (serial, logs, server) = (serial.to_owned(), logs.to_owned(), server.to_owned());
+        Self { serial, state, logs, server, env: Vec::new(), process: None }
+    }
+
+    /// From its next start on it has this variable in its environment.
+    pub fn env(&mut self, name: &'static str, value: &str) {
+        self.env.push((name, value.to_owned()));
+    }
+
+    /// Its process id, while it runs.
+    pub fn pid(&self) -> Option<u32> {
+        self.process.as_ref().map(Process::pid)
     }
 
     /// Starts it and waits until it answers on its socket.
@@ -33,7 +45,7 @@ impl Agent {
         command
             .args(["run", "--log-stderr", "--serial", &self.serial, "--server", &self.server, "--state-dir"])
             .arg(&self.state);
-        command.args(["--disable", CHANGING]);
+        command.args(["--disable", CHANGING]).envs(self.env.iter().map(|(name, value)| (name, value)));
         self.process = Some(Process::start(&format!("agent-{}", self.serial), command, &self.logs));
         let socket = self.socket();
         until("the agent answers", || async { call(&socket, &Ask::Status {}).await.is_ok() }).await;
@@ -64,6 +76,14 @@ impl Agent {
         let output = crate::run(&built().join("emote-agent"), &args).await;
         assert!(output.status.success(), "{output:?}");
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
+    /// What `emote-agent` prints of the running agent.
+    pub async fn shows(&self, args: &[&str]) -> String {
+        let state = self.state.display().to_string();
+        let output = crate::run(&built().join("emote-agent"), &[args, &["--state-dir", &state]].concat()).await;
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
     }
 
     /// How many events wait in the spool; nothing while the agent does not answer.

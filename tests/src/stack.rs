@@ -1,4 +1,5 @@
-//! A whole Emote: nats-server, broker, agents, and stand-ins for Slack and NanoMDM.
+//! A whole Emote: nats-server, broker, agents, and stand-ins for Slack and NanoMDM. Its secrets are planted, and it ends with
+//! a search for them wherever they must not be.
 
 use std::{
     path::{Path, PathBuf},
@@ -10,8 +11,8 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::{
-    Agent, NatsServer, Process, Reply, Seen, StandIn, Streams, emote, free_port, private_file, programs::built, until,
-    webhook,
+    Agent, NatsServer, Process, Reply, Seen, StandIn, Streams, emote, free_port, leaks_in, leaks_under, planted,
+    private_file, programs::built, until, webhook,
 };
 
 /// What NanoMDM says of a command that it took.
@@ -25,10 +26,26 @@ pub struct Builder {
     broker: bool,
     nats: bool,
     password: Option<String>,
+    secrets: Vec<String>,
+    env: Vec<(&'static str, String)>,
     expected: Vec<&'static str>,
 }
 
 impl Builder {
+    /// Plants a secret of this name beside those that `emote init` makes.
+    #[must_use]
+    pub fn secret(mut self, name: &str) -> Self {
+        self.secrets.push(name.to_owned());
+        self
+    }
+
+    /// The broker is started with this variable in its environment.
+    #[must_use]
+    pub fn env(mut self, name: &'static str, value: &str) -> Self {
+        self.env.push((name, value.to_owned()));
+        self
+    }
+
     /// NATS lets in the user `emote` with this password and nobody else.
     #[must_use]
     pub fn password(mut self, password: &str) -> Self {
@@ -87,9 +104,9 @@ impl Builder {
         std::fs::create_dir(&logs).unwrap();
         let slack = StandIn::fine("ok").await;
         let mdm = StandIn::fine(ENQUEUED).await;
-        let hook = format!("{}/services/T000/B000/hunter2hunter2hunter2", slack.url);
-        let made = emote(&["init", config.to_str().unwrap(), "--mdm-url", &mdm.url, "--slack-webhook", &hook]).await;
+        let made = emote(&["init", config.to_str().unwrap(), "--mdm-url", &mdm.url]).await;
         assert!(made.status.success(), "{made:?}");
+        plant(&config.join("secrets"), &self.secrets, &slack.url);
         let mut nats = NatsServer::stopped(&folder.path().join("nats"), &logs);
         if let Some(password) = &self.password {
             nats.configure(&format!("authorization {{user: emote, password: {password:?}}}\n"));
@@ -111,7 +128,8 @@ impl Builder {
         for (path, text) in &self.lines {
             append(&config, path, text);
         }
-        let mut broker = Broker { config: config.clone(), logs: logs.clone(), port, ops, process: None };
+        let (config_dir, log_dir, env) = (config.clone(), logs.clone(), self.env);
+        let mut broker = Broker { config: config_dir, logs: log_dir, port, ops, env, process: None };
         if self.broker {
             broker.start().await;
         }
@@ -133,6 +151,16 @@ impl Builder {
         let folder = Some(folder);
         Stack { agents, broker, nats, config, logs, slack, mdm, streams, http, expected: self.expected, folder }
     }
+}
+
+/// Puts secrets that are found again in the place of those that `emote init` has made at random.
+fn plant(secrets: &Path, more: &[String], slack: &str) {
+    let made = std::fs::read_dir(secrets).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    for name in made.collect::<Vec<_>>().iter().chain(more) {
+        private_file(&secrets.join(name), &planted(name));
+    }
+    let hook = format!("{slack}/services/T000/B000/{}", planted("slack-webhook"));
+    private_file(&secrets.join("slack-webhook"), &hook);
 }
 
 /// The targets that send commands to the MDM.
@@ -172,6 +200,7 @@ pub struct Broker {
     pub port: u16,
     /// Where it tells of its health.
     pub ops: u16,
+    env: Vec<(&'static str, String)>,
     process: Option<Process>,
 }
 
@@ -190,6 +219,7 @@ impl Broker {
     pub fn begin(&mut self) {
         let mut command = Command::new(built().join("emote"));
         command.args(["serve", "--config"]).arg(&self.config);
+        command.envs(self.env.iter().map(|(name, value)| (name, value)));
         self.process = Some(Process::start(&self.name(), command, &self.logs));
     }
 
@@ -300,6 +330,8 @@ impl Stack {
             broker: true,
             nats: true,
             password: None,
+            secrets: Vec::new(),
+            env: Vec::new(),
             expected: Vec::new(),
         }
     }
@@ -363,7 +395,10 @@ impl Stack {
 
     /// `emote` with the server's address at the end.
     pub async fn emote(&self, args: &[&str]) -> Output {
-        emote(&[args, &["--server", &self.nats.url()]].concat()).await
+        let output = emote(&[args, &["--server", &self.nats.url()]].concat()).await;
+        let leaks = [leaks_in(&output.stdout), leaks_in(&output.stderr)].concat();
+        assert!(leaks.is_empty(), "emote {args:?} shows a secret: {leaks:?}");
+        output
     }
 
     /// The same, where it must end well: what it printed.
@@ -381,7 +416,8 @@ impl Stack {
     /// Hands the broker over, to be put back later; until then its port is known.
     pub fn take_broker(&mut self) -> Broker {
         let (config, logs, port, ops) = (self.config.clone(), self.logs.clone(), self.broker.port, self.broker.ops);
-        std::mem::replace(&mut self.broker, Broker { config, logs, port, ops, process: None })
+        let env = self.broker.env.clone();
+        std::mem::replace(&mut self.broker, Broker { config, logs, port, ops, env, process: None })
     }
 
     /// From its next start on, the broker reaches NATS at this address.
@@ -420,7 +456,8 @@ impl Stack {
         let config = self.config.with_file_name(format!("other-broker-{port}"));
         copy(&self.config, &config);
         write(&config, "emote.yaml", &settings(nats, "", (port, ops)));
-        Broker { config, logs: self.logs.clone(), port, ops, process: None }
+        let (logs, env) = (self.logs.clone(), self.broker.env.clone());
+        Broker { config, logs, port, ops, env, process: None }
     }
 
     /// Everything that programs logged.
@@ -452,12 +489,14 @@ impl Drop for Stack {
         self.broker.kill();
         self.nats.kill();
         let errors = self.errors();
-        let failed = std::thread::panicking() || !errors.is_empty();
+        let leaks = self.folder.as_ref().map(|folder| leaks_under(folder.path())).unwrap_or_default();
+        let failed = std::thread::panicking() || !errors.is_empty() || !leaks.is_empty();
         if let Some(folder) = self.folder.take_if(|_| failed) {
             eprintln!("what was left is kept in {}", folder.keep().display());
         }
         if !std::thread::panicking() {
             assert!(errors.is_empty(), "logged although nothing of the kind was expected:\n{}", errors.join("\n"));
+            assert!(leaks.is_empty(), "secrets are where they must not be:\n{}", leaks.join("\n"));
         }
     }
 }

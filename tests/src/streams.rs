@@ -66,6 +66,23 @@ impl Streams {
         Self::connect_with(&[url.to_owned()], options).await.unwrap()
     }
 
+    /// Connects with this token.
+    pub async fn connect_by_token(url: &str, token: &str) -> Self {
+        let options = async_nats::ConnectOptions::with_token(token.to_owned());
+        Self::connect_with(&[url.to_owned()], options).await.unwrap()
+    }
+
+    /// Makes EVENTS as an agent needs it, where no broker does.
+    pub async fn make_events(&self) {
+        let config = jetstream::stream::Config {
+            name: stream::EVENTS.to_owned(),
+            subjects: vec!["events.>".to_owned()],
+            allow_atomic_publish: true,
+            ..jetstream::stream::Config::default()
+        };
+        self.js.create_stream(config).await.unwrap();
+    }
+
     async fn connect_with(urls: &[String], options: async_nats::ConnectOptions) -> Result<Self, async_nats::Error> {
         let options = options
             .retry_on_initial_connect()
