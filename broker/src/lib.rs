@@ -15,6 +15,7 @@ pub mod engine;
 pub mod identity;
 pub mod ingest;
 pub mod jq;
+pub mod jwks;
 pub mod localnats;
 pub mod ops;
 mod outage;
