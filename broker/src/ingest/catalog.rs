@@ -11,7 +11,7 @@ use emote_proto::Name;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{DecodeSpec, HandshakeSpec, VerifySpec};
+use super::{DecodeSpec, HandshakeSpec, VerifySpec, verify::OneOrMore};
 use crate::config::{Problems, SecretRef};
 
 macro_rules! files {
@@ -95,7 +95,7 @@ impl Entry {
     pub(super) fn verify(
         &self,
         source: &Name,
-        settings: &BTreeMap<String, String>,
+        settings: &BTreeMap<String, OneOrMore>,
         problems: &mut Problems,
     ) -> Option<VerifySpec> {
         let missing: Vec<_> = self
@@ -114,15 +114,17 @@ impl Entry {
         }
         let mut right = missing.is_empty();
         for (name, _) in self.settings.iter().filter(|(_, setting)| setting.secret) {
-            let reference = settings.get(name).map(|value| value.parse::<SecretRef>());
-            right &= reference.is_none_or(|parsed| problems.take(&format!("settings.{name}"), parsed).is_some());
+            for reference in settings.get(name).iter().flat_map(|value| &value.0) {
+                let parsed = reference.parse::<SecretRef>();
+                right &= problems.take(&format!("settings.{name}"), parsed).is_some();
+            }
         }
         if !right {
             return None;
         }
         let value = |name: &str| {
-            let default = || self.settings.get(name).and_then(|setting| setting.default.as_deref());
-            settings.get(name).map(String::as_str).or_else(default)
+            let default = || self.settings.get(name)?.default.as_deref().map(Value::from);
+            settings.get(name).map(OneOrMore::to_value).or_else(default)
         };
         let filled = filled(&self.verify, &value);
         problems.take("settings", serde_json::from_value(filled))
@@ -130,11 +132,11 @@ impl Entry {
 }
 
 /// The template with each `${setting:NAME}` replaced.
-fn filled<'a>(template: &Value, value: &impl Fn(&str) -> Option<&'a str>) -> Value {
+fn filled(template: &Value, value: &impl Fn(&str) -> Option<Value>) -> Value {
     match template {
         Value::String(text) => {
             let name = text.strip_prefix("${setting:").and_then(|rest| rest.strip_suffix('}'));
-            name.and_then(value).map_or_else(|| template.clone(), Value::from)
+            name.and_then(value).unwrap_or_else(|| template.clone())
         }
         Value::Object(map) => map.iter().map(|(key, inner)| (key.clone(), filled(inner, value))).collect(),
         other => other.clone(),

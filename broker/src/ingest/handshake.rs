@@ -48,6 +48,21 @@ enum Reply {
 }
 
 impl HandshakeSpec {
+    /// What Okta asks when an event hook is verified.
+    pub(super) fn okta() -> Self {
+        Self {
+            method: AskedBy::Get,
+            header: Some("X-Okta-Verification-Challenge".to_owned()),
+            query: None,
+            reply: Reply::Json("verification".to_owned()),
+        }
+    }
+
+    /// What Microsoft Graph asks when a subscription is made, for notifications and for what it says of the subscription.
+    pub(super) fn graph() -> Self {
+        Self { method: AskedBy::Post, header: None, query: Some("validationToken".to_owned()), reply: Reply::Text }
+    }
+
     /// Notes what is wrong with the settings.
     pub fn validate(&self, problems: &mut Problems) {
         match (&self.header, &self.query) {

@@ -11,7 +11,7 @@ use axum::{
     Json, Router,
     body::Body,
     extract::{Path, RawQuery, State},
-    http::{HeaderMap, Method, header},
+    http::{HeaderMap, Method, StatusCode, header},
     response::{IntoResponse, Response},
     routing::any,
 };
@@ -73,6 +73,7 @@ struct Ingest {
     sources: Arc<Sources>,
     publisher: Arc<dyn Publish>,
     aliases: Arc<dyn Aliases>,
+    clock: Arc<dyn Fn() -> Time + Send + Sync>,
     requests: Arc<Semaphore>,
     maps: Arc<Semaphore>,
     outage: Arc<Mutex<Outage>>,
@@ -80,7 +81,17 @@ struct Ingest {
 
 /// The routes of ingest.
 pub fn router(sources: Arc<Sources>, publisher: Arc<dyn Publish>, aliases: Arc<dyn Aliases>) -> Router {
+    router_at(Arc::new(|| jiff::Timestamp::now().into()), sources, publisher, aliases)
+}
+
+fn router_at(
+    clock: Arc<dyn Fn() -> Time + Send + Sync>,
+    sources: Arc<Sources>,
+    publisher: Arc<dyn Publish>,
+    aliases: Arc<dyn Aliases>,
+) -> Router {
     let ingest = Ingest {
+        clock,
         sources,
         publisher,
         aliases,
@@ -111,7 +122,7 @@ async fn receive(
         Ok(response) => response,
         Err(refusal) => {
             counts.refused(Some(source.name().as_str()), &refusal);
-            match refusal {
+            match &refusal {
                 Refusal::Internal(problem) => {
                     tracing::error!(source = %source.name(), status, problem, "webhook failed");
                 }
@@ -120,7 +131,7 @@ async fn receive(
                 _ => tracing::info!(source = %source.name(), status, "webhook refused"),
             }
             tracing::debug!(source = %source.name(), status, %refusal, "why a webhook was refused");
-            refusal.into_response()
+            if source.takes_security_events() { refusal.to_transmitter() } else { refusal.into_response() }
         }
     }
 }
@@ -149,10 +160,14 @@ impl Ingest {
             }
             _ => {}
         }
+        source.prepare(&request).await;
         let drafts = self.map(Arc::clone(source), request).await?;
         let ids = self.publish(source, drafts).await?;
         self.sources.counts().taken(source.name().as_str(), ids.len());
         tracing::info!(source = %source.name(), status = 200, events = ids.len(), "webhook taken");
+        if source.takes_security_events() {
+            return Ok(StatusCode::ACCEPTED.into_response());
+        }
         Ok(Json(json!({ "events": ids.iter().map(EventId::to_string).collect::<Vec<_>>() })).into_response())
     }
 
@@ -162,7 +177,7 @@ impl Ingest {
         let permit = tokio::time::timeout(MAP_TIMEOUT, permit).await.ok().and_then(Result::ok).ok_or(Refusal::Busy)?;
         let mut random = [0; 16];
         getrandom::fill(&mut random).map_err(|_| Refusal::Internal("no randomness to be had"))?;
-        let moment = Moment { now: Time::from(jiff::Timestamp::now()), random };
+        let moment = Moment { now: (self.clock)(), random };
         let aliases = Arc::clone(&self.aliases);
         let mapping = tokio::task::spawn_blocking(move || {
             let drafts = source.take(request, &*aliases, &moment);
@@ -237,5 +252,7 @@ async fn whole_body(headers: &HeaderMap, body: Body, limit: usize) -> Result<Byt
     tokio::time::timeout(BODY_TIMEOUT, read).await.unwrap_or(Err(Refusal::Slow(BODY_TIMEOUT.as_secs())))
 }
 
+#[cfg(test)]
+mod schemes;
 #[cfg(test)]
 mod tests;

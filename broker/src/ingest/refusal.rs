@@ -5,7 +5,7 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 /// A request that did not prove who sends it. Says which part is missing or wrong, never what would be right.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +14,23 @@ pub struct Denied {
     pub problem: String,
     /// The value of `WWW-Authenticate`, where the scheme is one of HTTP's own.
     pub challenge: Option<&'static str>,
+    /// The word for it in RFC 8935, section 2.4, where a security event was pushed.
+    pub err: Option<&'static str>,
+}
+
+impl Denied {
+    /// Denied for this reason.
+    pub fn new(problem: impl Into<String>) -> Self {
+        Self { problem: problem.into(), challenge: None, err: None }
+    }
+
+    pub(super) fn challenge(self, challenge: &'static str) -> Self {
+        Self { challenge: Some(challenge), ..self }
+    }
+
+    pub(super) fn err(self, err: &'static str) -> Self {
+        Self { err: Some(err), ..self }
+    }
 }
 
 /// Why a request did not become events.
@@ -59,6 +76,9 @@ pub enum Refusal {
     /// 503: more requests at once than are taken.
     #[error("too many requests at once")]
     Busy,
+    /// 503: the keys of a token's issuer cannot be fetched.
+    #[error("the keys of the token's issuer cannot be had")]
+    NoKeys,
     /// 503: the stream did not acknowledge.
     #[error("the event stream cannot be reached")]
     Unavailable,
@@ -73,13 +93,14 @@ impl Refusal {
         match self {
             Self::NoSource => StatusCode::NOT_FOUND,
             Self::Method { .. } => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Denied(Denied { err: Some(_), .. }) => StatusCode::BAD_REQUEST,
             Self::Denied(_) => StatusCode::UNAUTHORIZED,
             Self::Slow(_) => StatusCode::REQUEST_TIMEOUT,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Type { .. } => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Undecodable(_) => StatusCode::BAD_REQUEST,
             Self::Unmapped { .. } => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::Busy | Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Busy | Self::NoKeys | Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -96,6 +117,7 @@ impl Refusal {
             Self::Undecodable(_) => "undecodable",
             Self::Unmapped { .. } => "unmapped",
             Self::Busy => "busy",
+            Self::NoKeys => "no_keys",
             Self::Unavailable => "unavailable",
             Self::Internal(_) => "internal",
         }
@@ -111,7 +133,7 @@ impl Refusal {
             Self::Unmapped { .. } => {
                 "Compare the payload with the source's `map`: what it gives for it is no event.".to_owned()
             }
-            Self::Busy | Self::Unavailable => {
+            Self::Busy | Self::NoKeys | Self::Unavailable => {
                 "Send it again; nothing was stored that a repeat would double.".to_owned()
             }
             Self::Method { .. } | Self::Slow(_) | Self::Undecodable(_) | Self::Internal(_) => return None,
@@ -123,9 +145,24 @@ impl Refusal {
             Self::Method { allow } => Some((header::ALLOW, allow)),
             Self::Denied(Denied { challenge: Some(challenge), .. }) => Some((header::WWW_AUTHENTICATE, challenge)),
             Self::Unavailable => Some((header::RETRY_AFTER, "5")),
+            Self::NoKeys => Some((header::RETRY_AFTER, "60")),
             Self::Busy => Some((header::RETRY_AFTER, "1")),
             _ => None,
         }
+    }
+}
+
+impl Refusal {
+    /// The answer to who pushed a security event (RFC 8935, section 2.3): where the fault is the event's, 400 with a word
+    /// for it.
+    pub(super) fn to_transmitter(&self) -> Response {
+        let err = match self {
+            Self::Denied(denied) => denied.err.unwrap_or("access_denied"),
+            Self::TooLarge(_) | Self::Type { .. } | Self::Undecodable(_) | Self::Unmapped { .. } => "invalid_request",
+            _ => return self.clone().into_response(),
+        };
+        let body = json!({"err": err, "description": self.to_string()});
+        (StatusCode::BAD_REQUEST, [(header::CONTENT_LANGUAGE, "en")], Json(body)).into_response()
     }
 }
 

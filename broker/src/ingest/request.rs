@@ -5,7 +5,10 @@ use bytes::Bytes;
 use emote_proto::{Time, Trust};
 use serde_json::{Map, Value};
 
-use super::{Denied, verify::Check};
+use super::{
+    Denied, Refusal,
+    verify::{Check, Proof},
+};
 
 /// Nothing was checked yet.
 #[derive(Debug)]
@@ -13,7 +16,7 @@ pub struct Unverified;
 
 /// The source's scheme was checked, and says how far the sender can be trusted.
 #[derive(Debug)]
-pub struct Verified(Trust);
+pub struct Verified(Proof);
 
 /// A webhook: headers, query and body as they came, and how far it got.
 #[derive(Debug)]
@@ -31,14 +34,14 @@ impl Request<Unverified> {
     }
 
     /// Checks the request as `check` says. `now` is for the windows of signed timestamps.
-    pub fn verify(self, check: &dyn Check, now: Time) -> Result<Request<Verified>, Denied> {
-        let trust = check.check(&self, now)?;
-        Ok(self.with(Verified(trust)))
+    pub fn verify(self, check: &dyn Check, now: Time) -> Result<Request<Verified>, Refusal> {
+        let proof = check.check(&self, now)?;
+        Ok(self.with(Verified(proof)))
     }
 
     /// For a rehearsal, whose events go nowhere: the request as though nothing had to be checked.
     pub(super) fn unchecked(self) -> Request<Verified> {
-        self.with(Verified(Trust::Unverified))
+        self.with(Verified(Trust::Unverified.into()))
     }
 
     /// The value of a header that stands there exactly once, as text.
@@ -49,11 +52,27 @@ impl Request<Unverified> {
             _ => None,
         }
     }
+
+    /// As [`Self::header`], and denied without it.
+    pub(super) fn required(&self, name: &str) -> Result<&str, Denied> {
+        let missing = || Denied::new(format!("the header {name} is missing, or stands there twice"));
+        self.header(name).ok_or_else(missing)
+    }
 }
 
 impl Request<Verified> {
     pub(super) fn trust(&self) -> Trust {
-        self.state.0
+        self.state.0.trust
+    }
+
+    /// The claims that stand in place of the body, where it was a signed token.
+    pub(super) fn claims(&self) -> Option<&Map<String, Value>> {
+        self.state.0.claims.as_ref().map(|(claims, _)| claims)
+    }
+
+    /// The token's own id.
+    pub(super) fn token_id(&self) -> Option<&str> {
+        self.state.0.claims.as_ref().map(|(_, id)| id.as_str())
     }
 }
 

@@ -6,7 +6,7 @@ use emote_proto::{Draft, Name};
 use serde_json::Value;
 
 use super::{
-    Aliases, HandshakeSpec, Moment, Refusal, Request, Unverified, Verified, VerifySpec, decode::Decoder, map::Mapping,
+    Aliases, HandshakeSpec, Moment, Refusal, Request, Unverified, VerifySpec, decode::Decoder, map::Mapping,
     verify::Check,
 };
 use crate::config::Problems;
@@ -59,18 +59,9 @@ impl Plan {
         aliases: &dyn Aliases,
         moment: &Moment,
     ) -> Result<Vec<Draft>, Refusal> {
-        self.drafts(&request.unchecked(), (None, None), aliases, moment)
-    }
-
-    fn drafts(
-        &self,
-        request: &Request<Verified>,
-        hidden: (Option<&str>, Option<&str>),
-        aliases: &dyn Aliases,
-        moment: &Moment,
-    ) -> Result<Vec<Draft>, Refusal> {
-        let decoded: Value = self.decoder.decode(request)?;
-        self.mapping.drafts(request, &decoded, hidden, aliases, moment)
+        let request = request.unchecked();
+        let decoded = self.decoder.decode(&request)?;
+        self.mapping.drafts(&request, &decoded, (None, None), aliases, moment)
     }
 }
 
@@ -89,6 +80,16 @@ impl Source {
         self.plan.handshake.as_ref()
     }
 
+    /// Whether requests are answered as RFC 8935 says.
+    pub(super) fn takes_security_events(&self) -> bool {
+        self.check.takes_security_events()
+    }
+
+    /// Gets what [`Self::take`] will need from elsewhere for this request, such as keys.
+    pub async fn prepare(&self, request: &Request<Unverified>) {
+        self.check.prepare(request).await;
+    }
+
     /// The events that a request stands for: verified, decoded and mapped, each with id, source and trust.
     pub fn take(
         &self,
@@ -97,7 +98,12 @@ impl Source {
         moment: &Moment,
     ) -> Result<Vec<Draft>, Refusal> {
         let request = request.verify(&*self.check, moment.now)?;
+        let mut decoded = match request.claims() {
+            Some(claims) => Value::Object(claims.clone()),
+            None => self.plan.decoder.decode(&request)?,
+        };
+        self.check.hide(&mut decoded);
         let hidden = (self.check.secret_header(), self.check.secret_query());
-        self.plan.drafts(&request, hidden, aliases, moment)
+        self.plan.mapping.drafts(&request, &decoded, hidden, aliases, moment)
     }
 }

@@ -9,6 +9,7 @@ use super::{
     DecodeSpec, Dedupe, HandshakeSpec, Plan, VerifySpec,
     catalog::{self, Entry},
     map::Mapping,
+    verify::OneOrMore,
 };
 use crate::config::Problems;
 
@@ -26,9 +27,9 @@ const RESERVED: [&str; 3] = [source::AGENT, source::BROKER, source::ADMIN];
 pub struct SourceSpec {
     /// The name of a catalogue entry.
     pub preset: Option<String>,
-    /// What the entry asks for; secrets by reference.
+    /// What the entry asks for; secrets by reference, and several where any of them is right.
     #[serde(default)]
-    pub settings: BTreeMap<String, String>,
+    pub(super) settings: BTreeMap<String, OneOrMore>,
     /// How the sender proves who it is.
     pub verify: Option<VerifySpec>,
     /// In which notation bodies come; `auto` where neither this nor a preset says.
@@ -59,6 +60,7 @@ impl SourceSpec {
             problems.add_all("verify", inner);
         }
         let handshake = self.handshake.clone().or_else(|| entry?.handshake.clone());
+        let handshake = handshake.or_else(|| verify.as_ref()?.handshake());
         if let Some(handshake) = &handshake {
             let mut inner = Problems::default();
             handshake.validate(&mut inner);

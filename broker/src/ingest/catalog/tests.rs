@@ -227,7 +227,11 @@ fn no_webhook_speaks_as_the_agent_or_the_broker() {
 #[test]
 fn every_setting_has_an_example_that_would_do() {
     for entry in all() {
-        let settings = entry.settings.iter().map(|(name, setting)| (name.clone(), setting.example.clone())).collect();
+        let settings = entry
+            .settings
+            .iter()
+            .map(|(name, setting)| (name.clone(), OneOrMore(vec![setting.example.clone()])))
+            .collect();
         let spec = SourceSpec { preset: Some(entry.name.to_owned()), settings, ..SourceSpec::default() };
         spec.validate(&Name::new("example").unwrap()).unwrap_or_else(|problems| panic!("{}: {problems:?}", entry.name));
     }

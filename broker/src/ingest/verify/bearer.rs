@@ -5,38 +5,38 @@ use std::path::Path;
 use emote_proto::{Time, Trust};
 use serde::Deserialize;
 
-use super::{Check, Scheme, same, secret};
+use super::{Check, Proof, Scheme, SecretRefs, Secrets};
 use crate::{
-    config::{Problems, Secret, SecretRef},
-    ingest::{Denied, Request, Unverified},
+    config::Problems,
+    ingest::{Denied, Refusal, Request, Unverified},
 };
 
 /// `bearer: {token: ${env:NAME}}`
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Spec {
-    token: SecretRef,
+    token: SecretRefs,
 }
 
-struct Bearer(Secret);
+struct Bearer(Secrets);
 
 impl Scheme for Spec {
     fn validate(&self, _: &mut Problems) {}
 
     fn resolve(&self, folder: &Path, problems: &mut Problems) -> Option<Box<dyn Check>> {
-        Some(Box::new(Bearer(secret("bearer.token", &self.token, folder, problems)?)))
+        Some(Box::new(Bearer(self.token.resolve("bearer.token", folder, problems)?)))
     }
 }
 
 impl Check for Bearer {
-    fn check(&self, request: &Request<Unverified>, _: Time) -> Result<Trust, Denied> {
+    fn check(&self, request: &Request<Unverified>, _: Time) -> Result<Proof, Refusal> {
         let given = request.header("authorization").and_then(|value| credential(value, "bearer"));
         match given {
-            Some(given) if same(given.as_bytes(), &self.0) => Ok(Trust::Authenticated),
-            _ => Err(Denied {
-                problem: "the bearer token that this source asks for is missing or wrong".to_owned(),
-                challenge: Some("Bearer"),
-            }),
+            Some(given) if self.0.hold(given.as_bytes()) => Ok(Trust::Authenticated.into()),
+            _ => {
+                let denied = Denied::new("the bearer token that this source asks for is missing or wrong");
+                Err(denied.challenge("Bearer").into())
+            }
         }
     }
 

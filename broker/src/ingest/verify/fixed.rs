@@ -7,10 +7,10 @@ use emote_proto::{Time, Trust};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Check, Scheme, same, secret};
+use super::{Check, Proof, Scheme, SecretRefs, Secrets};
 use crate::{
-    config::{Problems, Secret, SecretRef},
-    ingest::{Denied, Request, Unverified, verify_header_name},
+    config::Problems,
+    ingest::{Denied, Refusal, Request, Unverified, verify_header_name},
 };
 
 /// `header: {name: X-Api-Key, value: ${env:NAME}}`
@@ -18,7 +18,7 @@ use crate::{
 #[serde(deny_unknown_fields)]
 pub struct HeaderSpec {
     name: String,
-    value: SecretRef,
+    value: SecretRefs,
 }
 
 /// `query: {name: token, value: ${env:NAME}}`
@@ -26,17 +26,24 @@ pub struct HeaderSpec {
 #[serde(deny_unknown_fields)]
 pub struct QuerySpec {
     name: String,
-    value: SecretRef,
+    value: SecretRefs,
+}
+
+/// `okta: {secret: ${env:NAME}}`: what Okta calls the authentication secret of an event hook, in the field `Authorization`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OktaSpec {
+    secret: SecretRefs,
 }
 
 struct Header {
     name: String,
-    value: Secret,
+    value: Secrets,
 }
 
 struct Query {
     name: String,
-    value: Secret,
+    value: Secrets,
 }
 
 impl Scheme for HeaderSpec {
@@ -45,8 +52,17 @@ impl Scheme for HeaderSpec {
     }
 
     fn resolve(&self, folder: &Path, problems: &mut Problems) -> Option<Box<dyn Check>> {
-        let value = secret("header.value", &self.value, folder, problems)?;
+        let value = self.value.resolve("header.value", folder, problems)?;
         Some(Box::new(Header { name: self.name.to_lowercase(), value }))
+    }
+}
+
+impl Scheme for OktaSpec {
+    fn validate(&self, _: &mut Problems) {}
+
+    fn resolve(&self, folder: &Path, problems: &mut Problems) -> Option<Box<dyn Check>> {
+        let value = self.secret.resolve("okta.secret", folder, problems)?;
+        Some(Box::new(Header { name: "authorization".to_owned(), value }))
     }
 }
 
@@ -58,15 +74,15 @@ impl Scheme for QuerySpec {
     }
 
     fn resolve(&self, folder: &Path, problems: &mut Problems) -> Option<Box<dyn Check>> {
-        let value = secret("query.value", &self.value, folder, problems)?;
+        let value = self.value.resolve("query.value", folder, problems)?;
         Some(Box::new(Query { name: self.name.clone(), value }))
     }
 }
 
 impl Check for Header {
-    fn check(&self, request: &Request<Unverified>, _: Time) -> Result<Trust, Denied> {
+    fn check(&self, request: &Request<Unverified>, _: Time) -> Result<Proof, Refusal> {
         match request.header(&self.name) {
-            Some(given) if same(given.as_bytes(), &self.value) => Ok(Trust::Authenticated),
+            Some(given) if self.value.hold(given.as_bytes()) => Ok(Trust::Authenticated.into()),
             _ => Err(denied("header", &self.name)),
         }
     }
@@ -77,9 +93,9 @@ impl Check for Header {
 }
 
 impl Check for Query {
-    fn check(&self, request: &Request<Unverified>, _: Time) -> Result<Trust, Denied> {
+    fn check(&self, request: &Request<Unverified>, _: Time) -> Result<Proof, Refusal> {
         match request.query.get(&self.name) {
-            Some(Value::String(given)) if same(given.as_bytes(), &self.value) => Ok(Trust::Authenticated),
+            Some(Value::String(given)) if self.value.hold(given.as_bytes()) => Ok(Trust::Authenticated.into()),
             _ => Err(denied("query parameter", &self.name)),
         }
     }
@@ -89,6 +105,6 @@ impl Check for Query {
     }
 }
 
-fn denied(what: &str, name: &str) -> Denied {
-    Denied { problem: format!("the {what} {name} that this source asks for is missing or wrong"), challenge: None }
+fn denied(what: &str, name: &str) -> Refusal {
+    Denied::new(format!("the {what} {name} that this source asks for is missing or wrong")).into()
 }

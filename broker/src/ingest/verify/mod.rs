@@ -1,22 +1,50 @@
 //! How a sender proves who it is: one file a scheme, one line a scheme in [`VerifySpec`].
 //!
 //! A scheme is read from YAML without its secrets, validated, and later resolved into a [`Check`] that holds them.
-//! What a check compares with a secret it compares in constant time.
+//! What a check compares with a secret it compares in constant time. Wherever there is a secret there may be a list of
+//! them, any of which is right: that is how one is changed.
+//!
+//! What each proves, which is the `trust` of the events:
+//!
+//! | scheme | trust | what is proven |
+//! |---|---|---|
+//! | `none` | unverified | nothing |
+//! | `bearer`, `basic`, `header`, `query`, `okta` | authenticated | the sender knows the credential; the body may be anything |
+//! | `graph` | authenticated | as above, for each notification of the body |
+//! | `hmac` and its names: `app_store_connect`, `github`, `kolide`, `nanomdm`, `slack`, `zendesk` | verified | who knows the secret wrote this body |
+//! | `standard_webhooks`, `svix` | verified | who knows the secret, or has the private key, wrote this body under this id at this time |
+//! | `jws` | verified | the issuer signed these claims |
+//!
+//! **Replays.** Whoever got hold of a request can send it again, and nothing more: another body does not verify. The
+//! same body gives the same event ids ([`super::map`]), the stream drops an id it has had within two minutes, and the core
+//! acts on an id once within 48 hours, whichever broker took it. Beyond that a replay is refused by its signed time:
+//! within five minutes for `slack`, `zendesk`, `standard_webhooks`, `svix` and `hmac` with a timestamp, within a day for
+//! `jws`. The other signatures hold no time, as their senders made them: for those a source may set `max_age`, which
+//! refuses events whose own time (part of the signed body) is older. Without it, and for what proves no body at all, who
+//! can read a request can have it acted upon again after 48 hours: that is what TLS is for.
 
 mod basic;
 mod bearer;
 mod fixed;
+mod graph;
 mod hmac;
+mod jws;
+mod named;
+mod secrets;
+mod signed_time;
+mod standard_webhooks;
 
-use std::path::Path;
+use std::{future::Future, path::Path, pin::Pin};
 
 use emote_proto::{Time, Trust};
 use serde::Deserialize;
-use sha2::{Digest as _, Sha256};
-use subtle::ConstantTimeEq as _;
+use serde_json::{Map, Value};
 
-use super::{Denied, Request, Unverified};
-use crate::config::{Problems, Secret, SecretRef};
+use super::{HandshakeSpec, Refusal, Request, Unverified};
+use crate::config::Problems;
+
+pub(super) use secrets::OneOrMore;
+use secrets::{SecretRefs, Secrets};
 
 /// The `verify` of a source.
 #[derive(Debug, Clone, Deserialize)]
@@ -32,8 +60,30 @@ pub enum VerifySpec {
     Header(fixed::HeaderSpec),
     /// A query parameter with a fixed value, for senders that can only be told a URL.
     Query(fixed::QuerySpec),
-    /// A signature over the body.
+    /// A signature over the body, in the sender's own way.
     Hmac(hmac::Spec),
+    /// App Store Connect's signature.
+    AppStoreConnect(named::Spec),
+    /// GitHub's signature.
+    Github(named::Spec),
+    /// Kolide's signature.
+    Kolide(named::Spec),
+    /// NanoMDM's signature.
+    Nanomdm(named::Spec),
+    /// Slack's signature.
+    Slack(named::Spec),
+    /// Zendesk's signature.
+    Zendesk(named::Spec),
+    /// Standard Webhooks' signatures, symmetric (v1) and by a private key (v1a).
+    StandardWebhooks(standard_webhooks::Spec),
+    /// The same under Svix's names of headers.
+    Svix(standard_webhooks::Spec),
+    /// Okta's event hooks: a fixed `Authorization`.
+    Okta(fixed::OktaSpec),
+    /// Microsoft Graph's change notifications: a `clientState` in each.
+    Graph(graph::Spec),
+    /// The body is a signed token, such as a security event token (RFC 8417) that is pushed (RFC 8935).
+    Jws(jws::Spec),
 }
 
 /// What every scheme's settings can do.
@@ -45,10 +95,30 @@ trait Scheme {
     fn resolve(&self, folder: &Path, problems: &mut Problems) -> Option<Box<dyn Check>>;
 }
 
+/// What was proven.
+#[derive(Debug, PartialEq)]
+pub struct Proof {
+    /// How far the sender can be trusted.
+    pub(super) trust: Trust,
+    /// The claims of a signed token, which stand in place of the body; with its `jti`.
+    pub(super) claims: Option<(Map<String, Value>, String)>,
+}
+
+impl From<Trust> for Proof {
+    fn from(trust: Trust) -> Self {
+        Self { trust, claims: None }
+    }
+}
+
 /// A scheme with its secrets, ready to check requests.
 pub trait Check: Send + Sync {
-    /// How far the sender can be trusted, or why not at all.
-    fn check(&self, request: &Request<Unverified>, now: Time) -> Result<Trust, Denied>;
+    /// What the request proves, or why it is refused.
+    fn check(&self, request: &Request<Unverified>, now: Time) -> Result<Proof, Refusal>;
+
+    /// Gets what [`Self::check`] will need from elsewhere for this request, as far as it can be had.
+    fn prepare<'a>(&'a self, _: &'a Request<Unverified>) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
+        Box::pin(std::future::ready(()))
+    }
 
     /// The header that holds the credential, in lower case; it is kept from maps.
     fn secret_header(&self) -> Option<&str> {
@@ -59,18 +129,37 @@ pub trait Check: Send + Sync {
     fn secret_query(&self) -> Option<&str> {
         None
     }
+
+    /// Takes the credential out of the decoded body, before a map sees it.
+    fn hide(&self, _: &mut Value) {}
+
+    /// Whether requests are answered as RFC 8935 says: 202 and no body, or 400 and `err` with a `description`.
+    fn takes_security_events(&self) -> bool {
+        false
+    }
 }
 
 impl VerifySpec {
-    fn scheme(&self) -> Option<&dyn Scheme> {
-        match self {
-            Self::None => None,
-            Self::Bearer(spec) => Some(spec),
-            Self::Basic(spec) => Some(spec),
-            Self::Header(spec) => Some(spec),
-            Self::Query(spec) => Some(spec),
-            Self::Hmac(spec) => Some(spec),
-        }
+    fn scheme(&self) -> Option<Box<dyn Scheme + '_>> {
+        Some(match self {
+            Self::None => return None,
+            Self::Bearer(spec) => Box::new(spec),
+            Self::Basic(spec) => Box::new(spec),
+            Self::Header(spec) => Box::new(spec),
+            Self::Query(spec) => Box::new(spec),
+            Self::Hmac(spec) => Box::new(spec),
+            Self::AppStoreConnect(spec) => Box::new(named::APP_STORE_CONNECT.with(spec)),
+            Self::Github(spec) => Box::new(named::GITHUB.with(spec)),
+            Self::Kolide(spec) => Box::new(named::KOLIDE.with(spec)),
+            Self::Nanomdm(spec) => Box::new(named::NANOMDM.with(spec)),
+            Self::Slack(spec) => Box::new(named::SLACK.with(spec)),
+            Self::Zendesk(spec) => Box::new(named::ZENDESK.with(spec)),
+            Self::StandardWebhooks(spec) => Box::new(standard_webhooks::STANDARD.with(spec)),
+            Self::Svix(spec) => Box::new(standard_webhooks::SVIX.with(spec)),
+            Self::Okta(spec) => Box::new(spec),
+            Self::Graph(spec) => Box::new(spec),
+            Self::Jws(spec) => Box::new(spec),
+        })
     }
 
     /// Notes what is wrong with the settings, secrets left aside.
@@ -87,121 +176,34 @@ impl VerifySpec {
             Some(scheme) => scheme.resolve(folder, problems),
         }
     }
+
+    /// What this sender asks of a URL before it sends to it.
+    pub(super) fn handshake(&self) -> Option<HandshakeSpec> {
+        match self {
+            Self::Okta(_) => Some(HandshakeSpec::okta()),
+            Self::Graph(_) => Some(HandshakeSpec::graph()),
+            _ => None,
+        }
+    }
+}
+
+impl<S: Scheme> Scheme for &S {
+    fn validate(&self, problems: &mut Problems) {
+        (**self).validate(problems);
+    }
+
+    fn resolve(&self, folder: &Path, problems: &mut Problems) -> Option<Box<dyn Check>> {
+        (**self).resolve(folder, problems)
+    }
 }
 
 struct Anyone;
 
 impl Check for Anyone {
-    fn check(&self, _: &Request<Unverified>, _: Time) -> Result<Trust, Denied> {
-        Ok(Trust::Unverified)
+    fn check(&self, _: &Request<Unverified>, _: Time) -> Result<Proof, Refusal> {
+        Ok(Trust::Unverified.into())
     }
-}
-
-fn secret(path: &str, reference: &SecretRef, folder: &Path, problems: &mut Problems) -> Option<Secret> {
-    problems.take(path, reference.resolve(folder))
-}
-
-/// Whether two texts are the same, in a time that depends on neither their content nor their common length.
-fn same(given: &[u8], expected: &Secret) -> bool {
-    Sha256::digest(given).ct_eq(&Sha256::digest(expected.expose().as_bytes())).into()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use axum::http::{HeaderMap, HeaderName, HeaderValue};
-    use bytes::Bytes;
-    use proptest::prelude::*;
-
-    /// A spec whose secrets are `secret` (and `user` for a name), resolved.
-    fn check(yaml: &str) -> Box<dyn Check> {
-        use std::os::unix::fs::PermissionsExt as _;
-        let folder = tempfile::tempdir().unwrap();
-        for (name, value) in [("secret", "s3cret:x"), ("user", "ada"), ("old", "older")] {
-            let path = folder.path().join(name);
-            std::fs::write(&path, value).unwrap();
-            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
-        }
-        let spec: VerifySpec = serde_saphyr::from_str(yaml).unwrap();
-        let mut problems = Problems::default();
-        spec.validate(&mut problems);
-        let check = spec.resolve(folder.path(), &mut problems);
-        assert!(problems.is_empty(), "{problems:?}");
-        check.unwrap()
-    }
-
-    fn request(headers: &[(&str, &str)], query: &str) -> Request<Unverified> {
-        let mut map = HeaderMap::new();
-        for (name, value) in headers {
-            map.append(name.parse::<HeaderName>().unwrap(), HeaderValue::from_str(value).unwrap());
-        }
-        Request::new(map, query, Bytes::from_static(b"{}"))
-    }
-
-    const BEARER: &str = "bearer: {token: '${file:secret}'}";
-    const BASIC: &str = "basic: {username: '${file:user}', password: '${file:secret}'}";
-    const HEADER: &str = "header: {name: Authorization, value: '${file:secret}'}";
-    const QUERY: &str = "query: {name: key, value: '${file:secret}'}";
-
-    const HMAC: &str = "hmac: {secret: '${file:secret}', header: Authorization, encoding: base64, message: '{timestamp}{body}', timestamp_header: Authorization}";
-
-    #[test]
-    fn the_right_credential_is_taken_and_every_other_is_not() {
-        let basic = format!("Basic {}", data_encoding::BASE64.encode(b"ada:s3cret:x"));
-        let wrong_user = format!("Basic {}", data_encoding::BASE64.encode(b"bob:s3cret:x"));
-        let wrong_password = format!("Basic {}", data_encoding::BASE64.encode(b"ada:s3cret"));
-        for (yaml, headers, query, trust) in [
-            ("none", vec![], "", Some(Trust::Unverified)),
-            (BEARER, vec![("authorization", "Bearer s3cret:x")], "", Some(Trust::Authenticated)),
-            (BEARER, vec![("authorization", "bearer  s3cret:x")], "", Some(Trust::Authenticated)),
-            (BEARER, vec![("authorization", "Bearer s3cret")], "", None),
-            (BEARER, vec![("authorization", "s3cret:x")], "", None),
-            (BEARER, vec![("authorization", "Bearer s3cret:x"), ("authorization", "Bearer s3cret:x")], "", None),
-            (BEARER, vec![], "", None),
-            (BASIC, vec![("authorization", &basic)], "", Some(Trust::Authenticated)),
-            (BASIC, vec![("authorization", &wrong_user)], "", None),
-            (BASIC, vec![("authorization", &wrong_password)], "", None),
-            (BASIC, vec![("authorization", "Basic %%%")], "", None),
-            (BASIC, vec![("authorization", "Bearer s3cret:x")], "", None),
-            (HEADER, vec![("authorization", "s3cret:x")], "", Some(Trust::Authenticated)),
-            (HEADER, vec![("authorization", "Bearer s3cret:x")], "", None),
-            (HEADER, vec![], "", None),
-            (QUERY, vec![], "key=s3cret%3Ax", Some(Trust::Authenticated)),
-            (QUERY, vec![], "key=s3cret", None),
-            (QUERY, vec![], "key=s3cret%3Ax&key=s3cret%3Ax", None),
-            (QUERY, vec![], "", None),
-        ] {
-            let now = Time::from_millis(0).unwrap();
-            let result = request(&headers, query).verify(&*check(yaml), now);
-            assert_eq!(result.as_ref().map(Request::trust).ok(), trust, "{yaml} {headers:?} {query}");
-            if let Err(denied) = result {
-                assert!(!format!("{denied:?}").contains("s3cret"), "{denied:?}");
-            }
-        }
-    }
-
-    #[test]
-    fn unknown_schemes_and_keys_are_refused_and_secrets_are_references() {
-        for (yaml, said) in [
-            ("magic: {}", "magic"),
-            ("bearer: {tokn: '${env:X}'}", "tokn"),
-            ("bearer: {token: abc}", "by reference"),
-            ("hmac: {secret: '${env:X}', header: a, encoding: rot13}", "rot13"),
-        ] {
-            let error = serde_saphyr::from_str::<VerifySpec>(yaml).unwrap_err().to_string();
-            assert!(error.contains(said), "{yaml}: {error}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn no_header_panics_a_check(value in proptest::collection::vec(0x20_u8..=0xff, 0..60), query in any::<String>()) {
-            let Ok(value) = HeaderValue::from_bytes(&value) else { return Ok(()) };
-            for yaml in [BEARER, BASIC, HEADER, QUERY, HMAC] {
-                let mut request = request(&[], &query);
-                request.headers.insert("authorization", value.clone());
-                prop_assert!(request.verify(&*check(yaml), Time::from_millis(0).unwrap()).is_err());
-            }
-        }
-    }
-}
+mod tests;
