@@ -11,7 +11,8 @@ use serde_json::{Map, Value};
 use super::{Problems, SecretRef, fields::Fields};
 use crate::{
     bus::{BusSettings, StreamSettings},
-    ingest::ListenSpec,
+    ingest::Cidr,
+    listen::ListenSpec,
 };
 
 /// The content of `emote.yaml`, validated; secrets are still references.
@@ -23,6 +24,8 @@ pub struct Settings {
     pub streams: StreamSettings,
     /// What the ingest listens on.
     pub ingest: ListenSpec,
+    /// Proxies that webhooks come through, which are believed about whom they speak for.
+    pub trusted_proxies: Vec<Cidr>,
     /// What health checks and metrics are given on; none where it is off.
     pub ops: Option<ListenSpec>,
     /// The data folder, relative to the configuration folder.
@@ -62,6 +65,7 @@ impl Default for Settings {
             },
             streams: StreamSettings::default(),
             ingest: on_loopback(8480),
+            trusted_proxies: Vec::new(),
             ops: Some(on_loopback(8481)),
             data: PathBuf::from("data"),
         }
@@ -78,7 +82,10 @@ impl Settings {
         }
         fields.object("nats", |fields| settings.nats.read(fields));
         fields.object("streams", |fields| read_streams(&mut settings.streams, fields));
-        fields.object("ingest", |fields| read_listener(&mut settings.ingest, fields, "webhooks need TLS"));
+        fields.object("ingest", |fields| {
+            read_listener(&mut settings.ingest, fields, "webhooks need TLS");
+            settings.trusted_proxies = read_proxies(fields);
+        });
         fields.object("ops", |fields| read_ops(&mut settings.ops, fields));
         fields.finish();
         settings
@@ -167,6 +174,14 @@ fn read_listener(listener: &mut ListenSpec, fields: &mut Fields<'_>, why: &str) 
     }
 }
 
+fn read_proxies(fields: &mut Fields<'_>) -> Vec<Cidr> {
+    let range = |fields: &mut Fields<'_>, path: &str, value: &Value| {
+        let range = value.as_str().unwrap_or_default().parse::<Cidr>();
+        range.map_err(|error| fields.problem(path, error)).ok()
+    };
+    fields.list("trusted_proxies", range).unwrap_or_default()
+}
+
 fn read_streams(streams: &mut StreamSettings, fields: &mut Fields<'_>) {
     if let Some(replicas) = fields.number("replicas", 1..=5) {
         streams.replicas = replicas as usize;
@@ -207,6 +222,15 @@ mod tests {
         assert_eq!(address(open).as_deref(), Some("0.0.0.0:9"));
         assert_eq!(address(json!({"ops": {"listen": "off"}})), None);
         assert_eq!(address(json!({"ops": {"listen": false}})), None);
+    }
+
+    #[test]
+    fn proxies_are_ranges_of_addresses() {
+        let (settings, problems) = read(json!({"ingest": {"trusted_proxies": ["10.0.0.0/8", "::1"]}}));
+        assert_eq!((settings.trusted_proxies.len(), problems), (2, Vec::new()));
+        let (_, problems) = read(json!({"ingest": {"trusted_proxies": ["10.0.0.0/8", "nginx", 5]}}));
+        let told = problems.iter().map(|told| told.split(':').next().unwrap_or_default());
+        assert_eq!(told.collect::<Vec<_>>(), ["ingest.trusted_proxies[1]", "ingest.trusted_proxies[2]"]);
     }
 
     #[test]

@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use super::{
-    breaker::{Breaker, Permit},
+use super::breaker::{Breaker, Permit};
+use crate::{
     rate::Bucket,
+    targets::{Batch, DeliverySettings},
 };
-use crate::targets::{Batch, DeliverySettings};
 
 /// What may be done now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

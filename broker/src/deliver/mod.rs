@@ -4,7 +4,7 @@
 //! two of them repeats the job under the same id; the result event has the id of the job's end, so it is stored once,
 //! and a repeated job whose result is already in the log is not done again.
 //!
-//! What decides is pure and takes the time as an argument: `schedule` (when again), `rate` (how fast), `breaker` (whether
+//! What decides is pure and takes the time as an argument: `schedule` (when again), [`crate::rate`] (how fast), `breaker` (whether
 //! at all), `gate` (both), `parking` (what waits for what), `history` (what was tried), `letter`, `bridge`. `worker` takes jobs and
 //! starts attempts, `attempt` makes one, `end` tells how it ended.
 
@@ -18,7 +18,6 @@ mod input;
 mod json_path;
 mod letter;
 mod parking;
-mod rate;
 mod result;
 mod schedule;
 mod state;

@@ -3,6 +3,7 @@
 
 use std::{
     collections::BTreeMap,
+    net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
     time::{Duration, Instant},
 };
@@ -10,8 +11,8 @@ use std::{
 use axum::{
     Json, Router,
     body::Body,
-    extract::{Path, RawQuery, State},
-    http::{HeaderMap, Method, StatusCode, header},
+    extract::{ConnectInfo, Path, RawQuery, State},
+    http::{HeaderMap, Method, StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
     routing::any,
 };
@@ -21,7 +22,7 @@ use futures_util::StreamExt as _;
 use serde_json::json;
 use tokio::sync::Semaphore;
 
-use super::{Aliases, Counts, Moment, Publish, PublishError, Refusal, Request, Source};
+use super::{Aliases, Cidr, Counts, Moment, Publish, PublishError, Refusal, Request, Source, address};
 use crate::outage::Outage;
 
 /// A body must have arrived within this time.
@@ -68,30 +69,40 @@ impl Sources {
     }
 }
 
+/// What time it is.
+type Clock = Arc<dyn Fn() -> Time + Send + Sync>;
+
 #[derive(Clone)]
 struct Ingest {
     sources: Arc<Sources>,
     publisher: Arc<dyn Publish>,
     aliases: Arc<dyn Aliases>,
-    clock: Arc<dyn Fn() -> Time + Send + Sync>,
+    clock: Clock,
+    proxies: Arc<[Cidr]>,
     requests: Arc<Semaphore>,
     maps: Arc<Semaphore>,
     outage: Arc<Mutex<Outage>>,
 }
 
-/// The routes of ingest.
-pub fn router(sources: Arc<Sources>, publisher: Arc<dyn Publish>, aliases: Arc<dyn Aliases>) -> Router {
-    router_at(Arc::new(|| jiff::Timestamp::now().into()), sources, publisher, aliases)
-}
-
-fn router_at(
-    clock: Arc<dyn Fn() -> Time + Send + Sync>,
+/// The routes of ingest. `proxies` are believed about whom they speak for.
+pub fn router(
     sources: Arc<Sources>,
     publisher: Arc<dyn Publish>,
     aliases: Arc<dyn Aliases>,
+    proxies: Vec<Cidr>,
+) -> Router {
+    router_at(Arc::new(|| jiff::Timestamp::now().into()), sources, publisher, (aliases, proxies))
+}
+
+fn router_at(
+    clock: Clock,
+    sources: Arc<Sources>,
+    publisher: Arc<dyn Publish>,
+    (aliases, proxies): (Arc<dyn Aliases>, Vec<Cidr>),
 ) -> Router {
     let ingest = Ingest {
         clock,
+        proxies: proxies.into(),
         sources,
         publisher,
         aliases,
@@ -105,10 +116,8 @@ fn router_at(
 async fn receive(
     State(ingest): State<Ingest>,
     Path(name): Path<String>,
-    method: Method,
-    headers: HeaderMap,
     RawQuery(query): RawQuery,
-    body: Body,
+    request: axum::extract::Request,
 ) -> Response {
     let counts = ingest.sources.counts();
     let Some(source) = ingest.sources.find(&name) else {
@@ -116,7 +125,8 @@ async fn receive(
         return Refusal::NoSource.into_response();
     };
     let query = query.unwrap_or_default();
-    let outcome = ingest.receive(&source, &method, headers, &query, body).await;
+    let (parts, body) = request.into_parts();
+    let outcome = ingest.receive(&source, parts, &query, body).await;
     let status = outcome.as_ref().map_or_else(|refusal| refusal.status(), Response::status).as_u16();
     match outcome {
         Ok(response) => response,
@@ -140,13 +150,17 @@ impl Ingest {
     async fn receive(
         &self,
         source: &Arc<Source>,
-        method: &Method,
-        headers: HeaderMap,
+        Parts { method, headers, extensions, .. }: Parts,
         query: &str,
         body: Body,
     ) -> Result<Response, Refusal> {
+        let peer = extensions.get::<ConnectInfo<SocketAddr>>();
+        let sender = peer.and_then(|ConnectInfo(peer)| address::sender(*peer, &headers, &self.proxies));
+        if !source.takes_from(sender) {
+            return Err(Refusal::Address(sender));
+        }
         let _permit = self.requests.try_acquire().map_err(|_| Refusal::Busy)?;
-        let handshake = source.handshake().filter(|handshake| handshake.asked_by(method));
+        let handshake = source.handshake().filter(|handshake| handshake.asked_by(&method));
         if handshake.is_none() && method != Method::POST {
             let asks = source.handshake().is_some_and(|handshake| handshake.asked_by(&Method::GET));
             return Err(Refusal::Method { allow: if asks { "GET, POST" } else { "POST" } });
@@ -180,7 +194,7 @@ impl Ingest {
         let moment = Moment { now: (self.clock)(), random };
         let aliases = Arc::clone(&self.aliases);
         let mapping = tokio::task::spawn_blocking(move || {
-            let drafts = source.take(request, &*aliases, &moment);
+            let drafts = source.take(request, &*aliases, &moment, Instant::now());
             drop(permit);
             drafts
         });
@@ -253,6 +267,12 @@ async fn whole_body(headers: &HeaderMap, body: Body, limit: usize) -> Result<Byt
 }
 
 #[cfg(test)]
+mod edges;
+#[cfg(test)]
 mod schemes;
 #[cfg(test)]
+mod testing;
+#[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tokens;

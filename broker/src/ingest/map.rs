@@ -15,6 +15,7 @@
 
 use axum::http::{HeaderMap, header};
 use emote_proto::{Draft, EventId, Name, Time, Trust, limits};
+use jiff::SignedDuration;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
@@ -54,6 +55,8 @@ pub(super) struct Mapping {
     pub(super) source: Name,
     pub(super) program: Program,
     pub(super) dedupe: Dedupe,
+    /// An event whose own time is older is refused.
+    pub(super) max_age: Option<SignedDuration>,
 }
 
 impl Mapping {
@@ -87,6 +90,9 @@ impl Mapping {
             .map(|(at, output)| {
                 let unmapped = |problem| Refusal::Unmapped { output: Some(at), problem };
                 let draft = self.draft(output, &mut ids, at, aliases, moment).map_err(unmapped)?;
+                if self.is_stale(&draft, moment.now) {
+                    return Err(Refusal::Stale(at));
+                }
                 match draft.to_json().len() {
                     length if length > limits::MAX_EVENT => {
                         Err(unmapped(format!("{length} bytes: an event may have at most {}", limits::MAX_EVENT)))
@@ -95,6 +101,11 @@ impl Mapping {
                 }
             })
             .collect()
+    }
+
+    fn is_stale(&self, draft: &Draft, now: Time) -> bool {
+        let age = draft.time.map(|time| i128::from(now.millis_since(time)));
+        self.max_age.zip(age).is_some_and(|(most, age)| age > most.as_millis())
     }
 
     fn draft(
@@ -318,7 +329,7 @@ mod tests {
         let headers =
             headers.into_iter().map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value))).collect();
         let request = Request::new(headers, "key=s3cret&a=1&a=2", Bytes::from_static(b"{}"));
-        let draft = source.take(request, &NoAliases, &moment(0)).unwrap().remove(0);
+        let draft = source.take(request, &NoAliases, &moment(0), std::time::Instant::now()).unwrap().remove(0);
         let seen = json!({"headers": {"content-type": "application/json", "x-event": "joined"}, "query": {"a": ["1", "2"]}, "source": "hr"});
         assert_eq!(draft.info, Some(seen.into()));
         assert_eq!(draft.trust, Some(Trust::Authenticated));

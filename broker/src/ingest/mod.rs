@@ -9,12 +9,12 @@
 //!
 //! A vendor is a file in `broker/catalog/sources/`; code is needed for a new scheme ([`verify`]) or notation ([`decode`]).
 
+mod address;
 pub mod catalog;
 mod counts;
 mod decode;
 mod handshake;
 mod http;
-mod listen;
 mod map;
 mod publish;
 mod refusal;
@@ -23,11 +23,11 @@ mod source;
 mod spec;
 pub mod verify;
 
+pub use address::Cidr;
 pub use counts::{Counts, SourceCounts};
 pub use decode::DecodeSpec;
 pub use handshake::HandshakeSpec;
 pub use http::{Sources, router};
-pub use listen::{ListenError, ListenSpec, Listener};
 pub use map::{Dedupe, Moment};
 pub use publish::{Aliases, NoAliases, Publish, PublishError};
 pub use refusal::{Denied, Refusal};

@@ -1,5 +1,7 @@
 //! Why a request did not become events: one status each, and a body that says what would help.
 
+use std::{net::IpAddr, time::Duration};
+
 use axum::{
     Json,
     http::{HeaderValue, StatusCode, header},
@@ -39,6 +41,18 @@ pub enum Refusal {
     /// 404
     #[error("no source of that name takes webhooks here")]
     NoSource,
+    /// 403
+    #[error("this source takes nothing from {}", .0.map_or_else(|| "an unknown address".to_owned(), |address| address.to_string()))]
+    Address(Option<IpAddr>),
+    /// 429
+    #[error("more requests than this source takes")]
+    Rate {
+        /// Until one is taken again.
+        wait: Duration,
+    },
+    /// 422
+    #[error("event {0} of the map is older than `max_age` of this source")]
+    Stale(usize),
     /// 405
     #[error("a webhook is sent by POST")]
     Method {
@@ -92,6 +106,9 @@ impl Refusal {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::NoSource => StatusCode::NOT_FOUND,
+            Self::Address(_) => StatusCode::FORBIDDEN,
+            Self::Rate { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::Stale(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Method { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::Denied(Denied { err: Some(_), .. }) => StatusCode::BAD_REQUEST,
             Self::Denied(_) => StatusCode::UNAUTHORIZED,
@@ -109,6 +126,9 @@ impl Refusal {
     pub fn word(&self) -> &'static str {
         match self {
             Self::NoSource => "no_source",
+            Self::Address(_) => "address",
+            Self::Rate { .. } => "rate",
+            Self::Stale(_) => "stale",
             Self::Method { .. } => "method",
             Self::Denied(_) => "denied",
             Self::Slow(_) => "slow",
@@ -127,6 +147,9 @@ impl Refusal {
     pub fn remedy(&self) -> Option<String> {
         Some(match self {
             Self::NoSource => "Send to /in/NAME, where NAME is that of a file in sources/.".to_owned(),
+            Self::Address(_) => "Add the address to `from` of the source; behind a proxy, name the proxy in `trusted_proxies` under `ingest` in emote.yaml.".to_owned(),
+            Self::Rate { .. } => "Send it again later, or raise `rate` of the source.".to_owned(),
+            Self::Stale(_) => "If the sender's clock is right and it was not sent again by somebody else, raise `max_age` of the source.".to_owned(),
             Self::Denied(_) => "Compare what the sender is set to with `verify` of the source.".to_owned(),
             Self::TooLarge(_) => "Raise `max_body` of the source, or send less at once.".to_owned(),
             Self::Type { accepted, .. } => format!("Send {accepted}, or change `decode` of the source."),
@@ -140,13 +163,18 @@ impl Refusal {
         })
     }
 
-    fn header(&self) -> Option<(header::HeaderName, &'static str)> {
+    fn header(&self) -> Option<(header::HeaderName, HeaderValue)> {
+        let text = HeaderValue::from_static;
         match self {
-            Self::Method { allow } => Some((header::ALLOW, allow)),
-            Self::Denied(Denied { challenge: Some(challenge), .. }) => Some((header::WWW_AUTHENTICATE, challenge)),
-            Self::Unavailable => Some((header::RETRY_AFTER, "5")),
-            Self::NoKeys => Some((header::RETRY_AFTER, "60")),
-            Self::Busy => Some((header::RETRY_AFTER, "1")),
+            Self::Method { allow } => Some((header::ALLOW, text(allow))),
+            Self::Denied(Denied { challenge: Some(challenge), .. }) => {
+                Some((header::WWW_AUTHENTICATE, text(challenge)))
+            }
+            Self::Unavailable => Some((header::RETRY_AFTER, text("5"))),
+            Self::NoKeys => Some((header::RETRY_AFTER, text("60"))),
+            Self::Busy => Some((header::RETRY_AFTER, text("1"))),
+            // In whole seconds, and not too early.
+            Self::Rate { wait } => Some((header::RETRY_AFTER, (wait.as_secs() + 1).into())),
             _ => None,
         }
     }
@@ -158,7 +186,9 @@ impl Refusal {
     pub(super) fn to_transmitter(&self) -> Response {
         let err = match self {
             Self::Denied(denied) => denied.err.unwrap_or("access_denied"),
-            Self::TooLarge(_) | Self::Type { .. } | Self::Undecodable(_) | Self::Unmapped { .. } => "invalid_request",
+            Self::TooLarge(_) | Self::Type { .. } | Self::Undecodable(_) | Self::Unmapped { .. } | Self::Stale(_) => {
+                "invalid_request"
+            }
             _ => return self.clone().into_response(),
         };
         let body = json!({"err": err, "description": self.to_string()});
@@ -180,7 +210,7 @@ impl IntoResponse for Refusal {
         }
         let mut response = (self.status(), Json(body)).into_response();
         if let Some((name, value)) = self.header() {
-            response.headers_mut().insert(name, HeaderValue::from_static(value));
+            response.headers_mut().insert(name, value);
         }
         response
     }

@@ -1,15 +1,23 @@
 //! A source: validated without its secrets it is a [`Plan`], with them it is a [`Source`] that takes webhooks.
 
-use std::path::Path;
+use std::{
+    net::IpAddr,
+    path::Path,
+    sync::{Mutex, PoisonError},
+    time::Instant,
+};
 
 use emote_proto::{Draft, Name};
 use serde_json::Value;
 
 use super::{
-    Aliases, HandshakeSpec, Moment, Refusal, Request, Unverified, VerifySpec, decode::Decoder, map::Mapping,
+    Aliases, Cidr, HandshakeSpec, Moment, Refusal, Request, Unverified, VerifySpec, decode::Decoder, map::Mapping,
     verify::Check,
 };
-use crate::config::Problems;
+use crate::{
+    config::Problems,
+    rate::{Bucket, Rate},
+};
 
 /// A source whose settings are right, without its secrets.
 pub struct Plan {
@@ -18,11 +26,14 @@ pub struct Plan {
     pub(super) mapping: Mapping,
     pub(super) handshake: Option<HandshakeSpec>,
     pub(super) max_body: usize,
+    pub(super) rate: Option<Rate>,
+    pub(super) from: Option<Vec<Cidr>>,
 }
 
 /// A source that takes webhooks.
 pub struct Source {
     check: Box<dyn Check>,
+    bucket: Option<Mutex<Bucket>>,
     plan: Plan,
 }
 
@@ -46,7 +57,9 @@ impl Plan {
         let mut problems = Problems::default();
         problems.add_all("verify", inner);
         match check {
-            Some(check) if problems.is_empty() => Ok(Source { check, plan: self }),
+            Some(check) if problems.is_empty() => {
+                Ok(Source { check, bucket: self.rate.map(|rate| Mutex::new(Bucket::new(rate))), plan: self })
+            }
             _ => Err(problems),
         }
     }
@@ -80,6 +93,12 @@ impl Source {
         self.plan.handshake.as_ref()
     }
 
+    /// Whether requests from this address are taken at all.
+    pub(super) fn takes_from(&self, sender: Option<IpAddr>) -> bool {
+        let within = |ranges: &[Cidr]| sender.is_some_and(|sender| ranges.iter().any(|range| range.contains(sender)));
+        self.plan.from.as_deref().is_none_or(within)
+    }
+
     /// Whether requests are answered as RFC 8935 says.
     pub(super) fn takes_security_events(&self) -> bool {
         self.check.takes_security_events()
@@ -90,14 +109,17 @@ impl Source {
         self.check.prepare(request).await;
     }
 
-    /// The events that a request stands for: verified, decoded and mapped, each with id, source and trust.
+    /// The events that a request stands for: verified, decoded and mapped, each with id, source and trust. Only what was
+    /// verified counts towards the source's rate, so that nobody else uses it up; `instant` is now.
     pub fn take(
         &self,
         request: Request<Unverified>,
         aliases: &dyn Aliases,
         moment: &Moment,
+        instant: Instant,
     ) -> Result<Vec<Draft>, Refusal> {
         let request = request.verify(&*self.check, moment.now)?;
+        self.admit(instant)?;
         let mut decoded = match request.claims() {
             Some(claims) => Value::Object(claims.clone()),
             None => self.plan.decoder.decode(&request)?,
@@ -105,5 +127,15 @@ impl Source {
         self.check.hide(&mut decoded);
         let hidden = (self.check.secret_header(), self.check.secret_query());
         self.plan.mapping.drafts(&request, &decoded, hidden, aliases, moment)
+    }
+
+    fn admit(&self, now: Instant) -> Result<(), Refusal> {
+        let Some(bucket) = &self.bucket else { return Ok(()) };
+        let mut bucket = bucket.lock().unwrap_or_else(PoisonError::into_inner);
+        match bucket.wait(now) {
+            wait if wait.is_zero() => bucket.take(now),
+            wait => return Err(Refusal::Rate { wait }),
+        }
+        Ok(())
     }
 }

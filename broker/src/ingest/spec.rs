@@ -1,17 +1,18 @@
 //! A source as it stands in `sources/<name>.yaml`, and how it becomes a [`Plan`].
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use emote_proto::{Name, source};
+use jiff::SignedDuration;
 use serde::Deserialize;
 
 use super::{
-    DecodeSpec, Dedupe, HandshakeSpec, Plan, VerifySpec,
+    Cidr, DecodeSpec, Dedupe, HandshakeSpec, Plan, VerifySpec,
     catalog::{self, Entry},
     map::Mapping,
     verify::OneOrMore,
 };
-use crate::config::Problems;
+use crate::{config::Problems, rate::Rate};
 
 /// Largest body that a source takes where it says nothing else, in bytes.
 const DEFAULT_MAX_BODY: usize = 1024 * 1024;
@@ -40,9 +41,43 @@ pub struct SourceSpec {
     pub handshake: Option<HandshakeSpec>,
     /// Largest body in bytes; 1 MiB where not said.
     pub max_body: Option<usize>,
+    /// How many requests are taken, by each broker; all of them where not said.
+    pub rate: Option<RateSpec>,
+    /// From which addresses; from all where not said.
+    pub from: Option<Vec<Cidr>>,
+    /// How old an event may be by its own time, where that says so.
+    pub max_age: Option<SignedDuration>,
     /// What tells events apart that the vendor gives no id.
     #[serde(default)]
     pub dedupe: Dedupe,
+}
+
+/// `rate: {per_second: 5, burst: 10}`, or `per_minute`.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RateSpec {
+    per_second: Option<u32>,
+    per_minute: Option<u32>,
+    burst: Option<u32>,
+}
+
+impl RateSpec {
+    fn validate(self, problems: &mut Problems) -> Option<Rate> {
+        let (unit, count, most) = match (self.per_second, self.per_minute) {
+            (Some(count), None) => (Duration::from_secs(1), count, 10_000),
+            (None, Some(count)) => (Duration::from_secs(60), count, 600_000),
+            _ => {
+                problems.add("rate", "say either per_second or per_minute, such as rate: {per_second: 5, burst: 10}");
+                return None;
+            }
+        };
+        let burst = self.burst.unwrap_or(1);
+        if !(1..=most).contains(&count) || !(1..=10_000).contains(&burst) {
+            problems.add("rate", format!("requests from 1 to {most}, and burst from 1 to 10000"));
+            return None;
+        }
+        Some(Rate { every: unit / count, burst })
+    }
 }
 
 impl SourceSpec {
@@ -73,10 +108,17 @@ impl SourceSpec {
         if max_body == 0 || max_body > MAX_MAX_BODY {
             problems.add("max_body", format!("bytes, from 1 to {MAX_MAX_BODY}"));
         }
+        let rate = self.rate.and_then(|rate| rate.validate(&mut problems));
+        if self.from.as_ref().is_some_and(Vec::is_empty) {
+            problems.add("from", "an empty list takes nothing: name a range such as 192.0.2.0/24, or leave it out");
+        }
+        if self.max_age.is_some_and(|age| age <= SignedDuration::ZERO) {
+            problems.add("max_age", "must be longer than nothing, such as 24h");
+        }
         match (verify, decoder, program) {
             (Some(verify), Some(decoder), Some(program)) if problems.is_empty() => {
-                let mapping = Mapping { source: name.clone(), program, dedupe: self.dedupe };
-                Ok(Plan { verify, decoder, mapping, handshake, max_body })
+                let mapping = Mapping { source: name.clone(), program, dedupe: self.dedupe, max_age: self.max_age };
+                Ok(Plan { verify, decoder, mapping, handshake, max_body, rate, from: self.from.clone() })
             }
             _ => Err(problems),
         }

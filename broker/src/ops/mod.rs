@@ -32,7 +32,7 @@ use emote_proto::Time;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use crate::ingest::{ListenError, ListenSpec, Listener};
+use crate::listen::{ListenError, ListenSpec, Listener};
 
 pub use watched::Watched;
 

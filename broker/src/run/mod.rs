@@ -22,6 +22,7 @@ use crate::{
     deliver::Targets,
     engine::{Engine, Library, Parts, Shared},
     ingest,
+    listen::Listener,
     ops::{Ops, Taken, Watched},
     store::{Opened, Store},
 };
@@ -81,8 +82,9 @@ pub async fn start_watched(bus: Bus, start: Start, ops: Ops, shutdown: &Cancella
     }
     let store = Arc::new(store);
     let mut tasks = JoinSet::new();
-    let listener = ingest::Listener::bind(&settings.ingest, &root).context("emote.yaml: ingest")?;
+    let listener = Listener::bind(&settings.ingest, &root).context("emote.yaml: ingest")?;
     let (listens, tls) = (listener.address(), settings.ingest.certificate.is_some());
+    let proxies = settings.trusted_proxies.clone();
     let library = Library::new(bus.clone(), root, settings);
     let engine =
         Engine::new(Parts { bus: bus.clone(), store: Arc::clone(&store), library, first, partition: PARTITION });
@@ -110,7 +112,7 @@ pub async fn start_watched(bus: Bus, start: Start, ops: Ops, shutdown: &Cancella
     };
     ops.watch(watched.clone());
     tasks.spawn(workers.run(rules, stop));
-    let router = ingest::router(sources, Arc::new(bus.clone()), Arc::clone(&store) as _);
+    let router = ingest::router(sources, Arc::new(bus.clone()), Arc::clone(&store) as _, proxies);
     // Webhooks are taken once it is known from whom.
     let stop = shutdown.clone();
     tasks.spawn(async move {

@@ -25,7 +25,9 @@ mod testing;
 mod wire;
 
 pub use mdm::pin_for;
-pub use settings::{Backoff, Batch, BreakerSettings, DeliverySettings, Jitter, Rate, Retry};
+pub use settings::{Backoff, Batch, BreakerSettings, DeliverySettings, Jitter, Retry};
+
+pub use crate::rate::Rate;
 pub use spec::{Kind, TargetSpec, Validated};
 
 /// Every kind of target: its name in `kind:`, what it does, and what reads its fields.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::config::fields::Fields;
+use crate::{config::fields::Fields, rate::Rate};
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -45,15 +45,6 @@ pub enum Jitter {
     Full,
     /// The whole wait, always.
     None,
-}
-
-/// A token bucket: one attempt every `every`, up to `burst` at once after a rest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rate {
-    /// Time between two attempts in the long run.
-    pub every: Duration,
-    /// Attempts at once; 1 or more.
-    pub burst: u32,
 }
 
 /// After `failures` attempts in a row that are to be repeated, the target is left alone.

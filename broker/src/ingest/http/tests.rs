@@ -66,7 +66,8 @@ impl Edge {
         };
         let sources = Arc::new(Sources::new(SOURCES.into_iter().map(source)));
         let stream = Arc::new(Stream::default());
-        let router = router(sources, Arc::<Stream>::clone(&stream), Arc::new(NoAliases));
+        let proxies = vec!["10.0.0.0/8".parse().unwrap()];
+        let router = router(sources, Arc::<Stream>::clone(&stream), Arc::new(NoAliases), proxies);
         Self { router, stream }
     }
 
@@ -262,7 +263,7 @@ async fn challenges_are_given_back() {
 #[tokio::test]
 async fn sources_are_replaced_while_serving() {
     let sources = Arc::new(Sources::default());
-    let router = router(Arc::clone(&sources), Arc::new(Stream::default()), Arc::new(NoAliases));
+    let router = router(Arc::clone(&sources), Arc::new(Stream::default()), Arc::new(NoAliases), Vec::new());
     let status = async || {
         let request =
             HttpRequest::post("/in/new").header("content-type", "application/json").body(Body::from("{}")).unwrap();

@@ -2,29 +2,36 @@
 
 use std::time::{Duration, Instant};
 
-use crate::targets::Rate;
+/// One every `every`, up to `burst` at once after a rest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate {
+    /// Time between two in the long run.
+    pub every: Duration,
+    /// So many at once; 1 or more.
+    pub burst: u32,
+}
 
 /// Kept as the moment at which the bucket is full again: each token taken moves it on by [`Rate::every`].
-pub(super) struct Bucket {
+pub(crate) struct Bucket {
     rate: Rate,
     full_at: Option<Instant>,
 }
 
 impl Bucket {
     /// A full one.
-    pub(super) fn new(rate: Rate) -> Self {
+    pub(crate) fn new(rate: Rate) -> Self {
         Self { rate, full_at: None }
     }
 
     /// How long until there is a token; zero where there is one.
-    pub(super) fn wait(&self, now: Instant) -> Duration {
+    pub(crate) fn wait(&self, now: Instant) -> Duration {
         let Some(full_at) = self.full_at else { return Duration::ZERO };
         let rest = self.rate.every.saturating_mul(self.rate.burst.saturating_sub(1));
         full_at.saturating_duration_since(now).saturating_sub(rest)
     }
 
     /// Takes a token, whether or not there is one: what is taken too early is waited for afterwards.
-    pub(super) fn take(&mut self, now: Instant) {
+    pub(crate) fn take(&mut self, now: Instant) {
         let full_at = self.full_at.map_or(now, |full_at| full_at.max(now));
         self.full_at = full_at.checked_add(self.rate.every).or(self.full_at);
     }
