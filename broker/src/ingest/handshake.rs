@@ -1,6 +1,7 @@
 //! The question some vendors ask of a URL before they send to it: give back what this request holds.
 //!
-//! Asked once, by anyone, and answered with nothing but what was asked, so it needs no secret.
+//! Asked once, by anyone, and answered with nothing but what was asked, so it needs no secret; where the question stands in
+//! the body, as Slack's does, the body was verified first.
 
 use axum::{
     Json,
@@ -27,6 +28,11 @@ pub struct HandshakeSpec {
     header: Option<String>,
     /// Or the query parameter that does.
     query: Option<String>,
+    /// Or the key of a JSON body that does; it is answered once the body was verified.
+    body: Option<String>,
+    /// What else must stand in that body for it to be a question.
+    #[serde(default)]
+    when: Map<String, Value>,
     reply: Reply,
 }
 
@@ -53,22 +59,41 @@ impl HandshakeSpec {
         Self {
             method: AskedBy::Get,
             header: Some("X-Okta-Verification-Challenge".to_owned()),
-            query: None,
             reply: Reply::Json("verification".to_owned()),
+            ..Self::nothing()
         }
     }
 
     /// What Microsoft Graph asks when a subscription is made, for notifications and for what it says of the subscription.
     pub(super) fn graph() -> Self {
-        Self { method: AskedBy::Post, header: None, query: Some("validationToken".to_owned()), reply: Reply::Text }
+        Self { method: AskedBy::Post, query: Some("validationToken".to_owned()), ..Self::nothing() }
+    }
+
+    /// What Slack asks of the address of an app's events.
+    pub(super) fn slack() -> Self {
+        Self {
+            method: AskedBy::Post,
+            body: Some("challenge".to_owned()),
+            when: Map::from_iter([("type".to_owned(), Value::from("url_verification"))]),
+            ..Self::nothing()
+        }
+    }
+
+    fn nothing() -> Self {
+        Self { method: AskedBy::Get, header: None, query: None, body: None, when: Map::new(), reply: Reply::Text }
     }
 
     /// Notes what is wrong with the settings.
     pub fn validate(&self, problems: &mut Problems) {
-        match (&self.header, &self.query) {
-            (Some(name), None) => verify_header_name("header", name, problems),
-            (None, Some(_)) => {}
-            _ => problems.add("", "say where the challenge stands: either `header` or `query`"),
+        match (&self.header, &self.query, &self.body) {
+            (Some(name), None, None) => verify_header_name("header", name, problems),
+            (None, Some(_), None) => {}
+            (None, None, Some(_)) if self.method == AskedBy::Post => {}
+            (None, None, Some(_)) => problems.add("method", "a challenge in the body comes by POST"),
+            _ => problems.add("", "say where the challenge stands: either `header`, `query` or `body`"),
+        }
+        if self.body.is_none() && !self.when.is_empty() {
+            problems.add("when", "is about the body, in which there is no challenge");
         }
     }
 
@@ -87,17 +112,27 @@ impl HandshakeSpec {
             (_, Some(name)) => request.query.get(name)?.as_str()?,
             (None, None) => return None,
         };
+        Some(self.reply(challenge))
+    }
+
+    /// The challenge of a verified body, if it asks.
+    pub(super) fn asked(&self, decoded: &Value) -> Option<String> {
+        let challenge = decoded.get(self.body.as_ref()?)?.as_str()?;
+        self.when.iter().all(|(key, value)| decoded.get(key) == Some(value)).then(|| challenge.to_owned())
+    }
+
+    /// The answer to a challenge.
+    pub(super) fn reply(&self, challenge: &str) -> Result<Response, Refusal> {
         if challenge.len() > MAX_CHALLENGE {
-            let problem = format!("a challenge of more than {MAX_CHALLENGE} bytes");
-            return Some(Err(Refusal::Undecodable(problem)));
+            return Err(Refusal::Undecodable(format!("a challenge of more than {MAX_CHALLENGE} bytes")));
         }
-        Some(Ok(match &self.reply {
+        Ok(match &self.reply {
             Reply::Json(key) => Json(Map::from_iter([(key.clone(), Value::from(challenge))])).into_response(),
             Reply::Text => {
                 let headers =
                     [(header::CONTENT_TYPE, "text/plain; charset=utf-8"), (header::X_CONTENT_TYPE_OPTIONS, "nosniff")];
                 (headers, challenge.to_owned()).into_response()
             }
-        }))
+        })
     }
 }

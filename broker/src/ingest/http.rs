@@ -22,7 +22,7 @@ use futures_util::StreamExt as _;
 use serde_json::json;
 use tokio::sync::Semaphore;
 
-use super::{Aliases, Cidr, Counts, Moment, Publish, PublishError, Refusal, Request, Source, address};
+use super::{Aliases, Cidr, Counts, Moment, Publish, PublishError, Refusal, Request, Source, Taken, address};
 use crate::outage::Outage;
 
 /// A body must have arrived within this time.
@@ -175,7 +175,13 @@ impl Ingest {
             _ => {}
         }
         source.prepare(&request).await;
-        let drafts = self.map(Arc::clone(source), request).await?;
+        let drafts = match self.map(Arc::clone(source), request).await? {
+            Taken::Events(drafts) => drafts,
+            Taken::Question(challenge) => {
+                let handshake = source.handshake().ok_or(Refusal::Internal("a question that nobody answers"))?;
+                return handshake.reply(&challenge);
+            }
+        };
         let ids = self.publish(source, drafts).await?;
         self.sources.counts().taken(source.name().as_str(), ids.len());
         tracing::info!(source = %source.name(), status = 200, events = ids.len(), "webhook taken");
@@ -186,7 +192,7 @@ impl Ingest {
     }
 
     /// Runs the source on a thread that may block. One that does not end in time is given up, but keeps its permit.
-    async fn map(&self, source: Arc<Source>, request: Request<super::Unverified>) -> Result<Vec<Draft>, Refusal> {
+    async fn map(&self, source: Arc<Source>, request: Request<super::Unverified>) -> Result<Taken, Refusal> {
         let permit = Arc::clone(&self.maps).acquire_owned();
         let permit = tokio::time::timeout(MAP_TIMEOUT, permit).await.ok().and_then(Result::ok).ok_or(Refusal::Busy)?;
         let mut random = [0; 16];

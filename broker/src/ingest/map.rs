@@ -212,7 +212,7 @@ fn visible_headers(headers: &HeaderMap, hidden: Option<&str>) -> Map<String, Val
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ingest::{NoAliases, Plan, SourceSpec, Unverified};
+    use crate::ingest::{NoAliases, Plan, SourceSpec, Taken, Unverified};
     use axum::http::HeaderValue;
     use bytes::Bytes;
     use serde_json::json;
@@ -329,7 +329,9 @@ mod tests {
         let headers =
             headers.into_iter().map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value))).collect();
         let request = Request::new(headers, "key=s3cret&a=1&a=2", Bytes::from_static(b"{}"));
-        let draft = source.take(request, &NoAliases, &moment(0), std::time::Instant::now()).unwrap().remove(0);
+        let taken = source.take(request, &NoAliases, &moment(0), std::time::Instant::now());
+        let Ok(Taken::Events(mut drafts)) = taken else { panic!("{taken:?}") };
+        let draft = drafts.remove(0);
         let seen = json!({"headers": {"content-type": "application/json", "x-event": "joined"}, "query": {"a": ["1", "2"]}, "source": "hr"});
         assert_eq!(draft.info, Some(seen.into()));
         assert_eq!(draft.trust, Some(Trust::Authenticated));

@@ -32,7 +32,7 @@ pub use map::{Dedupe, Moment};
 pub use publish::{Aliases, NoAliases, Publish, PublishError};
 pub use refusal::{Denied, Refusal};
 pub use request::{Request, Unverified, Verified};
-pub use source::{Plan, Source};
+pub use source::{Plan, Source, Taken};
 pub use spec::SourceSpec;
 pub use verify::VerifySpec;
 

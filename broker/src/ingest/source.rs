@@ -37,6 +37,15 @@ pub struct Source {
     plan: Plan,
 }
 
+/// What a verified request was.
+#[derive(Debug)]
+pub enum Taken {
+    /// These events, perhaps none.
+    Events(Vec<Draft>),
+    /// The vendor's question, with this challenge in it.
+    Question(String),
+}
+
 impl std::fmt::Debug for Plan {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Plan").field("source", &self.mapping.source).finish_non_exhaustive()
@@ -109,7 +118,7 @@ impl Source {
         self.check.prepare(request).await;
     }
 
-    /// The events that a request stands for: verified, decoded and mapped, each with id, source and trust. Only what was
+    /// What a request stands for: verified, decoded and mapped, each with id, source and trust. Only what was
     /// verified counts towards the source's rate, so that nobody else uses it up; `instant` is now.
     pub fn take(
         &self,
@@ -117,7 +126,7 @@ impl Source {
         aliases: &dyn Aliases,
         moment: &Moment,
         instant: Instant,
-    ) -> Result<Vec<Draft>, Refusal> {
+    ) -> Result<Taken, Refusal> {
         let request = request.verify(&*self.check, moment.now)?;
         self.admit(instant)?;
         let mut decoded = match request.claims() {
@@ -125,8 +134,11 @@ impl Source {
             None => self.plan.decoder.decode(&request)?,
         };
         self.check.hide(&mut decoded);
+        if let Some(challenge) = self.handshake().and_then(|handshake| handshake.asked(&decoded)) {
+            return Ok(Taken::Question(challenge));
+        }
         let hidden = (self.check.secret_header(), self.check.secret_query());
-        self.plan.mapping.drafts(&request, &decoded, hidden, aliases, moment)
+        self.plan.mapping.drafts(&request, &decoded, hidden, aliases, moment).map(Taken::Events)
     }
 
     fn admit(&self, now: Instant) -> Result<(), Refusal> {

@@ -25,7 +25,8 @@ mod key;
 pub(crate) mod testing;
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Instant,
 };
 
@@ -86,9 +87,18 @@ impl std::fmt::Debug for Jwks {
 }
 
 impl Jwks {
-    /// The keys published at `url`. Nothing is fetched yet.
+    /// The keys published at `url`. Nothing is fetched yet. Whoever asks for the same address shares the keys, also with
+    /// who asked before and is about to go: applying a configuration forgets no keys.
     pub fn at(url: &KeysUrl) -> Result<Self, String> {
-        Ok(Self::from(fetch::Https::new(url)?))
+        static KNOWN: Mutex<BTreeMap<String, Weak<Inner>>> = Mutex::new(BTreeMap::new());
+        let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(inner) = known.get(&url.to_string()).and_then(Weak::upgrade) {
+            return Ok(Self(inner));
+        }
+        let jwks = Self::from(fetch::Https::new(url)?);
+        known.retain(|_, inner| inner.strong_count() > 0);
+        known.insert(url.to_string(), Arc::downgrade(&jwks.0));
+        Ok(jwks)
     }
 
     /// The keys that `fetch` gives.

@@ -250,6 +250,15 @@ async fn old_keys_serve_while_nobody_answers_and_without_any_it_is_said_why() {
 }
 
 #[test]
+fn the_same_address_is_fetched_for_all_who_name_it() {
+    let url = |text: &str| text.parse::<KeysUrl>().unwrap();
+    let (one, other) = (Jwks::at(&url("https://one.example.com/keys")), Jwks::at(&url("https://two.example.com/keys")));
+    let (one, other) = (one.unwrap(), other.unwrap());
+    let same = Jwks::at(&url("https://one.example.com/keys")).unwrap();
+    assert!(Arc::ptr_eq(&one.0, &same.0) && !Arc::ptr_eq(&one.0, &other.0));
+}
+
+#[test]
 fn keys_come_over_https_or_from_this_machine() {
     for (url, right) in [
         ("https://idp.example.com/keys", true),

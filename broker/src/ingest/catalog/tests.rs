@@ -209,6 +209,9 @@ fn a_missing_setting_says_what_to_write() {
         ("verify: none\nmap: .\ndecode: yaml", "decode", "expected one of"),
         ("verify: none\nmap: .\nmax_body: 0", "max_body", "from 1"),
         ("verify: none\nmap: .\nhandshake: {reply: text}", "handshake", "either"),
+        ("verify: none\nmap: .\nhandshake: {header: a, query: b, reply: text}", "handshake", "either"),
+        ("verify: none\nmap: .\nhandshake: {body: a, reply: text}", "handshake.method", "POST"),
+        ("verify: none\nmap: .\nhandshake: {query: a, reply: text, when: {b: c}}", "handshake.when", "body"),
     ] {
         let spec: SourceSpec = serde_saphyr::from_str(yaml).unwrap();
         let problems: Vec<_> = spec.validate(&name).unwrap_err().into_iter().collect();

@@ -1,6 +1,7 @@
 //! Every scheme through the router: what its vendor signs is taken, and every change to it is not.
 
 use axum::http::{Request as HttpRequest, StatusCode};
+use hmac::{KeyInit as _, Mac as _};
 use tower::ServiceExt as _;
 
 use super::{
@@ -266,6 +267,25 @@ async fn a_body_and_its_time_cannot_be_cut_elsewhere() {
     assert_eq!(status, StatusCode::UNAUTHORIZED);
     let (status, answer) = edge.post(&headers("a", "1614265330"), "1614265331.b=c").await;
     assert_eq!(status, StatusCode::OK, "{answer}");
+}
+
+#[tokio::test]
+async fn slacks_question_is_answered_when_it_is_signed() {
+    let edge = Edge::new("{slack: {secret: '${file:secret}'}}", "key", "2021-02-25T15:02:10Z");
+    let post = async |body: &str, signed: &str| {
+        let mac = hmac::Hmac::<sha2::Sha256>::new_from_slice(b"key").unwrap();
+        let mac = mac.chain_update(format!("v0:1614265330:{signed}")).finalize().into_bytes();
+        let signature = format!("v0={}", data_encoding::HEXLOWER.encode(&mac));
+        let headers = [("X-Slack-Signature", signature.as_str()), ("X-Slack-Request-Timestamp", "1614265330")];
+        edge.post(&headers, body.to_owned()).await
+    };
+    let question = r#"{"token":"t","type":"url_verification","challenge":"3eZbrw1aB10FEMAGAZd4FyFQ"}"#;
+    assert_eq!(post(question, question).await, (StatusCode::OK, "3eZbrw1aB10FEMAGAZd4FyFQ".to_owned()));
+    assert_eq!(post(question, "{}").await.0, StatusCode::UNAUTHORIZED);
+    assert!(edge.stored().is_empty());
+    let event = r#"{"type":"event_callback","challenge":"x"}"#;
+    assert_eq!(post(event, event).await.0, StatusCode::OK);
+    assert_eq!(edge.stored().len(), 1);
 }
 
 #[tokio::test]

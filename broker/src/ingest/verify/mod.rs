@@ -182,6 +182,7 @@ impl VerifySpec {
         match self {
             Self::Okta(_) => Some(HandshakeSpec::okta()),
             Self::Graph(_) => Some(HandshakeSpec::graph()),
+            Self::Slack(_) => Some(HandshakeSpec::slack()),
             _ => None,
         }
     }
