@@ -27,4 +27,5 @@ mod orders;
 mod patterns;
 mod scenario;
 mod secrets;
+mod tls;
 mod trust;

@@ -20,9 +20,15 @@ pub(crate) struct ServerArgs {
     /// Credentials file for NATS
     #[arg(long, env = "EMOTE_CREDS", value_name = "FILE", help_heading = "NATS")]
     creds: Option<PathBuf>,
-    /// CA that signed the server's certificate
+    /// CA that signed the server's certificate; then no other is trusted
     #[arg(long, env = "EMOTE_CA", value_name = "FILE", help_heading = "NATS")]
     ca: Option<PathBuf>,
+    /// Certificate to show to a server that wants one
+    #[arg(long, env = "EMOTE_CERT", value_name = "FILE", requires = "key", help_heading = "NATS")]
+    cert: Option<PathBuf>,
+    /// Key of that certificate
+    #[arg(long, env = "EMOTE_KEY", value_name = "FILE", requires = "cert", help_heading = "NATS")]
+    key: Option<PathBuf>,
     /// Allow plain text to a server that is not on this machine
     #[arg(long, help_heading = "NATS")]
     insecure: bool,
@@ -52,6 +58,7 @@ impl ServerArgs {
             credentials: self.creds.clone(),
             user: None,
             ca: self.ca.clone(),
+            certificate: self.cert.clone().zip(self.key.clone()),
             insecure: self.insecure,
         };
         Ok(Bus::connect(&settings).await?)

@@ -170,7 +170,10 @@ pub async fn run(cli: Cli) -> Exit {
 fn exit_of(error: &anyhow::Error) -> Exit {
     use crate::bus::{BusError, ReadError};
     let unreachable = |error: &BusError| {
-        matches!(error, BusError::Unreachable { .. } | BusError::NoAnswer { .. } | BusError::NoBroker)
+        matches!(
+            error,
+            BusError::Unreachable { .. } | BusError::Unsafe { .. } | BusError::NoAnswer { .. } | BusError::NoBroker
+        )
     };
     if let Some(file) = error.downcast_ref::<pattern_arg::BadFile>() {
         if file.is_not_found() { Exit::NotFound } else { Exit::Config }

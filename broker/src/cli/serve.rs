@@ -16,6 +16,8 @@ use crate::{
 #[command(after_help = "\
 NATS is where emote.yaml says (nats: {servers: [tls://nats.example.com:4222], credentials: emote.creds}); it must be
 nats-server 2.12 or newer with JetStream. While it cannot be reached, emote waits for it. SIGTERM and Ctrl-C end it.
+Off this machine it is TLS: ca names the only CA to trust, certificate and key go to servers that want them. All of these
+files, credentials too, are read anew at every connection; insecure: true allows plain text, and is said at every start.
 
 What runs is what was applied last (`emote apply DIR`, `emote config history`). Where nothing ever was, it is this
 folder. emote.yaml and secrets are always this folder's. Any number of brokers may serve on one NATS: one folds, the

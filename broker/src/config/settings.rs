@@ -45,6 +45,8 @@ pub struct NatsSettings {
     pub password: Option<SecretRef>,
     /// CA of the servers' certificates, PEM.
     pub ca: Option<PathBuf>,
+    /// Certificate and key for servers that want one, PEM.
+    pub certificate: Option<(PathBuf, PathBuf)>,
     /// Allow plain text off this machine.
     pub insecure: bool,
 }
@@ -61,6 +63,7 @@ impl Default for Settings {
                 user: None,
                 password: None,
                 ca: None,
+                certificate: None,
                 insecure: false,
             },
             streams: StreamSettings::default(),
@@ -94,11 +97,16 @@ impl Settings {
 
 impl NatsSettings {
     fn read(&mut self, fields: &mut Fields<'_>) {
-        let servers = fields.list("servers", |fields, path, value| match value.as_str() {
-            Some(server) if !server.is_empty() => Some(server.to_owned()),
-            _ => {
-                fields.problem(path, "expected an address such as tls://nats.example.com:4222");
-                None
+        self.insecure = fields.flag("insecure").unwrap_or_default();
+        let insecure = self.insecure;
+        let servers = fields.list("servers", |fields, path, value| {
+            let server = value.as_str().unwrap_or_default();
+            match crate::bus::check_address(server, insecure) {
+                Ok(()) => Some(server.to_owned()),
+                Err(problem) => {
+                    fields.problem(path, problem);
+                    None
+                }
             }
         });
         if let Some(servers) = servers {
@@ -111,7 +119,11 @@ impl NatsSettings {
         self.user = fields.text("user");
         self.password = fields.secret("password");
         self.ca = fields.text("ca").map(PathBuf::from);
-        self.insecure = fields.flag("insecure").unwrap_or_default();
+        let (certificate, key) = (fields.text("certificate"), fields.text("key"));
+        if certificate.is_some() != key.is_some() {
+            fields.problem("", "certificate and key go together");
+        }
+        self.certificate = certificate.map(PathBuf::from).zip(key.map(PathBuf::from));
         if self.user.is_some() != self.password.is_some() {
             fields.problem("", "user and password go together");
         }
@@ -129,6 +141,7 @@ impl NatsSettings {
             credentials: self.credentials.as_ref().map(|path| folder.join(path)),
             user,
             ca: self.ca.as_ref().map(|path| folder.join(path)),
+            certificate: self.certificate.as_ref().map(|(cert, key)| (folder.join(cert), folder.join(key))),
             insecure: self.insecure,
         })
     }

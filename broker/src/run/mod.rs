@@ -298,7 +298,8 @@ pub fn log_to_stderr(default: &str) {
     use std::io::IsTerminal;
     use tracing_subscriber::EnvFilter;
     let filter =
-        EnvFilter::try_from_env("EMOTE_LOG").unwrap_or_else(|_| EnvFilter::new(format!("{default},async_nats=error")));
+        // What async-nats logs as an error it also gives as one, and that is told with what to do.
+        EnvFilter::try_from_env("EMOTE_LOG").unwrap_or_else(|_| EnvFilter::new(format!("{default},async_nats=off")));
     let logging = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

@@ -1,0 +1,127 @@
+//! A NATS credentials file: a user's JWT and the seed of its key, each between two lines of dashes. It is read anew at
+//! every connection, so that new credentials are used without a restart.
+
+use std::{
+    fs::File,
+    io::Read,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+};
+
+use async_nats::Auth;
+use emote_proto::jwt::Claims;
+use nkeys::KeyPair;
+use zeroize::Zeroizing;
+
+/// Larger files are none.
+const MAX_FILE: u64 = 64 * 1024;
+
+/// Why a file is not taken.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum FileError {
+    #[error("{path} cannot be read: {error}")]
+    Unreadable { path: PathBuf, error: std::io::Error },
+    #[error("{path} can be read by others on this machine (mode {mode:o}): take that right away with chmod 600")]
+    Open { path: PathBuf, mode: u32 },
+    #[error("{path} is no NATS credentials file: {problem}")]
+    Content { path: PathBuf, problem: &'static str },
+}
+
+/// Signs the server's `nonce` with what the file at `path` holds.
+pub(super) fn sign(path: &Path, nonce: &[u8]) -> Result<Auth, FileError> {
+    let text = read_private(path)?;
+    let content = |problem| FileError::Content { path: path.to_owned(), problem };
+    let (jwt, key) = parse(&text).map_err(content)?;
+    let mut auth = Auth::new();
+    auth.signature = Some(key.sign(nonce).map_err(|_| content("its seed cannot sign"))?);
+    auth.jwt = Some(jwt.to_owned());
+    Ok(auth)
+}
+
+/// The name of the user that the file at `path` is of.
+pub(super) fn user_name(path: &Path) -> Option<String> {
+    let text = read_private(path).ok()?;
+    let (jwt, _) = parse(&text).ok()?;
+    Claims::unverified(jwt).ok().map(|claims| claims.name).filter(|name| !name.is_empty())
+}
+
+/// The text of a file that only its owner can read; it is overwritten when dropped.
+pub(super) fn read_private(path: &Path) -> Result<Zeroizing<String>, FileError> {
+    let unreadable = |error| FileError::Unreadable { path: path.to_owned(), error };
+    // A pipe would be waited for, perhaps for ever.
+    let about = std::fs::metadata(path).map_err(unreadable)?;
+    if !about.is_file() {
+        return Err(unreadable(std::io::Error::other("it is no plain file")));
+    }
+    let mode = about.permissions().mode() & 0o777;
+    if mode & 0o077 != 0 {
+        return Err(FileError::Open { path: path.to_owned(), mode });
+    }
+    let room = usize::try_from(about.len().min(MAX_FILE)).unwrap_or_default();
+    // With room for all of it: growing would leave what was read so far behind in memory.
+    let mut text = Zeroizing::new(String::with_capacity(room.saturating_add(64)));
+    File::open(path).and_then(|file| file.take(MAX_FILE).read_to_string(&mut text)).map_err(unreadable)?;
+    Ok(text)
+}
+
+fn parse(text: &str) -> Result<(&str, KeyPair), &'static str> {
+    let mut blocks = Blocks(text.lines());
+    let jwt = blocks.next().ok_or("there is no user JWT in it")?;
+    let seed = blocks.next().ok_or("there is no seed in it")?;
+    Ok((jwt, KeyPair::from_seed(seed).map_err(|_| "its seed is damaged")?))
+}
+
+/// The lines right behind a line that begins a block.
+struct Blocks<'a>(std::str::Lines<'a>);
+
+impl<'a> Iterator for Blocks<'a> {
+    type Item = &'a str;
+
+    fn next(&mut self) -> Option<&'a str> {
+        self.0.by_ref().map(str::trim).find(|line| line.starts_with("-----BEGIN "))?;
+        self.0.next().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("---"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_file_signs_if_it_is_whole_and_private() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("emote.creds");
+        let user = KeyPair::new_user();
+        let seed = user.seed().unwrap();
+        let jwt = "-----BEGIN NATS USER JWT-----\r\na.b.c\r\n------END NATS USER JWT------\r\n";
+        let key = format!("-----BEGIN USER NKEY SEED-----\n{seed}\n------END USER NKEY SEED------");
+        let check = |text: &str, mode: u32| {
+            std::fs::write(&path, text).unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+            sign(&path, b"nonce").map_err(|error| error.to_string())
+        };
+        for (text, mode, told) in [
+            (String::new(), 0o600, "there is no user JWT in it"),
+            (jwt.to_owned(), 0o600, "there is no seed in it"),
+            (format!("{jwt}{}", key.replace(&seed, "SUA")), 0o600, "its seed is damaged"),
+            (format!("{jwt}{key}"), 0o640, "(mode 640): take that right away with chmod 600"),
+            (format!("{jwt}{key}"), 0o604, "chmod 600"),
+        ] {
+            let error = check(&text, mode).err().unwrap();
+            assert!(error.contains(told) && !error.contains(&seed), "{error}");
+        }
+        let auth = check(&format!("{jwt}\n*** IMPORTANT ***\n\n{key}"), 0o400).unwrap();
+        assert_eq!(auth.jwt.as_deref(), Some("a.b.c"));
+        user.verify(b"nonce", &auth.signature.unwrap()).unwrap();
+        assert!(sign(folder.path(), b"").err().unwrap().to_string().contains("it is no plain file"));
+        assert!(sign(&folder.path().join("none"), b"").err().unwrap().to_string().contains("No such file"));
+    }
+
+    proptest! {
+        #[test]
+        fn foreign_text_never_panics(text: String, lines in "(-----BEGIN |S|A|U|\n){0,20}") {
+            let _ = (parse(&text).is_ok(), parse(&lines).is_ok());
+        }
+    }
+}
