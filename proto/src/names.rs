@@ -123,6 +123,8 @@ pub mod bucket {
     pub const CONFIG: &str = "emote-config";
     /// Who may speak: enrolment tokens, and devices with their keys.
     pub const IDENTITY: &str = "emote-identity";
+    /// Who is signed in at the console.
+    pub const SESSIONS: &str = "emote-sessions";
 }
 
 /// NATS service subjects that `emote` answers; requests and replies are JSON.

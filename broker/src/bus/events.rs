@@ -82,7 +82,7 @@ impl EventMessage {
 /// Reading stopped: begin again from the last position.
 #[derive(Debug, thiserror::Error)]
 #[error("reading EVENTS: {0}")]
-pub struct ReadError(String);
+pub struct ReadError(pub(super) String);
 
 impl Bus {
     /// Publishes events and waits until the stream has stored each. An event whose id the stream already has is stored.
@@ -345,7 +345,7 @@ impl Tail {
     }
 }
 
-fn owned(message: &mut jetstream::Message) -> Result<(EventMessage, u64), String> {
+pub(super) fn owned(message: &mut jetstream::Message) -> Result<(EventMessage, u64), String> {
     let (sequence, received, pending, delivered) = {
         let info = message.info().map_err(|error| error.to_string())?;
         let received = time(info.published.unix_timestamp_nanos());

@@ -9,8 +9,10 @@ mod credentials;
 mod events;
 mod jobs;
 mod kept;
+mod latest;
 mod options;
 mod service;
+mod sessions;
 mod sets;
 mod setup;
 mod trouble;
@@ -30,6 +32,7 @@ pub use jobs::{Checkpoint, JobMessage, Jobs, SIGN_OF_LIFE, job_message, left_ove
 pub use kept::{DeadLetter, HeldJob};
 pub use options::check_address;
 pub use service::{Asked, Questions};
+pub use sessions::{Kept, SessionBucket};
 pub use sets::InForce;
 pub use setup::StreamSettings;
 

@@ -41,7 +41,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<Exit> {
         print(args.ask.output, "unchanged", &hash, &format!("{} is in force already.", short(&hash)))?;
         return Ok(Exit::Ok);
     }
-    tell(applying::apply(&bus, &set, &args.signed).await?, &hash, args.ask.output)
+    tell(applying::apply(&bus, &set, &args.signed.signature(&bus)?).await?, &hash, args.ask.output)
 }
 
 /// The set of a folder in which nothing is wrong.

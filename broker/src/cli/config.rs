@@ -1,15 +1,21 @@
 //! `emote config`: which rules were in force when, what they were, and back to them.
 
-use emote_proto::{Event, source};
+use emote_proto::Event;
 use serde_json::{Value, json};
 
 use super::{
     Exit, Output,
     applying::{self, Signed, short},
     connect::Asking,
-    plan, print_line, render, table,
+    print_line, render, table,
 };
-use crate::bus::{Bus, InForce, TailStart};
+use crate::{
+    bus::{Bus, InForce},
+    console::view::{
+        history::{History, before_now, find, json_of},
+        in_force::stored,
+    },
+};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -58,15 +64,13 @@ pub(super) async fn run(args: Args) -> anyhow::Result<Exit> {
 }
 
 async fn history(bus: &Bus, output: Output) -> anyhow::Result<Exit> {
-    let sets = bus.sets_over_time().await?;
-    let orders = orders(bus).await?;
-    let said = |set: &InForce| set.event.and_then(|id| orders.iter().find(|event| event.id == id));
+    let history = History::ask(bus).await?;
+    let said = |set: &InForce| history.order(set);
+    let sets = &history.sets;
     match output {
         Output::Json => {
-            for set in &sets {
-                let (by, info) = said(set).map(|event| (event.user_id(), event.info.as_ref())).unwrap_or_default();
-                let (sequence, since) = (set.sequence, set.since);
-                print_line(json!({"hash": set.hash, "sequence": sequence, "since": since, "by": by, "order": info}))?;
+            for set in sets {
+                print_line(json_of(set, said(set)))?;
             }
         }
         Output::Table if sets.is_empty() => drop(print_line("Nothing was ever applied.")?),
@@ -94,27 +98,12 @@ async fn history(bus: &Bus, output: Output) -> anyhow::Result<Exit> {
     Ok(Exit::Ok)
 }
 
-/// The events that put sets in force, as far as they are kept.
-async fn orders(bus: &Bus) -> anyhow::Result<Vec<Event>> {
-    let filter = format!("events.{}.*.config.applied", source::ADMIN);
-    let mut tail = bus.tail(vec![filter], TailStart::First).await?;
-    let mut left = tail.pending;
-    let mut events = Vec::new();
-    while left > 0 {
-        let message = tail.read().await?;
-        left = message.pending;
-        let believed = crate::core::Believed::the_word_of(source::ADMIN);
-        events.extend(crate::core::open_entry(&message.entry(), &believed).ok());
-    }
-    Ok(events)
-}
-
 async fn show(bus: &Bus, hash: Option<&str>, file: Option<&str>, output: Output) -> anyhow::Result<Exit> {
     let Some(set) = find(bus, hash).await? else {
         anstream::eprintln!("Nothing was ever applied.");
         return Ok(Exit::NotFound);
     };
-    let files = plan::stored(bus, &set.hash).await?;
+    let files = stored(bus, &set.hash).await?;
     if let Some(path) = file {
         let Some(text) = files.text(path) else {
             anstream::eprintln!("{} has no file {path}", short(&set.hash));
@@ -155,27 +144,10 @@ async fn rollback(bus: &Bus, hash: Option<&str>, signed: &Signed, output: Output
         anstream::eprintln!("There is nothing to go back to: `emote config history` lists what was in force.");
         return Ok(Exit::NotFound);
     };
-    let files = plan::stored(bus, &wanted.hash).await?.files().count();
-    super::apply::tell(applying::apply_stored(bus, &wanted.hash, files, signed).await?, &wanted.hash, output)
-}
-
-/// The last set that is another than the one in force.
-fn before_now(sets: &[InForce]) -> Option<&InForce> {
-    let now = sets.last()?;
-    sets.iter().rfind(|set| set.hash != now.hash)
-}
-
-/// The set whose hash begins like this; the one in force where none is named.
-async fn find(bus: &Bus, hash: Option<&str>) -> anyhow::Result<Option<InForce>> {
-    let Some(begin) = hash else { return Ok(bus.in_force().await?) };
-    let sets = bus.sets_over_time().await?;
-    let mut found: Vec<&InForce> = sets.iter().rev().filter(|set| set.hash.starts_with(begin)).collect();
-    found.dedup_by(|one, other| one.hash == other.hash);
-    found.sort_by(|one, other| one.hash.cmp(&other.hash));
-    found.dedup_by(|one, other| one.hash == other.hash);
-    match found.as_slice() {
-        [one] => Ok(Some((*one).clone())),
-        [] => anyhow::bail!("no set of rules begins with {begin}: `emote config history` lists them"),
-        many => anyhow::bail!("{} sets of rules begin with {begin}: give more of the hash", many.len()),
-    }
+    let files = stored(bus, &wanted.hash).await?.files().count();
+    super::apply::tell(
+        applying::apply_stored(bus, &wanted.hash, files, &signed.signature(bus)?).await?,
+        &wanted.hash,
+        output,
+    )
 }

@@ -12,11 +12,9 @@ use super::{
 };
 use crate::{
     bus::{Bus, DeadLetter},
-    core::{CORE_RULE, Letter, MAX_NAMED},
+    console::order::dead::{self, What},
+    core::CORE_RULE,
 };
-
-/// How long the core may take to carry an order out.
-const WITHIN: std::time::Duration = std::time::Duration::from_secs(10);
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -106,8 +104,8 @@ pub(super) async fn run(args: Args) -> anyhow::Result<Exit> {
     match args.command {
         Command::Ls { which, ask } => ls(&ask.connect().await?, &which, ask.output).await,
         Command::Show { letter, ask } => show(&ask.connect().await?, letter, ask.output).await,
-        Command::Redrive(chosen) => order(chosen, "dead.redriven", "redriven").await,
-        Command::Drop(chosen) => order(chosen, "dead.dropped", "dropped").await,
+        Command::Redrive(chosen) => order(chosen, What::Redrive, "redriven").await,
+        Command::Drop(chosen) => order(chosen, What::Drop, "dropped").await,
     }
 }
 
@@ -190,48 +188,24 @@ fn letter_shown(letter: &DeadLetter, body: &Value) -> anyhow::Result<String> {
     Ok(text.trim_end().to_owned())
 }
 
-async fn order(chosen: Chosen, what: &str, done: &str) -> anyhow::Result<Exit> {
+async fn order(chosen: Chosen, what: What, done: &str) -> anyhow::Result<Exit> {
     let bus = chosen.server.connect().await?;
     let letters = letters(&bus, &chosen).await?;
     if letters.is_empty() {
         anstream::eprintln!("No such dead letters.");
         return Ok(Exit::NotFound);
     }
-    let letters: Vec<Letter> =
-        letters.into_iter().map(|letter| Letter { sequence: letter.sequence, job: letter.id }).collect();
-    for some in letters.chunks(MAX_NAMED) {
-        chosen.signed.order(&bus, what, json!({"letters": some})).await?;
+    let left = dead::order(&bus, what, &letters, &chosen.signed.signature(&bus)?).await?;
+    if left == 0 {
+        print_line(format!("{done}: see `emote dead ls` for what is left."))?;
+        return Ok(Exit::Ok);
     }
-    let began = tokio::time::Instant::now();
-    let mut left = letters;
-    while began.elapsed() < WITHIN {
-        let mut still = Vec::new();
-        for letter in left {
-            if bus.dead_letter(letter.sequence).await?.is_some() {
-                still.push(letter);
-            }
-        }
-        if still.is_empty() {
-            print_line(format!("{done}: see `emote dead ls` for what is left."))?;
-            return Ok(Exit::Ok);
-        }
-        left = still;
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-    }
-    anyhow::bail!(
-        "it is ordered, but {} letters are still there: does a broker run? What it refuses it says in an event order.refused (`emote events --scope order`)",
-        left.len()
-    )
+    anyhow::bail!("{}", dead::still_there(left))
 }
 
 async fn letters(bus: &Bus, chosen: &Chosen) -> anyhow::Result<Vec<DeadLetter>> {
     if !chosen.letters.is_empty() {
-        let mut found = Vec::new();
-        for sequence in &chosen.letters {
-            let letter = bus.dead_letter(*sequence).await?;
-            found.push(letter.ok_or_else(|| anyhow::anyhow!("there is no dead letter {sequence}: `emote dead ls`"))?);
-        }
-        return Ok(found);
+        return dead::named(bus, &chosen.letters).await;
     }
     if chosen.which.is_any() && !chosen.all {
         anyhow::bail!("say which: numbers of letters, --target, --rule, --node, --since, or --all");

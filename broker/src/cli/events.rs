@@ -8,8 +8,7 @@ use emote_proto::{Event, Filter, Name, NodeKey, Time, Token};
 use super::{Exit, Output, connect::Asking, print_line, render};
 use crate::{
     bus::{Bus, EventMessage, TailStart},
-    cli::ask,
-    core::{Believed, open_entry},
+    console::view,
 };
 
 #[derive(Debug, clap::Args)]
@@ -105,20 +104,10 @@ async fn show_stored(bus: &Bus, args: &Args, filters: Vec<String>) -> anyhow::Re
     Ok(reached)
 }
 
-/// The subject filters: a node is asked for under its serial number and its UDID.
+/// The subject filters.
 async fn filters(bus: &Bus, args: &Args) -> Vec<String> {
-    let filter = |node: Option<NodeKey>| {
-        let (source, scope, action) = (args.source.clone(), args.scope.clone(), args.action.clone());
-        Filter { source, node, scope, action }.to_string()
-    };
-    let mut nodes = vec![args.node.clone()];
-    if let Some(node) = &args.node
-        && let Ok(Some(found)) = ask::node(bus, node.as_str()).await
-    {
-        let keys = ["serial", "udid"].iter().filter_map(|field| found.record[*field].as_str());
-        nodes.extend(keys.filter_map(|key| NodeKey::new(key).ok()).filter(|key| key != node).map(Some));
-    }
-    nodes.into_iter().map(filter).collect()
+    let (source, scope, action) = (args.source.clone(), args.scope.clone(), args.action.clone());
+    view::events::filters(bus, &Filter { source, node: args.node.clone(), scope, action }).await
 }
 
 /// The last `last` matching events from `start` on, and the stream's last sequence by then.
@@ -197,9 +186,7 @@ fn show(args: &Args, sequence: u64, event: &Event) -> anyhow::Result<bool> {
 
 /// The event in a message, completed; what is no event is told on standard error.
 pub(super) fn open(message: &EventMessage) -> Option<Event> {
-    // What the body says of its trust is shown as it stands: this is for reading, nothing is decided on it.
-    let believed = Believed::the_word_of(message.subject.split('.').nth(1).unwrap_or_default());
-    match open_entry(&message.entry(), &believed) {
+    match view::events::open(message) {
         Ok(event) => Some(event),
         Err(error) => {
             anstream::eprintln!("#{} {}: {error}", message.sequence, render::clip(&message.subject, 100));

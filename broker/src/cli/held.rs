@@ -1,7 +1,7 @@
 //! `emote held`: jobs that wait for somebody's word.
 
-use emote_proto::{EventId, Time, source};
-use serde_json::{Value, json};
+use emote_proto::Time;
+use serde_json::json;
 
 use super::{
     Exit, Output,
@@ -10,8 +10,8 @@ use super::{
     print_line, render, table,
 };
 use crate::{
-    bus::{Bus, HeldJob, TailStart},
-    core::MAX_NAMED,
+    bus::{Bus, HeldJob},
+    console::order::held::{self, Outcome},
 };
 
 #[derive(Debug, clap::Args)]
@@ -131,10 +131,6 @@ fn rows(held: &[HeldJob], now: Time) -> String {
 
 async fn approve(bus: &Bus, jobs: Vec<String>, which: &Which, all: bool, signed: &Signed) -> anyhow::Result<Exit> {
     let chosen = if !jobs.is_empty() {
-        let held = bus.all_held(None).await?;
-        if let Some(unknown) = jobs.iter().find(|id| !held.iter().any(|held| held.job.id.as_str() == *id)) {
-            anyhow::bail!("{unknown} is not held: `emote held ls` lists what is");
-        }
         jobs
     } else if all || !which.is_any() {
         which.find(bus).await?.into_iter().map(|held| held.job.id.to_string()).collect()
@@ -145,79 +141,25 @@ async fn approve(bus: &Bus, jobs: Vec<String>, which: &Which, all: bool, signed:
         anstream::eprintln!("Nothing of the kind is held.");
         return Ok(Exit::NotFound);
     }
-    let mut refused = None;
-    for some in chosen.chunks(MAX_NAMED) {
-        let waited = Waited::begin(bus).await?;
-        let id = signed.order(bus, "guard.approved", json!({"jobs": some})).await?;
-        refused = waited.outcome(bus, id, some.to_vec()).await?.or(refused);
-    }
-    ended(chosen.len(), "approved", refused)
+    ended("approved", held::approve(bus, chosen, &signed.signature(bus)?).await?)
 }
 
 async fn deny(bus: &Bus, rule: &str, signed: &Signed) -> anyhow::Result<Exit> {
-    let held = bus.all_held(Some(rule)).await?;
-    if held.is_empty() {
+    let outcome = held::deny(bus, rule, &signed.signature(bus)?).await?;
+    if outcome.named == 0 {
         anstream::eprintln!("Nothing is held of a rule {rule}.");
         return Ok(Exit::NotFound);
     }
-    let waited = Waited::begin(bus).await?;
-    let id = signed.order(bus, "guard.denied", json!({"rule": rule})).await?;
-    let ids = held.iter().map(|held| held.job.id.to_string()).collect();
-    let refused = waited.outcome(bus, id, ids).await?;
-    ended(held.len(), "denied", refused)
+    ended("denied", outcome)
 }
 
-/// What is said in the end; `Some` where it did not come to all of them.
-fn ended(count: usize, what: &str, refused: Option<String>) -> anyhow::Result<Exit> {
-    match refused {
+/// Says what became of the order.
+fn ended(what: &str, outcome: Outcome) -> anyhow::Result<Exit> {
+    match outcome.refused {
         None => {
-            print_line(format!("{count} {what}."))?;
+            print_line(format!("{} {what}.", outcome.named))?;
             Ok(Exit::Ok)
         }
         Some(reason) => anyhow::bail!("{reason}"),
-    }
-}
-
-/// Waits until the core has carried out an order about held jobs.
-struct Waited {
-    refusals: crate::bus::Tail,
-}
-
-impl Waited {
-    const WITHIN: std::time::Duration = std::time::Duration::from_secs(10);
-
-    async fn begin(bus: &Bus) -> anyhow::Result<Self> {
-        let filter = format!("events.{}.*.order.refused", source::BROKER);
-        Ok(Self { refusals: bus.tail(vec![filter], TailStart::New).await? })
-    }
-
-    /// Nothing where none of `jobs` is held any longer, else what was said, or that nothing was.
-    async fn outcome(mut self, bus: &Bus, order: EventId, jobs: Vec<String>) -> anyhow::Result<Option<String>> {
-        let gone = async {
-            loop {
-                let held = bus.all_held(None).await?;
-                if !held.iter().any(|held| jobs.iter().any(|id| held.job.id.as_str() == id)) {
-                    return Ok::<_, crate::bus::BusError>(None);
-                }
-                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-            }
-        };
-        let refused = async {
-            while let Ok(message) = self.refusals.read().await {
-                let event: Value = serde_json::from_slice(&message.payload).unwrap_or_default();
-                if event["info"]["event"] == json!(order) {
-                    return event["info"]["reason"].as_str().map(str::to_owned);
-                }
-            }
-            std::future::pending().await
-        };
-        tokio::select! {
-            biased;
-            reason = refused => Ok(reason),
-            gone = gone => Ok(gone?),
-            () = tokio::time::sleep(Self::WITHIN) => {
-                Ok(Some("it is ordered, but no broker has come to it yet: does one run? (`emote held ls`)".to_owned()))
-            }
-        }
     }
 }

@@ -2,7 +2,6 @@
 
 mod apply;
 mod applying;
-mod ask;
 mod check;
 mod completions;
 mod config;
@@ -13,7 +12,6 @@ mod diff;
 mod events;
 mod explain;
 mod held;
-mod in_force;
 mod init;
 mod json_stream;
 mod language;
@@ -34,6 +32,8 @@ mod watch;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::console::ask;
 
 /// How a command ended, for scripts. `--help` says so too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

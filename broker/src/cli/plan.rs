@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
-use super::{Exit, Output, applying::short, connect::Asking, print_line, render};
+use super::{Exit, Output, connect::Asking, print_line, render};
 use crate::{
-    bus::{Bus, InForce},
+    bus::InForce,
     config::Set,
+    console::view::in_force::{short, stored},
 };
 
 #[derive(Debug, clap::Args)]
@@ -35,13 +36,6 @@ pub(super) async fn run(args: Args) -> anyhow::Result<Exit> {
         Output::Table => print_line(shown(&old, &new, in_force.as_ref()))?,
     };
     Ok(Exit::Ok)
-}
-
-/// A set that was applied once.
-pub(super) async fn stored(bus: &Bus, hash: &str) -> anyhow::Result<Set> {
-    let json = bus.load_set(hash).await?;
-    let json = json.ok_or_else(|| anyhow::anyhow!("the set of rules {} is not stored any more", short(hash)))?;
-    Ok(Set::from_json(&json, hash)?)
 }
 
 fn shown(old: &Set, new: &Set, in_force: Option<&InForce>) -> String {

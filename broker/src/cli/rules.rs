@@ -1,21 +1,14 @@
 //! `emote rules`: what became of the rules in force.
 
-use std::collections::BTreeMap;
-
-use anyhow::Context;
 use emote_proto::{Name, Time};
-use serde_json::json;
 
-use super::{
-    Exit, Output,
-    connect::Asking,
-    in_force::{self, who_counts},
-    print_line, render, table,
-};
+use super::{Exit, Output, connect::Asking, print_line, render, table};
 use crate::{
-    bus::BusError,
-    console::{BrokerReport, ask_brokers, ask_tallies},
-    core::{Tallied, Tally},
+    console::{
+        BrokerReport,
+        view::rules::{RulesView, json_of, rows},
+    },
+    core::Tally,
     engine::Role,
 };
 
@@ -63,14 +56,11 @@ pub(super) async fn run(args: Args) -> anyhow::Result<Exit> {
 
 async fn stats(args: Stats) -> anyhow::Result<Exit> {
     let bus = args.ask.connect().await?;
-    let in_force = in_force::ask(&bus).await?;
+    let RulesView { in_force, broker, tallies } = RulesView::ask(&bus).await?;
     if let Some(unknown) = args.rule.iter().find(|rule| !in_force.rules.contains(rule)) {
         anstream::eprintln!("No rule {unknown} is in force: `emote rules stats` lists those that are.");
         return Ok(Exit::NotFound);
     }
-    let brokers = ask_brokers(&bus).await?;
-    let broker = who_counts(&brokers).ok_or(BusError::NoBroker).context("what became of rules only a broker knows")?;
-    let tallies = ask_tallies(&bus, &broker.id).await?;
     let wanted = |rule: &&Name| args.rule.is_empty() || args.rule.contains(rule);
     let mut rows = rows(in_force.rules.iter().filter(wanted), &tallies);
     if args.never {
@@ -88,17 +78,12 @@ async fn stats(args: Stats) -> anyhow::Result<Exit> {
         Output::Table if rows.is_empty() => drop(print_line("Every rule has matched.")?),
         Output::Table => {
             print_line(shown(&rows, jiff::Timestamp::now().into()))?;
-            for note in [never_matched(&rows), not_leading(broker)].into_iter().flatten() {
+            for note in [never_matched(&rows), not_leading(&broker)].into_iter().flatten() {
                 anstream::eprintln!("{}{note}{:#}", render::DIM, render::DIM);
             }
         }
     }
     Ok(Exit::Ok)
-}
-
-fn rows<'a>(rules: impl Iterator<Item = &'a Name>, tallies: &BTreeMap<Tallied, Tally>) -> Vec<(&'a Name, Tally)> {
-    let tally = |rule: &Name| tallies.get(&Tallied::Rule(rule.to_string())).cloned().unwrap_or_default();
-    rules.map(|rule| (rule, tally(rule))).collect()
 }
 
 fn shown(rows: &[(&Name, Tally)], now: Time) -> String {
@@ -132,26 +117,10 @@ fn not_leading(broker: &BrokerReport) -> Option<String> {
     })
 }
 
-fn json_of(rule: &Name, tally: &Tally) -> serde_json::Value {
-    json!({
-        "rule": rule,
-        "matched": tally.matched,
-        "last_matched": tally.last_matched,
-        "jobs": tally.jobs,
-        "done": tally.done,
-        "dead": tally.dead,
-        "skipped": tally.skipped,
-        "held": tally.held,
-        "denied": tally.denied,
-        "refused": tally.refused,
-        "loops_stopped": tally.loops_stopped,
-        "last_error": tally.last_error,
-        "last_error_at": tally.last_error_at,
-    })
-}
-
 #[cfg(test)]
 mod tests {
+    use crate::core::Tallied;
+
     use super::*;
 
     #[test]

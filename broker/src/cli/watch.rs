@@ -57,7 +57,7 @@ fn changed(root: &Path) -> Result<Set, crate::config::Report> {
 }
 
 async fn apply(bus: &Bus, set: &Set, why: &str) -> anyhow::Result<String> {
-    Ok(match applying::apply(bus, set, &applying::Signed::because(why)).await? {
+    Ok(match applying::apply(bus, set, &applying::Signed::because(why).signature(bus)?).await? {
         applying::Applied::InForce(now) => format!("applied: {} is in force", applying::short(&now.hash)),
         applying::Applied::Refused(reason) => format!("not applied: {reason}"),
         applying::Applied::Waiting => "applied, but the core has not come to it yet".to_owned(),

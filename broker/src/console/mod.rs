@@ -1,6 +1,10 @@
-//! Answers to questions over NATS: what only the store knows, and what each broker is doing. Pages follow here.
+//! Where people meet Emote: questions over NATS and their answers (what only the store knows, what each broker is doing),
+//! what is found out for them ([`view`]), and the orders that they give ([`order`]). The command line and the pages stand on it.
 
+pub(crate) mod ask;
 mod brokers;
+pub(crate) mod order;
+pub(crate) mod view;
 
 use std::sync::Arc;
 

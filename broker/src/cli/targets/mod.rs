@@ -1,15 +1,12 @@
 //! `emote targets`: what each target is doing, at all brokers together, and what waits for it.
 
-mod state;
-mod view;
-
 use emote_proto::{Name, Time};
-use serde_json::json;
 
 use super::{Exit, Output, connect::Asking, print_line, render, table};
-use crate::deliver::Running;
-use state::State;
-use view::{Row, View};
+use crate::{
+    console::view::targets::{Row, State, View, json_of, part, percent},
+    deliver::Running,
+};
 
 #[derive(Debug, clap::Args)]
 #[command(
@@ -157,7 +154,7 @@ fn one(row: &Row, view: &View) -> String {
             table.add_row([
                 broker.id.clone(),
                 render::clip(&broker.host, 24),
-                state::part(broker.role).to_owned(),
+                part(broker.role).to_owned(),
                 match &report.state {
                     Running::StandingBy => "left to the leader".to_owned(),
                     running => State::at_one(running, row.backlog.jobs).shown(now),
@@ -177,42 +174,6 @@ fn one(row: &Row, view: &View) -> String {
 fn counted(count: u64, command: &str, name: &Name) -> String {
     let dim = render::DIM;
     if count == 0 { "none".to_owned() } else { format!("{count} {dim}({command} --target {name}){dim:#}") }
-}
-
-/// `98.5 %`; `-` of nothing. What is not all is never shown as 100.
-fn percent(part: u64, of: u64) -> String {
-    if of == 0 {
-        return "-".to_owned();
-    }
-    let tenths = part.saturating_mul(1000) / of;
-    if tenths.is_multiple_of(10) { format!("{} %", tenths / 10) } else { format!("{}.{} %", tenths / 10, tenths % 10) }
-}
-
-fn json_of(row: &Row, view: &View) -> serde_json::Value {
-    let brokers: Vec<_> = view
-        .at_brokers(&row.name)
-        .into_iter()
-        .map(|(broker, report)| json!({"id": broker.id, "host": broker.host, "role": broker.role, "target": report}))
-        .collect();
-    let asked = |count: u64| (row.brokers > 0).then_some(count);
-    json!({
-        "target": row.name,
-        "kind": row.kind,
-        "state": row.state.word(),
-        "until": row.state.until(),
-        "reason": row.state.reason(),
-        "backlog": row.backlog.jobs,
-        "oldest": row.backlog.oldest,
-        "attempts": asked(row.attempts),
-        "succeeded": asked(row.succeeded),
-        "retries": asked(row.retries),
-        "held": row.held,
-        "dead": row.dead,
-        "last_error": row.last_error,
-        "rules": row.rules,
-        "counts": row.tally,
-        "brokers": brokers,
-    })
 }
 
 #[cfg(test)]

@@ -1,10 +1,14 @@
 use std::collections::BTreeMap;
 
-use super::{view::View, *};
+use serde_json::json;
+
+use super::*;
 use crate::{
     bus::Backlog,
-    cli::in_force::{InForceNow, Known},
-    console::{BrokerReport, TargetReport},
+    console::{
+        BrokerReport, TargetReport,
+        view::in_force::{InForceNow, Known},
+    },
     core::{Tallied, Tally},
     deliver::{LastError, Running},
     engine::Role,

@@ -1,13 +1,17 @@
 //! What is known of targets: from the rules in force, from NATS, and from every broker that answers.
 
+mod state;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use emote_proto::{Name, Time};
+use serde_json::json;
 
-use super::state::State;
+pub(crate) use state::{State, part};
+
+use super::in_force::{self, InForceNow};
 use crate::{
     bus::{Backlog, Bus, BusError},
-    cli::in_force::{self, InForceNow},
     console::{BrokerReport, TargetReport, ask_brokers, ask_tallies},
     core::{EMIT_TARGET, Tallied, Tally},
     deliver::LastError,
@@ -15,43 +19,43 @@ use crate::{
 };
 
 /// Everything that was found out, at one time.
-pub(super) struct View {
+pub(crate) struct View {
     /// When.
-    pub(super) now: Time,
-    pub(super) brokers: Vec<BrokerReport>,
-    pub(super) in_force: InForceNow,
+    pub(crate) now: Time,
+    pub(crate) brokers: Vec<BrokerReport>,
+    pub(crate) in_force: InForceNow,
     /// None where no broker could be asked.
-    pub(super) tallies: Option<BTreeMap<Tallied, Tally>>,
-    pub(super) backlogs: BTreeMap<Name, Backlog>,
-    pub(super) held: BTreeMap<String, u64>,
-    pub(super) dead: BTreeMap<String, u64>,
+    pub(crate) tallies: Option<BTreeMap<Tallied, Tally>>,
+    pub(crate) backlogs: BTreeMap<Name, Backlog>,
+    pub(crate) held: BTreeMap<String, u64>,
+    pub(crate) dead: BTreeMap<String, u64>,
 }
 
 /// A target.
 #[derive(Debug, Clone)]
-pub(super) struct Row {
-    pub(super) name: Name,
-    pub(super) kind: &'static str,
-    pub(super) state: State,
-    pub(super) backlog: Backlog,
+pub(crate) struct Row {
+    pub(crate) name: Name,
+    pub(crate) kind: &'static str,
+    pub(crate) state: State,
+    pub(crate) backlog: Backlog,
     /// How many brokers have it.
-    pub(super) brokers: usize,
+    pub(crate) brokers: usize,
     /// Attempts at all brokers, since each was started.
-    pub(super) attempts: u64,
-    pub(super) succeeded: u64,
-    pub(super) retries: u64,
-    pub(super) held: u64,
-    pub(super) dead: u64,
-    pub(super) last_error: Option<LastError>,
+    pub(crate) attempts: u64,
+    pub(crate) succeeded: u64,
+    pub(crate) retries: u64,
+    pub(crate) held: u64,
+    pub(crate) dead: u64,
+    pub(crate) last_error: Option<LastError>,
     /// The rules that give it jobs.
-    pub(super) rules: Vec<String>,
+    pub(crate) rules: Vec<String>,
     /// What became of its jobs, where a broker could be asked.
-    pub(super) tally: Option<Tally>,
+    pub(crate) tally: Option<Tally>,
 }
 
 impl View {
     /// Asks NATS and the brokers.
-    pub(super) async fn ask(bus: &Bus) -> Result<Self, anyhow::Error> {
+    pub(crate) async fn ask(bus: &Bus) -> Result<Self, anyhow::Error> {
         let in_force = in_force::ask(bus).await?;
         let (brokers, backlogs, held, dead) =
             tokio::try_join!(ask_brokers(bus), bus.backlogs(), bus.held_by_target(), bus.dead_by_target())?;
@@ -63,7 +67,7 @@ impl View {
     }
 
     /// Every target in force, then those that are not any more but have jobs left.
-    pub(super) fn rows(&self) -> Vec<Row> {
+    pub(crate) fn rows(&self) -> Vec<Row> {
         let left = self.backlogs.iter().filter(|(name, backlog)| backlog.jobs > 0 && name.as_str() != EMIT_TARGET);
         let left: BTreeSet<&Name> =
             left.map(|(name, _)| name).filter(|name| !self.in_force.targets.contains_key(*name)).collect();
@@ -107,12 +111,12 @@ impl View {
     }
 
     /// What each broker says of a target.
-    pub(super) fn at_brokers(&self, name: &Name) -> Vec<(&BrokerReport, &TargetReport)> {
+    pub(crate) fn at_brokers(&self, name: &Name) -> Vec<(&BrokerReport, &TargetReport)> {
         self.brokers.iter().filter_map(|broker| Some((broker, broker.targets.get(name)?))).collect()
     }
 
     /// What should be known about the brokers, where not all is as it should be.
-    pub(super) fn note(&self) -> Option<String> {
+    pub(crate) fn note(&self) -> Option<String> {
         if self.brokers.is_empty() {
             return Some("No broker runs on this NATS: jobs wait. Start `emote dev` or `emote serve`.".to_owned());
         }
@@ -123,6 +127,43 @@ impl View {
         let why = why.map(|why| format!(": {why}")).unwrap_or_default();
         Some(format!("No broker leads: events wait{why}"))
     }
+}
+
+/// A target for programs.
+pub(crate) fn json_of(row: &Row, view: &View) -> serde_json::Value {
+    let brokers: Vec<_> = view
+        .at_brokers(&row.name)
+        .into_iter()
+        .map(|(broker, report)| json!({"id": broker.id, "host": broker.host, "role": broker.role, "target": report}))
+        .collect();
+    let asked = |count: u64| (row.brokers > 0).then_some(count);
+    json!({
+        "target": row.name,
+        "kind": row.kind,
+        "state": row.state.word(),
+        "until": row.state.until(),
+        "reason": row.state.reason(),
+        "backlog": row.backlog.jobs,
+        "oldest": row.backlog.oldest,
+        "attempts": asked(row.attempts),
+        "succeeded": asked(row.succeeded),
+        "retries": asked(row.retries),
+        "held": row.held,
+        "dead": row.dead,
+        "last_error": row.last_error,
+        "rules": row.rules,
+        "counts": row.tally,
+        "brokers": brokers,
+    })
+}
+
+/// `98.5 %`; `-` of nothing. What is not all is never shown as 100.
+pub(crate) fn percent(part: u64, of: u64) -> String {
+    if of == 0 {
+        return "-".to_owned();
+    }
+    let tenths = part.saturating_mul(1000) / of;
+    if tenths.is_multiple_of(10) { format!("{} %", tenths / 10) } else { format!("{}.{} %", tenths / 10, tenths % 10) }
 }
 
 /// The counts of a broker; none where it has gone meanwhile.

@@ -4,36 +4,35 @@ use std::{collections::BTreeMap, path::Path};
 
 use emote_proto::Name;
 
-use super::plan;
 use crate::{
     bus::Bus,
-    config::{Folder, Settings},
+    config::{Folder, Set, Settings},
     console::BrokerReport,
     engine::Role,
 };
 
 /// What is in force, as far as this program can read it.
 #[derive(Debug, Clone, Default)]
-pub(super) struct InForceNow {
+pub(crate) struct InForceNow {
     /// The rules' names, in order.
-    pub(super) rules: Vec<Name>,
+    pub(crate) rules: Vec<Name>,
     /// The targets.
-    pub(super) targets: BTreeMap<Name, Known>,
+    pub(crate) targets: BTreeMap<Name, Known>,
 }
 
 /// A target in force.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Known {
+pub(crate) struct Known {
     /// Its kind.
-    pub(super) kind: &'static str,
+    pub(crate) kind: &'static str,
     /// The rules that give it jobs.
-    pub(super) rules: Vec<String>,
+    pub(crate) rules: Vec<String>,
 }
 
 /// What is in force now; nothing where nothing was ever applied.
-pub(super) async fn ask(bus: &Bus) -> anyhow::Result<InForceNow> {
+pub(crate) async fn ask(bus: &Bus) -> anyhow::Result<InForceNow> {
     let Some(now) = bus.in_force().await? else { return Ok(InForceNow::default()) };
-    let set = plan::stored(bus, &now.hash).await?;
+    let set = stored(bus, &now.hash).await?;
     // Secrets and relative paths are not looked at.
     let folder = Folder::of_set(Path::new("."), Settings::default(), &set)?;
     let rules_of = |target: &Name| {
@@ -48,7 +47,19 @@ pub(super) async fn ask(bus: &Bus) -> anyhow::Result<InForceNow> {
     Ok(InForceNow { rules: folder.rules.iter().map(|rule| rule.name.clone()).collect(), targets })
 }
 
+/// A set that was applied once.
+pub(crate) async fn stored(bus: &Bus, hash: &str) -> anyhow::Result<Set> {
+    let json = bus.load_set(hash).await?;
+    let json = json.ok_or_else(|| anyhow::anyhow!("the set of rules {} is not stored any more", short(hash)))?;
+    Ok(Set::from_json(&json, hash)?)
+}
+
+/// The beginning of a hash, as people read it.
+pub(crate) fn short(hash: &str) -> &str {
+    hash.get(..12).unwrap_or(hash)
+}
+
 /// The broker whose counts are the newest: the one that leads, else the one whose records go furthest.
-pub(super) fn who_counts(brokers: &[BrokerReport]) -> Option<&BrokerReport> {
+pub(crate) fn who_counts(brokers: &[BrokerReport]) -> Option<&BrokerReport> {
     brokers.iter().max_by_key(|broker| (broker.role == Role::Leading, broker.position))
 }

@@ -2,11 +2,11 @@
 
 use emote_proto::Time;
 
-use crate::{cli::render, deliver::Running, engine::Role};
+use crate::{console::view::words, deliver::Running, engine::Role};
 
 /// What is done for a target.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum State {
+pub(crate) enum State {
     /// Jobs are worked on.
     Working {
         /// Brokers that leave it alone meanwhile, of how many.
@@ -32,7 +32,7 @@ pub(super) enum State {
 
 impl State {
     /// Of a target that brokers, one or more, say this of, where so many jobs wait.
-    pub(super) fn of(brokers: &[&Running], backlog: u64) -> Self {
+    pub(crate) fn of(brokers: &[&Running], backlog: u64) -> Self {
         let each: Vec<Self> = brokers.iter().map(|running| Self::at_one(running, backlog)).collect();
         let paused: Vec<Time> =
             each.iter().filter_map(|state| if let Self::Paused(until) = state { Some(*until) } else { None }).collect();
@@ -51,7 +51,7 @@ impl State {
     }
 
     /// Of a target at one broker. Where nothing waits, nothing waits for a rate.
-    pub(super) fn at_one(running: &Running, backlog: u64) -> Self {
+    pub(crate) fn at_one(running: &Running, backlog: u64) -> Self {
         match running {
             Running::Running => Self::Working { but: None },
             Running::WaitingForRate { .. } if backlog == 0 => Self::Working { but: None },
@@ -65,7 +65,7 @@ impl State {
     }
 
     /// For programs.
-    pub(super) fn word(&self) -> &'static str {
+    pub(crate) fn word(&self) -> &'static str {
         match self {
             Self::Working { .. } => "working",
             Self::Paused(_) => "paused",
@@ -80,11 +80,11 @@ impl State {
     }
 
     /// For people.
-    pub(super) fn shown(&self, now: Time) -> String {
+    pub(crate) fn shown(&self, now: Time) -> String {
         match self {
             Self::Working { but: None } => "working".to_owned(),
             Self::Working { but: Some((paused, all)) } => format!("working, paused at {paused} of {all} brokers"),
-            Self::Paused(until) => format!("paused for {}", render::ago(now, *until)),
+            Self::Paused(until) => format!("paused for {}", words::ago(now, *until)),
             Self::Probing => "one attempt will tell".to_owned(),
             Self::WaitingForRate(_) => "waiting for its rate".to_owned(),
             Self::NotReady(_) => "not ready".to_owned(),
@@ -96,7 +96,7 @@ impl State {
     }
 
     /// Until when it is so, where that is known.
-    pub(super) fn until(&self) -> Option<Time> {
+    pub(crate) fn until(&self) -> Option<Time> {
         match self {
             Self::Paused(until) | Self::WaitingForRate(until) => Some(*until),
             _ => None,
@@ -104,13 +104,13 @@ impl State {
     }
 
     /// Why it is so, where that takes more words.
-    pub(super) fn reason(&self) -> Option<&str> {
+    pub(crate) fn reason(&self) -> Option<&str> {
         if let Self::NotReady(reason) = self { Some(reason) } else { None }
     }
 }
 
 /// A broker's part, for people.
-pub(super) fn part(role: Role) -> &'static str {
+pub(crate) fn part(role: Role) -> &'static str {
     match role {
         Role::Leading => "leads",
         Role::StandingBy => "stands by",
