@@ -77,6 +77,7 @@ async fn measure(seconds: u64) {
 
     configure(folder.path(), &target_url);
     let start = run::Start {
+        taken: emote::ops::Taken::Fail,
         root: folder.path().to_owned(),
         settings: Folder::settings(folder.path()).unwrap(),
         first: Some(Set::read(folder.path()).unwrap()),

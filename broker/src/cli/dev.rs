@@ -82,6 +82,7 @@ async fn serve(
         settings: folder.settings.clone(),
         first: Some(set.clone()),
         data: data.to_owned(),
+        taken: Taken::AnyPort,
     };
     let ops = run::ops(&folder.settings, &args.folder, Taken::AnyPort, shutdown)?;
     let running = run::start_watched(bus.clone(), start, ops, shutdown).await?;
@@ -114,6 +115,11 @@ fn welcome(args: &Args, folder: &Folder, nats: &LocalNats, running: &run::Runnin
         let scheme =
             if folder.settings.ops.as_ref().is_some_and(|ops| ops.certificate.is_some()) { "https" } else { "http" };
         let _ = writeln!(text, "  health    {scheme}://{ops}/readyz {dim}and /healthz, /metrics{dim:#}");
+    }
+    if let Some(console) = running.console() {
+        let token = console.token_file.as_ref();
+        let token = token.map(|file| format!(" {dim}(the token to sign in with is in {}){dim:#}", file.display()));
+        let _ = writeln!(text, "  console   {}{}", console.url, token.unwrap_or_default());
     }
     let _ = writeln!(text, "\nTry in another terminal:");
     let _ = writeln!(text, "  emote events -f{server}");

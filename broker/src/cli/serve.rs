@@ -49,10 +49,13 @@ pub(super) async fn run(args: Args) -> anyhow::Result<Exit> {
     };
     let first = own_rules(in_force, own)?;
     let data = args.config.join(&settings.data);
-    let start = run::Start { root: args.config, settings, first, data };
+    let start = run::Start { root: args.config, settings, first, data, taken: Taken::Fail };
     let running = run::start_watched(bus, start, ops, &shutdown).await?;
     let ops = running.ops().map_or_else(|| "off".to_owned(), |ops| ops.to_string());
-    tracing::info!(webhooks = %running.webhooks(), ops, "emote serves");
+    let console = running.console().map_or("off", |console| console.url.as_str());
+    let token = running.console().and_then(|console| console.token_file.as_ref());
+    let token = token.map_or_else(|| "none".to_owned(), |file| file.display().to_string());
+    tracing::info!(webhooks = %running.webhooks(), ops, console, token_file = token, "emote serves");
     running.wait().await
 }
 

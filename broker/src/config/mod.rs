@@ -1,6 +1,7 @@
 //! The configuration folder: raw files to validated settings, all problems at once.
 
 mod case;
+mod console;
 pub(crate) mod excerpt;
 pub(crate) mod fields;
 pub(crate) mod file;

@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 use super::{Problems, SecretRef, fields::Fields};
 use crate::{
     bus::{BusSettings, StreamSettings},
+    console::http::ConsoleSpec,
     ingest::Cidr,
     listen::ListenSpec,
 };
@@ -28,6 +29,8 @@ pub struct Settings {
     pub trusted_proxies: Vec<Cidr>,
     /// What health checks and metrics are given on; none where it is off.
     pub ops: Option<ListenSpec>,
+    /// The console for people and the API; none where it is off.
+    pub console: Option<ConsoleSpec>,
     /// The data folder, relative to the configuration folder.
     pub data: PathBuf,
 }
@@ -70,6 +73,7 @@ impl Default for Settings {
             ingest: on_loopback(8480),
             trusted_proxies: Vec::new(),
             ops: Some(on_loopback(8481)),
+            console: Some(ConsoleSpec::default()),
             data: PathBuf::from("data"),
         }
     }
@@ -90,6 +94,7 @@ impl Settings {
             settings.trusted_proxies = read_proxies(fields);
         });
         fields.object("ops", |fields| read_ops(&mut settings.ops, fields));
+        fields.object("console", |fields| super::console::read(&mut settings.console, fields));
         fields.finish();
         settings
     }
@@ -147,14 +152,18 @@ impl NatsSettings {
     }
 }
 
-fn on_loopback(port: u16) -> ListenSpec {
+pub(super) fn on_loopback(port: u16) -> ListenSpec {
     let address = SocketAddr::from(([127, 0, 0, 1], port));
     ListenSpec { address, certificate: None, key: None, insecure: false }
 }
 
+/// Whether a `listen` says that nothing is to listen.
+pub(super) fn is_off(value: &Value) -> bool {
+    value.as_str() == Some("off") || value.as_bool() == Some(false)
+}
+
 /// `listen: off` for none.
 fn read_ops(ops: &mut Option<ListenSpec>, fields: &mut Fields<'_>) {
-    let is_off = |value: &Value| value.as_str() == Some("off") || value.as_bool() == Some(false);
     if fields.value("listen").is_some_and(is_off) {
         *ops = None;
     }
@@ -168,7 +177,7 @@ fn read_ops(ops: &mut Option<ListenSpec>, fields: &mut Fields<'_>) {
     }
 }
 
-fn read_listener(listener: &mut ListenSpec, fields: &mut Fields<'_>, why: &str) {
+pub(super) fn read_listener(listener: &mut ListenSpec, fields: &mut Fields<'_>, why: &str) {
     let address = fields.parsed("listen", |value| {
         let address = value.as_str().and_then(|text| text.parse::<SocketAddr>().ok());
         address.ok_or_else(|| "expected an address and port such as 0.0.0.0:8443".to_owned())

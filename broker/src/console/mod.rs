@@ -3,6 +3,7 @@
 
 pub(crate) mod ask;
 mod brokers;
+pub mod http;
 pub(crate) mod order;
 pub(crate) mod view;
 

@@ -18,7 +18,7 @@ use crate::{
     bus::{Bus, BusError, StreamSettings},
     cli::Exit,
     config::{Folder, Report, Set, Settings},
-    console,
+    console::{self, http::Bound},
     deliver::Targets,
     engine::{Engine, Library, Parts, Shared},
     ingest,
@@ -45,6 +45,8 @@ pub struct Start {
     pub first: Option<Set>,
     /// The data folder.
     pub data: PathBuf,
+    /// What to do where the console's address is taken.
+    pub taken: Taken,
 }
 
 /// Everything that runs.
@@ -57,6 +59,16 @@ pub struct Running {
     engine: Shared,
     targets: Targets,
     ops: Ops,
+    console: Option<ConsoleAt>,
+}
+
+/// Where the console is, and what opens it.
+#[derive(Debug, Clone)]
+pub struct ConsoleAt {
+    /// `http://127.0.0.1:8482`
+    pub url: String,
+    /// The file with the local token, where that opens it.
+    pub token_file: Option<PathBuf>,
 }
 
 /// Listens for those who ask how this broker is, which they may do before NATS is there.
@@ -64,15 +76,16 @@ pub fn ops(settings: &Settings, root: &Path, taken: Taken, shutdown: &Cancellati
     Ops::start(settings.ops.as_ref(), root, taken, shutdown).context("emote.yaml: ops")
 }
 
-/// Starts ingest, core, delivery and answers on `bus`, and tells nobody how they are.
-pub async fn start(bus: Bus, start: Start, shutdown: &CancellationToken) -> anyhow::Result<Running> {
+/// Starts ingest, core, delivery and answers on `bus`; tells nobody how they are, and has no console.
+pub async fn start(bus: Bus, mut start: Start, shutdown: &CancellationToken) -> anyhow::Result<Running> {
+    start.settings.console = None;
     let ops = Ops::start(None, &start.root, Taken::Fail, shutdown)?;
     start_watched(bus, start, ops, shutdown).await
 }
 
 /// Starts ingest, core, delivery and answers on `bus`; `ops` tells how they are.
 pub async fn start_watched(bus: Bus, start: Start, ops: Ops, shutdown: &CancellationToken) -> anyhow::Result<Running> {
-    let Start { root, settings, first, data } = start;
+    let Start { root, settings, first, data, taken } = start;
     let in_force = prepare(&bus, &settings.streams, shutdown).await?;
     may_run(&bus, &root, &settings, in_force.as_ref().or(first.as_ref()))?;
     private_folder(&data)?;
@@ -84,6 +97,10 @@ pub async fn start_watched(bus: Bus, start: Start, ops: Ops, shutdown: &Cancella
     let mut tasks = JoinSet::new();
     let listener = Listener::bind(&settings.ingest, &root).context("emote.yaml: ingest")?;
     let (listens, tls) = (listener.address(), settings.ingest.certificate.is_some());
+    let console = settings.console.as_ref().map(|spec| Bound::bind(spec, &root, &data, taken)).transpose();
+    let console = console.context("emote.yaml: console")?;
+    let console_at = console.as_ref().map(|console| ConsoleAt { url: console.url(), token_file: console.token_file() });
+    let replicas = settings.streams.replicas;
     let proxies = settings.trusted_proxies.clone();
     let library = Library::new(bus.clone(), root, settings);
     let engine =
@@ -123,6 +140,11 @@ pub async fn start_watched(bus: Bus, start: Start, ops: Ops, shutdown: &Cancella
         Ok(listener.serve(router, stop.cancelled_owned()).await?)
     });
 
+    if let Some(console) = console {
+        let (bus, stop) = (bus.clone(), shutdown.clone());
+        tasks.spawn(async move { console.serve(bus, replicas, stop.cancelled_owned()).await.context("the console") });
+    }
+
     let (clock, stop) = (bus.clone(), shutdown.clone());
     tasks.spawn(async move {
         tokio::select! {
@@ -133,7 +155,17 @@ pub async fn start_watched(bus: Bus, start: Start, ops: Ops, shutdown: &Cancella
 
     let (who, stop) = ((random_word()?, ops.started()), shutdown.clone());
     tasks.spawn(async move { Ok(console::answer(watched, who, stop).await?) });
-    Ok(Running { tasks, bus, listens, tls, shutdown: shutdown.clone(), engine: shared, targets, ops })
+    Ok(Running {
+        tasks,
+        bus,
+        listens,
+        tls,
+        shutdown: shutdown.clone(),
+        engine: shared,
+        targets,
+        ops,
+        console: console_at,
+    })
 }
 
 /// What tells this process from other brokers.
@@ -191,6 +223,11 @@ impl Running {
     /// Where health and metrics are told; `None` where they are not.
     pub fn ops(&self) -> Option<SocketAddr> {
         self.ops.address()
+    }
+
+    /// Where the console is; `None` where it is off.
+    pub fn console(&self) -> Option<&ConsoleAt> {
+        self.console.as_ref()
     }
 
     /// Waits until it was told to stop and has, or until a part fails, which stops the others.

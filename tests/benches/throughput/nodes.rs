@@ -106,6 +106,12 @@ pub(crate) async fn serve(folder: &Path) {
     let bus = Bus::connect(&settings.nats.resolve(folder, "throughput").unwrap()).await.unwrap();
     let shutdown = run::shutdown_on_signal(Some(run::parent)).unwrap();
     let data = folder.join("data");
-    let start = run::Start { root: folder.to_owned(), settings, first: Some(Set::read(folder).unwrap()), data };
+    let start = run::Start {
+        root: folder.to_owned(),
+        settings,
+        first: Some(Set::read(folder).unwrap()),
+        data,
+        taken: emote::ops::Taken::Fail,
+    };
     run::start(bus, start, &shutdown).await.unwrap().wait().await.unwrap();
 }

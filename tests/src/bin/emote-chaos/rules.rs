@@ -28,7 +28,7 @@ pub(crate) struct Place<'a> {
 pub(crate) fn write(place: &Place<'_>) -> anyhow::Result<()> {
     let settings = format!(
         "nats: {{servers: {}}}\nstreams: {{replicas: {}}}\ningest: {{listen: \"127.0.0.1:{}\"}}\n\
-         ops: {{listen: \"off\"}}\ndata: data\n",
+         ops: {{listen: \"off\"}}\nconsole: {{listen: \"off\"}}\ndata: data\n",
         serde_json::to_string(place.nats)?,
         place.replicas,
         place.port

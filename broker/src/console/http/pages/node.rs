@@ -1,0 +1,77 @@
+//! One node: what each source says of it side by side, and its latest events.
+
+use emote_proto::{Filter, Time};
+use maud::{Markup, html};
+use serde_json::Value;
+
+use super::{ago, events, page};
+use crate::console::{
+    ask,
+    http::{
+        answer::{Answer, Refusal},
+        api::node_key,
+        enter,
+        visit::Call,
+    },
+    view::{self, words},
+};
+
+/// Events that are shown.
+const TIMELINE: usize = 50;
+
+pub(in crate::console::http) async fn show(call: Call) -> Result<Answer, Refusal> {
+    let (bus, key) = (call.visit.bus(), node_key(call.visit.param("key"))?);
+    let none = || Refusal::not_found("no event has named such a node", "The page of nodes lists those there are.");
+    let node = ask::node(bus, key.as_str()).await?.ok_or_else(none)?;
+    let filter = Filter { node: Some(key), ..Filter::default() };
+    let filters = view::events::filters(bus, &filter).await;
+    let timeline = view::events::latest(bus, filters, TIMELINE).await?;
+    let now = enter::now();
+    let text = |field: &str| node.record[field].as_str().unwrap_or("–");
+    let main = html! {
+        dl {
+            dt { "Name" } dd { (text("name")) }
+            dt { "Owner" } dd { (text("owner")) }
+            dt { "UDID" } dd { (text("udid")) }
+        }
+        (claims(&node.record, now))
+        h2 { "Latest events" }
+        (events::table(&timeline))
+    };
+    Ok(Answer::Page(page(&call, "/nodes", &format!("Node {}", node.key), &main)))
+}
+
+/// One row a field, one column a source: where they differ is where to look.
+fn claims(record: &Value, now: Time) -> Markup {
+    let sources: Vec<(&String, &Value)> = record["sources"].as_object().into_iter().flatten().collect();
+    let claimed = sources.iter().filter_map(|(_, claims)| claims.as_object()).chain(record["asset"].as_object());
+    let mut fields: Vec<&String> = claimed.flat_map(|map| map.keys()).collect();
+    fields.sort_unstable();
+    fields.dedup();
+    html! {
+        div .wide { table {
+            caption { "What each source says" }
+            thead { tr { th scope="col" { "Field" } th scope="col" { "Asset record" } @for (source, _) in &sources { th scope="col" { (source) } } } }
+            tbody {
+                @for field in fields {
+                    tr {
+                        th scope="row" { (field) }
+                        td { (shown(&record["asset"][field])) }
+                        @for (_, claims) in &sources {
+                            td {
+                                (shown(&claims[field]["value"]))
+                                @if let Some(since) = claims[field]["since"].as_str().and_then(|since| since.parse().ok()) {
+                                    " " small { (ago(since, now)) }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        } }
+    }
+}
+
+fn shown(value: &Value) -> String {
+    if value.is_null() { String::new() } else { words::clip(&words::plain(value), 200) }
+}
