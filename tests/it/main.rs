@@ -14,6 +14,7 @@ mod chain;
 mod cli;
 mod clock;
 mod cluster;
+mod console;
 mod counted;
 mod crash;
 mod delivery;

@@ -13,7 +13,9 @@
 )]
 
 mod agent;
+mod browser;
 mod cluster;
+mod idp;
 mod nats;
 mod oracle;
 mod planted;
@@ -27,7 +29,9 @@ pub mod webhook;
 mod wire;
 
 pub use agent::{Agent, CHANGING};
+pub use browser::{Answered, Browser};
 pub use cluster::{Cluster, Member};
+pub use idp::{CLIENT, Idp, Key, Signed, client_secret};
 pub use nats::NatsServer;
 pub use planted::{PLANTED, leaks_in, leaks_under, planted};
 pub use process::Process;

@@ -115,9 +115,9 @@ impl Builder {
         if self.nats {
             nats.start_again().await;
         }
-        let (port, ops) = (free_port(), free_port());
+        let ports = (free_port(), free_port(), free_port());
         let user = if self.password.is_some() { USER } else { "" };
-        write(&config, "emote.yaml", &settings(&nats.url(), user, (port, ops)));
+        write(&config, "emote.yaml", &settings(&nats.url(), user, ports));
         write(&config, "targets/slack.yaml", SLACK);
         for path in MDM_TARGETS {
             append(&config, path, QUICK);
@@ -129,7 +129,8 @@ impl Builder {
             append(&config, path, text);
         }
         let (config_dir, log_dir, env) = (config.clone(), logs.clone(), self.env);
-        let mut broker = Broker { config: config_dir, logs: log_dir, port, ops, env, process: None };
+        let (port, ops, console) = ports;
+        let mut broker = Broker { config: config_dir, logs: log_dir, port, ops, console, env, process: None };
         if self.broker {
             broker.start().await;
         }
@@ -173,12 +174,15 @@ const SLACK: &str = "kind: slack\nwebhook: ${file:secrets/slack-webhook}\nchanne
 /// Who the broker is where NATS wants to know.
 const USER: &str = ", user: emote, password: \"${file:secrets/nats-password}\"";
 
-fn settings(nats: &str, user: &str, (port, ops): (u16, u16)) -> String {
-    format!("nats: {{servers: [\"{nats}\"]{user}}}\n{}", listeners(port, ops))
+fn settings(nats: &str, user: &str, ports: (u16, u16, u16)) -> String {
+    format!("nats: {{servers: [\"{nats}\"]{user}}}\n{}", listeners(ports))
 }
 
-fn listeners(port: u16, ops: u16) -> String {
-    format!("ingest: {{listen: \"127.0.0.1:{port}\"}}\nops: {{listen: \"127.0.0.1:{ops}\"}}\ndata: data\n")
+fn listeners((port, ops, console): (u16, u16, u16)) -> String {
+    format!(
+        "ingest: {{listen: \"127.0.0.1:{port}\"}}\nops: {{listen: \"127.0.0.1:{ops}\"}}\ndata: data\n\
+         console:\n  listen: \"127.0.0.1:{console}\"\n"
+    )
 }
 
 fn write(config: &Path, path: &str, text: &str) {
@@ -200,11 +204,17 @@ pub struct Broker {
     pub port: u16,
     /// Where it tells of its health.
     pub ops: u16,
+    /// Where its console is.
+    pub console: u16,
     env: Vec<(&'static str, String)>,
     process: Option<Process>,
 }
 
 impl Broker {
+    fn ports(&self) -> (u16, u16, u16) {
+        (self.port, self.ops, self.console)
+    }
+
     /// Starts it and waits until it takes webhooks.
     pub async fn start(&mut self) {
         self.begin();
@@ -415,20 +425,20 @@ impl Stack {
 
     /// Hands the broker over, to be put back later; until then its port is known.
     pub fn take_broker(&mut self) -> Broker {
-        let (config, logs, port, ops) = (self.config.clone(), self.logs.clone(), self.broker.port, self.broker.ops);
-        let env = self.broker.env.clone();
-        std::mem::replace(&mut self.broker, Broker { config, logs, port, ops, env, process: None })
+        let (config, logs, env) = (self.config.clone(), self.logs.clone(), self.broker.env.clone());
+        let (port, ops, console) = self.broker.ports();
+        std::mem::replace(&mut self.broker, Broker { config, logs, port, ops, console, env, process: None })
     }
 
     /// From its next start on, the broker reaches NATS at this address.
     pub fn lead_broker_to(&self, nats: &str) {
-        write(&self.config, "emote.yaml", &settings(nats, "", (self.broker.port, self.broker.ops)));
+        write(&self.config, "emote.yaml", &settings(nats, "", self.broker.ports()));
     }
 
     /// The same, where NATS is a cluster, that keeps as many copies of each stream as it has servers.
     pub fn lead_broker_to_cluster(&self, nats: &[String]) {
         let nats_and_streams = format!("nats: {{servers: {nats:?}}}\nstreams: {{replicas: {}}}\n", nats.len());
-        let listeners = listeners(self.broker.port, self.broker.ops);
+        let listeners = listeners(self.broker.ports());
         write(&self.config, "emote.yaml", &format!("{nats_and_streams}{listeners}"));
     }
 
@@ -452,12 +462,12 @@ impl Stack {
 
     /// The same, which reaches NATS at this address.
     pub fn other_broker_at(&self, nats: &str) -> Broker {
-        let (port, ops) = (free_port(), free_port());
+        let (port, ops, console) = (free_port(), free_port(), free_port());
         let config = self.config.with_file_name(format!("other-broker-{port}"));
         copy(&self.config, &config);
-        write(&config, "emote.yaml", &settings(nats, "", (port, ops)));
+        write(&config, "emote.yaml", &settings(nats, "", (port, ops, console)));
         let (logs, env) = (self.logs.clone(), self.broker.env.clone());
-        Broker { config, logs, port, ops, env, process: None }
+        Broker { config, logs, port, ops, console, env, process: None }
     }
 
     /// Everything that programs logged.
