@@ -12,6 +12,7 @@ use std::{fmt, str::FromStr};
 use data_encoding::BASE64URL_NOPAD;
 use nkeys::KeyPair;
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
 
 use crate::{Serial, Time, jwt::Claims};
 
@@ -81,6 +82,12 @@ impl UserKey {
         &self.0
     }
 
+    /// What people compare: the 16 characters behind the `U`, in fours, `ABCD-EFGH-IJKL-MNOP`. 77 bits of the key.
+    pub fn fingerprint(&self) -> String {
+        let parts: Vec<&str> = (1..17).step_by(4).filter_map(|at| self.0.get(at..at + 4)).collect();
+        parts.join("-")
+    }
+
     fn signed(&self, text: &str, signature: &str) -> Result<(), EnrollError> {
         let signature = BASE64URL_NOPAD.decode(signature.as_bytes()).map_err(|_| EnrollError::Signature)?;
         let key = KeyPair::from_public_key(&self.0).map_err(|_| EnrollError::Signature)?;
@@ -93,13 +100,13 @@ impl UserKey {
 pub struct EnrollmentToken {
     id: TokenId,
     jwt: String,
-    seed: String,
+    seed: Zeroizing<String>,
 }
 
 impl EnrollmentToken {
     /// Of a user's JWT, whose name is the token's id, and the seed of that user's key.
     pub fn new(jwt: impl Into<String>, seed: impl Into<String>) -> Result<Self, EnrollError> {
-        let (jwt, seed) = (jwt.into(), seed.into());
+        let (jwt, seed) = (jwt.into(), Zeroizing::new(seed.into()));
         let claims = Claims::unverified(&jwt).map_err(|_| EnrollError::Token("its JWT is damaged"))?;
         let id = TokenId::new(claims.name).map_err(|_| EnrollError::Token("its JWT is not that of a token"))?;
         let pair = KeyPair::from_seed(&seed).map_err(|_| EnrollError::Token("its seed is damaged"))?;
@@ -127,7 +134,7 @@ impl EnrollmentToken {
 
     /// The line that people carry: a secret.
     pub fn to_line(&self) -> String {
-        format!("{TOKEN_PREFIX}{}:{}", self.jwt, self.seed)
+        format!("{TOKEN_PREFIX}{}:{}", self.jwt, *self.seed)
     }
 }
 
@@ -393,6 +400,12 @@ mod tests {
             let error = line.parse::<EnrollmentToken>().unwrap_err().to_string();
             assert!(error.contains("emote agents token create") && !error.contains(&seed[..20]), "{error}");
         }
+    }
+
+    #[test]
+    fn a_fingerprint_is_the_beginning_of_the_key_in_fours() {
+        let key = UserKey::new("UDXU4RCSJNZOIQHZNWXHXORDPRTGNJAHAHFRGZNEEJCPQTT2M7NLCNF4").unwrap();
+        assert_eq!(key.fingerprint(), "DXU4-RCSJ-NZOI-QHZN");
     }
 
     #[test]

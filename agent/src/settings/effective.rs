@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
+use super::identity;
 use super::keys::{self, Context, Key, UNIFIED_LOG};
 use super::layer::{Layer, parent};
 use super::problem::{Origin, Problem};
@@ -62,7 +63,9 @@ pub fn evaluate(layers: &[Layer]) -> (Values, Vec<Problem>) {
         }
     }
     values.spread_poll();
-    values.choose_identity(layers, &mut problems);
+    for (key, other) in identity::EITHER {
+        values.choose((key, other), layers, &mut problems);
+    }
     for (name, layer) in names {
         let (table, key) = (format!("{UNIFIED_LOG}.{name}"), format!("{UNIFIED_LOG}.{name}.predicate"));
         if values.value(&key).is_none() && !problems.iter().any(|problem| [&table, &key].contains(&&problem.key)) {
@@ -130,7 +133,9 @@ fn shown(key: &Key, value: &Value, written: &Json) -> String {
         Value::Text(text) if key.secret => {
             text.parse::<Proxy>().map_or_else(|_| String::new(), |proxy| proxy.to_string())
         }
+        Value::Secret(secret) => identity::shown(secret),
         Value::Texts(texts) => texts.join(", "),
+        _ if key.kind == Kind::Pem => "certificates".into(),
         _ => written.as_str().map_or_else(|| written.to_string(), str::to_owned),
     }
 }
@@ -173,6 +178,10 @@ impl Values {
         if let Value::Text(text) = self.value(key)? { Some(text) } else { None }
     }
 
+    pub(super) fn secret(&self, key: &str) -> Option<&str> {
+        if let Value::Secret(secret) = self.value(key)? { Some(secret.expose()) } else { None }
+    }
+
     pub(super) fn texts(&self, key: &str) -> &[String] {
         if let Some(Value::Texts(texts)) = self.value(key) { texts } else { &[] }
     }
@@ -207,14 +216,11 @@ impl Values {
         files.filter_map(|key| Some((key.name.to_string(), self.path(&key.name)?))).collect()
     }
 
-    /// One of token and credentials is enough: the one that the stronger layer says, or else the credentials.
-    fn choose_identity(&mut self, layers: &[Layer], problems: &mut Vec<Problem>) {
+    /// Of two keys one is enough: the one that the stronger layer says, or else the second.
+    fn choose(&mut self, (one, two): (&str, &str), layers: &[Layer], problems: &mut Vec<Problem>) {
         let origin = |key| self.0.get(key).filter(|said: &&Effective| said.value.is_some()).map(|said| said.origin);
-        let (Some(token), Some(credentials)) = (origin("token_file"), origin("credentials")) else { return };
-        let (key, other, origin) = match token > credentials {
-            true => ("credentials", "token_file", credentials),
-            false => ("token_file", "credentials", token),
-        };
+        let (Some(of_one), Some(of_two)) = (origin(one), origin(two)) else { return };
+        let (key, other, origin) = if of_one > of_two { (two, one, of_two) } else { (one, two, of_one) };
         let place = layers.iter().filter(|layer| layer.origin == origin).find_map(|layer| {
             layer.tree.get(key)?;
             layer.place(key)

@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use super::DEFAULT_STATE_DIR;
+use super::identity;
 use super::proxy::Proxy;
 use super::server;
 use super::value::{Kind, Value};
@@ -100,6 +101,14 @@ static KEYS: &[Key] = &[
         "/Library/Application Support/Emote/ca.pem",
     ),
     key(
+        "ca_certificates",
+        Kind::Pem,
+        Means("none"),
+        "Trust these roots too, or alone: their text (PEM), for configuration profiles",
+        identity::EXAMPLE_CERTIFICATE,
+    )
+    .checked(identity::certificates),
+    key(
         "token_file",
         Kind::File,
         Means("none"),
@@ -113,6 +122,38 @@ static KEYS: &[Key] = &[
         Means("none"),
         "NATS credentials file (JWT and seed) to connect with, in place of a token",
         "/Library/Application Support/Emote/agent.creds",
+    )
+    .secret(),
+    key(
+        "certificate",
+        Kind::File,
+        Means("none"),
+        "Certificate (PEM) to show to the server, with those between it and its root",
+        "/Library/Application Support/Emote/agent.pem",
+    ),
+    key(
+        "key",
+        Kind::File,
+        Means("in the certificate's file"),
+        "Key of the certificate (PEM)",
+        "/Library/Application Support/Emote/agent.key",
+    )
+    .secret(),
+    key(
+        "enrollment_token",
+        Kind::Secret,
+        Means("none"),
+        "What lets this machine ask for a credential of its own; whoever reads it can ask too, so bound its use",
+        identity::EXAMPLE_TOKEN,
+    )
+    .secret()
+    .checked(identity::token),
+    key(
+        "enrollment_token_file",
+        Kind::File,
+        Means("none"),
+        "File with that, in place of its text",
+        "/Library/Application Support/Emote/enrollment-token",
     )
     .secret(),
     key(

@@ -7,6 +7,7 @@
 mod applied;
 mod effective;
 mod follow;
+mod identity;
 pub mod keys;
 mod layer;
 mod places;
@@ -36,10 +37,11 @@ pub use proxy::{HttpProxy, Login, Proxy};
 pub use server::name as server_name;
 pub use tree::{DOMAIN, Tree};
 pub use units::{parse_bytes, parse_duration};
-pub use value::{Kind, Value};
+pub use value::{Kind, Secret, Value};
 
 use crate::sources::{self, Timing};
 use emote_proto::Serial;
+use emote_proto::enroll::EnrollmentToken;
 
 /// Where the agent keeps its state when nothing else is said.
 #[cfg(target_os = "macos")]
@@ -67,12 +69,22 @@ pub struct Settings {
     pub quota: u64,
     /// Plain connections may leave this machine.
     pub insecure: bool,
-    /// The only roots trusted, PEM.
+    /// The only roots trusted, PEM: those in this file,
     pub ca: Option<PathBuf>,
+    /// and these.
+    pub ca_certificates: Option<String>,
+    /// A file with a certificate, PEM, to show to the server.
+    pub certificate: Option<PathBuf>,
+    /// A file with its key, PEM; without it, that is in the certificate's file.
+    pub key: Option<PathBuf>,
     /// A file with the token to connect with.
     pub token_file: Option<PathBuf>,
     /// A file with the NATS credentials (JWT and seed) to connect with.
     pub credentials: Option<PathBuf>,
+    /// What lets this machine ask for a credential of its own.
+    pub enrollment_token: Option<EnrollmentToken>,
+    /// A file with that.
+    pub enrollment_token_file: Option<PathBuf>,
     /// How connections to `wss://` servers leave the machine.
     pub proxy: Proxy,
     /// How often each enabled source looks.
@@ -105,8 +117,13 @@ impl Settings {
             quota: values.size("quota"),
             insecure: values.flag("insecure"),
             ca: values.path("ca"),
+            ca_certificates: values.text("ca_certificates").map(str::to_owned),
+            certificate: values.path("certificate"),
+            key: values.path("key"),
             token_file: values.path("token_file"),
             credentials: values.path("credentials"),
+            enrollment_token: values.secret("enrollment_token").and_then(|text| text.parse().ok()),
+            enrollment_token_file: values.path("enrollment_token_file"),
             proxy: values.text("proxy").and_then(|text| text.parse().ok()).unwrap_or_default(),
             sources: sources::names().into_iter().filter_map(|name| Some((name, timing(values, name)?))).collect(),
             unified_log: values.unified_log().into_iter().filter_map(|name| unified_log(values, name)).collect(),
@@ -116,6 +133,12 @@ impl Settings {
     /// The servers' addresses without passwords, as one text.
     pub fn server_names(&self) -> String {
         self.servers.iter().map(server_name).collect::<Vec<_>>().join(",")
+    }
+
+    /// Whether they say as whom to connect: then no credential of this machine's own is used or asked for.
+    pub fn say_who(&self) -> bool {
+        let said = [&self.credentials, &self.token_file, &self.certificate].into_iter().any(Option::is_some);
+        said || self.servers.iter().any(|server| server.username().is_some())
     }
 
     /// What cannot change while it is in use.

@@ -129,7 +129,7 @@ fn subkey(key: &Key, name: &str) -> Json {
         // Whole numbers with units behind them; the agent tells what is wrong in anything that passes here.
         Kind::Duration(_) => ("string", Some("^[0-9 A-Za-z.]+$")),
         Kind::Size(_) => ("string", Some("^[0-9]+ ?([kKmMgG]?[iI]?[bB])?$")),
-        Kind::Text | Kind::Path | Kind::File => ("string", None),
+        Kind::Text | Kind::Path | Kind::File | Kind::Secret | Kind::Pem => ("string", None),
     };
     let mut subkey =
         json!({"pfm_name": name, "pfm_title": title(name), "pfm_type": kind, "pfm_description": sentence(key)});
@@ -228,11 +228,12 @@ mod tests {
         let set = values.iter().filter(|(_, effective)| effective.origin == Origin::Managed).count();
         assert_eq!(set, 1);
         let lines = text.lines().filter(|line| !matches!(line.trim(), "<!--" | "-->"));
-        // One of the two that may not be said together.
+        // One of two that may not be said together.
         let text = lines.collect::<Vec<_>>().join("\n").replace("<key>token_file<", "<key>PayloadX<");
+        let text = text.replace("<key>enrollment_token_file<", "<key>PayloadX<");
         let (values, problems) = evaluated(&text);
         assert_eq!(problems, []);
-        let keys = keys::all().into_iter().filter(|key| key.name != "token_file");
+        let keys = keys::all().into_iter().filter(|key| !key.name.ends_with("token_file"));
         for key in keys.chain(keys::of_unified_log(keys::UNIFIED_LOG_EXAMPLE)) {
             let effective = values.get(&key.name).unwrap();
             assert_eq!(effective.origin, Origin::Managed, "{}", key.name);

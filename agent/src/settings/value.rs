@@ -1,14 +1,18 @@
 //! What a key may hold. Pure: from what a layer says to a value, within bounds.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::Value as Json;
+use zeroize::Zeroizing;
 
 use super::units::{parse_bytes, parse_duration};
 
 /// Bytes of one text at most.
 const MOST_TEXT: usize = 4_096;
+/// Bytes of certificates at most: some ten of them.
+const MOST_PEM: usize = 32 * 1024;
 /// Texts in a list at most.
 const MOST_TEXTS: usize = 64;
 /// No interval needs to be longer, and sums of a few of them never overflow.
@@ -34,6 +38,10 @@ pub enum Kind {
     Path,
     /// The path of a file that must be there.
     File,
+    /// A text that is shown to nobody.
+    Secret,
+    /// Certificates as a text, in PEM.
+    Pem,
 }
 
 /// What was written, understood.
@@ -53,6 +61,30 @@ pub enum Value {
     Flag(bool),
     /// [`Kind::Path`] and [`Kind::File`].
     Path(PathBuf),
+    /// [`Kind::Secret`].
+    Secret(Secret),
+}
+
+/// A text that is shown to nobody and does not stay in memory.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(Zeroizing<String>);
+
+impl Secret {
+    /// Takes it.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(Zeroizing::new(text.into()))
+    }
+
+    /// The text itself.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret")
+    }
 }
 
 impl Kind {
@@ -67,6 +99,8 @@ impl Kind {
             Self::Flag => "true or false",
             Self::Path => "a path",
             Self::File => "the path of a file",
+            Self::Secret => "a text",
+            Self::Pem => "certificates in PEM",
         }
     }
 
@@ -80,6 +114,8 @@ impl Kind {
             Self::Count(_) => "number",
             Self::Flag => "true/false",
             Self::Path | Self::File => "path",
+            Self::Secret => "secret text",
+            Self::Pem => "PEM text",
         }
     }
 
@@ -91,6 +127,12 @@ impl Kind {
         };
         match self {
             Self::Text => text().map(|text| Value::Text(text.to_owned())),
+            Self::Secret => text().map(|text| Value::Secret(Secret::new(text))),
+            Self::Pem => match written {
+                Json::String(pem) if pem.len() > MOST_PEM => Err(format!("more than {MOST_PEM} bytes")),
+                Json::String(pem) => Ok(Value::Text(pem.clone())),
+                _ => Err(format!("expected {}, not {}", self.words(), type_of(written))),
+            },
             Self::Path | Self::File => text().map(|text| Value::Path(text.into())),
             Self::Texts => self.texts(written).map(Value::Texts),
             Self::Duration(least) => duration(text()?, least).map(Value::Duration),
@@ -150,6 +192,7 @@ impl Value {
             Self::Count(count) => count.to_string(),
             Self::Flag(flag) => flag.to_string(),
             Self::Path(path) => path.display().to_string(),
+            Self::Secret(secret) => secret.expose().to_owned(),
         }
     }
 }
@@ -215,6 +258,8 @@ mod tests {
             (Kind::Count(9), json!(9), "9"),
             (Kind::Flag, json!(false), "false"),
             (Kind::File, json!("/x"), "/x"),
+            (Kind::Secret, json!("x"), "x"),
+            (Kind::Pem, json!("x".repeat(5_000)), &"x".repeat(5_000)),
         ] {
             assert_eq!(kind.read(&written).unwrap().canonical(), canonical, "{kind:?}");
         }
@@ -237,6 +282,8 @@ mod tests {
             (Kind::Count(9), json!("9"), "a whole number, not a text"),
             (Kind::Flag, json!(1), "expected true or false, not a number"),
             (Kind::Path, json!({}), "expected a path, not a table"),
+            (Kind::Pem, json!(5), "expected certificates in PEM, not a number"),
+            (Kind::Pem, json!("x".repeat(40_000)), "more than 32768"),
         ] {
             let error = kind.read(&written).unwrap_err();
             assert!(error.contains(said), "{kind:?}: {error}");
