@@ -36,6 +36,62 @@ pub struct Status {
     /// What is wrong with the settings.
     #[serde(default)]
     pub problems: Vec<Problem>,
+    /// The credential of its own.
+    #[serde(default)]
+    pub identity: IdentityStatus,
+}
+
+/// The credential of this machine's own.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IdentityStatus {
+    /// How it stands with it.
+    pub standing: Standing,
+    /// Of the key that is used, or asked for.
+    pub public_key: Option<String>,
+    /// What people compare.
+    pub fingerprint: Option<String>,
+    /// When the JWT ends.
+    pub expires: Option<Time>,
+    /// Whether another key is under way.
+    pub changing_keys: bool,
+    /// What is waited for, or why it is no.
+    pub said: Option<String>,
+}
+
+/// How it stands with a credential of one's own.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Standing {
+    /// There is none.
+    #[default]
+    None,
+    /// The settings say as whom to connect.
+    Settings,
+    /// It was asked for, and is not there yet.
+    Asking,
+    /// Somebody has to approve it.
+    Pending,
+    /// A broker said no.
+    Denied,
+    /// It is there.
+    Enrolled,
+    /// It is there, and no server takes it.
+    Refused,
+}
+
+impl Standing {
+    /// For people.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Settings => "as the settings say",
+            Self::Asking => "asking to be enrolled",
+            Self::Pending => "waiting to be approved",
+            Self::Denied => "denied",
+            Self::Enrolled => "enrolled",
+            Self::Refused => "refused",
+        }
+    }
 }
 
 /// The connection to NATS.
@@ -56,6 +112,22 @@ pub struct UplinkStatus {
     /// How far this machine's clock is from a broker's.
     #[serde(default)]
     pub clock: Option<ClockStatus>,
+    /// That somebody else writes under this serial number.
+    #[serde(default)]
+    pub conflict: Option<ConflictStatus>,
+}
+
+/// Somebody else wrote under this serial number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConflictStatus {
+    /// When that was seen last.
+    pub at: Time,
+    /// The sequence that this machine's last event has.
+    pub expected: u64,
+    /// The one that the stream's last of this serial number has.
+    pub found: u64,
+    /// How often, since the agent was started.
+    pub count: u64,
 }
 
 /// A broker's time less this machine's.
@@ -129,7 +201,9 @@ impl Health {
 
     /// What is known from the start.
     pub(crate) fn begin(&self, status: Status) {
-        *self.lock() = status;
+        let mut known = self.lock();
+        let identity = std::mem::take(&mut known.identity);
+        *known = Status { identity, ..status };
     }
 
     /// The settings in force.
@@ -159,6 +233,18 @@ impl Health {
 
     pub(crate) fn clock(&self, clock: ClockStatus) {
         self.lock().uplink.clock = Some(clock);
+    }
+
+    pub(crate) fn identity(&self, identity: IdentityStatus) {
+        let said = identity.said.map(|said| cut(&said, MOST_SAID));
+        self.lock().identity = IdentityStatus { said, ..identity };
+    }
+
+    /// Somebody else wrote: how often by now.
+    pub(crate) fn conflict(&self, at: Time, expected: u64, found: u64) {
+        let mut status = self.lock();
+        let count = status.uplink.conflict.map_or(0, |conflict| conflict.count).saturating_add(1);
+        status.uplink.conflict = Some(ConflictStatus { at, expected, found, count });
     }
 
     /// What went wrong last.

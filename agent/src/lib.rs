@@ -8,6 +8,7 @@
 
 pub mod cli;
 pub mod crash;
+mod credential;
 mod doctor;
 pub mod emit;
 pub mod health;

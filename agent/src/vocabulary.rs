@@ -43,6 +43,19 @@ kinds! {
     /// Other things than before are wrong in file or managed preferences, or nothing any more. `info`: `problems`
     /// \[[`crate::settings::Problem`]\], `more` (how many were left out).
     AgentMisconfigured = "agent", "misconfigured";
+    /// The machine asks for its next JWT. `info`: [`emote_proto::enroll::RenewRequest`].
+    AgentCredentialDue = "agent", "credential_due";
+    /// A server has taken a new credential. `info`: `how` (`enrolled`, `renewed`, `rotated`), `public_key`, `fingerprint`,
+    /// `expires`.
+    AgentCredentialChanged = "agent", "credential_changed";
+    /// `info`: `by` (`server`: it takes no credential of this machine any more; `broker`: it gives no other one), `reason`,
+    /// `public_key`.
+    AgentCredentialRefused = "agent", "credential_refused";
+    /// The identity in the state folder cannot be this machine's, or cannot be read, and was set aside. `info`: `reason`.
+    AgentCredentialSetAside = "agent", "credential_set_aside";
+    /// Somebody else writes under this serial number. `info`: `expected` and `found` (sequences in the stream, of the last
+    /// time), `count` (since it was told last).
+    AgentConflict = "agent", "conflict";
     /// What sources see the first time they look. `info`: one object per source.
     DeviceInventory = "device", "inventory";
     /// The machine was started. `info`: `boot_id` when known, `booted_at`.

@@ -7,8 +7,10 @@ use clap::Args;
 
 use super::run::LayerArgs;
 use super::{Exit, Failure, Output};
+use crate::credential::{Machine, look};
 use crate::doctor::{self, Finding, Outcome};
 use crate::platform::{self, Host, Real};
+use crate::uplink;
 
 /// Try everything the agent needs, and say what to do about what is missing
 #[derive(Debug, Args)]
@@ -52,6 +54,15 @@ async fn examine(layers: &LayerArgs) -> Result<Vec<Finding>, Failure> {
     findings.extend(doctor::running(status.as_ref().map_err(String::as_str), now));
     let serial = settings.serial.clone().or_else(|| platform::hardware(&Real).serial);
     let host: Arc<dyn Host> = Arc::new(Real);
+    let seen = doctor::Seen {
+        say_who: settings.say_who(),
+        token: uplink::read_token(&settings).await,
+        folder: look(&settings.state_dir).map_err(|error| error.to_string()),
+        running: status.as_ref().ok().map(|status| &status.identity),
+        conflict: status.as_ref().ok().and_then(|status| status.uplink.conflict),
+        machine: serial.clone().map(|serial| Machine { serial, hardware_uuid: platform::hardware(&Real).uuid }),
+    };
+    findings.extend(doctor::identity(&seen, now));
     if let Some(serial) = serial {
         findings.extend(doctor::servers(&settings, &host, &serial).await);
     }

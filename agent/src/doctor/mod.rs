@@ -3,6 +3,7 @@
 //! It changes nothing and sends no event. Every check is one function that ends in [`Finding`]s; what one looks at is
 //! handed to it, so that its words are tested without the trouble they are about.
 
+mod identity;
 mod local;
 mod running;
 mod servers;
@@ -10,6 +11,7 @@ mod settings;
 
 use serde::Serialize;
 
+pub(crate) use identity::{Seen, identity};
 pub(crate) use local::{folder, machine, sources, tools};
 pub(crate) use running::running;
 pub(crate) use servers::servers;

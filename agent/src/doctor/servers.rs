@@ -9,21 +9,25 @@ use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{Instant, timeout};
 
 use super::Finding;
+use crate::credential::look;
 use crate::platform::Host;
 use crate::settings::{Settings, server_name};
-use crate::uplink;
+use crate::uplink::{self, As};
 use emote_proto::Serial;
+use emote_proto::enroll::EnrollmentToken;
 
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Tries each server as the uplink would, and where that fails, how far the way to it leads.
 pub(crate) async fn servers(settings: &Arc<Settings>, host: &Arc<dyn Host>, serial: &Serial) -> Vec<Finding> {
     let mut findings = Vec::new();
+    let token = uplink::read_token(settings).await.ok().flatten();
     for server in &settings.servers {
         let check = format!("server {}", server_name(server));
-        let said = match timeout(PATIENCE * 3, uplink::probe(settings, host, server, serial)).await {
+        let (who, taken) = who(settings, token.as_ref());
+        let said = match timeout(PATIENCE * 3, uplink::probe(settings, host, server, serial, who)).await {
             Ok(Ok(said)) => {
-                findings.push(Finding::ok(check, said));
+                findings.push(Finding::ok(check, format!("{said}, {taken}")));
                 continue;
             }
             Ok(Err(error)) => error,
@@ -35,6 +39,19 @@ pub(crate) async fn servers(settings: &Arc<Settings>, host: &Arc<dyn Host>, seri
         });
     }
     findings
+}
+
+/// As whom the agent would connect, and what it means that a server takes it so.
+fn who<'a>(settings: &Settings, token: Option<&'a EnrollmentToken>) -> (As<'a>, String) {
+    if settings.say_who() {
+        return (As::Settings, "takes whom the settings name".into());
+    }
+    let found = look(&settings.state_dir).ok().flatten().and_then(|found| found.usable);
+    match (found, token) {
+        (Some(usable), _) => (As::Machine(Box::new(usable)), "takes this machine's credential".into()),
+        (None, Some(token)) => (As::Token(token), format!("takes the enrolment token {}", token.id())),
+        (None, None) => (As::Settings, "takes anyone".into()),
+    }
 }
 
 /// What was seen on the way, or why it ends and what to do.
@@ -66,10 +83,12 @@ fn remedy(error: &str) -> &'static str {
     }
     // The name of the server is in it too, with its `tls://`.
     if says(&["unknownissuer", "unknown issuer", "certificate", "tls error", "handshake", "fatal alert"]) {
-        return "look at `ca`, at the server's certificate and its names, and at what breaks TLS on the way";
+        return "look at `ca` and `ca_certificates`, at the server's certificate and its names, at `certificate` where the \
+                server asks for one, and at what breaks TLS on the way";
     }
     if says(&["authorization", "authentication", "permission", "credentials file", "no such file", "chmod"]) {
-        return "look at `credentials` or `token_file`, and whether the server knows what is in it";
+        return "look at `credentials` or `token_file`, and whether the server knows what is in it; of a credential of its own \
+                see the check identity";
     }
     "is it NATS that listens there? See the server's log"
 }

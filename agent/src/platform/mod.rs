@@ -10,6 +10,7 @@ pub(crate) mod plist;
 mod real;
 #[cfg(test)]
 pub(crate) mod recorded;
+mod secrets;
 pub mod signals;
 mod tool;
 pub mod tools;
@@ -20,6 +21,8 @@ pub use hardware::{Hardware, hardware};
 pub use host::{Addresses, Clocks, FolderEntry, Host, HostError, Mount, Output, System};
 pub use real::Real;
 pub(crate) use real::open;
+pub use secrets::SecretStore;
+pub(crate) use secrets::system as secret_store;
 pub use signals::{Happening, Hold, Moment, Signal, Signals};
 pub use tool::Tool;
 

@@ -12,6 +12,7 @@ use tokio::time::timeout;
 
 use super::work::Working;
 use super::{FLUSH, RunError, flush, now};
+use crate::credential::{Keeper, Machine};
 use crate::health::{Health, SourceStatus, SpoolStatus, Status, UplinkStatus};
 use crate::identity::{Describe, Identity};
 use crate::journal::{Entry, Journal, JournalError};
@@ -38,6 +39,7 @@ pub(super) struct Base {
     pub(super) socket: PathBuf,
     pub(super) server: JoinHandle<()>,
     pub(super) stop_server: oneshot::Sender<()>,
+    pub(super) keeper: Arc<Keeper>,
 }
 
 impl Base {
@@ -62,6 +64,8 @@ impl Base {
         let (journal, writer) = Journal::new(Arc::clone(&spool), Arc::clone(&identity), sender, Arc::clone(&recent));
         let writer = tokio::spawn(writer.run());
         let health = Arc::new(Health::default());
+        let machine = Machine { serial: serial.clone(), hardware_uuid: hardware.uuid.clone() };
+        let keeper = Arc::new(Keeper::open(&settings.state_dir, machine, Arc::clone(&health)));
         let server = socket::Server {
             identity: Arc::clone(&identity),
             spool: Arc::clone(&spool),
@@ -85,6 +89,7 @@ impl Base {
             socket,
             server,
             stop_server,
+            keeper,
         };
         Ok((base, previous))
     }

@@ -76,6 +76,8 @@ impl Base {
             written: self.written.clone(),
             nudges,
             clock,
+            keeper: Arc::clone(&self.keeper),
+            journal: self.journal.clone(),
         };
         Ok(Working { tasks, uplink: tokio::spawn(uplink.run()) })
     }

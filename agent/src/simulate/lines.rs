@@ -13,7 +13,7 @@ use crate::health::Health;
 use crate::platform::Real;
 use crate::settings::Settings;
 use crate::uplink::backoff::{delay_ms, random};
-use crate::uplink::connect::Connector;
+use crate::uplink::connect::{As, Connector};
 use crate::uplink::servers::Servers;
 use emote_proto::Serial;
 
@@ -68,7 +68,7 @@ async fn keep(connector: Connector, current: watch::Sender<Option<Standing>>) {
     let mut failures = 0_u32;
     loop {
         if let Some(server) = servers.next() {
-            match connector.connect(&server).await {
+            match connector.connect(&server, As::Settings).await {
                 Ok(connection) => {
                     failures = 0;
                     servers.learn(&connection.client.server_info().connect_urls);

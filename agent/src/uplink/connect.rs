@@ -7,18 +7,23 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use async_nats::{Client, ConnectOptions, Event, ReconnectToServer, ServerAddr};
+use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, ReconnectToServer, ServerAddr};
+use nkeys::KeyPair;
 use percent_encoding::percent_decode_str;
 use tokio::sync::watch;
+use zeroize::Zeroizing;
 
 use super::credentials::{self, Credentials, CredentialsError};
 use super::proxy::{self, ProxyError, Relay};
 use super::secret::{self, SecretError};
+use super::tls::{self, TlsError};
 use super::trouble;
+use crate::credential::Usable;
 use crate::health::Health;
 use crate::platform::Host;
 use crate::settings::{Settings, server_name};
-use emote_proto::Serial;
+use emote_proto::enroll::EnrollmentToken;
+use emote_proto::{Serial, subjects};
 
 /// Oldest server that knows atomic batches.
 const BATCHES_SINCE: (u32, u32) = (2, 12);
@@ -36,8 +41,23 @@ pub(crate) enum ConnectTrouble {
     Credentials { path: String, problem: CredentialsError },
     #[error(transparent)]
     Proxy(#[from] ProxyError),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// It says no to who connects.
+    #[error("{0}")]
+    Denied(String),
     #[error("{0}")]
     Server(String),
+}
+
+/// As whom a connection is made.
+pub(crate) enum As<'a> {
+    /// As the settings say: a credentials file, a token, a certificate, what the address holds; or nobody.
+    Settings,
+    /// As this machine, with a credential of its own.
+    Machine(Box<Usable>),
+    /// As whoever has this enrolment token.
+    Token(&'a EnrollmentToken),
 }
 
 /// A connection that stands, or did.
@@ -61,31 +81,41 @@ pub(crate) struct Connector {
 
 impl Connector {
     /// Tries once.
-    pub(crate) async fn connect(&self, server: &ServerAddr) -> Result<Connection, ConnectTrouble> {
+    pub(crate) async fn connect(&self, server: &ServerAddr, who: As<'_>) -> Result<Connection, ConnectTrouble> {
         let (lose, link) = watch::channel(true);
-        let options = self.options(server, lose.clone()).await?;
+        let inbox = match who {
+            As::Token(token) => subjects::enroll_inbox(token.id()),
+            // A credential limited to one machine may subscribe to nothing else.
+            _ => format!("_INBOX.{}", self.serial),
+        };
+        let options = self.identified(server, who).await?.custom_inbox_prefix(inbox);
+        let options = self.options(options, lose.clone()).await?;
         let (address, relay) = match proxy::choose(&self.settings, &self.host, server).await {
             Some(proxy) => {
-                let (address, relay) = proxy::open(&proxy, server, self.settings.ca.as_deref(), TIMEOUT).await?;
+                let (address, relay) = proxy::open(&proxy, server, &self.settings, TIMEOUT).await?;
                 (address, Some(relay))
             }
             None => (server.clone(), None),
         };
-        let failed = |error: String| ConnectTrouble::Server(trouble::explain(&server_name(server), &error));
-        let nowhere: ServerAddr = NOWHERE.parse().map_err(|error: std::io::Error| failed(error.to_string()))?;
+        let told = |error: String| trouble::explain(&server_name(server), &error);
+        let nowhere: ServerAddr =
+            NOWHERE.parse().map_err(|error: std::io::Error| ConnectTrouble::Server(told(error.to_string())))?;
         let options = only(options, address.clone(), nowhere.clone());
-        let client = options.connect(vec![address, nowhere]).await.map_err(|error| failed(error.to_string()))?;
+        let client = options.connect(vec![address, nowhere]).await.map_err(|error| match error.kind() {
+            ConnectErrorKind::AuthorizationViolation => ConnectTrouble::Denied(told(error.to_string())),
+            _ => ConnectTrouble::Server(told(error.to_string())),
+        })?;
         Ok(Connection { client, link, lose, _relay: relay })
     }
 
-    async fn options(&self, server: &ServerAddr, lose: watch::Sender<bool>) -> Result<ConnectOptions, ConnectTrouble> {
+    async fn options(
+        &self,
+        options: ConnectOptions,
+        lose: watch::Sender<bool>,
+    ) -> Result<ConnectOptions, ConnectTrouble> {
         let (serial, health) = (&self.serial, Arc::clone(&self.health));
-        let mut options = self
-            .identified(server)
-            .await?
+        let options = options
             .name(format!("emote-agent {serial}"))
-            // A credential limited to one machine may subscribe to nothing else.
-            .custom_inbox_prefix(format!("_INBOX.{serial}"))
             .require_tls(self.settings.needs_tls())
             .ignore_discovered_servers()
             // A half-open connection is noticed after three pings.
@@ -113,25 +143,32 @@ impl Connector {
                 }
                 std::future::ready(())
             });
-        if let Some(roots) = &self.settings.ca {
-            // The library would wait for ever for whoever writes to a pipe.
-            secret::read_anyway(roots).await?;
-            options = options.add_root_certificates(roots.clone());
+        if !tls::is_usual(&self.settings) {
+            return Ok(options.tls_client_config(tls::config(&self.settings).await?));
         }
-        Ok(options)
+        let Some(roots) = &self.settings.ca else { return Ok(options) };
+        // The library would wait for ever for whoever writes to a pipe.
+        secret::read_anyway(roots).await?;
+        Ok(options.add_root_certificates(roots.clone()))
     }
 
     /// Files are read at every connection, so that new ones are found without a restart.
-    async fn identified(&self, server: &ServerAddr) -> Result<ConnectOptions, ConnectTrouble> {
+    async fn identified(&self, server: &ServerAddr, who: As<'_>) -> Result<ConnectOptions, ConnectTrouble> {
+        match who {
+            As::Machine(usable) => return Ok(signing(usable.jwt, usable.pair)),
+            As::Token(token) => {
+                let pair = KeyPair::from_seed(token.seed());
+                // It was read as one.
+                let pair = pair.map_err(|error| ConnectTrouble::Denied(error.to_string()))?;
+                return Ok(signing(token.jwt().to_owned(), pair));
+            }
+            As::Settings => {}
+        }
         if let Some(path) = &self.settings.credentials {
-            let text = secret::read(path).await?;
+            let text = Zeroizing::new(secret::read(path).await?);
             let trouble = |problem| ConnectTrouble::Credentials { path: path.display().to_string(), problem };
             let Credentials { jwt, key } = credentials::parse(&text).map_err(trouble)?;
-            let key = Arc::new(key);
-            return Ok(ConnectOptions::with_jwt(jwt, move |nonce| {
-                let signed = key.sign(&nonce).map_err(async_nats::AuthError::new);
-                std::future::ready(signed)
-            }));
+            return Ok(signing(jwt, key));
         }
         match &self.settings.token_file {
             Some(path) => Ok(ConnectOptions::with_token(secret::read_anyway(path).await?.to_string())),
@@ -144,6 +181,15 @@ impl Connector {
         let configured = &self.settings.servers;
         if configured.contains(server) { login(server) } else { configured.iter().find_map(login) }
     }
+}
+
+/// Proves with `pair` to be whom `jwt` is of.
+fn signing(jwt: String, pair: KeyPair) -> ConnectOptions {
+    let pair = Arc::new(pair);
+    ConnectOptions::with_jwt(jwt, move |nonce| {
+        let signed = pair.sign(&nonce).map_err(async_nats::AuthError::new);
+        std::future::ready(signed)
+    })
 }
 
 /// Who connects, as an address says it: `user:password@`, or `token@`. The library leaves that to its caller.

@@ -3,6 +3,7 @@
 //! [`window`] decides, [`publish`] sends, [`session`] lets them meet the spool; [`connect`] connects, here it is told when.
 //! It never changes an event, and gives none up that the stream might still take.
 
+mod admission;
 pub(crate) mod backoff;
 mod clock;
 pub(crate) mod connect;
@@ -15,6 +16,7 @@ mod reply;
 mod secret;
 pub(crate) mod servers;
 pub(crate) mod session;
+mod tls;
 mod trouble;
 mod window;
 
@@ -25,17 +27,22 @@ use emote_proto::Time;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
+pub(crate) use admission::read_token;
 pub use backoff::delay_ms;
 pub(crate) use clock::Clock;
 pub(crate) use nudge::{Nudge, woken};
 pub(crate) use probe::probe;
 pub use reply::Reply;
-pub use window::{Flight, Saved, Step, UNKNOWN, Verdict, Window};
+pub use window::{Flight, Foreign, Saved, Step, UNKNOWN, Verdict, Window};
 
+use crate::credential::Keeper;
 use crate::health::Health;
+use crate::journal::Journal;
 use crate::platform::Host;
 use crate::settings::Settings;
 use crate::spool::Spool;
+use admission::{Admission, Pause};
+pub(crate) use connect::As;
 use connect::Connector;
 use emote_proto::Serial;
 use servers::Servers;
@@ -54,6 +61,9 @@ pub(crate) struct Uplink {
     pub(crate) nudges: watch::Receiver<Nudge>,
     /// Asks the brokers for the time.
     pub(crate) clock: Arc<Clock>,
+    /// This machine's own credential.
+    pub(crate) keeper: Arc<Keeper>,
+    pub(crate) journal: Journal,
 }
 
 impl Uplink {
@@ -72,25 +82,33 @@ impl Uplink {
             host: Arc::clone(&self.host),
             health: Arc::clone(&self.health),
         };
+        let mut admission =
+            Admission { connector, keeper: Arc::clone(&self.keeper), journal: self.journal.clone(), outcome: None };
         let mut servers = Servers::new(&self.settings.servers, backoff::random(), self.settings.needs_tls());
         let mut nudges = self.nudges.clone();
         let mut session = Session::new(self, saved);
         // In a row: attempts that failed, and connections that were of no use.
         let mut failures = 0_u32;
         loop {
+            let mut until = None;
             if let Some(server) = servers.next() {
-                match connector.connect(&server).await {
+                match admission.visit(&server).await {
                     Ok(connection) => {
                         servers.learn(&connection.client.server_info().connect_urls);
                         if session.run(&connection).await {
                             failures = 0;
                         }
                     }
-                    Err(trouble) => {
+                    Err(Pause { trouble, until: firm }) => {
                         tracing::warn!(%trouble, "cannot connect");
-                        session.uplink.health.set_error(Some(trouble.to_string()));
+                        session.uplink.health.set_error(Some(trouble));
+                        until = firm;
                     }
                 }
+            }
+            if let Some(wait) = until {
+                admission.sleep(wait).await;
+                continue;
             }
             failures = failures.saturating_add(1);
             // A fleet must not come back all at once.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_nats::ServerAddr;
 
-use super::connect::Connector;
+use super::connect::{As, Connector};
 use crate::health::Health;
 use crate::platform::Host;
 use crate::settings::Settings;
@@ -16,6 +16,7 @@ pub(crate) async fn probe(
     host: &Arc<dyn Host>,
     server: &ServerAddr,
     serial: &Serial,
+    who: As<'_>,
 ) -> Result<String, String> {
     let connector = Connector {
         settings: Arc::clone(settings),
@@ -23,7 +24,7 @@ pub(crate) async fn probe(
         host: Arc::clone(host),
         health: Arc::new(Health::default()),
     };
-    let connection = connector.connect(server).await.map_err(|error| error.to_string())?;
+    let connection = connector.connect(server, who).await.map_err(|error| error.to_string())?;
     let info = connection.client.server_info();
     let tls = if info.tls_required || server.scheme() == "wss" { "TLS" } else { "no TLS" };
     Ok(format!("nats-server {}, {tls}", info.version))

@@ -10,14 +10,18 @@ use tokio::time::timeout;
 use super::connect::{Connection, knows_batches};
 use super::publish::Publisher;
 use super::reply::Reply;
-use super::window::{Saved, Step, Verdict, Window};
+use super::window::{Foreign, Saved, Step, Verdict, Window};
 use super::{Uplink, backoff, now, nudge};
+use crate::journal::Entry;
 use crate::spool::{self, Gap, Spool, SpoolError};
+use crate::vocabulary::Kind;
 
 /// Most bytes of one flight, unless its first event alone has more.
 pub(crate) const MAX_BYTES: usize = 512 * 1024;
 /// The library keeps some memory for each unanswered request: after so many, a new client is made.
 const MAX_SILENCES: u32 = 50;
+/// Between two events that somebody else writes, in milliseconds.
+const TELL_MS: i64 = 3_600_000;
 
 /// What outlives a connection.
 pub(super) struct Session {
@@ -31,6 +35,9 @@ pub(super) struct Session {
     refused: Option<Gap>,
     /// Whether this connection has been of use.
     useful: bool,
+    /// When it was told last that somebody else writes, and how often that was since.
+    told: Option<Time>,
+    untold: u64,
 }
 
 /// That the next events may be put in flight by whoever writes them: until it is withdrawn or dropped.
@@ -59,7 +66,7 @@ impl Session {
     /// Goes on where `saved` left off.
     pub(super) fn new(uplink: Uplink, saved: Saved) -> Self {
         let window = Window::restore(saved.clone());
-        Self { uplink, window, saved, taken: Vec::new(), refused: None, useful: false }
+        Self { uplink, window, saved, taken: Vec::new(), refused: None, useful: false, told: None, untold: 0 }
     }
 
     /// Until `connection` is lost or should be replaced. Returns whether the stream has taken anything over it.
@@ -76,9 +83,22 @@ impl Session {
             std::future::pending::<()>().await;
         };
         let (clock, serial) = (Arc::clone(&self.uplink.clock), self.uplink.serial.clone());
+        let (keeper, journal) = (Arc::clone(&self.uplink.keeper), self.uplink.journal.clone());
+        let says_who = self.uplink.settings.say_who();
+        let replaced = async {
+            if says_who {
+                std::future::pending::<()>().await;
+            }
+            keeper.tell(&journal).await;
+            keeper.attend(&connection.client, &journal).await;
+            tracing::info!("another credential: connecting with it");
+            connection.lose.send_replace(false);
+            std::future::pending::<()>().await;
+        };
         tokio::select! {
             () = self.exchange(connection) => {}
             () = woken => {}
+            () = replaced => {}
             () = clock.listen(&connection.client, &serial) => {}
         }
         self.uplink.health.set_connected(false, None);
@@ -112,6 +132,7 @@ impl Session {
                 Ok(0)
             }
             Step::Choose(most) => self.choose(most, publisher).await.map(|()| 0),
+            Step::Ask(range) => self.ask(&range, publisher).await,
             Step::Try { range, expectation } => {
                 self.save()?;
                 let records = self.uplink.spool.read(&range)?;
@@ -126,6 +147,7 @@ impl Session {
                 self.note(&reply);
                 let verdict = self.window.reply(&reply, now().as_millis(), backoff::random());
                 self.judge(verdict, time)?;
+                self.tell_foreign().await;
                 Ok(match reply {
                     // Sent behind what is there, it relies on ids that the stream soon forgets.
                     Reply::Unknown(_) if expectation != self.saved.expectation => MAX_SILENCES,
@@ -133,6 +155,40 @@ impl Session {
                     _ => 0,
                 })
             }
+        }
+    }
+
+    async fn ask(&mut self, range: &RangeInclusive<u64>, publisher: &mut Publisher) -> Result<u32, SpoolError> {
+        let mut records = self.uplink.spool.read(range)?;
+        let count = records.len();
+        let verdict = match records.pop().filter(|(key, _)| key == range.end()) {
+            Some(last) => {
+                let reply = publisher.ask_last(last).await;
+                tracing::debug!(?range, ?reply, "asked for the last of its kind");
+                self.note(&reply);
+                self.window.answered(count, &reply, now().as_millis(), backoff::random())
+            }
+            None => self.window.unanswerable(),
+        };
+        self.judge(verdict, None)?;
+        self.tell_foreign().await;
+        Ok(0)
+    }
+
+    /// Tells that somebody else writes under this serial number: at once, then each hour with how often it was.
+    async fn tell_foreign(&mut self) {
+        let Some(Foreign { expected, found }) = self.window.take_foreign() else { return };
+        let at = now();
+        self.uplink.health.conflict(at, expected, found);
+        self.untold = self.untold.saturating_add(1);
+        if self.told.is_some_and(|told| (0..TELL_MS).contains(&at.millis_since(told))) {
+            return;
+        }
+        tracing::error!(expected, found, count = self.untold, "somebody else writes under this serial number");
+        let info = serde_json::json!({"expected": expected, "found": found, "count": self.untold});
+        match self.uplink.journal.write(Entry::event(Kind::AgentConflict.draft(info))).await {
+            Ok(_) => (self.told, self.untold) = (Some(at), 0),
+            Err(error) => tracing::warn!(%error, "conflict"),
         }
     }
 

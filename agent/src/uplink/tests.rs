@@ -9,6 +9,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, timeout};
 
 use super::*;
+use crate::credential::Machine;
 use crate::identity::Identity;
 use crate::journal::Journal;
 use crate::platform::Real;
@@ -40,7 +41,9 @@ async fn start() -> Running {
     let (spool, serial) = (Arc::new(spool), Serial::new("T1").unwrap());
     let identity = Arc::new(Identity::new(serial.clone(), Device::default()));
     let (journal, writer) = Journal::new(Arc::clone(&spool), identity, written, Arc::default());
-    let clock = Clock::new(Arc::new(Real), journal, Arc::clone(&health), &spool).unwrap();
+    let clock = Clock::new(Arc::new(Real), journal.clone(), Arc::clone(&health), &spool).unwrap();
+    let machine = Machine { serial: serial.clone(), hardware_uuid: None };
+    let keeper = Arc::new(Keeper::open(dir.path(), machine, Arc::clone(&health)));
     let uplink = Uplink {
         settings: Arc::new(settings),
         serial,
@@ -50,6 +53,8 @@ async fn start() -> Running {
         written: watched,
         nudges,
         clock: Arc::new(clock),
+        keeper,
+        journal,
     };
     let task = tokio::spawn(async move {
         let _writer = writer;

@@ -6,6 +6,7 @@
 
 mod devices;
 mod folders;
+mod keychain;
 mod notifications;
 mod power;
 mod preferences;
@@ -18,6 +19,7 @@ use tokio::sync::mpsc::Sender;
 
 use super::signals::{QUEUE, Signal, Signals};
 
+pub(super) use keychain::keychain;
 pub(super) use preferences::forced;
 pub(crate) use system_log::SystemLog;
 

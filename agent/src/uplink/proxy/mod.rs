@@ -8,7 +8,6 @@ mod relay;
 mod system;
 mod tunnel;
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,8 +17,9 @@ use tokio::time::timeout;
 pub(super) use relay::Relay;
 
 use super::secret::SecretError;
+use super::tls::TlsError;
 use crate::platform::{Host, tools};
-use crate::settings::{HttpProxy, Proxy};
+use crate::settings::{HttpProxy, Proxy, Settings};
 
 /// Why there is no way through the proxy.
 #[derive(Debug, thiserror::Error)]
@@ -36,8 +36,8 @@ pub(crate) enum ProxyError {
     Answer(String),
     #[error("the proxy's password: {0}")]
     Password(#[from] SecretError),
-    #[error("the trusted certificates: {0}")]
-    Roots(String),
+    #[error(transparent)]
+    Certificates(#[from] TlsError),
     #[error("{0}")]
     Tls(String),
     #[error("the relay to the proxy: {0}")]
@@ -45,11 +45,7 @@ pub(crate) enum ProxyError {
 }
 
 /// The proxy for `server`, if there is to be one.
-pub(super) async fn choose(
-    settings: &crate::settings::Settings,
-    host: &Arc<dyn Host>,
-    server: &ServerAddr,
-) -> Option<HttpProxy> {
+pub(super) async fn choose(settings: &Settings, host: &Arc<dyn Host>, server: &ServerAddr) -> Option<HttpProxy> {
     match &settings.proxy {
         Proxy::Http(proxy) => Some(proxy.clone()),
         Proxy::System if server.scheme() == "wss" => system(Arc::clone(host), server.host().to_owned()).await,
@@ -81,10 +77,10 @@ async fn system(host: Arc<dyn Host>, server: String) -> Option<HttpProxy> {
 pub(super) async fn open(
     proxy: &HttpProxy,
     server: &ServerAddr,
-    ca: Option<&Path>,
+    settings: &Settings,
     within: Duration,
 ) -> Result<(ServerAddr, Relay), ProxyError> {
-    let tunnel = timeout(within, tunnel::open(proxy, server, ca)).await;
+    let tunnel = timeout(within, tunnel::open(proxy, server, settings)).await;
     let tunnel = tunnel.map_err(|_| ProxyError::Silent(proxy.to_string()))??;
     Relay::start(tunnel, server, within).await.map_err(ProxyError::Relay)
 }

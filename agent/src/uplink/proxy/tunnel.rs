@@ -1,11 +1,9 @@
 //! A TLS connection to the server through a proxy: CONNECT (RFC 9110, 9.3.6), then TLS from end to end.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use async_nats::ServerAddr;
-use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::pki_types::ServerName;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -13,17 +11,17 @@ use tokio_rustls::client::TlsStream;
 use zeroize::Zeroizing;
 
 use super::ProxyError;
-use crate::settings::{HttpProxy, server_name};
-use crate::uplink::{secret, trouble};
+use crate::settings::{HttpProxy, Settings, server_name};
+use crate::uplink::{secret, tls, trouble};
 
 /// Longest answer to CONNECT.
 const MAX_HEAD: usize = 8 * 1024;
 
-/// Connects to `server` by `proxy`, trusting the roots of `ca`, or else the system's.
+/// Connects to `server` by `proxy`, with certificates as `settings` say.
 pub(super) async fn open(
     proxy: &HttpProxy,
     server: &ServerAddr,
-    ca: Option<&Path>,
+    settings: &Settings,
 ) -> Result<TlsStream<TcpStream>, ProxyError> {
     let unreachable = |error| ProxyError::Unreachable { proxy: proxy.to_string(), error };
     let request = request(proxy, server).await?;
@@ -32,7 +30,7 @@ pub(super) async fn open(
     stream.write_all(request.as_bytes()).await.map_err(unreachable)?;
     let head = head(&mut stream).await.map_err(unreachable)?;
     accepted(&head, proxy, &target(server))?;
-    let config = config(ca.map(Path::to_owned)).await?;
+    let config = Arc::new(tls::config(settings).await?);
     let failed = |error: String| ProxyError::Tls(trouble::explain(&server_name(server), &error));
     let name = ServerName::try_from(server.host().to_owned()).map_err(|error| failed(error.to_string()))?;
     TlsConnector::from(config).connect(name, stream).await.map_err(|error| failed(error.to_string()))
@@ -87,26 +85,6 @@ fn accepted(head: &[u8], proxy: &HttpProxy, target: &str) -> Result<(), ProxyErr
         }
         _ => Err(ProxyError::Answer(proxy)),
     }
-}
-
-async fn config(ca: Option<std::path::PathBuf>) -> Result<Arc<ClientConfig>, ProxyError> {
-    let roots = tokio::task::spawn_blocking(move || roots(ca.as_deref())).await;
-    let roots = roots.unwrap_or_else(|error| Err(error.to_string())).map_err(ProxyError::Roots)?;
-    Ok(Arc::new(ClientConfig::builder().with_root_certificates(roots).with_no_client_auth()))
-}
-
-fn roots(ca: Option<&Path>) -> Result<RootCertStore, String> {
-    let mut store = RootCertStore::empty();
-    let certificates = match ca {
-        Some(path) => {
-            let failed = |error| format!("{}: {error}", path.display());
-            let read = CertificateDer::pem_file_iter(path).map_err(failed)?;
-            read.collect::<Result<Vec<_>, _>>().map_err(failed)?
-        }
-        None => rustls_native_certs::load_native_certs().certs,
-    };
-    store.add_parsable_certificates(certificates);
-    if store.is_empty() { Err("there are none".into()) } else { Ok(store) }
 }
 
 #[cfg(test)]
