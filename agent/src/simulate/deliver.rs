@@ -57,6 +57,11 @@ impl Delivery {
                     let wait = Duration::from_millis(u64::try_from(until - now()).unwrap_or(0));
                     timeout(wait, publisher.lost()).await.ok();
                 }
+                // The stream is asked in another way before a doubt is old.
+                Step::Ask(_) => {
+                    publisher = self.ask(&mut futile).await;
+                    window = self.window(&publisher);
+                }
                 Step::Choose(most) => window.begin(&self.choose(most), now()),
                 Step::Try { range, expectation } => {
                     let records: Vec<_> =

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 
 use super::clock::Clock;
 use super::reply::{self, Reply};
+use super::window::UNKNOWN;
 use crate::spool::{self, Record};
 use emote_proto::Serial;
 
@@ -80,6 +81,19 @@ impl Publisher {
             headers.insert(header::BATCH_COMMIT, "1");
         }
         match self.request(last.1, headers).await {
+            Ok(answer) => reply::to_commit(&answer.payload),
+            Err(Silence::TooLarge) => Reply::TooLarge,
+            Err(Silence::Nobody) => nobody(),
+            Err(Silence::Lost(why)) => Reply::Unknown(why),
+        }
+    }
+
+    /// Asks what the last sequence of `record`'s subject is, by publishing it behind a sequence that there never is.
+    pub(crate) async fn ask_last(&mut self, record: (u64, Record)) -> Reply {
+        let mut headers = headers(&record);
+        headers.insert(header::EXPECTED_LAST_SUBJECT_SEQUENCE, UNKNOWN.to_string());
+        headers.insert(header::EXPECTED_LAST_SUBJECT_SEQUENCE_SUBJECT, record.1.subject.as_str());
+        match self.request(record.1, headers).await {
             Ok(answer) => reply::to_commit(&answer.payload),
             Err(Silence::TooLarge) => Reply::TooLarge,
             Err(Silence::Nobody) => nobody(),

@@ -8,10 +8,21 @@
 //! | answer | without a doubt | with a doubt |
 //! |---|---|---|
 //! | stored | take it off | the earlier try was lost: take it off |
-//! | last is S > expected | somebody else wrote: adopt S, try again | young: try once more behind S, the same ids tell; old: it was the earlier try: take it off, adopt S |
+//! | last is S > expected | somebody else wrote: adopt S, try again | young: try once more behind S, the same ids tell; old: ask which sequence the last message of the flight's last subject has ([`Step::Ask`]) |
 //! | last is S < expected | purged: adopt S, try again | the same |
 //! | duplicate | a message alone: take it off; several: one by one | it was the earlier try: take it off |
 //! | none | a doubt begins | it stays |
+//!
+//! An old doubt: had the earlier try been stored and nothing come after it, then the last message of this serial number is
+//! the flight's last one. So its subject's last sequence is S, and between `expected` and S is room for the whole flight.
+//! If both are so, it was the earlier try: take it off, adopt S. If not, somebody else wrote, and whether the earlier try is
+//! below that nobody can tell: adopt S and try again, since twice is better than never (the ids are the same). That leaves
+//! one way to lose an event: the answer of a try is lost, the machine hears of it after more than [`YOUNG_MS`], and meanwhile
+//! somebody else's last event under its serial number was of the same kind, for the first time since the agent was started
+//! (after that, no old doubt is taken for stored).
+//!
+//! [`Window::take_foreign`] tells that somebody else wrote: it is certain where S > expected without a doubt, where a try
+//! behind S is stored although the ids are young, and where an old doubt is found not to be what it seems.
 //!
 //! A fresh spool expects [`UNKNOWN`], which no stream has reached: its first try is always refused and brings the true
 //! sequence, without a doubt whatever got lost. Anything that leaves the sequence open goes back to it.
@@ -83,6 +94,9 @@ pub enum Step {
     Wait(i64),
     /// Choose a range of at most so many events behind the last one, and [`Window::begin`] it.
     Choose(usize),
+    /// Send nothing new, but ask what the last sequence of the subject of this range's last event is, and say so to
+    /// [`Window::answered`].
+    Ask(RangeInclusive<u64>),
     /// Save, then send this range with this expectation.
     Try {
         /// Of the spool.
@@ -103,12 +117,26 @@ pub enum Verdict {
     Refused(u64),
 }
 
+/// Somebody else wrote under this serial number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Foreign {
+    /// The sequence that the last message should have had.
+    pub expected: u64,
+    /// The one that it has.
+    pub found: u64,
+}
+
 /// The state of the protocol. Times are milliseconds since 1970.
 #[derive(Debug, Clone)]
 pub struct Window {
     saved: Saved,
     doubt: Option<i64>,
     behind: Option<u64>,
+    /// The last sequence, where an old doubt is to be settled.
+    question: Option<u64>,
+    foreign: Option<Foreign>,
+    /// Whether there ever was a foreign one.
+    shared: bool,
     width: usize,
     batches: bool,
     failures: u32,
@@ -120,7 +148,24 @@ impl Window {
     /// Goes on where `saved` left off: whether its flight was stored is not known.
     pub fn restore(saved: Saved) -> Self {
         let doubt = saved.flight.as_ref().map(|flight| flight.tried_at);
-        Self { saved, doubt, behind: None, width: MAX_MESSAGES, batches: true, failures: 0, refusals: 0, not_before: 0 }
+        Self {
+            saved,
+            doubt,
+            behind: None,
+            question: None,
+            foreign: None,
+            shared: false,
+            width: MAX_MESSAGES,
+            batches: true,
+            failures: 0,
+            refusals: 0,
+            not_before: 0,
+        }
+    }
+
+    /// That somebody else wrote, once.
+    pub fn take_foreign(&mut self) -> Option<Foreign> {
+        self.foreign.take()
     }
 
     /// What must be on the disk before a try.
@@ -146,6 +191,9 @@ impl Window {
             let alone = !self.batches || self.saved.expectation == UNKNOWN;
             return Step::Choose(if alone { 1 } else { self.width });
         };
+        if self.question.is_some() {
+            return Step::Ask(flight.first..=flight.last);
+        }
         match self.doubt {
             // On the disk it may be a moment old: that is no reason to write it again.
             None if (0..MOMENT_MS).contains(&(now - flight.tried_at)) => {}
@@ -160,13 +208,13 @@ impl Window {
     /// Puts `range` in flight.
     pub fn begin(&mut self, range: &RangeInclusive<u64>, now: i64) {
         self.saved.flight = Some(Flight { first: *range.start(), last: *range.end(), tried_at: now });
-        (self.doubt, self.behind) = (None, None);
+        (self.doubt, self.behind, self.question) = (None, None, None);
     }
 
     /// A flight was begun and is on the disk, by whoever wrote its events: `saved` says which.
     pub(super) fn begun(&mut self, saved: Saved) {
         self.saved = saved;
-        (self.doubt, self.behind) = (None, None);
+        (self.doubt, self.behind, self.question) = (None, None, None);
     }
 
     /// The flight's events are not in the spool any more: nothing to send.
@@ -181,13 +229,19 @@ impl Window {
         let Some(flight) = self.saved.flight.clone() else { return Verdict::Open };
         let alone = flight.first == flight.last;
         match reply {
-            Reply::Stored { sequence } => self.stored(*sequence),
+            Reply::Stored { sequence } => {
+                // The earlier try was lost, so what was behind it is not of it.
+                if let Some(found) = self.behind {
+                    self.somebody_else(found);
+                }
+                self.stored(*sequence)
+            }
             Reply::StoredFirst { sequence } => {
                 self.batches = false;
                 self.narrow();
                 self.stored(*sequence)
             }
-            Reply::WrongLast { last } => self.wrong_last(*last, &flight, now, random),
+            Reply::WrongLast { last } => self.wrong_last(*last, now, random),
             Reply::Duplicate if alone || self.doubt.is_some() => self.stored(UNKNOWN),
             Reply::Duplicate => self.narrow(),
             Reply::TooLarge if alone => {
@@ -211,18 +265,54 @@ impl Window {
         }
     }
 
-    fn wrong_last(&mut self, last: u64, flight: &Flight, now: i64, random: u32) -> Verdict {
+    /// Takes in the answer to [`Step::Ask`]: `count` events were sent with the earlier try.
+    pub fn answered(&mut self, count: usize, reply: &Reply, now: i64, random: u32) -> Verdict {
+        let Some(found) = self.question else { return Verdict::Open };
+        let last = match reply {
+            Reply::WrongLast { last } => *last,
+            // It is asked with the event itself: the stream knows its id.
+            Reply::Duplicate => return self.stored(UNKNOWN),
+            _ => return self.pause(now, random),
+        };
+        let room = found.saturating_sub(self.saved.expectation);
+        let fits = last == found && room >= u64::try_from(count).unwrap_or(u64::MAX);
+        if fits && !self.shared {
+            return self.stored(found);
+        }
+        if !fits {
+            self.somebody_else(found);
+        }
+        self.adopt(found);
+        Verdict::Open
+    }
+
+    /// Instead of [`Self::answered`]: the flight's last event is not in the spool any more.
+    pub fn unanswerable(&mut self) -> Verdict {
+        let found = self.question.unwrap_or(UNKNOWN);
+        self.stored(found)
+    }
+
+    fn adopt(&mut self, last: u64) {
+        self.saved.expectation = last;
+        (self.doubt, self.behind, self.question) = (None, None, None);
+    }
+
+    fn somebody_else(&mut self, found: u64) {
+        (self.foreign, self.shared) = (Some(Foreign { expected: self.saved.expectation, found }), true);
+    }
+
+    fn wrong_last(&mut self, last: u64, now: i64, random: u32) -> Verdict {
         let expected = self.saved.expectation;
         let young = self.doubt.is_some_and(|since| is_young(since, now));
         if last > expected && self.doubt.is_some() && !young {
-            self.stored(last);
-            return Verdict::Stored(flight.first..=flight.last);
-        }
-        if last > expected && young {
+            self.question = Some(last);
+        } else if last > expected && young {
             self.behind = Some(last);
         } else {
-            self.saved.expectation = last;
-            (self.doubt, self.behind) = (None, None);
+            if last > expected {
+                self.somebody_else(last);
+            }
+            self.adopt(last);
         }
         self.refusals += 1;
         if self.refusals > PATIENCE || last == expected { self.pause(now, random) } else { Verdict::Open }
@@ -232,7 +322,7 @@ impl Window {
         let range = self.saved.in_flight();
         self.saved.expectation = expectation;
         self.saved.flight = None;
-        (self.doubt, self.behind) = (None, None);
+        (self.doubt, self.behind, self.question) = (None, None, None);
         (self.failures, self.refusals) = (0, 0);
         self.width = (self.width * 2).min(MAX_MESSAGES);
         range.map_or(Verdict::Open, Verdict::Stored)
@@ -243,7 +333,7 @@ impl Window {
         if let Some(flight) = &mut self.saved.flight {
             flight.last = flight.first;
         }
-        (self.width, self.doubt, self.behind) = (1, None, None);
+        (self.width, self.doubt, self.behind, self.question) = (1, None, None, None);
         Verdict::Open
     }
 
