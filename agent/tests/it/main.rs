@@ -7,4 +7,6 @@ mod connections;
 #[cfg(test)]
 mod exactly_once;
 #[cfg(test)]
+mod identity;
+#[cfg(test)]
 mod programs;
