@@ -36,6 +36,8 @@ fn argument(key: &Key, flag: String) -> Arg {
             .help(format!("{}; repeat or separate by commas", key.about))
             .value_name("URL")
             .action(ArgAction::Append),
+        // A certificate begins with dashes.
+        Kind::Pem => argument.help(key.about.to_string()).value_name("PEM").allow_hyphen_values(true),
         kind => argument.help(format!("{} [default: {default}]", key.about)).value_name(match kind {
             Kind::Duration(_) => "DURATION",
             Kind::Size(_) => "SIZE",

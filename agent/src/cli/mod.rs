@@ -4,6 +4,7 @@ mod completions;
 mod config;
 mod doctor;
 mod emit;
+mod identity;
 mod keys;
 mod run;
 mod simulate;
@@ -68,6 +69,7 @@ enum Command {
     Completions(completions::CompletionsArgs),
     Config(config::ConfigArgs),
     Doctor(Box<doctor::DoctorArgs>),
+    Identity(identity::IdentityArgs),
     Simulate(Box<simulate::SimulateArgs>),
 }
 
@@ -133,6 +135,7 @@ pub fn start(cli: Cli) -> Result<(), Failure> {
             Command::Tail(arguments) => tail::run(arguments).await,
             Command::Config(arguments) => config::run(arguments).await,
             Command::Doctor(arguments) => doctor::run(*arguments).await,
+            Command::Identity(arguments) => identity::run(arguments).await,
             Command::Version(arguments) => version::run(arguments).await,
             Command::Completions(arguments) => completions::run(&arguments),
             Command::Simulate(arguments) => simulate::run(*arguments).await,

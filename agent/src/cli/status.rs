@@ -5,8 +5,9 @@ use std::fmt::Write;
 use clap::Args;
 use emote_proto::Time;
 
+use super::identity::left;
 use super::{Failure, Output, Place};
-use crate::health::Status;
+use crate::health::{IdentityStatus, Standing, Status};
 
 /// Show how the running agent is doing
 #[derive(Debug, Args)]
@@ -74,6 +75,11 @@ fn table(status: &Status, now: Time) -> String {
     if let Some(clock) = uplink.clock {
         rows.push(("clock", format!("{} ms from the broker's, ±{}", clock.offset_ms, clock.uncertainty_ms)));
     }
+    rows.extend(identity(&status.identity, now).map(|said| ("identity", said)));
+    if let Some(conflict) = uplink.conflict {
+        let (count, at) = (conflict.count, ago(conflict.at, now));
+        rows.push(("conflict", format!("somebody else wrote under this serial number {count} times, last {at}")));
+    }
     if let Some(error) = &uplink.last_error {
         rows.push(("trouble", error.clone()));
     }
@@ -94,6 +100,16 @@ fn table(status: &Status, now: Time) -> String {
     text
 }
 
+/// `None` when there is nothing to be said of it.
+fn identity(identity: &IdentityStatus, now: Time) -> Option<String> {
+    if matches!(identity.standing, Standing::None | Standing::Settings) {
+        return None;
+    }
+    let key = identity.fingerprint.as_ref().map(|key| format!(", key {key}"));
+    let until = identity.expires.map(|at| format!(", {}", left(at, now)));
+    Some([identity.standing.words().to_owned()].into_iter().chain(key).chain(until).collect())
+}
+
 fn since(time: Option<Time>, now: Time) -> String {
     let seconds = time.map_or(0, |time| now.millis_since(time).max(0) / 1000);
     match seconds {
@@ -112,6 +128,19 @@ pub(super) fn ago(time: Time, now: Time) -> String {
 mod tests {
     use super::*;
     use crate::health::{SourceStatus, SpoolStatus, UplinkStatus};
+
+    #[test]
+    fn a_credential_of_its_own_is_a_row_and_none_is_none() {
+        let now = Time::from_millis(0).unwrap();
+        assert_eq!(identity(&IdentityStatus::default(), now), None);
+        let status = IdentityStatus {
+            standing: Standing::Enrolled,
+            fingerprint: Some("ABCD".into()),
+            expires: Time::from_millis(7_200_000),
+            ..IdentityStatus::default()
+        };
+        assert_eq!(identity(&status, now).unwrap(), "enrolled, key ABCD, 2 h left");
+    }
 
     #[test]
     fn the_table_says_what_matters() {

@@ -145,6 +145,60 @@ async fn a_credentials_file_is_read_anew_and_must_be_private() {
     agent.until_connected().await;
 }
 
+/// For a server that asks for client certificates and takes their names for users.
+fn mapping(certificates: &Certificates) -> String {
+    let user = "{ user: \"T1\", permissions: { publish: [\"events.agent.T1.>\"], subscribe: [\"_INBOX.T1.>\"] } }";
+    let tls = format!(
+        "cert_file: {:?}, key_file: {:?}, ca_file: {:?}, verify_and_map: true",
+        certificates.path("cert.pem"),
+        certificates.path("key.pem"),
+        certificates.path("ca.pem"),
+    );
+    format!("tls {{ {tls} }}\nauthorization {{ users: [{user}] }}\n")
+}
+
+#[tokio::test]
+async fn a_client_certificate_says_who_connects_and_is_read_anew() {
+    let (certificates, strangers) = (Certificates::new("localhost"), Certificates::new("localhost"));
+    let server = Server::start_with(&certificates, &mapping(&certificates)).await;
+    let url = format!("tls://localhost:{}", server.port);
+    let roots = std::fs::read_to_string(certificates.path("ca.pem")).unwrap();
+    let put = |(certificate, key): (String, String)| {
+        (certificates.file("t1.pem", &certificate), certificates.secret("t1.key", &key))
+    };
+    let (certificate, key) = put(certificates.issue("T2", false));
+    let own = ["--certificate", certificate.to_str().unwrap(), "--key", key.to_str().unwrap()];
+    let arguments = [&["--server", &url, "--ca-certificates", &roots][..], &own].concat();
+    let agent = Agent::start_trusting(&arguments).await;
+    agent.until_trouble("authorization violation").await;
+    put(certificates.issue("T1", true));
+    agent.until_trouble("it does not take the client certificate").await;
+    put(strangers.issue("T1", false));
+    agent.until_trouble("it does not take the client certificate").await;
+    put((certificates.issue("T1", false).0, certificates.issue("T1", false).1));
+    agent.until_trouble("do not go together").await;
+    put(certificates.issue("T1", false));
+    agent.until_connected().await;
+    // Without any.
+    let agent = Agent::start_trusting(&["--server", &url, "--ca-certificates", &roots]).await;
+    agent.until_trouble("it asks for a client certificate").await;
+}
+
+#[tokio::test]
+async fn roots_in_the_settings_are_the_only_ones_trusted_also_behind_a_proxy() {
+    let (certificates, strangers) = (Certificates::new("localhost"), Certificates::new("localhost"));
+    let server = Server::start(&certificates).await;
+    let proxy = Proxy::tunnel(None).await;
+    let roots = [&certificates, &strangers].map(|of| std::fs::read_to_string(of.path("ca.pem")).unwrap());
+    let (url, through) = (server.wss(), proxy.url());
+    for way in ["none", &through] {
+        let arguments = |roots| ["--server", &url, "--proxy", way, "--ca-certificates", roots];
+        Agent::start_trusting(&arguments(&roots[0])).await.until_stored().await;
+        let agent = Agent::start_trusting(&arguments(&roots[1])).await;
+        agent.until_trouble("shows a certificate that is not trusted").await;
+    }
+}
+
 #[tokio::test]
 async fn who_connects_may_be_said_in_the_address() {
     let certificates = Certificates::new("localhost");

@@ -1,5 +1,6 @@
 //! A nats-server with a plain and a WebSocket port, an agent, and the certificates between them, each ended with the test.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -21,22 +22,39 @@ const SOON: Duration = Duration::from_secs(2);
 /// A certificate for one name, and the authority that gave it.
 pub(crate) struct Certificates {
     dir: TempDir,
-    name: String,
+    issuer: Issuer<'static, KeyPair>,
 }
 
 impl Certificates {
     pub(crate) fn new(name: &str) -> Self {
-        let certificates = Self { dir: TempDir::new().unwrap(), name: name.to_owned() };
         let mut authority = CertificateParams::new(Vec::new()).unwrap();
         authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().unwrap();
-        certificates.file("ca.pem", &authority.self_signed(&key).unwrap().pem());
-        let issuer = Issuer::new(authority, key);
-        let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(vec![certificates.name.clone()]).unwrap();
-        certificates.file("cert.pem", &params.signed_by(&key, &issuer).unwrap().pem());
-        certificates.file("key.pem", &key.serialize_pem());
+        let roots = authority.self_signed(&key).unwrap().pem();
+        let certificates = Self { dir: TempDir::new().unwrap(), issuer: Issuer::new(authority, key) };
+        certificates.file("ca.pem", &roots);
+        let (certificate, key) = certificates.issue(name, false);
+        certificates.file("cert.pem", &certificate);
+        certificates.file("key.pem", &key);
         certificates
+    }
+
+    /// A certificate of this authority and its key, PEM; one that is over, too.
+    pub(crate) fn issue(&self, name: &str, over: bool) -> (String, String) {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        if over {
+            params.not_before = rcgen::date_time_ymd(2020, 1, 1);
+            params.not_after = rcgen::date_time_ymd(2021, 1, 1);
+        }
+        (params.signed_by(&key, &self.issuer).unwrap().pem(), key.serialize_pem())
+    }
+
+    /// A private file.
+    pub(crate) fn secret(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.file(name, text);
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        path
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -118,10 +136,15 @@ pub(crate) struct Agent {
 impl Agent {
     /// Trusts the authority of `certificates`.
     pub(crate) async fn start(certificates: &Certificates, arguments: &[&str]) -> Self {
+        let ca = certificates.path("ca.pem");
+        Self::start_trusting(&[&["--ca", ca.to_str().unwrap()], arguments].concat()).await
+    }
+
+    /// Trusts whom the arguments say.
+    pub(crate) async fn start_trusting(arguments: &[&str]) -> Self {
         let dir = TempDir::new().unwrap();
         let mut command = agent();
-        command.args(["run", "--serial", "T1", "--state-dir"]).arg(dir.path().join("agent"));
-        command.arg("--ca").arg(certificates.path("ca.pem")).args(arguments);
+        command.args(["run", "--serial", "T1", "--state-dir"]).arg(dir.path().join("agent")).args(arguments);
         let agent = Self { child: command.spawn().unwrap(), dir };
         until("the agent answers", || async { agent.status().await.is_some() }).await;
         agent
