@@ -1,4 +1,5 @@
-//! What the agent knows of its own state, for `emote-agent status`. Nothing decides by it.
+//! What the agent knows of its own state, for `emote-agent status`. Nothing decides by it, but for the time that a
+//! request for a credential says.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -233,6 +234,11 @@ impl Health {
 
     pub(crate) fn clock(&self, clock: ClockStatus) {
         self.lock().uplink.clock = Some(clock);
+    }
+
+    /// A broker's time less this machine's, in milliseconds; 0 while it is not known.
+    pub(crate) fn clock_offset(&self) -> i64 {
+        self.lock().uplink.clock.map_or(0, |clock| clock.offset_ms)
     }
 
     pub(crate) fn identity(&self, identity: IdentityStatus) {

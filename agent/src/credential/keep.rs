@@ -121,7 +121,7 @@ impl Keeper {
     }
 
     /// A server has taken `which`.
-    pub(crate) fn accepted(&self, which: Which) -> Result<(), KeepError> {
+    pub(crate) fn accepted(&self, which: Which, now: Time) -> Result<(), KeepError> {
         let mut inner = self.lock();
         (inner.refusals, inner.told) = (0, false);
         let before = inner.state.clone();
@@ -130,9 +130,14 @@ impl Keeper {
             Which::Current if inner.next_failed => inner.state.with_next_refused(),
             Which::Current => before.clone(),
         };
+        if which == Which::Next {
+            (inner.asked, inner.asks) = (None, 0);
+        } else if inner.next_failed {
+            // What is given next may not be taken either.
+            (inner.asked, inner.asks) = (Some(now.as_millis()), inner.asks.max(1));
+        }
         inner.next_failed = false;
         if state != before {
-            (inner.asked, inner.asks) = (None, 0);
             self.change(&mut inner, state)?;
             for key in before.keys().filter(|key| inner.state.keys().all(|kept| kept != *key)) {
                 self.seeds.remove(key);
@@ -192,7 +197,8 @@ impl Keeper {
     /// Takes in the JWT that a request over the connection brought; returns whether it is another one.
     pub(super) fn issued(&self, jwt: &str, now: Time) -> Result<bool, KeepError> {
         let account = self.lock().state.account().map(str::to_owned);
-        self.take(jwt, account.as_deref(), now)
+        // Whoever has none was let in as somebody else.
+        self.take(jwt, Some(&account.ok_or(KeepError::NoKey)?), now)
     }
 
     fn take(&self, jwt: &str, account: Option<&str>, now: Time) -> Result<bool, KeepError> {
@@ -211,6 +217,9 @@ impl Keeper {
     /// Another key is to be made; one that is under way already is.
     pub(super) fn rotate(&self) -> Result<(), KeepError> {
         let mut inner = self.lock();
+        if inner.state.current.is_none() {
+            return Err(KeepError::NoKey);
+        }
         if !inner.state.is_changing_keys() {
             self.begin(&mut inner)?;
             (inner.asked, inner.asks) = (None, 0);
@@ -232,7 +241,9 @@ impl Keeper {
         let pair = |key: &UserKey| self.seeds.get(key)?.map(|(pair, _)| pair).ok_or(KeepError::NoKey);
         let current = pair(&state.current.as_ref().ok_or(KeepError::NoKey)?.key)?;
         let next = state.next.as_ref().map(|next| pair(&next.key)).transpose()?;
-        let request = RenewRequest::sign(&state.machine.serial, &current, next.as_ref().unwrap_or(&current), now)?;
+        // This machine's clock may be wrong, and the broker's is known.
+        let time = Time::from_millis(now.as_millis().saturating_add(self.health.clock_offset())).unwrap_or(now);
+        let request = RenewRequest::sign(&state.machine.serial, &current, next.as_ref().unwrap_or(&current), time)?;
         let info = serde_json::to_value(request).map_err(io::Error::other)?;
         Ok(Kind::AgentCredentialDue.draft(info))
     }

@@ -95,7 +95,7 @@ impl Admission {
             let which: Which = usable.which;
             match self.connector.connect(server, As::Machine(Box::new(usable))).await {
                 Ok(connection) => {
-                    self.keeper.accepted(which).map_err(|error| self.broken(&error))?;
+                    self.keeper.accepted(which, now()).map_err(|error| self.broken(&error))?;
                     return Ok(Ok(connection));
                 }
                 Err(ConnectTrouble::Denied(trouble)) => match self.keeper.refused(which) {
@@ -114,6 +114,7 @@ impl Admission {
             "{trouble}: this machine's credential is revoked or over, and there is no enrolment token to ask for another: \
              see `emote agents show {serial}`, and set enrollment_token"
         );
+        self.keeper.stands(Standing::Refused, Some(trouble.clone()));
         if times >= PATIENCE || self.keeper.is_over(now()) {
             self.tell_refused(&trouble).await;
         }

@@ -55,7 +55,7 @@ fn enrol(keeper: &Keeper, account: &Account) -> String {
     request.verify(token.id(), now()).unwrap();
     let jwt = account.sign("C02", request.public_key.as_str(), 1);
     keeper.enrolled(&jwt, &token, now()).unwrap();
-    keeper.accepted(Which::Next).unwrap();
+    keeper.accepted(Which::Next, now()).unwrap();
     request.public_key.to_string()
 }
 
@@ -125,7 +125,7 @@ fn only_what_is_for_this_machine_key_and_account_replaces_anything() {
         assert_eq!(uses(&keeper), None, "{said}");
     }
     keeper.enrolled(&good, &token, now()).unwrap();
-    keeper.accepted(Which::Next).unwrap();
+    keeper.accepted(Which::Next, now()).unwrap();
     assert!(keeper.issued(&other.sign("C02", &key, 2), now()).unwrap_err().to_string().contains("another account"));
     assert!(!keeper.issued(&good, now()).unwrap(), "the same again");
     assert!(keeper.issued(&account.sign("C02", &key, 2), now()).unwrap());
@@ -160,12 +160,12 @@ fn keys_change_in_steps_and_whenever_it_is_killed_there_is_a_way_on() {
     // The server takes the old one only: both stay.
     assert_eq!(keeper.refused(Which::Next), None);
     assert_eq!(uses(&keeper), Some((Which::Current, old.clone())));
-    keeper.accepted(Which::Current).unwrap();
+    keeper.accepted(Which::Current, now()).unwrap();
     assert_eq!(files(&dir).len(), 3);
     keeper.issued(&account.sign("C02", &new, 4), now()).unwrap();
     // Killed after the state changed, before the old seed was forgotten.
     let seed = std::fs::read_to_string(folder.join(format!("{old}.seed"))).unwrap();
-    keeper.accepted(Which::Next).unwrap();
+    keeper.accepted(Which::Next, now()).unwrap();
     files::write(&folder.join(format!("{old}.seed")), seed.as_bytes()).unwrap();
     let keeper = open(&dir);
     assert_eq!(uses(&keeper), Some((Which::Current, new.clone())));
@@ -175,13 +175,53 @@ fn keys_change_in_steps_and_whenever_it_is_killed_there_is_a_way_on() {
 }
 
 #[test]
+fn a_next_one_that_no_server_takes_is_asked_for_ever_more_slowly() {
+    let (dir, account) = (TempDir::new().unwrap(), Account::new());
+    let keeper = open(&dir);
+    enrol(&keeper, &account);
+    keeper.rotate().unwrap();
+    let (mut at, mut pauses) = (now().as_millis(), Vec::new());
+    for serial in 0..4 {
+        let time = Time::from_millis(at).unwrap();
+        let draft = keeper.renewal(time).unwrap();
+        let request: RenewRequest = serde_json::from_value(draft.info.unwrap().into()).unwrap();
+        keeper.issued(&account.sign("C02", request.next_key.as_str(), 10 + serial), time).unwrap();
+        assert_eq!((keeper.refused(Which::Next), keeper.accepted(Which::Current, time).is_ok()), (None, true));
+        let next = keeper.ask_at().unwrap();
+        pauses.push((next - at) / 1_000);
+        at = next;
+    }
+    assert_eq!(pauses, [30, 60, 120, 240]);
+}
+
+#[test]
+fn whoever_has_no_credential_takes_none_from_a_stranger() {
+    let (dir, account) = (TempDir::new().unwrap(), Account::new());
+    let keeper = open(&dir);
+    assert!(keeper.rotate().is_err() && !dir.path().join(FOLDER).exists());
+    let key = keeper.request(&account.token(), now()).unwrap().public_key;
+    assert!(keeper.issued(&account.sign("C02", key.as_str(), 1), now()).is_err());
+    assert_eq!(uses(&keeper), None);
+}
+
+#[test]
+fn a_request_says_the_brokers_time_where_that_is_known() {
+    let (dir, account) = (TempDir::new().unwrap(), Account::new());
+    let keeper = open(&dir);
+    enrol(&keeper, &account);
+    keeper.health.clock(crate::health::ClockStatus { offset_ms: -7_200_000, uncertainty_ms: 5 });
+    let info: Value = keeper.renewal(now()).unwrap().info.unwrap().into();
+    assert_eq!(info["time"], json!(Time::from_millis(now().as_millis() - 7_200_000).unwrap()));
+}
+
+#[test]
 fn refusals_are_counted_and_told_once_until_something_is_taken() {
     let (dir, account) = (TempDir::new().unwrap(), Account::new());
     let keeper = open(&dir);
     enrol(&keeper, &account);
     assert_eq!([keeper.refused(Which::Current), keeper.refused(Which::Current)], [Some(1), Some(2)]);
     assert!(keeper.tell_refused("revoked").is_some() && keeper.tell_refused("revoked").is_none());
-    keeper.accepted(Which::Current).unwrap();
+    keeper.accepted(Which::Current, now()).unwrap();
     assert_eq!(keeper.refused(Which::Current), Some(1));
     assert!(keeper.tell_refused("revoked").is_some());
 }
