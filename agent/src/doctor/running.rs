@@ -47,7 +47,7 @@ fn uplink(status: &Status) -> Finding {
         (_, error) => Finding::fail(
             "uplink",
             format!("not connected{}", error.as_ref().map(|error| format!(": {error}")).unwrap_or_default()),
-            "see the checks of each server below",
+            "see the checks of identity and of each server below",
         ),
     }
 }

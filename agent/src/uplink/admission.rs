@@ -34,6 +34,18 @@ pub(super) struct Pause {
     pub(super) until: Option<Duration>,
 }
 
+/// What became of a try as this machine.
+enum Door {
+    Open(Box<Connection>),
+    /// There is nothing to try with.
+    NoKey,
+    /// Nothing that there is was taken, so many times in a row.
+    Shut {
+        times: u32,
+        trouble: String,
+    },
+}
+
 /// Connects.
 pub(super) struct Admission {
     pub(super) connector: Connector,
@@ -50,32 +62,36 @@ impl Admission {
             self.keeper.stands(Standing::Settings, None);
             return self.connector.connect(server, As::Settings).await.map_err(soon);
         }
-        let refused = match self.as_machine(server).await? {
-            Ok(connection) => return Ok(connection),
-            Err(refused) => refused,
+        let (times, trouble) = match self.as_machine(server).await? {
+            Door::Open(connection) => return Ok(*connection),
+            Door::NoKey => (0, String::new()),
+            Door::Shut { times, trouble } => (times, trouble),
         };
-        let token = self.token().await?;
-        match (refused, token) {
-            (None, None) => self.connector.connect(server, As::Settings).await.map_err(soon),
-            (Some((times, trouble)), None) => Err(self.shut_out(times, &trouble).await),
-            (Some((times, trouble)), Some(_)) if times < PATIENCE && !self.keeper.is_over(now()) => {
+        match self.token().await? {
+            None if times == 0 => self.connector.connect(server, As::Settings).await.map_err(soon),
+            None => Err(self.shut_out(times, &trouble).await),
+            Some(_) if (1..PATIENCE).contains(&times) && !self.keeper.is_over(now()) => {
                 Err(Pause { trouble, until: None })
             }
-            (refused, Some(token)) => {
-                if let Some((_, trouble)) = &refused {
-                    self.tell_refused(trouble).await;
+            Some(token) => {
+                if times > 0 {
+                    self.tell_refused(&trouble).await;
                 }
                 self.enrol(server, &token).await?;
                 self.outcome = None;
-                match self.as_machine(server).await? {
-                    Ok(connection) => Ok(connection),
-                    Err(refused) => {
-                        let (times, trouble) = refused.unwrap_or_else(|| (1, "what was given is gone".into()));
-                        Err(Pause { trouble, until: Some(pace::after_refusal(times, random())) })
-                    }
-                }
+                self.take_up(server).await
             }
         }
+    }
+
+    /// With what was given just now.
+    async fn take_up(&self, server: &ServerAddr) -> Result<Connection, Pause> {
+        let (times, trouble) = match self.as_machine(server).await? {
+            Door::Open(connection) => return Ok(*connection),
+            Door::NoKey => (1, "what was given is gone".into()),
+            Door::Shut { times, trouble } => (times, trouble),
+        };
+        Err(Pause { trouble, until: Some(pace::after_refusal(times, random())) })
     }
 
     /// Waits, but no longer than the enrolment token stays what it is: another one may do.
@@ -87,19 +103,23 @@ impl Admission {
         }
     }
 
-    /// With what there is, best first: a connection, or `None` where there is nothing, or how often it was refused now.
-    async fn as_machine(&self, server: &ServerAddr) -> Result<Result<Connection, Option<(u32, String)>>, Pause> {
+    /// With what there is, best first.
+    async fn as_machine(&self, server: &ServerAddr) -> Result<Door, Pause> {
         loop {
-            let usable = self.keeper.usable().map_err(|error| self.broken(&error))?;
-            let Some(usable) = usable else { return Ok(Err(None)) };
+            let Some(usable) = self.keeper.usable().map_err(|error| self.broken(&error))? else {
+                return Ok(Door::NoKey);
+            };
             let which: Which = usable.which;
             match self.connector.connect(server, As::Machine(Box::new(usable))).await {
                 Ok(connection) => {
-                    self.keeper.accepted(which, now()).map_err(|error| self.broken(&error))?;
-                    return Ok(Ok(connection));
+                    if let Err(error) = self.keeper.accepted(which, now()) {
+                        // It works all the same, and is tried again with the next connection.
+                        tracing::error!(%error, "identity");
+                    }
+                    return Ok(Door::Open(Box::new(connection)));
                 }
                 Err(ConnectTrouble::Denied(trouble)) => match self.keeper.refused(which) {
-                    Some(times) => return Ok(Err(Some((times, trouble)))),
+                    Some(times) => return Ok(Door::Shut { times, trouble }),
                     None => tracing::warn!(%trouble, "the new credential is not taken: the one before it is tried"),
                 },
                 Err(trouble) => return Err(soon(trouble)),
@@ -147,25 +167,15 @@ impl Admission {
         let request = self.keeper.request(token, now()).map_err(|error| self.broken(&error))?;
         let answer = ask::ask(&connection.client, token, &request).await;
         drop(connection);
-        let (outcome, standing, trouble) = match answer {
-            Ok(EnrollAnswer::Enrolled { jwt }) => match self.keeper.enrolled(&jwt, token, now()) {
+        let (outcome, standing, trouble) = match understood(answer) {
+            Ok(jwt) => match self.keeper.enrolled(&jwt, token, now()) {
                 Ok(()) => {
                     tracing::info!("enrolled");
                     return Ok(());
                 }
                 Err(error) => (Outcome::Wrong, Standing::Asking, error.to_string()),
             },
-            Ok(EnrollAnswer::Pending { reason, retry_after }) => {
-                (Outcome::Pending(retry_after), Standing::Pending, format!("not enrolled yet: {reason}"))
-            }
-            Ok(EnrollAnswer::Denied { reason }) => {
-                (Outcome::Denied, Standing::Denied, format!("the broker does not enrol this machine: {reason}"))
-            }
-            Ok(EnrollAnswer::Unavailable { reason, retry_after }) => {
-                (Outcome::Unavailable(retry_after), Standing::Asking, format!("the broker cannot enrol now: {reason}"))
-            }
-            Err(error @ AskError::Wrong(_)) => (Outcome::Wrong, Standing::Asking, error.to_string()),
-            Err(error) => (Outcome::Silent, Standing::Asking, error.to_string()),
+            Err(not) => not,
         };
         Err(self.pause(outcome, standing, trouble))
     }
@@ -186,6 +196,24 @@ impl Admission {
     fn settings(&self) -> &Settings {
         &self.connector.settings
     }
+}
+
+/// The JWT that was given; or what came of asking, how it stands then, and what people are told.
+fn understood(answer: Result<EnrollAnswer, AskError>) -> Result<String, (Outcome, Standing, String)> {
+    Err(match answer {
+        Ok(EnrollAnswer::Enrolled { jwt }) => return Ok(jwt),
+        Ok(EnrollAnswer::Pending { reason, retry_after }) => {
+            (Outcome::Pending(retry_after), Standing::Pending, format!("not enrolled yet: {reason}"))
+        }
+        Ok(EnrollAnswer::Denied { reason }) => {
+            (Outcome::Denied, Standing::Denied, format!("the broker does not enrol this machine: {reason}"))
+        }
+        Ok(EnrollAnswer::Unavailable { reason, retry_after }) => {
+            (Outcome::Unavailable(retry_after), Standing::Asking, format!("the broker cannot enrol now: {reason}"))
+        }
+        Err(error @ AskError::Wrong(_)) => (Outcome::Wrong, Standing::Asking, error.to_string()),
+        Err(error) => (Outcome::Silent, Standing::Asking, error.to_string()),
+    })
 }
 
 /// The enrolment token, from text or file.

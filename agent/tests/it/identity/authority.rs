@@ -30,26 +30,24 @@ impl Authority {
     pub(crate) fn configuration(&self) -> String {
         let operator = sign(&self.operator, &self.operator, "op", json!({"type": "operator", "version": 2}), None);
         let (account, system) = (self.account.public_key(), self.system.public_key());
-        let of_system = self.account_jwt(&self.system, &[], &[]);
+        let of_system = self.account_jwt(&self.system, None, &[]);
         format!(
             "operator: {operator}\nsystem_account: {system}\n\
              resolver: {{ type: full, dir: jwt, allow_delete: false, interval: \"2m\" }}\n\
              resolver_preload: {{ {account}: {}, {system}: {of_system} }}\n",
-            self.emote(&[])
+            self.emote(None)
         )
     }
 
-    /// The account's JWT, in which these keys are revoked.
-    pub(crate) fn emote(&self, revoked: &[UserKey]) -> String {
+    /// The account's JWT: the one it begins with, or a later one in which these keys are revoked.
+    pub(crate) fn emote(&self, revoked: Option<&[UserKey]>) -> String {
         self.account_jwt(&self.account, revoked, &["mem_storage", "disk_storage", "streams", "consumer"])
     }
 
-    fn account_jwt(&self, account: &KeyPair, revoked: &[UserKey], stores: &[&str]) -> String {
+    fn account_jwt(&self, account: &KeyPair, revoked: Option<&[UserKey]>, stores: &[&str]) -> String {
         let unlimited = ["subs", "data", "payload", "imports", "exports", "conn", "leaf"];
         let mut limits: Value = unlimited.iter().chain(stores).map(|limit| (*limit, -1)).collect();
         limits["wildcards"] = true.into();
-        let revocations: Map<String, Value> =
-            revoked.iter().map(|key| (key.to_string(), Timestamp::now().as_second().into())).collect();
         let scope = |pair: &KeyPair, publish: &str, subscribe: &str| {
             let template = json!({"pub": {"allow": [publish]}, "sub": {"allow": [subscribe]}, "subs": -1, "data": -1,
                 "payload": -1});
@@ -60,8 +58,12 @@ impl Authority {
             scope(&self.enroll, "enroll.{{name()}}", "_ENROLL.{{name()}}.>"),
         ]);
         let keys = if stores.is_empty() { json!([]) } else { scopes };
-        let claims = json!({"type": "account", "version": 2, "limits": limits, "revocations": revocations,
-            "signing_keys": keys});
+        let mut claims = json!({"type": "account", "version": 2, "limits": limits, "signing_keys": keys});
+        if let Some(revoked) = revoked {
+            let at = Timestamp::now().as_second();
+            claims["revocations"] =
+                revoked.iter().map(|key| (key.to_string(), at.into())).collect::<Map<_, Value>>().into();
+        }
         sign(&self.operator, account, "account", claims, None)
     }
 
@@ -104,7 +106,10 @@ impl Authority {
 fn sign(issuer: &KeyPair, subject: &KeyPair, name: &str, claims: Value, seconds: Option<i64>) -> String {
     let part = |value: &Value| BASE64URL_NOPAD.encode(value.to_string().as_bytes());
     let now = Timestamp::now();
-    let mut body = json!({"jti": now.as_nanosecond().to_string(), "iat": now.as_second(), "iss": issuer.public_key(),
+    // Of two JWTs of one second a server keeps either: what an account begins with must be older than what replaces it.
+    let begins = name == "account" && claims["revocations"].is_null();
+    let issued = now.as_second() - if begins { 60 } else { 0 };
+    let mut body = json!({"jti": now.as_nanosecond().to_string(), "iat": issued, "iss": issuer.public_key(),
         "name": name, "sub": subject.public_key(), "nats": claims});
     if let Some(seconds) = seconds {
         body["exp"] = (now.as_second() + seconds).into();

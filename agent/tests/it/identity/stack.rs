@@ -32,6 +32,15 @@ pub(crate) struct Stack {
     refusals: Arc<AtomicUsize>,
 }
 
+impl Drop for Stack {
+    /// What the agent said of a test that failed.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("{}", self.log());
+        }
+    }
+}
+
 impl Stack {
     /// Without an agent. JWTs hold so many seconds.
     pub(crate) async fn start(answer: Answer, seconds: i64) -> Self {
@@ -167,7 +176,7 @@ impl Stack {
 
     /// Gives the server an account's JWT in which these keys are revoked.
     pub(crate) async fn revoke(&self, keys: &[UserKey]) {
-        let jwt = self.authority.emote(keys);
+        let jwt = self.authority.emote(Some(keys));
         let answer = self.admin.request("$SYS.REQ.CLAIMS.UPDATE", jwt.into()).await.unwrap();
         let answer: Value = serde_json::from_slice(&answer.payload).unwrap();
         assert_eq!(answer["data"]["code"], 200, "{answer}");
