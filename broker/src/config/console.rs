@@ -1,7 +1,7 @@
 //! The `console` section of `emote.yaml`.
 
 use super::fields::{Fields, expected};
-use super::settings::{is_off, on_loopback, read_listener};
+use super::settings::{is_off, on_loopback, read_listener, read_proxies};
 use crate::console::http::{ConsoleSpec, Issuer, OidcSpec, Origin, Role, RoleMap};
 
 /// Longest text here.
@@ -9,7 +9,7 @@ const MAX_TEXT: usize = 500;
 
 impl Default for ConsoleSpec {
     fn default() -> Self {
-        Self { listen: on_loopback(8482), url: None, local_token: true, oidc: None }
+        Self { listen: on_loopback(8482), url: None, trusted_proxies: Vec::new(), local_token: true, oidc: None }
     }
 }
 
@@ -17,7 +17,7 @@ impl Default for ConsoleSpec {
 pub(super) fn read(console: &mut Option<ConsoleSpec>, fields: &mut Fields<'_>) {
     if fields.value("listen").is_some_and(is_off) {
         *console = None;
-        for key in ["certificate", "key", "insecure", "url", "local_token", "oidc"] {
+        for key in ["certificate", "key", "insecure", "url", "trusted_proxies", "local_token", "oidc"] {
             if fields.has(key) {
                 fields.problem(key, "means nothing where listen is off");
             }
@@ -29,6 +29,7 @@ pub(super) fn read(console: &mut Option<ConsoleSpec>, fields: &mut Fields<'_>) {
     spec.url = fields.parsed("url", |value| {
         Origin::parse(value.as_str().ok_or_else(|| expected("a text", value))?).map_err(str::to_owned)
     });
+    spec.trusted_proxies = read_proxies(fields);
     spec.oidc = fields.object("oidc", read_oidc).flatten();
     spec.local_token = fields.flag("local_token").unwrap_or(true);
     if !spec.local_token && !fields.has("oidc") {
@@ -139,6 +140,7 @@ mod tests {
             ),
             (json!({"listen": "off", "url": "https://e.example.com"}), "console.url: means nothing"),
             (json!({"url": "http://e.example.com"}), "console.url: plain http"),
+            (json!({"trusted_proxies": ["10.0.0.1/8"]}), "console.trusted_proxies[0]: \"10.0.0.1/8\" has bits"),
             (json!({"local_token": false}), "console.local_token: without oidc nobody"),
             (json!({"oidc": oidc()}), "console.url: is missing: the provider"),
             (without("issuer"), "console.oidc.issuer: is missing"),

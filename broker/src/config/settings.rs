@@ -196,7 +196,7 @@ pub(super) fn read_listener(listener: &mut ListenSpec, fields: &mut Fields<'_>, 
     }
 }
 
-fn read_proxies(fields: &mut Fields<'_>) -> Vec<Cidr> {
+pub(super) fn read_proxies(fields: &mut Fields<'_>) -> Vec<Cidr> {
     let range = |fields: &mut Fields<'_>, path: &str, value: &Value| {
         let range = value.as_str().unwrap_or_default().parse::<Cidr>();
         range.map_err(|error| fields.problem(path, error)).ok()

@@ -76,7 +76,7 @@ impl<'de> Deserialize<'de> for Cidr {
 
 /// Who sent a request: the peer of the connection or, where that is a trusted proxy, whom it says it speaks for. None
 /// where a trusted proxy says something that is no address.
-pub(super) fn sender(peer: SocketAddr, headers: &HeaderMap, proxies: &[Cidr]) -> Option<IpAddr> {
+pub(crate) fn sender(peer: SocketAddr, headers: &HeaderMap, proxies: &[Cidr]) -> Option<IpAddr> {
     let trusted = |address: IpAddr| proxies.iter().any(|proxy| proxy.contains(address));
     let lines = headers.get_all("x-forwarded-for").into_iter().rev();
     let mut told = lines.flat_map(|line| line.to_str().unwrap_or("?").rsplit(','));

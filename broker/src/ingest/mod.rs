@@ -24,6 +24,7 @@ mod spec;
 pub mod verify;
 
 pub use address::Cidr;
+pub(crate) use address::sender;
 pub use counts::{Counts, SourceCounts};
 pub use decode::DecodeSpec;
 pub use handshake::HandshakeSpec;

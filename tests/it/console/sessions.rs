@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
-use emote_tests::{Browser, Stack, planted, until};
+use emote_tests::{Browser, Stack, planted, private_file, until};
 use sha2::{Digest, Sha256};
 
 use super::{signed_in, token, told, url};
@@ -120,6 +120,49 @@ async fn a_session_ends_when_it_is_old_or_was_not_used() {
         let status = browser.get("/api/v1/me").await.status;
         assert_eq!(status, if good { 200 } else { 401 }, "{field} {hours} hours ago");
     }
+}
+
+#[tokio::test]
+async fn under_tls_cookies_are_for_tls_alone() {
+    let own = rcgen::generate_simple_self_signed(["emote.example.com".to_owned()]).unwrap();
+    let tls = "  certificate: secrets/c.pem\n  key: secrets/k.pem\n  url: https://emote.example.com\n";
+    let mut stack = Stack::new().lines("emote.yaml", tls).without_broker().start().await;
+    private_file(&stack.config.join("secrets/c.pem"), &own.cert.pem());
+    private_file(&stack.config.join("secrets/k.pem"), &own.signing_key.serialize_pem());
+    stack.broker.start().await;
+    let browser = Browser::at(&format!("https://127.0.0.1:{}", stack.broker.console));
+    let answered = browser.post("/login", &[("token", &token(&stack))]).await;
+    let cookie = answered.header("set-cookie");
+    assert!(cookie.starts_with("__Host-emote=") && cookie.contains("; Path=/;"), "{cookie}");
+    assert!(cookie.ends_with("; HttpOnly; SameSite=Lax; Secure") && !cookie.contains("Domain"), "{cookie}");
+    assert_eq!(answered.header("strict-transport-security"), "max-age=31536000");
+    assert_eq!(browser.get("/api/v1/me").await.status, 200);
+    let word = browser.word().await;
+    let from = async |origin: &str| {
+        let request = browser.form("/held/deny", &[("rule", "none"), ("reason", "a test"), ("csrf", &word)]);
+        browser.send(request.header("origin", origin)).await.status
+    };
+    assert_eq!(from("https://emote.example.com").await, 404);
+    assert_eq!(from(&browser.url.replace("https", "http")).await, 403, "the same place without TLS is another");
+}
+
+#[tokio::test]
+async fn behind_a_proxy_tries_are_counted_by_who_is_behind_it() {
+    let stack = Stack::new().lines("emote.yaml", "  trusted_proxies: [127.1.0.0/16]\n").start().await;
+    let (proxy, token) = (Browser::at(&url(&stack)), token(&stack));
+    let sign_in = async |from: &str, token: &str| {
+        let request = proxy.form("/login", &[("token", token)]).header("x-forwarded-for", from);
+        proxy.send(request.header("origin", &proxy.url)).await.status
+    };
+    for n in 0..12 {
+        // What the guesser writes in front changes nothing.
+        let status = sign_in(&format!("198.51.100.{n}, 192.0.2.1"), "wrong").await;
+        assert_eq!(status, if n < 10 { 401 } else { 429 }, "{n}");
+    }
+    assert_eq!(sign_in("192.0.2.1", &token).await, 429);
+    assert_eq!(sign_in("192.0.2.2", &token).await, 303);
+    assert_eq!(sign_in("nobody", &token).await, 400);
+    assert_eq!(told(&stack, "signed_in").await[0]["from"], "192.0.2.2");
 }
 
 #[tokio::test]

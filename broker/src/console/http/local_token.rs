@@ -11,6 +11,9 @@ use anyhow::Context;
 use data_encoding::BASE64URL_NOPAD;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
+
+use crate::config::Secret;
 
 /// Its name in the data folder.
 const FILE: &str = "console-token";
@@ -44,12 +47,12 @@ impl LocalToken {
     /// Makes it where there is none; whether it did.
     pub(super) fn ensure(&self) -> anyhow::Result<bool> {
         let doing = || format!("the console's token {}", self.0.display());
-        let mut bytes = [0; 32];
-        getrandom::fill(&mut bytes).context("random bytes")?;
+        let mut bytes = Zeroizing::new([0; 32]);
+        getrandom::fill(&mut *bytes).context("random bytes")?;
         let made = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&self.0);
         match made {
             Ok(mut file) => {
-                writeln!(file, "{}", BASE64URL_NOPAD.encode(&bytes))
+                writeln!(file, "{}", BASE64URL_NOPAD.encode(&*bytes))
                     .and_then(|()| file.sync_all())
                     .with_context(doing)?;
                 Ok(true)
@@ -68,23 +71,23 @@ impl LocalToken {
             return Ok(Checked::Renewed);
         }
         // Hashes are of one length, whatever was given.
-        let (own, given) = (Sha256::digest(self.read()?), Sha256::digest(given));
+        let (own, given) = (Sha256::digest(self.read()?.expose()), Sha256::digest(given));
         Ok(if bool::from(own.ct_eq(&given)) { Checked::Right } else { Checked::Wrong })
     }
 
-    fn read(&self) -> anyhow::Result<String> {
+    fn read(&self) -> anyhow::Result<Secret> {
         let about = std::fs::metadata(&self.0)?;
         if about.permissions().mode() & 0o077 != 0 {
             anyhow::bail!(
                 "others on this machine may read it: take that right away (chmod 600), or delete it for a new one"
             );
         }
-        let text = std::fs::read_to_string(&self.0)?;
+        let text = Zeroizing::new(std::fs::read_to_string(&self.0)?);
         let token = text.trim_end_matches(['\n', '\r']);
         if token.len() != LENGTH {
             anyhow::bail!("it is not one of {LENGTH} characters: delete the file for a new one");
         }
-        Ok(token.to_owned())
+        Ok(Secret::new(token))
     }
 }
 
@@ -116,7 +119,7 @@ mod tests {
         token.ensure().unwrap();
         let first = token.read().unwrap();
         std::fs::set_permissions(token.path(), std::fs::Permissions::from_mode(0o640)).unwrap();
-        assert!(token.check(&first).unwrap_err().to_string().contains("chmod 600"));
+        assert!(token.check(first.expose()).unwrap_err().to_string().contains("chmod 600"));
         std::fs::set_permissions(token.path(), std::fs::Permissions::from_mode(0o600)).unwrap();
         std::fs::write(token.path(), "\n").unwrap();
         assert!(token.check("").is_err());

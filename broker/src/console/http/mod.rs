@@ -48,6 +48,7 @@ pub use spec::{ConsoleSpec, Issuer, OidcSpec, Origin, RoleMap};
 
 use crate::{
     bus::Bus,
+    ingest::Cidr,
     listen::{ListenError, ListenSpec, Listener},
     ops::Taken,
 };
@@ -82,6 +83,7 @@ pub(super) struct Console {
     bus: Bus,
     sessions: Sessions,
     names: Names,
+    proxies: Vec<Cidr>,
     jar: Jar,
     token: Option<LocalToken>,
     oidc: Option<oidc::Provider>,
@@ -138,6 +140,7 @@ impl Bound {
             bus,
             jar: Jar { secure: names.secure() },
             names,
+            proxies: self.spec.trusted_proxies,
             token: self.token,
             oidc: oidc.context("emote.yaml: console.oidc")?,
             failures: limiter(FAILURES),

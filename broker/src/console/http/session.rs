@@ -13,6 +13,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
 
 /// No session is good for longer.
 pub(super) const ABSOLUTE: Duration = Duration::from_secs(12 * 3600);
@@ -21,9 +22,9 @@ pub(super) const IDLE: Duration = Duration::from_secs(3600);
 /// That it is used is noted so often at most.
 const TOUCHED_EVERY: Duration = Duration::from_secs(60);
 
-/// 256 random bits. Never logged, never kept.
+/// 256 random bits. Never logged, never kept, overwritten when dropped.
 #[derive(Clone, PartialEq, Eq)]
-pub(super) struct SessionId([u8; 32]);
+pub(super) struct SessionId(Zeroizing<[u8; 32]>);
 
 impl std::fmt::Debug for SessionId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -34,8 +35,8 @@ impl std::fmt::Debug for SessionId {
 impl SessionId {
     /// A new one.
     pub(super) fn random() -> Result<Self, getrandom::Error> {
-        let mut bytes = [0; 32];
-        getrandom::fill(&mut bytes)?;
+        let mut bytes = Zeroizing::new([0; 32]);
+        getrandom::fill(&mut *bytes)?;
         Ok(Self(bytes))
     }
 
@@ -45,23 +46,23 @@ impl SessionId {
             return None;
         }
         let bytes = BASE64URL_NOPAD.decode(text.as_bytes()).ok()?;
-        bytes.try_into().ok().map(Self)
+        bytes.try_into().ok().map(|bytes| Self(Zeroizing::new(bytes)))
     }
 
     /// What a cookie holds.
     pub(super) fn to_cookie(&self) -> String {
-        BASE64URL_NOPAD.encode(&self.0)
+        BASE64URL_NOPAD.encode(&*self.0)
     }
 
     /// Under what it is kept.
     pub(super) fn key(&self) -> String {
-        format!("session.{}", hash(&self.0))
+        format!("session.{}", hash(&*self.0))
     }
 
     /// The word that a form of this session carries.
     pub(super) fn form_word(&self) -> String {
         // A key of any length will do for HMAC, so this cannot fail.
-        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&self.0) else { return String::new() };
+        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&*self.0) else { return String::new() };
         mac.update(b"emote console: a form of this session");
         BASE64URL_NOPAD.encode(&mac.finalize().into_bytes())
     }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt};
 use reqwest::Url;
 
 use super::role::Role;
-use crate::{config::SecretRef, listen::ListenSpec};
+use crate::{config::SecretRef, ingest::Cidr, listen::ListenSpec};
 
 /// The console: where it listens, and who comes in.
 #[derive(Debug, Clone)]
@@ -14,6 +14,8 @@ pub struct ConsoleSpec {
     pub listen: ListenSpec,
     /// Under what address browsers reach it, where that is another than `listen`.
     pub url: Option<Origin>,
+    /// Proxies that are believed about whom they speak for.
+    pub trusted_proxies: Vec<Cidr>,
     /// Whether the token in the data folder opens it.
     pub local_token: bool,
     /// The identity provider.

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    net::IpAddr,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -12,7 +12,7 @@ use axum::{
     extract::{ConnectInfo, FromRequestParts, RawPathParams, Request},
     http::{HeaderMap, Method, StatusCode, header, request::Parts, uri::Authority},
 };
-use bytes::Bytes;
+use futures_util::StreamExt as _;
 use serde_json::{Map, Value};
 
 use super::{
@@ -21,14 +21,19 @@ use super::{
     role::Role,
     session::{Person, SessionId},
 };
-use crate::bus::Bus;
+use crate::{bus::Bus, ingest::sender};
 
 /// The largest body, in bytes.
 const MAX_BODY: usize = 64 * 1024;
+/// Beyond this even forgetting ends.
+const MAX_FORGOTTEN: usize = 1024 * 1024;
 /// A body must have arrived within this time.
 const BODY_WITHIN: Duration = Duration::from_secs(10);
 /// Fields of a form, values of one included.
 const MAX_FIELDS: usize = 2_000;
+
+/// Where nothing is known of the connection.
+const NOBODY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
 
 /// A request.
 pub(super) struct Visit {
@@ -74,8 +79,9 @@ impl Visit {
             .map_err(|_| Refusal::bad("the query is not one", "Write key=value&key=value."))?
             .into_iter()
             .collect();
-        let from = parts.extensions.get::<ConnectInfo<std::net::SocketAddr>>();
-        let from = from.map_or(IpAddr::from([0, 0, 0, 0]), |from| from.0.ip());
+        let ConnectInfo(peer) = parts.extensions.get().copied().unwrap_or(ConnectInfo(NOBODY));
+        let unclear = || Refusal::bad("the proxy does not say for whom it speaks", "Have it write X-Forwarded-For.");
+        let from = sender(peer, &parts.headers, &console.proxies).ok_or_else(unclear)?;
         let (method, headers) = (parts.method, parts.headers);
         Ok(Self { console, kind, method, headers, from, host, params, query, body: Mutex::new(Some(body)) })
     }
@@ -103,7 +109,7 @@ impl Visit {
     /// Reads what the body says: JSON from programs, a form from pages. A key that a form has more than once is a list.
     pub(super) async fn fields(&mut self) -> Result<Map<String, Value>, Refusal> {
         let body = match self.body.get_mut().unwrap_or_else(PoisonError::into_inner).take() {
-            Some(body) if !self.only_reads() => whole(&self.headers, body).await?,
+            Some(body) if !self.only_reads() => whole(body).await?,
             _ => return Ok(Map::new()),
         };
         let is = |wanted: &str| {
@@ -126,18 +132,28 @@ async fn params(parts: &mut Parts) -> Result<BTreeMap<String, String>, Refusal> 
     Ok(params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
 }
 
-async fn whole(headers: &HeaderMap, body: Body) -> Result<Bytes, Refusal> {
-    let too_large = || {
-        let remedy = "Send less than 64 KiB: fewer jobs or letters at a time.";
-        Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large", remedy)
+/// The whole body. One that is too large is read on for a while and forgotten, so that who sends it hears the answer.
+async fn whole(body: Body) -> Result<Vec<u8>, Refusal> {
+    let read = async {
+        let (mut kept, mut total, mut chunks) = (Vec::new(), 0, body.into_data_stream());
+        while let Some(chunk) = chunks.next().await {
+            let chunk = chunk.map_err(|_| Refusal::bad("the body broke off", "Send it again."))?;
+            total += chunk.len();
+            if total <= MAX_BODY {
+                kept.extend_from_slice(&chunk);
+            } else if total > MAX_FORGOTTEN {
+                break;
+            }
+        }
+        if total > MAX_BODY { Err(too_large()) } else { Ok(kept) }
     };
-    let length = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-    if length.is_some_and(|length| length > MAX_BODY) {
-        return Err(too_large());
-    }
-    let read = tokio::time::timeout(BODY_WITHIN, axum::body::to_bytes(body, MAX_BODY)).await;
     let late = |_| Refusal::new(StatusCode::REQUEST_TIMEOUT, "the body did not come in time", "Send it again.");
-    read.map_err(late)?.map_err(|_| too_large())
+    tokio::time::timeout(BODY_WITHIN, read).await.map_err(late)?
+}
+
+fn too_large() -> Refusal {
+    let remedy = "Send less than 64 KiB: fewer jobs or letters at a time.";
+    Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large", remedy)
 }
 
 fn form(body: &[u8]) -> Result<Map<String, Value>, Refusal> {
