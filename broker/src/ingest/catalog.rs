@@ -20,7 +20,8 @@ macro_rules! files {
     };
 }
 
-const FILES: [(&str, &str); 6] = files!["cloudevents", "jamf-pro", "json", "micromdm", "nanomdm", "okta"];
+const FILES: [(&str, &str); 8] =
+    files!["cloudevents", "jamf-pro", "json", "micromdm", "msgraph", "nanomdm", "okta", "ssf"];
 
 /// An entry of the catalogue.
 #[derive(Debug, Clone, Deserialize)]

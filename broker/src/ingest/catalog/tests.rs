@@ -148,6 +148,8 @@ fn every_real_payload_becomes_at_least_one_event() {
         let files = [folder, deeper].into_iter().filter_map(|folder| std::fs::read_dir(folder).ok()).flatten();
         for path in files.map(|file| file.unwrap().path()) {
             let content_type = match path.extension().and_then(|ending| ending.to_str()) {
+                // What a transmitter says of itself is no event.
+                Some("json") if path.ends_with("transmitter-configuration.json") => continue,
                 Some("json") if path.ends_with("cloudevents/batch.json") => "application/cloudevents-batch+json",
                 Some("json") if entry.name == "cloudevents" => "application/cloudevents+json",
                 Some("json") => "application/json; charset=utf-8",
