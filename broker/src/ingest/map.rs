@@ -5,8 +5,9 @@
 //!
 //! - **id**: `event_id`, the vendor's own name of the event (any text), gives an id derived from it and the source, so
 //!   that the vendor's retry is the same event; where several outputs share one, the later ones are told apart by their
-//!   count. Without it the id is derived from the output's place and the SHA-256 of the body, or the `jti` of a signed token:
-//!   the same again is the same event. With `dedupe: none` a body, but no token, gives ids of their own instead. An `id` the program gives is taken
+//!   count. Without it the id is derived from the output's place and what the sender signed as the message's own id (a
+//!   webhook-id, the `jti` of a token), else from the SHA-256 of the body: the same again is the same event. With `dedupe:
+//!   none` that last case gives ids of their own instead, but where a time was signed the same body and time are still one. An `id` the program gives is taken
 //!   as it is, if the sender was verified; else it counts as `event_id`, lest a stranger take another source's ids.
 //! - **source** is the source's name; **trust** is what verification found; **cause** is never taken from outside.
 //! - **user.id** is put in lower case, and a device that is known by its UDID only is looked up.
@@ -20,7 +21,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
-use super::{Aliases, Refusal, Request, Verified};
+use super::{Aliases, Refusal, Request, Verified, verify::Mark};
 use crate::jq::{JqError, Program};
 
 /// The variables of a map's program.
@@ -83,8 +84,8 @@ impl Mapping {
             JqError::NotJson { index, problem } => Refusal::Unmapped { output: Some(index), problem },
             error => Refusal::Unmapped { output: None, problem: format!("the map: {error}") },
         })?;
-        let (trust, token) = (request.trust(), request.token_id());
-        let mut ids = Ids { source: &self.source, trust, vendors: Vec::new(), body: &request.body, token };
+        let (trust, mark) = (request.trust(), request.mark());
+        let mut ids = Ids { source: &self.source, trust, vendors: Vec::new(), body: &request.body, mark };
         let outputs = outputs.into_iter().enumerate().filter(|(_, output)| !output.is_null());
         outputs
             .map(|(at, output)| {
@@ -147,8 +148,8 @@ struct Ids<'a> {
     /// The vendor's ids seen so far.
     vendors: Vec<String>,
     body: &'a [u8],
-    /// The id of the signed token that the body was.
-    token: Option<&'a str>,
+    /// What was signed beside the body.
+    mark: Option<&'a Mark>,
 }
 
 impl Ids<'_> {
@@ -161,16 +162,18 @@ impl Ids<'_> {
     ) -> Result<EventId, String> {
         let own = text(output.remove("id"), "id")?;
         let vendors = text(output.remove("event_id"), "event_id")?;
+        let body = || data_encoding::HEXLOWER.encode(&Sha256::digest(self.body));
         let part = |kind, id: &str| EventId::derived(&["source", self.source.as_str(), kind, id, &at.to_string()]);
         match (own, vendors) {
             (Some(id), _) if self.trust > Trust::Unverified => {
                 id.parse().map_err(|_| format!("the field \"id\" is no UUID: give {id:?} as \"event_id\""))
             }
             (_, Some(id)) | (Some(id), None) => Ok(self.derived(id)),
-            (None, None) => Ok(match self.token {
-                Some(token) => part("token", token),
-                None if dedupe == Dedupe::None => fresh(moment, at),
-                None => part("body", &data_encoding::HEXLOWER.encode(&Sha256::digest(self.body))),
+            (None, None) => Ok(match (self.mark, dedupe) {
+                (Some(Mark::Id(id)), _) => part("message", id),
+                (_, Dedupe::Body) => part("body", &body()),
+                (Some(Mark::Time(time)), Dedupe::None) => part("signed", &format!("{time} {}", body())),
+                (None, Dedupe::None) => fresh(moment, at),
             }),
         }
     }

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::{
     Denied, Refusal,
-    verify::{Check, Proof},
+    verify::{Check, Mark, Proof},
 };
 
 /// Nothing was checked yet.
@@ -67,12 +67,12 @@ impl Request<Verified> {
 
     /// The claims that stand in place of the body, where it was a signed token.
     pub(super) fn claims(&self) -> Option<&Map<String, Value>> {
-        self.state.0.claims.as_ref().map(|(claims, _)| claims)
+        self.state.0.claims.as_ref()
     }
 
-    /// The token's own id.
-    pub(super) fn token_id(&self) -> Option<&str> {
-        self.state.0.claims.as_ref().map(|(_, id)| id.as_str())
+    /// What was signed beside the body.
+    pub(super) fn mark(&self) -> Option<&Mark> {
+        self.state.0.mark.as_ref()
     }
 }
 

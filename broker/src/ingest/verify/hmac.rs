@@ -13,7 +13,7 @@ use jiff::SignedDuration;
 use serde::Deserialize;
 use sha2::Sha256;
 
-use super::{Check, Proof, Scheme, SecretRefs, signed_time};
+use super::{Check, Mark, Proof, Scheme, SecretRefs, signed_time};
 use crate::{
     config::Problems,
     ingest::{Denied, Refusal, Request, Unverified, verify_header_name},
@@ -152,7 +152,8 @@ impl Check for Signature {
         let words = given.split(' ').filter_map(|word| word.strip_prefix(&self.prefix)).take(MAX_SIGNATURES);
         let signatures: Vec<Vec<u8>> = words.filter_map(|text| self.encoding.decode(text)).collect();
         if matches(&self.keys, &message, &signatures) {
-            Ok(Trust::Verified.into())
+            let mark = self.timestamp.as_ref().map(|_| Mark::Time(timestamp.to_owned()));
+            Ok(Proof { trust: Trust::Verified, claims: None, mark })
         } else {
             Err(Denied::new(format!("the signature in {} does not match the body", self.header)).into())
         }

@@ -13,7 +13,7 @@ use emote_proto::{Time, Trust};
 use jiff::SignedDuration;
 use serde::Deserialize;
 
-use super::{Check, OneOrMore, Proof, Scheme, SecretRefs, Secrets};
+use super::{Check, Mark, OneOrMore, Proof, Scheme, SecretRefs, Secrets};
 use crate::{
     config::Problems,
     ingest::{Denied, Refusal, Request, Unverified},
@@ -129,7 +129,7 @@ impl Check for Token {
         if self.expected.types.is_empty() && !claims.contains_key("events") {
             return Err(malformed("the token has no `events`: it is another kind of token"));
         }
-        Ok(Proof { trust: Trust::Verified, claims: Some((claims, id)) })
+        Ok(Proof { trust: Trust::Verified, claims: Some(claims), mark: Some(Mark::Id(id)) })
     }
 
     fn prepare<'a>(&'a self, request: &'a Request<Unverified>) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {

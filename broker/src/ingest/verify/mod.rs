@@ -16,7 +16,7 @@
 //! | `jws` | verified | the issuer signed these claims |
 //!
 //! **Replays.** Whoever got hold of a request can send it again, and nothing more: another body does not verify. The
-//! same body gives the same event ids ([`super::map`]), the stream drops an id it has had within two minutes, and the core
+//! same body gives the same event ids ([`super::map`]; also with `dedupe: none`, where an id or a time was signed), the stream drops an id it has had within two minutes, and the core
 //! acts on an id once within 48 hours, whichever broker took it. Beyond that a replay is refused by its signed time:
 //! within five minutes for `slack`, `zendesk`, `standard_webhooks`, `svix` and `hmac` with a timestamp, within a day for
 //! `jws`. The other signatures hold no time, as their senders made them: for those a source may set `max_age`, which
@@ -100,13 +100,24 @@ trait Scheme {
 pub struct Proof {
     /// How far the sender can be trusted.
     pub(super) trust: Trust,
-    /// The claims of a signed token, which stand in place of the body; with its `jti`.
-    pub(super) claims: Option<(Map<String, Value>, String)>,
+    /// The claims of a signed token, which stand in place of the body.
+    pub(super) claims: Option<Map<String, Value>>,
+    /// What was signed beside the body and tells the request from others.
+    pub(super) mark: Option<Mark>,
+}
+
+/// What a sender signs beside the body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Mark {
+    /// Its own name of the message, which stays when it is sent again: a webhook-id, a `jti`.
+    Id(String),
+    /// When it was signed.
+    Time(String),
 }
 
 impl From<Trust> for Proof {
     fn from(trust: Trust) -> Self {
-        Self { trust, claims: None }
+        Self { trust, claims: None, mark: None }
     }
 }
 

@@ -11,7 +11,7 @@ use jiff::SignedDuration;
 use ring::signature::{ED25519, UnparsedPublicKey};
 use serde::Deserialize;
 
-use super::{Check, OneOrMore, Proof, Scheme, SecretRefs, hmac, signed_time};
+use super::{Check, Mark, OneOrMore, Proof, Scheme, SecretRefs, hmac, signed_time};
 use crate::{
     config::Problems,
     ingest::{Denied, Refusal, Request, Unverified},
@@ -141,7 +141,7 @@ impl Check for Signatures {
             signatures.iter().any(|one| self.public.iter().any(|key| right(key, &message, one)))
         };
         if hmac::matches(&self.shared, &message, &macs) || (!signatures.is_empty() && signed()) {
-            return Ok(Trust::Verified.into());
+            return Ok(Proof { trust: Trust::Verified, claims: None, mark: Some(Mark::Id(id.to_owned())) });
         }
         Err(Denied::new(format!("no signature in {} matches the body", self.named.signature)).into())
     }
