@@ -7,6 +7,8 @@ use std::{
 
 use super::{Refused, key::Key};
 
+/// Up to this age there are no others.
+const FRESH: Duration = Duration::from_secs(10);
 /// At this age they are fetched again.
 const OLD: Duration = Duration::from_secs(3600);
 /// At this age they no longer serve.
@@ -36,6 +38,12 @@ impl Cache {
         self.keys.as_ref().is_some_and(|(_, at)| now.duration_since(*at) >= OLD) && self.may_fetch(now)
     }
 
+    /// Whether a key that is not among them is none of the issuer's: they were fetched just now. Later it may be a new one
+    /// that there was no leave to fetch yet.
+    pub(super) fn is_fresh(&self, now: Instant) -> bool {
+        self.keys.as_ref().is_some_and(|(_, at)| now.duration_since(*at) < FRESH)
+    }
+
     /// Whether the last fetch was long enough ago.
     pub(super) fn may_fetch(&self, now: Instant) -> bool {
         self.tried.is_none_or(|at| now.duration_since(at) >= BETWEEN)
@@ -50,10 +58,11 @@ impl Cache {
         }
     }
 
-    /// As though the last fetch were long ago.
+    /// As though the last fetch were a minute ago.
     #[cfg(test)]
-    pub(super) fn forget_try(&mut self) {
-        self.tried = None;
+    pub(super) fn age(&mut self) {
+        self.tried = self.tried.and_then(|at| at.checked_sub(BETWEEN));
+        self.keys = self.keys.take().and_then(|(keys, at)| Some((keys, at.checked_sub(BETWEEN)?)));
     }
 }
 
@@ -74,6 +83,7 @@ mod tests {
         {
             let now = start + MINUTE * minutes;
             assert_eq!((cache.keys(now).is_ok(), cache.is_old(now)), (serves, old), "{minutes}");
+            assert_eq!(cache.is_fresh(now), minutes == 0);
         }
         // Fetching fails: the old ones serve on, and it is tried each minute.
         let later = start + MINUTE * 120;

@@ -9,7 +9,8 @@
 //!   `none`, and no HMAC for which a public key could be passed off as the secret. A key serves for one kind only.
 //! - **Keys are fetched**, over https (plain http on loopback only, no redirects, at most 256 KiB within five seconds), kept
 //!   for an hour, and then fetched again while the old ones serve on. A signature that no known key made has them fetched at
-//!   once, but at most each minute and by one at a time: whoever sends made-up key ids waits for nothing else.
+//!   once, but at most each minute and by one at a time: whoever sends made-up key ids makes nobody else wait. Until they
+//!   may be fetched again, an unknown key is one that cannot be had ([`Refused::NoKeys`], come again), not a wrong one.
 //! - **Rotation**: what was fetched replaces what was there, so a key that its issuer has taken back is gone within an
 //!   hour. While fetching fails the last keys serve for a day.
 //! - It never follows `jku`, `x5u`, `jwk` or `x5c` of a token, and refuses `crit`.
@@ -130,21 +131,30 @@ impl Jwks {
                 tokio::spawn(async move { this.refresh().await });
             }
             Err(Refused::UnknownKey | Refused::NoKeys(_)) => self.refresh().await,
-            // Without a key id it may be that the right key is not there yet.
-            Err(Refused::Signature) if jws.key_id().is_none() => self.refresh().await,
             _ => {}
         }
     }
 
     fn signed(&self, jws: &Jws<'_>, algorithms: &[Algorithm]) -> Result<(), Refused> {
         let algorithm = jws.algorithm(algorithms)?;
-        let keys = self.cache().keys(Instant::now())?;
+        let now = Instant::now();
+        let (keys, fresh) = {
+            let cache = self.cache();
+            (cache.keys(now)?, cache.is_fresh(now))
+        };
         let mut fitting = keys.iter().filter(|key| key.fits(algorithm, jws.key_id())).peekable();
-        if fitting.peek().is_none() {
-            return Err(Refused::UnknownKey);
+        let unknown = fitting.peek().is_none();
+        if fitting.any(|key| key.verify(algorithm, jws.signed().as_bytes(), jws.signature())) {
+            return Ok(());
         }
-        let right = fitting.any(|key| key.verify(algorithm, jws.signed().as_bytes(), jws.signature()));
-        if right { Ok(()) } else { Err(Refused::Signature) }
+        match (unknown, jws.key_id()) {
+            (false, Some(_)) => Err(Refused::Signature),
+            _ if !fresh => {
+                Err(Refused::NoKeys("the token's key may be a new one: they are fetched once a minute".to_owned()))
+            }
+            (true, _) => Err(Refused::UnknownKey),
+            (false, None) => Err(Refused::Signature),
+        }
     }
 
     /// Fetches, unless somebody has just done so. Whoever waits for another's fetch takes what that one got.

@@ -215,8 +215,9 @@ async fn a_new_key_is_fetched_once_for_all_who_ask_and_not_again_within_a_minute
     assert_eq!(jwks.verify(&newer, &expected(), now()).await, Err(Refused::UnknownKey), "within the minute");
     assert!(jwks.verify(&token, &expected(), now()).await.is_ok());
     assert_eq!(published.asked(), 1);
-    // A minute later, which here is a cache that has not tried since.
-    jwks.cache().forget_try();
+    jwks.cache().age();
+    let refused = jwks.verify_now(&newer, &expected(), now());
+    assert!(matches!(refused, Err(Refused::NoKeys(_))), "a new key, perhaps: {refused:?}");
     assert!(jwks.verify(&newer, &expected(), now()).await.is_ok());
     assert_eq!(jwks.verify(&token, &expected(), now()).await, Err(Refused::UnknownKey), "it was taken back");
     assert_eq!(published.asked(), 2);
@@ -230,7 +231,7 @@ async fn a_token_without_key_id_is_tried_with_all_keys_and_may_have_them_fetched
     let token = two.token_with(Algorithm::EdDsa, &header, &claims());
     assert_eq!(jwks.verify(&token, &expected(), now()).await, Err(Refused::Signature));
     published.set(Some(json!({"keys": [one.jwk(), two.jwk()]}).to_string()));
-    jwks.cache().forget_try();
+    jwks.cache().age();
     assert!(jwks.verify(&token, &expected(), now()).await.is_ok());
 }
 
@@ -239,7 +240,7 @@ async fn old_keys_serve_while_nobody_answers_and_without_any_it_is_said_why() {
     let signer = Signer::new("1", Algorithm::Es256);
     let (jwks, published) = keys(&json!({"keys": [signer.jwk()]})).await;
     published.set(None);
-    jwks.cache().forget_try();
+    jwks.cache().age();
     jwks.refresh().await;
     let token = signer.token(Algorithm::Es256, &claims());
     assert!(jwks.verify(&token, &expected(), now()).await.is_ok());

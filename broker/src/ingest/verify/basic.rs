@@ -4,6 +4,7 @@ use std::path::Path;
 
 use emote_proto::{Time, Trust};
 use serde::Deserialize;
+use zeroize::Zeroizing;
 
 use super::{Check, Proof, Scheme, SecretRefs, Secrets, bearer::credential};
 use crate::{
@@ -37,7 +38,7 @@ impl Scheme for Spec {
 impl Check for Basic {
     fn check(&self, request: &Request<Unverified>, _: Time) -> Result<Proof, Refusal> {
         let given = request.header("authorization").and_then(|value| credential(value, "basic"));
-        let pair = given.and_then(|given| data_encoding::BASE64.decode(given.as_bytes()).ok());
+        let pair = given.and_then(|given| data_encoding::BASE64.decode(given.as_bytes()).ok()).map(Zeroizing::new);
         let colon = pair.as_ref().and_then(|pair| pair.iter().position(|byte| *byte == b':'));
         let right = pair.zip(colon).is_some_and(|(pair, colon)| {
             let (username, password) = (&pair[..colon], &pair[colon + 1..]);

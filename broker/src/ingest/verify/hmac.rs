@@ -12,6 +12,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use jiff::SignedDuration;
 use serde::Deserialize;
 use sha2::Sha256;
+use zeroize::Zeroizing;
 
 use super::{Check, Mark, Proof, Scheme, SecretRefs, signed_time};
 use crate::{
@@ -79,10 +80,13 @@ pub(super) enum Piece {
     Header(String),
 }
 
+/// A key, overwritten when it is dropped.
+pub(super) type Key = Zeroizing<Vec<u8>>;
+
 /// A way to sign, with its keys.
 pub(super) struct Signature {
     /// Each is right.
-    pub(super) keys: Vec<Vec<u8>>,
+    pub(super) keys: Vec<Key>,
     pub(super) header: String,
     pub(super) encoding: Encoding,
     pub(super) prefix: String,
@@ -165,7 +169,7 @@ impl Check for Signature {
 }
 
 /// Whether one of the signatures is that of one of the keys.
-pub(super) fn matches(keys: &[Vec<u8>], message: &[&[u8]], signatures: &[Vec<u8>]) -> bool {
+pub(super) fn matches(keys: &[Key], message: &[&[u8]], signatures: &[Vec<u8>]) -> bool {
     // HMAC takes keys of any length: none is left out.
     let mut macs = keys.iter().filter_map(|key| Hmac::<Sha256>::new_from_slice(key).ok());
     macs.any(|mut mac| {
@@ -183,13 +187,13 @@ impl Encoding {
     }
 }
 
-fn key(secret: &str, encoding: SecretEncoding) -> Result<Vec<u8>, &'static str> {
+fn key(secret: &str, encoding: SecretEncoding) -> Result<Key, &'static str> {
     match encoding {
-        SecretEncoding::Text => Ok(secret.as_bytes().to_vec()),
+        SecretEncoding::Text => Ok(secret.as_bytes().to_vec().into()),
         SecretEncoding::Base64 => {
             let text = secret.strip_prefix("whsec_").unwrap_or(secret).trim_end_matches('=');
             let key = data_encoding::BASE64_NOPAD.decode(text.as_bytes());
-            key.map_err(|_| "the secret is not base64, as `secret_encoding: base64` says it is")
+            key.map(Key::new).map_err(|_| "the secret is not base64, as `secret_encoding: base64` says it is")
         }
     }
 }

@@ -116,7 +116,7 @@ impl Scheme for Of<'_> {
 
     fn resolve(&self, folder: &Path, problems: &mut Problems) -> Option<Box<dyn Check>> {
         let secrets = self.spec.secret.resolve(&format!("{}.secret", self.named.name), folder, problems)?;
-        let keys = secrets.iter().map(|secret| secret.as_bytes().to_vec()).collect();
+        let keys = secrets.iter().map(|secret| hmac::Key::new(secret.as_bytes().to_vec())).collect();
         let tolerance = self.spec.tolerance.unwrap_or(signed_time::TOLERANCE);
         let Named { header, encoding, prefix, message, timestamp_header, .. } = self.named;
         let message = problems.take(self.named.name, hmac::pieces(message))?;

@@ -75,7 +75,7 @@ pub(super) struct Of<'s> {
 struct Signatures {
     named: &'static Named,
     /// Keys of HMAC-SHA256.
-    shared: Vec<Vec<u8>>,
+    shared: Vec<hmac::Key>,
     /// Keys of Ed25519, 32 bytes each.
     public: Vec<Vec<u8>>,
     tolerance: SignedDuration,
@@ -156,13 +156,13 @@ fn right(key: &[u8], message: &[u8], signature: &[u8]) -> bool {
 }
 
 /// The key of a secret: base64 behind `whsec_`, perhaps without its padding.
-fn shared_key(text: &str) -> Result<Vec<u8>, &'static str> {
+fn shared_key(text: &str) -> Result<hmac::Key, &'static str> {
     if text.starts_with("whsk_") {
         return Err("this is the sender's private key: give the public one, whpk_…");
     }
     let text = text.strip_prefix("whsec_").unwrap_or(text).trim_end_matches('=');
     let key = BASE64_NOPAD.decode(text.as_bytes()).ok().filter(|key| !key.is_empty());
-    key.ok_or("the secret is not base64 behind whsec_, as the sender shows it")
+    key.map(hmac::Key::new).ok_or("the secret is not base64 behind whsec_, as the sender shows it")
 }
 
 /// The key of `whpk_…`: the 32 bytes of a point of Ed25519.
