@@ -95,10 +95,10 @@ pub async fn start_watched(bus: Bus, start: Start, ops: Ops, shutdown: &Cancella
     }
     let store = Arc::new(store);
     let mut tasks = JoinSet::new();
-    let listener = Listener::bind(&settings.ingest, &root).context("emote.yaml: ingest")?;
-    let (listens, tls) = (listener.address(), settings.ingest.certificate.is_some());
     let console = settings.console.as_ref().map(|spec| Bound::bind(spec, &root, &data, taken)).transpose();
     let console = console.context("emote.yaml: console")?;
+    let listener = Listener::bind(&settings.ingest, &root).context("emote.yaml: ingest")?;
+    let (listens, tls) = (listener.address(), settings.ingest.certificate.is_some());
     let console_at = console.as_ref().map(|console| ConsoleAt { url: console.url(), token_file: console.token_file() });
     let replicas = settings.streams.replicas;
     let proxies = settings.trusted_proxies.clone();

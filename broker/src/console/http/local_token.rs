@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::Context;
-use data_encoding::BASE64URL_NOPAD;
+use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
@@ -44,23 +44,24 @@ impl LocalToken {
         &self.0
     }
 
-    /// Makes it where there is none; whether it did.
+    /// Makes it where there is none; whether it did. It is there whole or not at all.
     pub(super) fn ensure(&self) -> anyhow::Result<bool> {
         let doing = || format!("the console's token {}", self.0.display());
+        if self.0.exists() {
+            self.read().with_context(doing)?;
+            return Ok(false);
+        }
         let mut bytes = Zeroizing::new([0; 32]);
         getrandom::fill(&mut *bytes).context("random bytes")?;
-        let made = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&self.0);
+        let mut name = [0; 4];
+        getrandom::fill(&mut name).context("random bytes")?;
+        let beside = self.0.with_extension(HEXLOWER.encode(&name));
+        let written = write_new(&beside, &Zeroizing::new(BASE64URL_NOPAD.encode(&*bytes)));
+        let made = written.and_then(|()| std::fs::hard_link(&beside, &self.0));
+        drop(std::fs::remove_file(&beside));
         match made {
-            Ok(mut file) => {
-                writeln!(file, "{}", BASE64URL_NOPAD.encode(&*bytes))
-                    .and_then(|()| file.sync_all())
-                    .with_context(doing)?;
-                Ok(true)
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
-                self.read().with_context(doing)?;
-                Ok(false)
-            }
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(false),
             Err(error) => Err(error).with_context(doing),
         }
     }
@@ -91,6 +92,13 @@ impl LocalToken {
     }
 }
 
+/// Writes a file that is its owner's alone.
+fn write_new(path: &Path, token: &str) -> std::io::Result<()> {
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    writeln!(file, "{token}")?;
+    file.sync_all()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -102,6 +110,7 @@ mod tests {
         assert!(token.ensure().unwrap());
         assert!(!token.ensure().unwrap());
         assert_eq!(std::fs::metadata(token.path()).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside it");
         let first = std::fs::read_to_string(token.path()).unwrap().trim().to_owned();
         assert_eq!(token.check(&first).unwrap(), Checked::Right);
         for wrong in ["", "x", &first[1..], &format!("{first} "), &format!("{first}\n")] {
