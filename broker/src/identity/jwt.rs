@@ -77,11 +77,7 @@ impl AccountKey {
 
     /// A user that may do what its role says under its name.
     pub fn user_of(&self, role: Role, name: &NodeKey, user: &UserKey, validity: Validity) -> Result<String, SignError> {
-        let mut claims = role.of(name);
-        for limit in ["subs", "data", "payload"] {
-            claims[limit] = (-1).into();
-        }
-        self.user(name.as_str(), user, validity, claims)
+        self.user(name.as_str(), user, validity, role.of(name))
     }
 
     fn user(&self, name: &str, user: &UserKey, validity: Validity, mut claims: Value) -> Result<String, SignError> {
@@ -105,50 +101,6 @@ pub fn operator(
 ) -> Result<String, SignError> {
     let claims = json!({"type": "operator", "version": 2, "signing_keys": signing_keys, "system_account": system});
     signed(name, &operator.public_key(), operator, validity, claims)
-}
-
-/// What an account's JWT says.
-#[derive(Debug, Clone)]
-pub struct Account<'a> {
-    /// For people.
-    pub name: &'a str,
-    /// Its public key.
-    pub public_key: &'a str,
-    /// Public keys of signing keys that are bound to a role, with the role.
-    pub scoped: &'a [(String, Role)],
-    /// Public keys of signing keys that are not.
-    pub signing_keys: &'a [String],
-    /// Whether it may use JetStream. The system account must not.
-    pub jetstream: bool,
-}
-
-impl Account<'_> {
-    /// The account's JWT, by the operator's key or one of its signing keys.
-    pub fn sign(&self, operator: &KeyPair, validity: Validity) -> Result<String, SignError> {
-        signed(self.name, self.public_key, operator, validity, self.claims())
-    }
-
-    fn claims(&self) -> Value {
-        let mut limits = json!({"subs": -1, "data": -1, "payload": -1, "imports": -1, "exports": -1, "wildcards": true,
-            "conn": -1, "leaf": -1});
-        if self.jetstream {
-            for limit in ["mem_storage", "disk_storage", "streams", "consumer"] {
-                limits[limit] = (-1).into();
-            }
-        }
-        let scoped = self.scoped.iter().map(|(key, role)| scope(key, *role));
-        let keys: Vec<Value> = self.signing_keys.iter().map(|key| json!(key)).chain(scoped).collect();
-        json!({"type": "account", "version": 2, "limits": limits, "signing_keys": keys})
-    }
-}
-
-/// A signing key with its template, as an account's `signing_keys` hold it.
-fn scope(key: &str, role: Role) -> Value {
-    let mut template = role.template();
-    for limit in ["subs", "data", "payload"] {
-        template[limit] = (-1).into();
-    }
-    json!({"kind": "user_scope", "key": key, "role": role.word(), "template": template})
 }
 
 /// Signs claims about `subject`. The id is a hash of all else, as nats-io/jwt has it.
@@ -202,26 +154,6 @@ mod tests {
         let expected = json!({"type": "user", "version": 2, "issuer_account": account.public_key()});
         assert_eq!(claims.nats, expected);
         assert!(jwt.len() < 700, "{}", jwt.len());
-    }
-
-    #[test]
-    fn an_account_holds_a_template_for_each_scoped_key() {
-        let (operator, account) = (KeyPair::new_operator(), KeyPair::new_account().public_key());
-        let (scoped, plain) = (KeyPair::new_account().public_key(), KeyPair::new_account().public_key());
-        let jwt = Account {
-            name: "EMOTE",
-            public_key: &account,
-            scoped: &[(scoped.clone(), Role::Device)],
-            signing_keys: std::slice::from_ref(&plain),
-            jetstream: true,
-        };
-        let claims = Claims::verified(&jwt.sign(&operator, Validity::from(at(1))).unwrap()).unwrap();
-        assert_eq!(claims.nats["signing_keys"][0], json!(plain));
-        let scope = &claims.nats["signing_keys"][1];
-        assert_eq!((&scope["key"], &scope["role"]), (&json!(scoped), &json!("device")));
-        assert_eq!(scope["template"]["pub"]["allow"], json!(["events.agent.{{name()}}.>"]));
-        assert_eq!(scope["template"]["sub"]["allow"], json!(["_INBOX.{{name()}}.>"]));
-        assert_eq!(claims.nats["limits"]["disk_storage"], json!(-1));
     }
 
     #[test]

@@ -1,13 +1,25 @@
-//! Who may speak, and as whom: NATS' decentralised authentication. Pure so far: keys are given, time is an argument.
+//! Who may speak, and as whom: NATS' decentralised authentication. Pure: keys are given or made, time is an argument.
 //!
 //! ```text
-//! operator ─signs→ account Emote ─signing keys→ device   (scoped: its own events, its own inbox)
-//!                                             → enroll   (scoped: may ask for a credential, nothing else)
-//!                                             → service  (brokers, administrators: by their role)
-//!          ─signs→ account SYS   ─→ system user (pushes revocations)
+//! operator ─signs→ account EMOTE   ─signing key→ service (brokers, administrators: by their role)
+//!                                                        all streams are here
+//!          ─signs→ account DEVICES ─signing keys→ device (scoped: its own events, its own inbox)
+//!                                               → enroll (scoped: may ask for a credential, nothing else)
+//!                                                        no streams; reaches EMOTE by what is shared
+//!          ─signs→ account SYS     ─→ system user (brings accounts up to date: revocations)
 //! ```
 //!
-//! [`jwt`] writes the JWTs, [`role`] says what each kind of user may publish and read.
+//! Devices have an account of their own because JetStream answers every publishing at whatever subject the publisher named,
+//! and nats-server asks nobody whether the publisher might have published there: in the account of the streams an answer to
+//! `checkpoint.0` or `$KV.emote-identity.…` would be stored. Through a shared service (`authority::SHARED`) the server puts
+//! a subject of its own in its place, and what the device named is where the answer goes *in the account of devices*, in
+//! which nothing listens but other devices' inboxes.
+//!
+//! [`jwt`] and [`account`] write the JWTs, [`role`] says what each kind of user may publish and read, [`authority`] makes
+//! all of it at once for `emote init --secure`, [`tls`] the certificates.
 
+pub mod account;
+pub mod authority;
 pub mod jwt;
 pub mod role;
+pub mod tls;

@@ -1,13 +1,16 @@
 //! What each kind of user may publish and read, in one place: users are signed with it, and so are templates of scoped
 //! signing keys, in which NATS puts the user's name for `{{name()}}`.
 
-use emote_proto::{NodeKey, source};
+use emote_proto::{NodeKey, enroll, limits, source};
 use serde_json::{Value, json};
+
+/// What headers may add to a message, in bytes.
+const HEADERS: usize = 16 * 1024;
 
 /// Where a template has the user's name.
 const NAME: &str = "{{name()}}";
 
-/// A kind of user of the account Emote.
+/// A kind of user. Devices and tokens are of one account, who looks after them of another; see the parent module.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     /// A Mac: named by its serial number. It may tell its own events and read its own inbox; JetStream answers its
@@ -23,11 +26,15 @@ pub enum Role {
     /// Somebody who looks: events live and one by one. Reading a stream in order takes a consumer, which the server would
     /// let deliver to any subject, so that is not among it.
     Viewer,
+    /// The broker as a user of the system account: brings accounts' JWTs up to date, which the operator must have signed,
+    /// and sees who connects.
+    System,
 }
 
 impl Role {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Device, Self::Enroll, Self::Broker, Self::Admin, Self::Viewer];
+    pub const ALL: [Self; 6] =
+        [Self::Device, Self::Enroll, Self::Broker, Self::Admin, Self::Viewer, Self::System];
 
     /// As a signing key's `role`, and for people.
     pub fn word(self) -> &'static str {
@@ -37,10 +44,11 @@ impl Role {
             Self::Broker => "broker",
             Self::Admin => "admin",
             Self::Viewer => "viewer",
+            Self::System => "system",
         }
     }
 
-    /// What users signed by a scoped key may do: NATS fills in the name.
+    /// What users signed by a scoped key may do, and their limits: NATS fills in the name.
     pub fn template(self) -> Value {
         self.permissions(NAME)
     }
@@ -51,7 +59,11 @@ impl Role {
     }
 
     fn permissions(self, name: &str) -> Value {
-        json!({"pub": {"allow": self.publish(name)}, "sub": {"allow": self.subscribe(name)}})
+        let limit = |limit: Option<usize>| limit.map_or(json!(-1), |limit| json!(limit));
+        // Nobody comes as a leaf node or by MQTT, where other rules hold.
+        json!({"pub": {"allow": self.publish(name)}, "sub": {"allow": self.subscribe(name)}, "data": -1,
+            "payload": limit(self.payload()), "subs": limit(self.subscriptions()),
+            "allowed_connection_types": ["STANDARD", "WEBSOCKET"]})
     }
 
     fn publish(self, name: &str) -> Vec<String> {
@@ -61,6 +73,7 @@ impl Role {
             Self::Admin => format!("events.{}.{name}.>", source::ADMIN),
             Self::Broker => ">".to_owned(),
             Self::Viewer => "emote.api.>".to_owned(),
+            Self::System => "$SYS.REQ.CLAIMS.UPDATE".to_owned(),
         };
         let more: &[&str] = match self {
             Self::Device | Self::Enroll | Self::Broker => &[],
@@ -85,6 +98,7 @@ impl Role {
                 "$JS.API.CONSUMER.NAMES.*",
                 "$JS.API.CONSUMER.INFO.>",
             ],
+            Self::System => &["$SYS.REQ.ACCOUNT.*.CLAIMS.LOOKUP", "$SYS.REQ.SERVER.PING.>"],
         };
         std::iter::once(own).chain(more.iter().map(|subject| (*subject).to_owned())).collect()
     }
@@ -95,7 +109,24 @@ impl Role {
             Self::Enroll => vec![format!("_ENROLL.{name}.>")],
             Self::Broker | Self::Admin => vec![">".to_owned()],
             Self::Viewer => vec!["events.>".to_owned(), "_INBOX.>".to_owned()],
+            Self::System => {
+                ["_INBOX.>", "$SYS.ACCOUNT.*.CONNECT", "$SYS.ACCOUNT.*.DISCONNECT"].map(str::to_owned).to_vec()
+            }
         }
+    }
+
+    /// The largest message it may send, in bytes with headers; none: as large as the server takes.
+    fn payload(self) -> Option<usize> {
+        match self {
+            Self::Device => Some(limits::MAX_EVENT + HEADERS),
+            Self::Enroll => Some(enroll::MAX_MESSAGE + HEADERS),
+            Self::Broker | Self::Admin | Self::Viewer | Self::System => None,
+        }
+    }
+
+    /// How many subscriptions it may have at once; none: as many as it likes. A Mac has three.
+    fn subscriptions(self) -> Option<usize> {
+        matches!(self, Self::Device | Self::Enroll).then_some(16)
     }
 }
 
