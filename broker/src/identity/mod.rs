@@ -20,6 +20,7 @@
 
 pub mod account;
 pub mod authority;
+pub mod files;
 pub mod jwt;
 pub mod role;
 pub mod tls;

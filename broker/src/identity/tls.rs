@@ -116,7 +116,8 @@ pub fn server(authority_key: &str, names: &Names, today: Date) -> Result<Pair, T
     params.distinguished_name = rcgen::DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, names.first());
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    // Servers of a cluster are each other's clients.
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
     params.use_authority_key_identifier_extension = true;
     valid(&mut params, today, jiff::Span::new().days(SERVER_DAYS))?;
     let certificate = params.signed_by(&key, &issuer)?.pem();

@@ -1,16 +1,22 @@
 //! `emote init`: a configuration folder to start from.
 
-use std::{
-    io::Write,
-    path::{Path, PathBuf},
-};
+mod place;
+mod secure;
+
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use include_dir::{Dir, DirEntry, include_dir};
 
+use self::{
+    place::Place,
+    secure::{SecureArgs, Written},
+};
 use super::{Exit, print_line};
 
 static TEMPLATE: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/src/cli/init/template");
+/// The section of emote.yaml where NATS takes anyone.
+const PLAIN: &str = include_str!("parts/plain.yaml");
 
 /// Secrets made at random: file and why it is there.
 const RANDOM: [&str; 5] =
@@ -19,7 +25,11 @@ const RANDOM: [&str; 5] =
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 What it writes passes `emote check` and runs with `emote dev`. Nothing that is there already is touched.
-Secrets are made at random into DIR/secrets, readable by you only; DIR/README.md says which goes where.")]
+Secrets are made at random into DIR/secrets, readable by you only; DIR/README.md says which goes where.
+
+With --secure also: an operator with its accounts (as `nsc` makes them), credentials of broker and administrator, a
+certificate authority with a certificate of the server, and the configuration of nats-server. The certificate holds for a
+year; `emote init --renew-tls DIR` makes the next.")]
 pub(super) struct Args {
     /// The folder to write
     folder: PathBuf,
@@ -35,52 +45,85 @@ pub(super) struct Args {
         default_value = "http://127.0.0.1:9001/services/not/yet/set"
     )]
     slack_webhook: String,
+    #[command(flatten)]
+    secure: SecureArgs,
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     let folder = &args.folder;
+    args.secure.check()?;
+    if args.secure.renews() {
+        secure::renew(&args.secure, folder)?;
+        print_line(
+            "Wrote the next certificate: nats-server takes it on `nats-server --signal reload`, or when it is started.",
+        )?;
+        return Ok(Exit::Ok);
+    }
     if folder.join("emote.yaml").exists() {
         anyhow::bail!("{} is a configuration folder already: name another", folder.display());
     }
     if !args.mdm_url.starts_with("http") || args.mdm_url.contains(char::is_whitespace) {
         anyhow::bail!("--mdm-url {}: expected an address such as https://mdm.example.com", args.mdm_url);
     }
-    crate::run::private_folder(&folder.join("secrets"))?;
-    write_all(&TEMPLATE, args)?;
+    let place = Place::new(folder)?;
+    place.private("secrets")?;
+    let written = if args.secure.is_asked() { Some(args.secure.write(&place, folder)?) } else { None };
+    write_all(&TEMPLATE, &place, args, written.as_ref())?;
     for name in RANDOM {
         let mut bytes = [0_u8; 24];
         getrandom::fill(&mut bytes).context("random bytes")?;
-        write_new(&folder.join("secrets").join(name), &data_encoding::BASE64URL_NOPAD.encode(&bytes), 0o600)?;
+        place.write(Path::new("secrets").join(name), &data_encoding::BASE64URL_NOPAD.encode(&bytes), 0o600)?;
     }
-    write_new(&folder.join("secrets/slack-webhook"), &args.slack_webhook, 0o600)?;
-    let name = folder.display();
-    print_line(format!("Wrote {name}: README.md says what is in it.\n\n  emote check {name}\n  emote dev {name}"))?;
+    place.write("secrets/slack-webhook", &args.slack_webhook, 0o600)?;
+    place.settle()?;
+    let context = args.secure.install_context(folder)?;
+    print_line(next(&folder.display(), written.is_some(), context.as_deref()))?;
     Ok(Exit::Ok)
 }
 
-fn write_all(dir: &Dir<'_>, args: &Args) -> anyhow::Result<()> {
+/// What was done, and what comes next.
+fn next(name: &std::path::Display<'_>, secure: bool, context: Option<&Path>) -> String {
+    if !secure {
+        return format!("Wrote {name}: README.md says what is in it.\n\n  emote check {name}\n  emote dev {name}");
+    }
+    let context = match context {
+        Some(path) => {
+            format!("\n`nats --context {}` is the administrator.", path.file_stem().unwrap_or_default().display())
+        }
+        None => String::new(),
+    };
+    format!(
+        "Wrote {name}: README.md says what is in it, secrets/README.md which keys to take offline.{context}\n\n\
+         \x20 (cd {name} && nats-server -c nats/nats-server.conf)\n\
+         \x20 emote serve --config {name}\n\
+         \x20 emote agents token create --config {name}\n\n\
+         The first two in one, on this machine: emote dev {name}"
+    )
+}
+
+fn write_all(dir: &Dir<'_>, place: &Place, args: &Args, secure: Option<&Written>) -> anyhow::Result<()> {
     for entry in dir.entries() {
         match entry {
-            DirEntry::Dir(dir) => write_all(dir, args)?,
+            DirEntry::Dir(dir) => write_all(dir, place, args, secure)?,
             DirEntry::File(file) => {
-                // cargo leaves a file of this name out of a package.
-                let path = if file.path() == Path::new("gitignore") { Path::new(".gitignore") } else { file.path() };
                 let text = file.contents_utf8().unwrap_or_default().replace("@MDM_URL@", &args.mdm_url);
-                write_new(&args.folder.join(path), &text, 0o644)?;
+                let nats = secure.map_or(PLAIN, |written| &written.settings);
+                let text = text.replace("@NATS@\n", nats);
+                match (file.path().to_str(), secure) {
+                    // cargo leaves a file of this name out of a package.
+                    (Some("gitignore"), secure) => {
+                        let more = secure.map_or("", |written| written.ignored);
+                        place.write(".gitignore", &format!("{text}{more}"), 0o644)?;
+                    }
+                    (Some("README.md"), Some(written)) => {
+                        place.write("README.md", &format!("{text}{}", written.readme), 0o644)?;
+                    }
+                    _ => place.write(file.path(), &text, 0o644)?,
+                }
             }
         }
     }
     Ok(())
-}
-
-/// Writes a file that must not be there yet.
-fn write_new(path: &Path, text: &str, mode: u32) -> anyhow::Result<()> {
-    use std::os::unix::fs::OpenOptionsExt;
-    if let Some(parent) = path.parent() {
-        std::fs::create_dir_all(parent).with_context(|| format!("{}", parent.display()))?;
-    }
-    let file = std::fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(path);
-    file.and_then(|mut file| file.write_all(text.as_bytes())).with_context(|| format!("writing {}", path.display()))
 }
 
 #[cfg(test)]
@@ -93,6 +136,7 @@ mod tests {
             folder: folder.to_owned(),
             mdm_url: "http://127.0.0.1:1".into(),
             slack_webhook: "http://127.0.0.1:1/x".into(),
+            secure: SecureArgs::default(),
         }
     }
 
