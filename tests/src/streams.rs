@@ -89,8 +89,12 @@ impl Streams {
             .connection_timeout(Duration::from_secs(2))
             .reconnect_delay_callback(|_| Duration::from_millis(100));
         let servers: Vec<async_nats::ServerAddr> = urls.iter().map(|url| url.parse()).collect::<Result<_, _>>()?;
-        let client = options.connect(servers).await?;
-        Ok(Self { js: jetstream::new(client.clone()), client })
+        Ok(Self::of(options.connect(servers).await?))
+    }
+
+    /// Over a connection that stands.
+    pub fn of(client: async_nats::Client) -> Self {
+        Self { js: jetstream::new(client.clone()), client }
     }
 
     /// Everything that `stream` holds under `filter`, in order.
