@@ -28,5 +28,6 @@ mod orders;
 mod patterns;
 mod scenario;
 mod secrets;
+mod secure;
 mod tls;
 mod trust;

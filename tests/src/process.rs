@@ -67,6 +67,11 @@ impl Process {
         self.signal(if frozen { Signal::STOP } else { Signal::CONT });
     }
 
+    /// SIGHUP: what is to be read anew is.
+    pub fn hang_up(&self) {
+        self.signal(Signal::HUP);
+    }
+
     fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.pid()).ok().and_then(Pid::from_raw).unwrap();
         kill_process(pid, signal).unwrap();

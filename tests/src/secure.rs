@@ -64,6 +64,13 @@ impl Secure {
         secure
     }
 
+    /// The same, for an administrator of this name.
+    pub async fn start_as(admin: &str) -> Self {
+        let mut secure = Self::stopped(&["--admin", admin]).await;
+        secure.start_again().await;
+        secure
+    }
+
     /// Makes the folder, with more arguments to `emote init --secure`.
     pub async fn stopped(args: &[&str]) -> Self {
         rustls::crypto::ring::default_provider().install_default().ok();
@@ -85,7 +92,7 @@ impl Secure {
         change(
             &config.join("emote.yaml"),
             &[
-                ("tls://localhost:4222", &format!("tls://127.0.0.1:{port}")),
+                ("servers: [tls", &format!("servers: [\"tls://127.0.0.1:{port}\"] # [tls")),
                 ("127.0.0.1:8480", &format!("127.0.0.1:{hooks}")),
                 ("127.0.0.1:8481", &format!("127.0.0.1:{ops}")),
             ],
@@ -112,6 +119,11 @@ impl Secure {
         if let Some(mut server) = self.server.take() {
             server.kill();
         }
+    }
+
+    /// Has the server read its configuration and certificates anew.
+    pub fn reload(&self) {
+        self.server.as_ref().unwrap().hang_up();
     }
 
     /// `tls://127.0.0.1:PORT`
@@ -266,11 +278,6 @@ impl Connected {
     /// What the server refused, and what else went wrong, until now.
     pub fn errors(&self) -> Vec<String> {
         self.errors.lock().unwrap().clone()
-    }
-
-    /// Waits until the server has dealt with all that was sent.
-    pub async fn settled(&self) {
-        self.client.flush().await.unwrap();
     }
 
     /// Waits until an error holds this text.

@@ -33,8 +33,7 @@ pub enum Role {
 
 impl Role {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Device, Self::Enroll, Self::Broker, Self::Admin, Self::Viewer, Self::System];
+    pub const ALL: [Self; 6] = [Self::Device, Self::Enroll, Self::Broker, Self::Admin, Self::Viewer, Self::System];
 
     /// As a signing key's `role`, and for people.
     pub fn word(self) -> &'static str {

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use emote_proto::NodeKey;
 use serde_json::json;
 
 use super::place::Place;
@@ -28,6 +29,9 @@ pub(super) struct SecureArgs {
     /// A name or address of the server, as Macs and brokers know it; several for several
     #[arg(long = "host", value_name = "NAME", help_heading = "With --secure")]
     hosts: Vec<String>,
+    /// Your name: orders given with the administrator's credentials are under it [default: who runs this]
+    #[arg(long, value_name = "NAME", requires = "secure", help_heading = "With --secure")]
+    admin: Option<String>,
     /// Your own certificate authority, PEM, instead of one that is made
     #[arg(long, value_name = "FILE", requires_all = ["secure", "cert", "key"], help_heading = "With --secure")]
     ca: Option<PathBuf>,
@@ -85,7 +89,7 @@ impl SecureArgs {
         let now = jiff::Timestamp::now();
         let tls = self.tls(now)?;
         let authority = Authority::new();
-        let issued = authority.issue(now.into())?;
+        let issued = authority.issue(&self.admin()?, now.into())?;
         place.private(files::FOLDER)?;
         place.private(files::RESOLVER)?;
         for file in authority.files()? {
@@ -108,6 +112,12 @@ impl SecureArgs {
         place.write("secrets/README.md", &KEYS.replace("@CA@\n", if ours { CA_KEY } else { "" }), 0o600)?;
         place.write(files::CONTEXT, &self.context(folder)?, 0o600)?;
         Ok(written(&host, &issued, ours))
+    }
+
+    fn admin(&self) -> anyhow::Result<NodeKey> {
+        let user = || std::env::var("USER").ok().filter(|name| !name.is_empty());
+        let name = self.admin.clone().or_else(user).unwrap_or_else(|| "admin".to_owned());
+        NodeKey::new(name).context("--admin")
     }
 
     fn tls(&self, now: jiff::Timestamp) -> anyhow::Result<Tls> {
