@@ -35,7 +35,7 @@ pub(super) struct Args {
 
 pub(super) async fn run(args: Args) -> anyhow::Result<Exit> {
     let set = checked(&args.folder)?;
-    let bus = args.ask.connect().await?;
+    let bus = args.ask.connect_by(&args.folder).await?;
     let hash = set.hash();
     if bus.in_force().await?.is_some_and(|now| now.hash == hash) {
         print(args.ask.output, "unchanged", &hash, &format!("{} is in force already.", short(&hash)))?;

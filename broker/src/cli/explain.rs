@@ -74,9 +74,6 @@ pub(super) struct Args {
     /// How many of the latest events tell which paths there are, 100000 at most [default: 500; for an event in a file 0]
     #[arg(short = 'n', long, value_name = "COUNT", value_parser = events::count())]
     last: Option<usize>,
-    /// The configuration folder
-    #[arg(long, short, value_name = "DIR", default_value = ".")]
-    config: PathBuf,
     #[command(flatten)]
     ask: Asking,
 }
@@ -86,19 +83,20 @@ pub(super) async fn run(args: Args) -> anyhow::Result<Exit> {
         Some(event) => (Some(args.first.as_str()), event.as_str()),
         None => (None, args.first.as_str()),
     };
+    let folder = args.ask.server.folder().unwrap_or_else(|| PathBuf::from("."));
     // What is on this machine first: it needs no NATS to be found wrong.
     let rules = match rule {
-        Some(rule) => match one_rule(&args.config, rule)? {
+        Some(rule) => match one_rule(&folder, rule)? {
             Some(pattern) => vec![(rule.to_owned(), pattern)],
             None => return Ok(Exit::NotFound),
         },
         None => {
-            let patterns = config::patterns(&args.config)?;
+            let patterns = config::patterns(&folder)?;
             patterns.into_iter().map(|(name, pattern)| (name.to_string(), pattern)).collect()
         }
     };
     if rules.is_empty() {
-        anstream::eprintln!("{}: name the configuration folder with --config.", no_rules(&args.config));
+        anstream::eprintln!("{}: name the configuration folder with --config.", no_rules(&folder));
         return Ok(Exit::NotFound);
     }
     let Some(found) = find(&args, event).await? else { return Ok(Exit::NotFound) };

@@ -23,7 +23,7 @@ pub(super) struct Args {
 
 pub(super) async fn run(args: Args) -> anyhow::Result<Exit> {
     let new = super::apply::checked(&args.folder)?;
-    let bus = args.ask.connect().await?;
+    let bus = args.ask.connect_by(&args.folder).await?;
     let in_force = bus.in_force().await?;
     let old = match &in_force {
         Some(now) => stored(&bus, &now.hash).await?,

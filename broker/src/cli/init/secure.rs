@@ -21,6 +21,9 @@ const KEYS: &str = include_str!("parts/secrets.md");
 const CA_KEY: &str = "| `ca.key` | servers' certificates: whoever has it can be your NATS | `emote init --renew-tls`, once a \
                       year: **take it offline** |\n";
 
+/// JWTs are as of a minute ago: what is signed next is newer for sure, and the server keeps the newest.
+const BEFORE: jiff::SignedDuration = jiff::SignedDuration::from_secs(60);
+
 #[derive(Debug, Default, clap::Args)]
 pub(super) struct SecureArgs {
     /// With users, keys and TLS: everything that a NATS for Macs out there needs
@@ -89,7 +92,7 @@ impl SecureArgs {
         let now = jiff::Timestamp::now();
         let tls = self.tls(now)?;
         let authority = Authority::new();
-        let issued = authority.issue(&self.admin()?, now.into())?;
+        let issued = authority.issue(&self.admin()?, (now - BEFORE).into())?;
         place.private(files::FOLDER)?;
         place.private(files::RESOLVER)?;
         for file in authority.files()? {
@@ -117,7 +120,7 @@ impl SecureArgs {
     fn admin(&self) -> anyhow::Result<NodeKey> {
         let user = || std::env::var("USER").ok().filter(|name| !name.is_empty());
         let name = self.admin.clone().or_else(user).unwrap_or_else(|| "admin".to_owned());
-        NodeKey::new(name).context("--admin")
+        NodeKey::new(name.to_lowercase()).context("--admin")
     }
 
     fn tls(&self, now: jiff::Timestamp) -> anyhow::Result<Tls> {
