@@ -2,6 +2,7 @@
 
 mod attack;
 mod credentials;
+mod whole;
 
 use emote::{
     bus::{Bus, BusSettings, StreamSettings},

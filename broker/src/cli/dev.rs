@@ -1,14 +1,18 @@
 //! `emote dev`, and the guard of its nats-server.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Context;
 
 use super::{Exit, print_line, render, watch};
 use crate::{
-    bus::{Bus, BusSettings},
+    bus::Bus,
     config::{Folder, Set},
-    localnats::{self, LocalNats},
+    identity::files,
+    localnats::{self, LocalNats, Secure},
     ops::Taken,
     run,
 };
@@ -61,21 +65,25 @@ pub(super) async fn run(args: Args) -> anyhow::Result<Exit> {
     let data = data.canonicalize().with_context(|| format!("the data folder {}", data.display()))?;
     let _lock = run::lock(&data)?;
     let shutdown = run::shutdown_on_signal((!args.stay).then_some(run::parent))?;
-    let mut nats = LocalNats::start(&data, args.nats_port).await?;
-    let ended = serve(&args, &folder, set, &data, &mut nats, &shutdown).await;
+    let secure = Secure::find(&args.folder, folder.settings.nats.credentials.as_deref())?;
+    let mut nats = LocalNats::start(&data, args.nats_port, secure).await?;
+    let options = options(&args, &folder, &nats);
+    folder.settings.nats.servers = vec![nats.url.clone()];
+    let ended = serve(&args, (&folder, &options), set, &data, &mut nats, &shutdown).await;
     nats.stop().await;
     ended
 }
 
 async fn serve(
     args: &Args,
-    folder: &Folder,
+    (folder, options): (&Folder, &Options),
     set: Set,
-    data: &std::path::Path,
+    data: &Path,
     nats: &mut LocalNats,
     shutdown: &tokio_util::sync::CancellationToken,
 ) -> anyhow::Result<Exit> {
-    let bus = Bus::connect(&BusSettings::local(&nats.url, "emote dev")).await?;
+    let bus = Bus::connect(&nats.settings("emote dev")).await?;
+    let admin = Bus::connect(&nats.admin_settings("emote dev, what is saved")).await?;
     folder.may_run_where(bus.takes_anyone())?;
     let start = run::Start {
         root: args.folder.clone(),
@@ -86,9 +94,9 @@ async fn serve(
     };
     let ops = run::ops(&folder.settings, &args.folder, Taken::AnyPort, shutdown)?;
     let running = run::start_watched(bus.clone(), start, ops, shutdown).await?;
-    print_line(welcome(args, folder, nats, &running))?;
+    print_line(welcome(args, (folder, options), nats, &running))?;
     let stopped = shutdown.clone();
-    let watching = watch::apply_what_is_saved(&bus, &args.folder, set);
+    let watching = watch::apply_what_is_saved(&admin, &args.folder, set);
     tokio::select! {
         never = watching => match never {},
         ended = running.wait() => ended,
@@ -96,11 +104,33 @@ async fn serve(
     }
 }
 
-fn welcome(args: &Args, folder: &Folder, nats: &LocalNats, running: &run::Running) -> String {
+/// What other commands have to be told to find this NATS.
+struct Options {
+    emote: String,
+    nats: String,
+}
+
+fn options(args: &Args, folder: &Folder, nats: &LocalNats) -> Options {
+    let (root, url) = (args.folder.display(), &nats.url);
+    let port = url.rsplit(':').next().unwrap_or_default();
+    if !nats.is_secure() {
+        let server = if port == "4222" { String::new() } else { format!(" --server {url}") };
+        return Options { emote: server.clone(), nats: server };
+    }
+    let here = [format!("tls://localhost:{port}"), url.clone()];
+    let known = folder.settings.nats.servers.iter().any(|server| here.contains(server));
+    let server = if known { String::new() } else { format!(" --server {url}") };
+    let config = if args.folder == Path::new(".") { String::new() } else { format!(" --config {root}") };
+    let nats =
+        format!(" --server {url} --creds {root}/{admin} --tlsca {root}/{ca}", admin = files::ADMIN, ca = files::CA);
+    Options { emote: format!("{server}{config}"), nats }
+}
+
+fn welcome(args: &Args, (folder, options): (&Folder, &Options), nats: &LocalNats, running: &run::Running) -> String {
     use std::fmt::Write as _;
     let webhooks = running.webhooks();
     let (bold, dim) = (render::BOLD, render::DIM);
-    let server = if nats.url.ends_with(":4222") { String::new() } else { format!(" --server {}", nats.url) };
+    let Options { emote, nats: of_nats } = options;
     let mut text = format!(
         "{bold}emote dev{bold:#} with {}: {} rules, {} targets\n\n",
         args.folder.display(),
@@ -122,12 +152,12 @@ fn welcome(args: &Args, folder: &Folder, nats: &LocalNats, running: &run::Runnin
         let _ = writeln!(text, "  console   {}{}", console.url, token.unwrap_or_default());
     }
     let _ = writeln!(text, "\nTry in another terminal:");
-    let _ = writeln!(text, "  emote events -f{server}");
+    let _ = writeln!(text, "  emote events -f{emote}");
     let _ = writeln!(
         text,
-        "  nats{server} pub events.manual.C02XL0GTJGH5.device.enroll '{{\"scope\":\"device\",\"action\":\"enroll\",\"communicate\":true,\"log\":true}}'"
+        "  nats{of_nats} pub events.manual.C02XL0GTJGH5.device.enroll '{{\"scope\":\"device\",\"action\":\"enroll\",\"communicate\":true,\"log\":true}}'"
     );
-    let _ = writeln!(text, "  emote node C02XL0GTJGH5{server}");
+    let _ = writeln!(text, "  emote node C02XL0GTJGH5{emote}");
     let _ = write!(text, "\n{dim}Ctrl-C stops all of it.{dim:#}");
     text
 }

@@ -6,6 +6,7 @@
 
 mod find;
 mod guard;
+mod secure;
 
 use std::{
     net::{Ipv4Addr, SocketAddr, TcpListener},
@@ -19,6 +20,7 @@ use tokio::process::{Child, ChildStdin, Command};
 use crate::bus::{Bus, BusError, BusSettings};
 pub use find::{FindError, Found, INSTALL, find, tools_folder};
 pub use guard::{GUARD_COMMAND, guard};
+pub use secure::{Secure, SecureError};
 
 const START_WITHIN: Duration = Duration::from_secs(20);
 const STOP_WITHIN: Duration = Duration::from_secs(15);
@@ -51,6 +53,9 @@ pub enum LocalNatsError {
     /// It came up but does not do.
     #[error(transparent)]
     Bus(#[from] BusError),
+    /// Its keys or certificates do not do.
+    #[error(transparent)]
+    Secure(#[from] SecureError),
 }
 
 /// The running server.
@@ -58,25 +63,33 @@ pub struct LocalNats {
     guard: Child,
     /// While this is open the guard keeps the server going. (Waiting for a child closes the pipe it still holds.)
     pipe: Option<ChildStdin>,
-    /// `nats://127.0.0.1:PORT`
+    /// `nats://127.0.0.1:PORT`, or `tls://…`.
     pub url: String,
     /// Its version, as `2.15.1`.
     pub version: String,
+    /// With keys and certificates.
+    secure: Option<Secure>,
 }
 
 impl LocalNats {
     /// Starts a server that keeps its streams in `data`, on `port` of loopback (`None`: 4222, or any where that is
-    /// taken). A server left over from an earlier start on the same folder is stopped first.
-    pub async fn start(data: &Path, port: Option<u16>) -> Result<Self, LocalNatsError> {
+    /// taken). With keys and certificates where `secure` has them. A server left over from an earlier start on the same
+    /// folder is stopped first.
+    pub async fn start(data: &Path, port: Option<u16>, secure: Option<Secure>) -> Result<Self, LocalNatsError> {
         let found = find()?;
+        let more = secure.as_ref().map(Secure::configuration).transpose()?.unwrap_or_default();
         let pid_file = data.join("nats.pid");
         guard::stop_left_over(&pid_file).await;
         let port = choose_port(port)?;
         let config = data.join("nats.conf");
-        write_private(&config, &configuration(data, port))?;
+        write_private(&config, &format!("{}{more}", configuration(data, port)))?;
         let log = data.join("nats.log");
         let own = std::env::current_exe().map_err(|error| io("finding our own program", error))?;
-        let mut guard = Command::new(own)
+        let mut command = Command::new(own);
+        if let Some(secure) = &secure {
+            command.current_dir(secure.root());
+        }
+        let mut guard = command
             .arg(GUARD_COMMAND)
             .args([&found.path, &config, &pid_file, &log])
             .stdin(Stdio::piped())
@@ -85,15 +98,38 @@ impl LocalNats {
             .process_group(0)
             .spawn()
             .map_err(|error| io("starting nats-server", error))?;
-        let url = format!("nats://127.0.0.1:{port}");
+        let url = format!("{}://127.0.0.1:{port}", if secure.is_some() { "tls" } else { "nats" });
         let pipe = guard.stdin.take();
-        let mut server = Self { guard, pipe, url, version: found.version };
+        let mut server = Self { guard, pipe, url, version: found.version, secure };
         server.wait_until_ready(&log).await?;
         Ok(server)
     }
 
+    /// How to connect to it as a broker.
+    pub fn settings(&self, name: &str) -> BusSettings {
+        let settings = BusSettings::local(&self.url, name);
+        match &self.secure {
+            Some(secure) => secure.settings(settings),
+            None => settings,
+        }
+    }
+
+    /// How to connect to it as the administrator.
+    pub fn admin_settings(&self, name: &str) -> BusSettings {
+        let settings = BusSettings::local(&self.url, name);
+        match &self.secure {
+            Some(secure) => secure.as_admin(settings),
+            None => settings,
+        }
+    }
+
+    /// Whether it asks for credentials.
+    pub fn is_secure(&self) -> bool {
+        self.secure.is_some()
+    }
+
     async fn wait_until_ready(&mut self, log: &Path) -> Result<(), LocalNatsError> {
-        let settings = BusSettings::local(&self.url, "emote dev: is it up?");
+        let settings = self.settings("emote dev: is it up?");
         let deadline = tokio::time::Instant::now() + START_WITHIN;
         loop {
             let ended = self.guard.try_wait().ok().flatten().is_some();
