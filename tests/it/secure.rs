@@ -2,6 +2,7 @@
 
 mod attack;
 mod credentials;
+mod mtls;
 mod whole;
 
 use emote::{

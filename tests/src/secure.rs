@@ -212,16 +212,7 @@ impl Secure {
 
     /// The same, with options of one's own.
     pub async fn try_connect_with(&self, options: ConnectOptions) -> Result<Connected, String> {
-        let errors = Arc::new(Mutex::new(Vec::new()));
-        let heard = Arc::clone(&errors);
-        let options = options.event_callback(move |event| {
-            if let Event::ServerError(_) | Event::ClientError(_) | Event::Disconnected | Event::Closed = event {
-                heard.lock().unwrap().push(event.to_string());
-            }
-            std::future::ready(())
-        });
-        let client = options.connect(self.url()).await.map_err(|error| format!("{error}: {error:?}"))?;
-        Ok(Connected { client, errors })
+        Connected::connect(options, &self.url()).await
     }
 
     /// Connects.
@@ -275,9 +266,28 @@ impl User {
 }
 
 impl Connected {
+    /// Connects once; says why it cannot.
+    pub async fn connect(options: ConnectOptions, url: &str) -> Result<Self, String> {
+        let errors = Arc::new(Mutex::new(Vec::new()));
+        let heard = Arc::clone(&errors);
+        let options = options.event_callback(move |event| {
+            if let Event::ServerError(_) | Event::ClientError(_) | Event::Disconnected | Event::Closed = event {
+                heard.lock().unwrap().push(event.to_string());
+            }
+            std::future::ready(())
+        });
+        let client = options.connect(url).await.map_err(|error| format!("{error}: {error:?}"))?;
+        Ok(Self { client, errors })
+    }
+
     /// What the server refused, and what else went wrong, until now.
     pub fn errors(&self) -> Vec<String> {
         self.errors.lock().unwrap().clone()
+    }
+
+    /// Waits until everything is sent. Other connections may still be dealt with first.
+    pub async fn settled(&self) {
+        self.client.flush().await.unwrap();
     }
 
     /// Waits until an error holds this text.

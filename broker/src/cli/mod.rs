@@ -16,6 +16,7 @@ mod init;
 mod json_stream;
 mod language;
 mod match_;
+mod mtls_config;
 mod node;
 mod nodes;
 mod pattern_arg;
@@ -117,6 +118,8 @@ enum Command {
     Dead(dead::Args),
     /// Show the PIN of a Mac that was locked
     Pin(pin::Args),
+    /// Print NATS users for Macs that come with client certificates
+    MtlsConfig(mtls_config::Args),
     /// Print a shell completion script
     Completions(completions::Args),
     /// Run nats-server for as long as standard input is open
@@ -155,6 +158,7 @@ pub async fn run(cli: Cli) -> Exit {
         Command::Match(args) => match_::run(&args),
         Command::Explain(args) => explain::run(args).await,
         Command::Pin(args) => pin::run(&args),
+        Command::MtlsConfig(args) => mtls_config::run(args),
         Command::Completions(args) => completions::run(&args),
         Command::NatsGuard(args) => dev::guard(args).await,
     };

@@ -16,11 +16,12 @@
 //! which nothing listens but other devices' inboxes.
 //!
 //! [`jwt`] and [`account`] write the JWTs, [`role`] says what each kind of user may publish and read, [`authority`] makes
-//! all of it at once for `emote init --secure`, [`tls`] the certificates.
+//! all of it at once for `emote init --secure`, [`tls`] the certificates; [`mtls`] is for Macs that come with one of their own.
 
 pub mod account;
 pub mod authority;
 pub mod files;
 pub mod jwt;
+pub mod mtls;
 pub mod role;
 pub mod tls;

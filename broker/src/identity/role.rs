@@ -1,7 +1,7 @@
 //! What each kind of user may publish and read, in one place: users are signed with it, and so are templates of scoped
 //! signing keys, in which NATS puts the user's name for `{{name()}}`.
 
-use emote_proto::{NodeKey, enroll, limits, source};
+use emote_proto::{NodeKey, Serial, enroll, limits, source};
 use serde_json::{Value, json};
 
 /// What headers may add to a message, in bytes.
@@ -55,6 +55,11 @@ impl Role {
     /// What the user of this name may do.
     pub fn of(self, name: &NodeKey) -> Value {
         self.permissions(&name.to_subject_token())
+    }
+
+    /// What the Mac of this serial number may do, where no template says it.
+    pub fn of_serial(self, serial: &Serial) -> Value {
+        self.permissions(serial.as_str())
     }
 
     fn permissions(self, name: &str) -> Value {

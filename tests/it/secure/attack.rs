@@ -249,18 +249,42 @@ async fn a_device_speaks_for_itself_and_reads_its_own_inbox_and_nothing_else() {
     let secure = Secure::start().await;
     super::streams(&secure).await;
     let device = secure.connect(&secure.device("C01")).await;
-    let mut watch = Watch::begin(&secure).await;
-    may_not_publish(&device, others(&FOREIGN, "")).await;
-    may_not_publish(&device, api()).await;
-    // Not even to wildcards within its own.
-    may_not_publish(&device, ["enroll.C01".to_owned(), "events.agent.C01".to_owned()].into_iter()).await;
-    may_not_read(&device, others(&READING, "")).await;
+    let (mut watch, before) = (Watch::begin(&secure).await, secure.streams().await);
+    tries_everything(&device, &before).await;
     let (emote, devices) = watch.seen().await;
     let attacks = |seen: Vec<Message>| seen.into_iter().filter(|message| message.payload == ATTACK).count();
     assert_eq!((attacks(emote), attacks(devices)), (0, 0), "what is refused arrives nowhere");
-    assert_eq!(watch.added().await, []);
-    speaks(&device, "C01").await;
-    assert_eq!(watch.streams.events().await.len(), 3);
+}
+
+/// All that is not the Mac C01's is refused, nothing of it is stored; what is its own is.
+pub(super) async fn tries_everything(device: &Connected, streams: &Streams) {
+    let before = stored(streams).await;
+    may_not_publish(device, others(&FOREIGN, "")).await;
+    may_not_publish(device, api()).await;
+    may_not_publish(device, ["enroll.C01".to_owned(), "events.agent.C01".to_owned()].into_iter()).await;
+    may_not_read(device, others(&READING, "")).await;
+    assert_eq!(stored(streams).await, before);
+    speaks(device, "C01").await;
+    assert_eq!(streams.events().await.len(), 3);
+}
+
+/// The streams, where there is no `emote init --secure` to name the broker's credentials.
+pub(super) async fn make_streams(broker: &Streams) {
+    for (name, subjects) in [
+        ("EVENTS", vec!["events.>"]),
+        ("DELIVERIES", vec!["deliver.>", "held.>", "checkpoint.>"]),
+        ("DEAD", vec!["dead.>"]),
+        ("KV_emote-identity", vec!["$KV.emote-identity.>"]),
+    ] {
+        let config = async_nats::jetstream::stream::Config {
+            name: name.to_owned(),
+            subjects: subjects.into_iter().map(str::to_owned).collect(),
+            allow_atomic_publish: true,
+            allow_direct: true,
+            ..Default::default()
+        };
+        broker.js.create_stream(config).await.unwrap();
+    }
 }
 
 #[tokio::test]
@@ -331,57 +355,60 @@ async fn an_answer_goes_nowhere_its_asker_could_not_publish() {
     let secure = Secure::start().await;
     super::streams(&secure).await;
     let (device, other) = (secure.connect(&secure.device("C01")).await, secure.connect(&secure.device("OTHER")).await);
+    let mut watch = Watch::begin(&secure).await;
+    answers_go_nowhere(&device, &other, &secure.streams().await, 0).await;
+    let (emote, _) = watch.seen().await;
+    for message in &emote {
+        let subject = message.subject.as_str();
+        let fine = ["events.agent.C01.test.ran", "events.agent.OTHER.test.ran"].contains(&subject)
+            || ["_R_.", "$JS.EVENT.ADVISORY.", "$JS.API."].iter().any(|prefix| subject.starts_with(prefix));
+        assert!(fine, "{subject}");
+        let api = subject.starts_with("$JS.API.");
+        assert!(!api || message.reply.as_ref().is_some_and(|reply| reply.starts_with("_INBOX.")), "{message:?}");
+    }
+}
+
+/// JetStream's answers to the Mac C01 go to no subject that it may not publish to; EVENTS holds `before` already.
+pub(super) async fn answers_go_nowhere(device: &Connected, other: &Connected, streams: &Streams, before: u64) {
     let mut inbox = other.client.subscribe("_INBOX.OTHER.>").await.unwrap();
     // Answered, but not stored: the subscription stands.
     let mut headers = HeaderMap::new();
-    headers.insert(header::EXPECTED_LAST_SEQUENCE, "7");
-    assert_eq!(send(&other, "events.agent.OTHER.test.ran", headers).await["error"]["err_code"], 10071);
+    headers.insert(header::EXPECTED_LAST_SEQUENCE, "777777");
+    assert_eq!(send(other, "events.agent.OTHER.test.ran", headers).await["error"]["err_code"], 10071);
     inbox.next().await.unwrap();
-    let mut watch = Watch::begin(&secure).await;
+    let held = stored(streams).await;
     let own = "events.agent.C01.test.ran";
     for reply in REPLIES {
         device.client.publish_with_reply(own, reply, ATTACK.into()).await.unwrap();
     }
     // An expectation that fails, and a batch, are answered elsewhere in the server.
-    for (name, value) in [(header::EXPECTED_LAST_SEQUENCE, "999999"), (header::BATCH_ID, "b1")] {
-        for reply in REPLIES {
-            let mut headers = HeaderMap::new();
-            headers.insert(name, value);
-            if name == header::BATCH_ID {
-                headers.insert(header::BATCH_SEQUENCE, "1");
-                headers.insert(header::BATCH_COMMIT, "1");
-            }
-            device.client.publish_with_reply_and_headers(own, reply, headers, "{}".into()).await.unwrap();
-        }
+    for reply in REPLIES {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::EXPECTED_LAST_SEQUENCE, "777777");
+        device.client.publish_with_reply_and_headers(own, reply, headers, "{}".into()).await.unwrap();
+        let mut headers = HeaderMap::new();
+        headers.insert(header::BATCH_ID, "b2");
+        headers.insert(header::BATCH_SEQUENCE, "1");
+        headers.insert(header::BATCH_COMMIT, "1");
+        device.client.publish_with_reply_and_headers(own, reply, headers, "{}".into()).await.unwrap();
     }
     for reply in ["$JS.ACK.EVENTS.core-0.1.1.1.1.0", "_R_.x.y"] {
         device.client.publish_with_reply(own, reply, ATTACK.into()).await.unwrap();
         device.told(&format!("Permissions Violation for Publish with Reply of \"{reply}\"")).await;
     }
-    let ack = send(&device, own, HeaderMap::new()).await;
-    let stored = u64::try_from(2 * REPLIES.len() + 1).unwrap();
-    assert_eq!(ack["seq"], stored, "its own events are there, and nothing else");
-    let (emote, _) = watch.seen().await;
-    for message in &emote {
-        let subject = message.subject.as_str();
-        assert!(
-            subject == own || subject.starts_with("_R_.") || subject.starts_with("$JS.EVENT.ADVISORY."),
-            "{subject}"
-        );
-    }
-    assert_eq!(watch.added().await, [("EVENTS".to_owned(), stored)]);
-    assert!(watch.streams.events().await.iter().all(|event| event.subject == own));
+    let ack = send(device, own, HeaderMap::new()).await;
+    let added = u64::try_from(2 * REPLIES.len() + 1).unwrap();
+    assert_eq!(ack["seq"], before + added, "its own events are there, and nothing else");
+    let expected =
+        held.into_iter().map(|(name, count)| (name.clone(), count + if name == "EVENTS" { added } else { 0 }));
+    assert_eq!(stored(streams).await, expected.collect::<Vec<_>>());
+    assert!(streams.events().await.iter().all(|event| event.subject == own));
     // What remains: another Mac's inbox can be sent JetStream's answer, which is none of the answers that are read there.
     let answer = inbox.next().await.unwrap();
     assert_eq!(answer.subject.as_str(), "_INBOX.OTHER.identity");
     let answer: Value = serde_json::from_slice(&answer.payload).unwrap();
-    assert!(
-        answer
-            .as_object()
-            .unwrap()
-            .keys()
-            .all(|key| ["stream", "seq", "error", "batch", "count"].contains(&key.as_str()))
-    );
+    let known = ["stream", "seq", "error", "batch", "count"];
+    assert!(answer.as_object().unwrap().keys().all(|key| known.contains(&key.as_str())), "{answer}");
     assert!(serde_json::from_value::<emote_proto::enroll::IdentityNotice>(answer).is_err());
 }
 
@@ -487,4 +514,20 @@ async fn an_administrator_with_jetstreams_api_can_still_forge_an_event() {
         streams.events().await.iter().any(|event| event.subject == forged && event.payload == ATTACK.as_bytes())
     })
     .await;
+}
+
+/// Why SECURITY.md says that ids have to be hard to guess: the window in which NATS takes a message for a repeated one is
+/// that of the whole stream. When this fails, say so there.
+#[tokio::test]
+async fn a_device_that_knew_the_id_of_an_event_to_come_could_suppress_it() {
+    let secure = Secure::start().await;
+    super::streams(&secure).await;
+    let device = secure.connect(&secure.device("C01")).await;
+    let streams = Streams::of(secure.connect(&secure.user(files::BROKER)).await.client);
+    let id = "018bcfe5-687b-7707-8707-070707070707";
+    let mut headers = HeaderMap::new();
+    headers.insert(header::MSG_ID, id);
+    send(&device, "events.agent.C01.test.ran", headers.clone()).await;
+    let publishing = streams.js.publish_with_headers("events.okta.ada.user.created", headers, "{}".into());
+    assert!(publishing.await.unwrap().await.unwrap().duplicate);
 }
