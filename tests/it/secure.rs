@@ -19,6 +19,7 @@ async fn streams(secure: &Secure) {
         credentials: Some(secure.file(files::BROKER)),
         user: None,
         ca: Some(secure.file(files::CA)),
+        certificate: None,
         insecure: false,
     };
     let bus = Bus::connect(&settings).await.unwrap();

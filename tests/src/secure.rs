@@ -80,7 +80,7 @@ impl Secure {
         std::fs::create_dir(&logs).unwrap();
         let made = emote(&[&["init", "--secure", config.to_str().unwrap()], args].concat()).await;
         assert!(made.status.success(), "{made:?}");
-        let [port, web, http, hooks, ops] = [(); 5].map(|()| free_port());
+        let [port, web, http, hooks, ops, console] = [(); 6].map(|()| free_port());
         change(
             &config.join(files::SERVER),
             &[
@@ -95,9 +95,10 @@ impl Secure {
                 ("servers: [tls", &format!("servers: [\"tls://127.0.0.1:{port}\"] # [tls")),
                 ("127.0.0.1:8480", &format!("127.0.0.1:{hooks}")),
                 ("127.0.0.1:8481", &format!("127.0.0.1:{ops}")),
+                ("127.0.0.1:8482", &format!("127.0.0.1:{console}")),
             ],
         );
-        let broker = Broker::of(&config, &logs, (hooks, ops));
+        let broker = Broker::of(&config, &logs, (hooks, ops, console));
         Self { config, logs, port, web, broker, server: None, folder: Some(folder) }
     }
 

@@ -15,6 +15,7 @@ use crate::identity::{
 
 const SETTINGS: &str = include_str!("parts/secure.yaml");
 const SERVER: &str = include_str!("parts/nats-server.conf");
+const TRUST: &str = include_str!("parts/trust.yaml");
 const README: &str = include_str!("parts/README.md");
 const KEYS: &str = include_str!("parts/secrets.md");
 /// What the table of keys says where the authority is ours.
@@ -113,6 +114,7 @@ impl SecureArgs {
         }
         let ours = tls.key.is_some();
         place.write("secrets/README.md", &KEYS.replace("@CA@\n", if ours { CA_KEY } else { "" }), 0o600)?;
+        place.write("trust.yaml", TRUST, 0o644)?;
         place.write(files::CONTEXT, &self.context(folder)?, 0o600)?;
         Ok(written(&host, &issued, ours))
     }
