@@ -6,6 +6,7 @@ pub(crate) mod excerpt;
 pub(crate) mod fields;
 pub(crate) mod file;
 mod folder;
+mod identity;
 mod json_text;
 mod locate;
 mod problem;
@@ -20,6 +21,7 @@ mod yaml;
 
 pub use case::Case;
 pub use folder::{Folder, Parts, pattern_in, pattern_of, patterns};
+pub use identity::{Identity, IdentityError, IdentitySettings};
 pub use problem::{Problem, Problems};
 pub use report::{FileProblem, Report};
 pub use secret::{Secret, SecretError, SecretRef};

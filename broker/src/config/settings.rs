@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::{Map, Value};
 
-use super::{Problems, SecretRef, fields::Fields};
+use super::{IdentitySettings, Problems, SecretRef, fields::Fields};
 use crate::{
     bus::{BusSettings, StreamSettings},
     console::http::ConsoleSpec,
@@ -31,6 +31,8 @@ pub struct Settings {
     pub ops: Option<ListenSpec>,
     /// The console for people and the API; none where it is off.
     pub console: Option<ConsoleSpec>,
+    /// How agents come to credentials; none where NATS does not ask them for any.
+    pub identity: Option<IdentitySettings>,
     /// The data folder, relative to the configuration folder.
     pub data: PathBuf,
 }
@@ -74,6 +76,7 @@ impl Default for Settings {
             trusted_proxies: Vec::new(),
             ops: Some(on_loopback(8481)),
             console: Some(ConsoleSpec::default()),
+            identity: None,
             data: PathBuf::from("data"),
         }
     }
@@ -95,6 +98,7 @@ impl Settings {
         });
         fields.object("ops", |fields| read_ops(&mut settings.ops, fields));
         fields.object("console", |fields| super::console::read(&mut settings.console, fields));
+        settings.identity = fields.object("identity", IdentitySettings::read).flatten();
         fields.finish();
         settings
     }

@@ -17,11 +17,23 @@
 //!
 //! [`jwt`] and [`account`] write the JWTs, [`role`] says what each kind of user may publish and read, [`authority`] makes
 //! all of it at once for `emote init --secure`, [`tls`] the certificates; [`mtls`] is for Macs that come with one of their own.
+//!
+//! What is decided is decided by pure functions of records and time: [`admit`] who is let in, [`renew`] who stays,
+//! [`order`] what administrators want, [`revocation`] what the account says.
 
 pub mod account;
+pub mod admit;
 pub mod authority;
 pub mod files;
 pub mod jwt;
+pub mod mint;
 pub mod mtls;
+pub mod order;
+mod policy;
+pub mod record;
+pub mod renew;
+pub mod revocation;
 pub mod role;
 pub mod tls;
+
+pub use policy::{Policy, Vouch};

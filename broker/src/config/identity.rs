@@ -1,0 +1,226 @@
+//! `emote.yaml`: the `identity` section. With whose keys agents' credentials are signed, and who is let in.
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use emote_proto::Name;
+use nkeys::{KeyPair, KeyPairType};
+
+use super::{Secret, SecretError, SecretRef, fields::Fields};
+use crate::identity::{Policy, jwt::AccountKey};
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+const LIFETIMES: std::ops::RangeInclusive<Duration> = Duration::from_secs(10)..=Duration::from_secs(3600 * 24 * 398);
+
+/// The section, validated; keys are still references.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdentitySettings {
+    /// Public key of the NATS account that agents belong to.
+    pub account: String,
+    /// Seed of the account's signing key for agents.
+    pub device_key: SecretRef,
+    /// Seed of its signing key for enrolment tokens; `emote agents token create` needs it, the broker does not.
+    pub enroll_key: Option<SecretRef>,
+    /// Who gets a credential.
+    pub enrollment: Policy,
+    /// How long a credential holds.
+    pub lifetime: Duration,
+    /// Sources whose word it is that the MDM manages a Mac; empty: whatever source says so that is neither the agent nor
+    /// Emote.
+    pub mdm: Vec<Name>,
+    /// Seed of the operator's key that signs the account: with it revoked credentials are shut out of NATS.
+    pub operator_key: Option<SecretRef>,
+    /// Credentials file of a user of the system account.
+    pub system_credentials: Option<PathBuf>,
+    /// Where the system account is asked, where that is not `nats.servers`.
+    pub system_servers: Vec<String>,
+}
+
+/// The section with its keys.
+pub struct Identity {
+    /// Signs agents' JWTs.
+    pub device_key: AccountKey,
+    /// Who gets a credential.
+    pub policy: Policy,
+    /// How long a credential holds.
+    pub lifetime: Duration,
+    /// See [`IdentitySettings::mdm`].
+    pub mdm: Vec<Name>,
+    /// Signs the account's JWT.
+    pub operator_key: Option<KeyPair>,
+    /// Credentials file of a user of the system account.
+    pub system_credentials: Option<PathBuf>,
+    /// Where it is asked; empty: where the broker's NATS is.
+    pub system_servers: Vec<String>,
+    /// The public key of what signs tokens, where it is at hand.
+    pub enroll_key: Option<String>,
+}
+
+/// Why the keys cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum IdentityError {
+    /// A reference leads nowhere.
+    #[error("{key}: {error}")]
+    Secret {
+        /// Which.
+        key: &'static str,
+        /// Why.
+        error: SecretError,
+    },
+    /// It is no seed, or one of another kind.
+    #[error(
+        "{key} is not the seed of {wanted}: it is one line, as `nsc export keys` or `emote init --secure` writes it"
+    )]
+    Kind {
+        /// Which.
+        key: &'static str,
+        /// What it should be.
+        wanted: &'static str,
+    },
+    /// A key that is not asked for here is needed.
+    #[error("emote.yaml has no identity.{0}: give it, or create the token where it is")]
+    Missing(&'static str),
+}
+
+impl IdentitySettings {
+    /// Reads the section. What is wrong is noted; then there is none.
+    pub(super) fn read(fields: &mut Fields<'_>) -> Option<Self> {
+        let account = fields.parsed("account", |value| account(value.as_str().unwrap_or_default()));
+        let account = fields.require("account", account, "the account's public key, which begins with A");
+        let device_key = fields.secret("device_key");
+        let device_key = fields.require("device_key", device_key, "${file:secrets/device.nk}");
+        let enrollment = fields.parsed("enrollment", |value| value.as_str().unwrap_or_default().parse());
+        let mdm = fields.list("mdm", |fields, path, value| {
+            let name = value.as_str().and_then(|name| Name::new(name).ok());
+            if name.is_none() {
+                fields.problem(path, "expected the name of a source, such as nanomdm");
+            }
+            name
+        });
+        let servers = fields.list("system_servers", |_, _, value| value.as_str().map(str::to_owned));
+        let settings = Self {
+            account: account.unwrap_or_default(),
+            enroll_key: fields.secret("enroll_key"),
+            enrollment: enrollment.unwrap_or(Policy::Approve),
+            lifetime: fields.duration("lifetime", LIFETIMES).unwrap_or(DAY * 30),
+            mdm: mdm.unwrap_or_default(),
+            operator_key: fields.secret("operator_key"),
+            system_credentials: fields.text("system_credentials").map(PathBuf::from),
+            system_servers: servers.unwrap_or_default(),
+            device_key: device_key?,
+        };
+        if settings.operator_key.is_some() && settings.system_credentials.is_none() {
+            fields.problem("operator_key", "needs system_credentials beside it: the account is changed by way of them");
+        }
+        (!settings.account.is_empty()).then_some(settings)
+    }
+
+    /// The keys, with which the broker can do its part. Relative paths are taken from `folder`.
+    pub fn resolve(&self, folder: &Path) -> Result<Identity, IdentityError> {
+        let device_key = seed("device_key", &self.device_key, folder, &KeyPairType::Account)?;
+        let operator = self.operator_key.as_ref();
+        let operator_key = operator.map(|key| seed("operator_key", key, folder, &KeyPairType::Operator)).transpose()?;
+        Ok(Identity {
+            device_key: AccountKey::new(device_key, &self.account),
+            policy: self.enrollment,
+            lifetime: self.lifetime,
+            mdm: self.mdm.clone(),
+            operator_key,
+            system_credentials: self.system_credentials.as_ref().map(|path| folder.join(path)),
+            system_servers: self.system_servers.clone(),
+            enroll_key: self.enroll_key(folder).ok().map(|key| key.public_key()),
+        })
+    }
+
+    /// The key that signs enrolment tokens.
+    pub fn enroll_key(&self, folder: &Path) -> Result<AccountKey, IdentityError> {
+        let key = self.enroll_key.as_ref().ok_or(IdentityError::Missing("enroll_key"))?;
+        let pair = seed("enroll_key", key, folder, &KeyPairType::Account)?;
+        Ok(AccountKey::new(pair, &self.account))
+    }
+}
+
+fn seed(key: &'static str, reference: &SecretRef, folder: &Path, kind: &KeyPairType) -> Result<KeyPair, IdentityError> {
+    let secret: Secret = reference.resolve(folder).map_err(|error| IdentityError::Secret { key, error })?;
+    let (wanted, prefix) = match kind {
+        KeyPairType::Operator => ("an operator's key, which begins with SO", 'O'),
+        _ => ("an account's key, which begins with SA", 'A'),
+    };
+    let pair = KeyPair::from_seed(secret.expose().trim()).map_err(|_| IdentityError::Kind { key, wanted })?;
+    if pair.public_key().starts_with(prefix) { Ok(pair) } else { Err(IdentityError::Kind { key, wanted }) }
+}
+
+fn account(text: &str) -> Result<String, String> {
+    let is_account = text.starts_with('A') && KeyPair::from_public_key(text).is_ok();
+    is_account.then(|| text.to_owned()).ok_or_else(|| {
+        "expected the public key of an account, which begins with A (`nsc describe account` shows it)".to_owned()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Problems, Settings};
+    use serde_json::{Value, json};
+
+    fn read(identity: &Value) -> (Option<IdentitySettings>, Vec<String>) {
+        let mut problems = Problems::default();
+        let file = json!({"identity": identity});
+        let settings = Settings::read(file.as_object().unwrap(), &mut problems);
+        (settings.identity, problems.iter().map(|problem| format!("{}: {}", problem.path, problem.message)).collect())
+    }
+
+    fn account() -> String {
+        KeyPair::new_account().public_key()
+    }
+
+    #[test]
+    fn account_and_key_are_enough() {
+        let (settings, problems) = read(&json!({"account": account(), "device_key": "${env:KEY}"}));
+        assert_eq!(problems, Vec::<String>::new());
+        let settings = settings.unwrap();
+        assert_eq!((settings.enrollment, settings.lifetime), (Policy::Approve, DAY * 30));
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_at_its_place() {
+        let account = account();
+        for (identity, told) in [
+            (json!({}), "identity.account: is missing"),
+            (json!({"account": account}), "identity.device_key: is missing"),
+            (json!({"account": "EMOTE", "device_key": "${env:K}"}), "identity.account: expected the public key"),
+            (json!({"account": account, "device_key": "SAAB"}), "identity.device_key: a secret is given by reference"),
+            (
+                json!({"account": account, "device_key": "${env:K}", "enrollment": "anyone"}),
+                "identity.enrollment: expected open, mdm or approve",
+            ),
+            (
+                json!({"account": account, "device_key": "${env:K}", "operator_key": "${env:O}"}),
+                "identity.operator_key: needs system_credentials",
+            ),
+            (json!({"account": account, "device_key": "${env:K}", "lifetime": "1s"}), "identity.lifetime: expected"),
+        ] {
+            let (_, problems) = read(&identity);
+            assert!(problems.iter().any(|problem| problem.starts_with(told)), "{problems:?}");
+        }
+    }
+
+    #[test]
+    fn a_seed_of_another_kind_is_refused_without_being_shown() {
+        let folder = tempfile::tempdir().unwrap();
+        let user = KeyPair::new_user().seed().unwrap();
+        for (name, text) in [("user.nk", user.as_str()), ("word.nk", "hunter2")] {
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            use std::os::unix::fs::PermissionsExt;
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+            let given = json!({"account": account(), "device_key": format!("${{file:{name}}}")});
+            let settings = read(&given).0.unwrap();
+            let error = settings.resolve(folder.path()).err().unwrap().to_string();
+            assert!(error.starts_with("device_key is not the seed of an account") && !error.contains(text), "{error}");
+            assert!(settings.enroll_key(folder.path()).is_err());
+        }
+    }
+}
