@@ -158,9 +158,9 @@ impl Bus {
     }
 
     /// Reads everything there is now.
-    async fn read_last(
+    pub(super) async fn read_last(
         &self,
-        stream: &'static str,
+        stream: impl AsRef<str>,
         config: pull::OrderedConfig,
         mut each: impl FnMut(&async_nats::Message, Time, u64),
     ) -> Result<(), BusError> {

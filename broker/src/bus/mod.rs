@@ -1,40 +1,48 @@
 //! JetStream: the only place that names async-nats. Streams, chains, atomic batches, reading EVENTS, jobs for workers.
 //! Nothing here decides anything; what to do about an error is for the caller, and every error says enough for that.
 
+mod account;
 mod backlog;
 mod batch;
 mod chain;
 mod clock;
 mod credentials;
 mod events;
+mod identity;
 mod jobs;
 mod kept;
 mod latest;
 mod options;
+mod probe;
 mod service;
 mod sessions;
 mod sets;
 mod setup;
 mod trouble;
+mod work;
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use async_nats::{
     Client, ConnectErrorKind,
     jetstream::{self, Context},
 };
 
+pub use account::{Presence, Presences};
 pub use backlog::{Backlog, StreamState};
 pub use batch::{BatchAck, BatchError, Outgoing};
 pub use chain::{Behind, Chain, Place};
 pub use events::{EventMessage, RUN_ENTRIES, ReadError, Reader, Tail, TailStart};
+pub use identity::{Enrollment, Enrollments, Entry, Heartbeats, Hints, Write, WriteError};
 pub use jobs::{Checkpoint, JobMessage, Jobs, SIGN_OF_LIFE, job_message, left_over_key, no_longer_held};
 pub use kept::{DeadLetter, HeldJob};
 pub use options::check_address;
+pub use probe::Probed;
 pub use service::{Asked, Questions};
 pub use sessions::{Kept, SessionBucket};
 pub use sets::InForce;
 pub use setup::StreamSettings;
+pub use work::{Task, Work};
 
 use crate::config::Secret;
 
@@ -121,6 +129,7 @@ pub struct Bus {
     client: Client,
     js: Context,
     user: Option<String>,
+    settings: Arc<BusSettings>,
 }
 
 impl Bus {
@@ -141,7 +150,12 @@ impl Bus {
         let js = jetstream::context::ContextBuilder::new().timeout(REQUEST_TIMEOUT).ack_timeout(REQUEST_TIMEOUT);
         let js = js.build(client.clone());
         let user = settings.credentials.as_deref().and_then(credentials::user_name);
-        Ok(Self { client, js, user })
+        Ok(Self { client, js, user, settings: Arc::new(settings.clone()) })
+    }
+
+    /// How this connection was made.
+    pub fn settings(&self) -> &BusSettings {
+        &self.settings
     }
 
     /// The name of the user that the credentials are of.

@@ -112,7 +112,7 @@ impl Bus {
             let passes = reason.contains("timed out") || reason.contains("no responders");
             if passes { BusError::NoAnswer { doing, reason } } else { BusError::Refused { doing, reason } }
         };
-        for config in [events, deliveries, dead] {
+        for config in [events, deliveries, dead, super::identity::bucket_config(settings.replicas)] {
             let name = config.name.clone();
             self.js.create_or_update_stream(config).await.map_err(|error| refused(format!("{name}: {error}")))?;
         }
