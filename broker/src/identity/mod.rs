@@ -19,21 +19,36 @@
 //! all of it at once for `emote init --secure`, [`tls`] the certificates; [`mtls`] is for Macs that come with one of their own.
 //!
 //! What is decided is decided by pure functions of records and time: [`admit`] who is let in, [`renew`] who stays,
-//! [`order`] what administrators want, [`revocation`] what the account says.
+//! [`order`] what administrators want, [`revocation`] what the account says. Around them a broker's [`Office`]: a service
+//! that answers Macs, a worker that does what events ask for, and an overseer that keeps NATS in step with the [`Registry`].
 
 pub mod account;
 pub mod admit;
 pub mod authority;
+mod check;
+mod counts;
+mod duplicate;
 pub mod files;
 pub mod jwt;
+mod limits;
 pub mod mint;
 pub mod mtls;
+mod office;
 pub mod order;
+mod overseer;
 mod policy;
 pub mod record;
+mod registry;
 pub mod renew;
 pub mod revocation;
 pub mod role;
+mod service;
+mod tell;
 pub mod tls;
+mod worker;
 
+pub use check::{Scope, unfit};
+pub use counts::{Counted, Counts, Fleet};
+pub use office::Office;
 pub use policy::{Policy, Vouch};
+pub use registry::{Kept, Registry};

@@ -16,6 +16,7 @@ use crate::{
     core::{EMIT_TARGET, Tallied, Tally},
     deliver::TargetSnapshot,
     engine::Status,
+    identity::{Counted, Counts},
     ingest::SourceCounts,
 };
 
@@ -51,6 +52,8 @@ pub(super) struct Observed {
     pub(super) sources: BTreeMap<String, SourceCounts>,
     /// Webhooks to sources that there are not.
     pub(super) nowhere: u64,
+    /// What became of agents that asked for credentials; none where this broker gives out none.
+    pub(super) identity: Option<Counted>,
     /// Nodes in the records.
     pub(super) nodes: Option<u64>,
     /// Bytes of the records.
@@ -156,6 +159,7 @@ impl Observed {
             live: BTreeMap::new(),
             sources: BTreeMap::new(),
             nowhere: 0,
+            identity: None,
             nodes: None,
             store: None,
             nats: None,
@@ -189,6 +193,7 @@ pub(super) async fn look(started: Time, watched: &Watched, looks: &Looks) -> Obs
         live: watched.targets.snapshots(),
         sources: watched.sources.counts().by_source(),
         nowhere: watched.sources.counts().nowhere(),
+        identity: watched.identity.as_ref().map(Counts::counted),
         nodes,
         store,
         nats,

@@ -9,6 +9,7 @@ use crate::{
     bus::Bus,
     deliver::Targets,
     engine::{Ruling, Shared},
+    identity::Counts,
     ingest::Sources,
     store::Store,
 };
@@ -32,6 +33,8 @@ pub struct Watched {
     pub sources: Arc<Sources>,
     /// Whether it takes webhooks.
     pub taking: watch::Receiver<bool>,
+    /// What it does with agents' credentials, where it does.
+    pub identity: Option<Counts>,
 }
 
 impl Watched {

@@ -21,6 +21,7 @@ use crate::{
     console::{self, http::Bound},
     deliver::Targets,
     engine::{Engine, Library, Parts, Shared},
+    identity::{self, Office},
     ingest,
     listen::Listener,
     ops::{Ops, Taken, Watched},
@@ -102,6 +103,8 @@ pub async fn start_watched(bus: Bus, start: Start, ops: Ops, shutdown: &Cancella
     let console_at = console.as_ref().map(|console| ConsoleAt { url: console.url(), token_file: console.token_file() });
     let replicas = settings.streams.replicas;
     let proxies = settings.trusted_proxies.clone();
+    let keys = settings.identity.as_ref().map(|identity| identity.resolve(&root)).transpose();
+    let keys = keys.context("emote.yaml: identity")?;
     let library = Library::new(bus.clone(), root, settings);
     let engine =
         Engine::new(Parts { bus: bus.clone(), store: Arc::clone(&store), library, first, partition: PARTITION });
@@ -126,7 +129,14 @@ pub async fn start_watched(bus: Bus, start: Start, ops: Ops, shutdown: &Cancella
         rules: rules.clone(),
         sources: Arc::clone(&sources),
         taking: workers.ready(),
+        identity: keys.is_some().then(identity::Counts::default),
     };
+    if let (Some(identity), Some(counts)) = (keys, watched.identity.clone()) {
+        let (bus, store, leads) = (bus.clone(), Arc::clone(&store), shared.leads());
+        let office = Office { bus, store, leads, identity, counts };
+        let stop = shutdown.clone();
+        tasks.spawn(async move { office.run(stop).await.context("emote.yaml: identity") });
+    }
     ops.watch(watched.clone());
     tasks.spawn(workers.run(rules, stop));
     let router = ingest::router(sources, Arc::new(bus.clone()), Arc::clone(&store) as _, proxies);

@@ -4,6 +4,7 @@
 //! begin anew where a broker's records do. What is said to be of this broker is summed over brokers.
 
 mod engine;
+mod identity;
 mod rules;
 mod sources;
 mod streams;
@@ -32,6 +33,7 @@ pub(super) fn page(seen: &Observed) -> String {
     rules::write(&mut page, seen);
     targets::write(&mut page, seen);
     streams::write(&mut page, seen);
+    identity::write(&mut page, seen);
     page.text()
 }
 

@@ -12,6 +12,7 @@ use crate::{
     core::{Tallied, Tally},
     deliver::{BUCKETS_MS, Latency, Running, TargetSnapshot},
     engine::{Role, Status},
+    identity::{Counted, Fleet},
     ingest::SourceCounts,
     ops::observe::InNats,
 };
@@ -122,6 +123,11 @@ fn observed() -> Observed {
         live: [(name("slack"), slack), (name("gone"), TargetSnapshot::default())].into(),
         sources: [("okta".to_owned(), counts)].into(),
         nowhere: 8,
+        identity: Some(Counted {
+            enrollments: [("enrolled", 4)].into(),
+            renewals: [("issued", 6)].into(),
+            fleet: Some(Fleet { states: [("enrolled", 3)].into(), waiting: 1, expiring: 2, ..Fleet::default() }),
+        }),
         nodes: Some(42),
         store: Some(4_096),
         nats: Some(Arc::new(nats)),
@@ -164,6 +170,12 @@ fn everything_is_told_and_nothing_twice() {
         ("emote_target_oldest_waiting_seconds{target=\"slack\"}", 60.0),
         ("emote_checkpoint_lag_seconds", 30.0),
         ("emote_log_silence_seconds", 0.5),
+        ("emote_enrollments_total{outcome=\"enrolled\"}", 4.0),
+        ("emote_enrollments_total{outcome=\"forged\"}", 0.0),
+        ("emote_credential_renewals_total{outcome=\"issued\"}", 6.0),
+        ("emote_agents{state=\"enrolled\"}", 3.0),
+        ("emote_agents_waiting", 1.0),
+        ("emote_credentials_expiring", 2.0),
         ("emote_held_jobs{target=\"slack\"}", 2.0),
         ("emote_dead_letters{target=\"slack\"}", 1.0),
     ] {

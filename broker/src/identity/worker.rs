@@ -1,0 +1,325 @@
+//! Does what events ask for: renewals of agents, and orders of administrators. Any broker does; each entry at one of them
+//! until it is done, so everything here may happen twice, and comes to the same.
+
+use std::{sync::Arc, time::Duration};
+
+use emote_proto::{
+    Event, EventId, Serial, Time, consumer,
+    enroll::{IdentityNotice, RenewRequest, TokenId, UserKey},
+    source,
+};
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Counts, Registry,
+    jwt::AccountKey,
+    mint,
+    order::{Order, OrderError, TOKEN_CREATE, TOKEN_REVOKE, What, signed},
+    record::{DeviceRecord, Issued, TokenRecord},
+    renew::{Refused, Renewal, renew},
+    tell::{Tidings, issued_info, key_info},
+};
+use crate::{
+    bus::{BusError, Task, WriteError},
+    core::{Believed, open_entry},
+};
+
+/// What cannot be done now is tried again after so long.
+const AGAIN_AFTER: Duration = Duration::from_secs(2);
+/// And the consumer is opened again after so long.
+const REOPEN_AFTER: Duration = Duration::from_secs(1);
+
+/// What an agent asks with.
+const CREDENTIAL_DUE: &str = "credential_due";
+/// What an agent says over its first connection with a new credential.
+const CREDENTIAL_CHANGED: &str = "credential_changed";
+/// What an agent says that finds somebody else speaking under its serial number.
+const CONFLICT: &str = "conflict";
+
+/// Does it.
+pub(super) struct Worker {
+    pub(super) registry: Registry,
+    pub(super) signer: Arc<AccountKey>,
+    pub(super) lifetime: Duration,
+    pub(super) counts: Counts,
+}
+
+fn subjects() -> Vec<String> {
+    let agents = [CREDENTIAL_DUE, CREDENTIAL_CHANGED, CONFLICT]
+        .map(|action| format!("events.{}.*.agent.{action}", source::AGENT));
+    let orders = What::ALL.map(What::ordered).into_iter().chain([TOKEN_CREATE, TOKEN_REVOKE].map(str::to_owned));
+    let orders = orders.map(|action| format!("events.{}.*.agent.{action}", source::ADMIN));
+    agents.into_iter().chain(orders).collect()
+}
+
+impl Worker {
+    /// Works until told to stop.
+    pub(super) async fn run(self, shutdown: CancellationToken) -> Result<(), BusError> {
+        loop {
+            let worked = tokio::select! {
+                () = shutdown.cancelled() => return Ok(()),
+                worked = self.work() => worked,
+            };
+            if let Err(error) = worked {
+                tracing::debug!(%error, "work on credentials begins again");
+            }
+            tokio::select! {
+                () = shutdown.cancelled() => return Ok(()),
+                () = tokio::time::sleep(REOPEN_AFTER) => {}
+            }
+        }
+    }
+
+    async fn work(&self) -> Result<(), BusError> {
+        let mut work = self.registry.bus().work(consumer::IDENTITY, subjects()).await?;
+        loop {
+            let task = work.next().await?;
+            match self.on(&task).await {
+                Ok(()) => task.done().await?,
+                Err(error) => {
+                    tracing::warn!(%error, subject = %task.entry.subject, "not done yet");
+                    task.again_after(AGAIN_AFTER).await?;
+                }
+            }
+        }
+    }
+
+    async fn on(&self, task: &Task) -> Result<(), BusError> {
+        let received = task.entry.received;
+        let event = match open_entry(&task.entry.entry(), &Believed::default()) {
+            Ok(event) => event,
+            Err(error) => {
+                tracing::debug!(%error, subject = %task.entry.subject, "no event");
+                return Ok(());
+            }
+        };
+        let by_agent = event.source.as_str() == source::AGENT;
+        let serial = event.serial().filter(|_| by_agent).and_then(|serial| Serial::new(serial).ok());
+        match (event.action.as_str(), serial) {
+            (CREDENTIAL_DUE, Some(serial)) => self.renew(&event, &serial, received).await,
+            (CREDENTIAL_CHANGED, Some(serial)) => self.in_use(&event, &serial, received).await,
+            (CONFLICT, Some(serial)) => {
+                let seen = "its agent found events of somebody else under its serial number";
+                super::duplicate::report(&self.registry, &serial, seen, Some(event.id), received).await
+            }
+            _ if by_agent => Ok(()),
+            _ => self.order(&event, received).await,
+        }
+    }
+
+    async fn renew(&self, event: &Event, serial: &Serial, received: Time) -> Result<(), BusError> {
+        let request = event.info.as_ref().map(|info| info.value().clone());
+        let request: Option<RenewRequest> = request.and_then(|info| serde_json::from_value(info).ok());
+        let request = match request.ok_or("it is not understood".to_owned()) {
+            Ok(request) => request.verify(serial).map(|()| request).map_err(|error| error.to_string()),
+            Err(reason) => Err(reason),
+        };
+        let request = match request {
+            Ok(request) => request,
+            Err(reason) => return self.refuse(event, serial, &reason).await,
+        };
+        let lifetime = i64::try_from(self.lifetime.as_millis()).unwrap_or(i64::MAX);
+        let change = |device: Option<&DeviceRecord>| {
+            let renewal = renew(device, &request, received, jiff::Timestamp::now().into(), lifetime);
+            let changed = if let Renewal::Issued(_, changed) = &renewal { changed.as_deref().cloned() } else { None };
+            (renewal, changed)
+        };
+        match self.registry.change_device(serial, change).await? {
+            Renewal::PassedOver => {
+                self.counts.renewal("passed_over");
+                tracing::info!(%serial, asked = %request.time, %received, "a request for the next credential is too old or from a time to come");
+                Ok(())
+            }
+            Renewal::Refused(reason) => self.refused(event, serial, reason).await,
+            Renewal::Issued(issued, _) => self.issued(event, serial, &request, &issued).await,
+        }
+    }
+
+    async fn issued(
+        &self,
+        event: &Event,
+        serial: &Serial,
+        request: &RenewRequest,
+        issued: &Issued,
+    ) -> Result<(), BusError> {
+        if !issued.told {
+            let changed = issued.since == issued.issued;
+            let mut info = issued_info(issued);
+            if changed {
+                info["before"] = json!(request.public_key.fingerprint());
+            }
+            let action = if changed { "key_changed" } else { "renewed" };
+            let at = issued.issued.to_string();
+            let tidings = Tidings::of(serial, action, issued.issued, info).known_by(&[issued.key.as_str(), &at]);
+            tidings.because_of(event.id).tell(self.registry.bus()).await?;
+            self.note_told(serial, issued).await?;
+        }
+        self.counts.renewal("issued");
+        let jwt = mint::device(&self.signer, serial, issued)
+            .map_err(|error| BusError::Refused { doing: "signing a credential", reason: error.to_string() })?;
+        self.notify(serial, &IdentityNotice::Issued { jwt }).await
+    }
+
+    async fn note_told(&self, serial: &Serial, issued: &Issued) -> Result<(), BusError> {
+        let change = self.registry.change_device(serial, |device| {
+            let Some(mut device) = device.cloned() else { return ((), None) };
+            let same = device.key.as_mut().filter(|key| key.key == issued.key && key.issued == issued.issued);
+            let noted = same.map(|key| key.told = true).is_some();
+            ((), noted.then_some(device))
+        });
+        change.await
+    }
+
+    async fn in_use(&self, event: &Event, serial: &Serial, received: Time) -> Result<(), BusError> {
+        let key = event.info_at(&["public_key"]).and_then(Value::as_str).and_then(|key| UserKey::new(key).ok());
+        let Some(key) = key else { return Ok(()) };
+        let change = self.registry.change_device(serial, |device| {
+            let mut device = device.cloned();
+            let changed = device.as_mut().is_some_and(|device| device.in_use(&key, received));
+            ((), device.filter(|_| changed))
+        });
+        change.await
+    }
+
+    async fn refused(&self, event: &Event, serial: &Serial, reason: Refused) -> Result<(), BusError> {
+        self.refuse(event, serial, &reason.to_string()).await
+    }
+
+    async fn refuse(&self, event: &Event, serial: &Serial, reason: &str) -> Result<(), BusError> {
+        self.counts.renewal("refused");
+        tracing::info!(%serial, reason, "an agent is not given another credential");
+        let tidings = Tidings::of(serial, "renewal_refused", event.time, json!({"reason": reason}));
+        let tidings = tidings.known_by(&[&event.id.to_string()]).because_of(event.id);
+        tidings.tell(self.registry.bus()).await?;
+        self.notify(serial, &IdentityNotice::Refused { reason: reason.to_owned() }).await
+    }
+
+    async fn notify(&self, serial: &Serial, notice: &IdentityNotice) -> Result<(), BusError> {
+        let json = serde_json::to_vec(notice).unwrap_or_default();
+        self.registry.bus().tell_agent(serial, json).await
+    }
+
+    async fn order(&self, event: &Event, received: Time) -> Result<(), BusError> {
+        match Order::read(event) {
+            Ok(None) => Ok(()),
+            Err(error) => self.order_refused(event, None, &error).await,
+            Ok(Some(Order::Devices { what, serials, key })) => {
+                for serial in &serials {
+                    let key = key.as_ref().filter(|_| serials.len() == 1);
+                    let order = signed(event, what.word(), received);
+                    let followed = self.registry.change_device(serial, |device| match device.cloned() {
+                        None => (Err(OrderError::Unknown), None),
+                        Some(mut device) => {
+                            let followed = device.follow(event.id, what, key, order.clone(), received);
+                            let changed = matches!(followed, Ok(true)).then(|| device.clone());
+                            (followed.map(|_| device), changed)
+                        }
+                    });
+                    match followed.await? {
+                        Ok(device) => self.followed(event, what, &device).await?,
+                        Err(error) => self.order_refused(event, Some(serial), &error).await?,
+                    }
+                }
+                Ok(())
+            }
+            Ok(Some(Order::CreateToken(token))) => self.create_token(event, &token).await,
+            Ok(Some(Order::RevokeToken(id))) => self.revoke_token(event, &id, received).await,
+        }
+    }
+
+    async fn followed(&self, event: &Event, what: What, device: &DeviceRecord) -> Result<(), BusError> {
+        let mut info = by_and_why(event);
+        let about = match what {
+            What::Approve => device.asked.iter().find(|asked| asked.word.is_some()).map(|asked| &asked.key),
+            _ => device.key.as_ref().map(|key| &key.key),
+        };
+        if let (Some(key), Value::Object(info)) = (about, &mut info) {
+            info.extend(key_info(key).as_object().cloned().unwrap_or_default());
+        }
+        let tidings = Tidings::of(&device.serial, what.done(), event.time, info).known_by(&[&event.id.to_string()]);
+        tidings.because_of(event.id).tell(self.registry.bus()).await?;
+        tracing::info!(serial = %device.serial, by = event.user_id(), "{} of an agent's credential", what.done());
+        match what {
+            What::Rotate => self.notify(&device.serial, &IdentityNotice::Rotate).await,
+            _ => Ok(()),
+        }
+    }
+
+    async fn create_token(&self, event: &Event, token: &TokenRecord) -> Result<(), BusError> {
+        let there = self.registry.token(&token.id).await?;
+        match &there.record {
+            None => match self.registry.write_token(&there, token).await {
+                Ok(()) => {}
+                Err(WriteError::Overtaken) => return Box::pin(self.create_token(event, token)).await,
+                Err(WriteError::Bus(error)) => return Err(error),
+            },
+            // The order has come again.
+            Some(record) if record.key == token.key => {}
+            Some(_) => return self.order_refused(event, None, &OrderError::TokenThere).await,
+        }
+        let mut info = by_and_why(event);
+        info["token"] = json!(token.id);
+        info["name"] = json!(token.name);
+        info["uses"] = json!(token.uses);
+        info["expires"] = json!(token.expires);
+        self.tell_of_token(event, "token_created", info).await
+    }
+
+    async fn revoke_token(&self, event: &Event, id: &TokenId, received: Time) -> Result<(), BusError> {
+        loop {
+            let kept = self.registry.token(id).await?;
+            let Some(mut token) = kept.record.clone() else {
+                return self.order_refused(event, None, &OrderError::NoToken).await;
+            };
+            token.revoked.get_or_insert(received);
+            match self.registry.write_token(&kept, &token).await {
+                Ok(()) => break,
+                Err(WriteError::Overtaken) => {}
+                Err(WriteError::Bus(error)) => return Err(error),
+            }
+        }
+        let mut info = by_and_why(event);
+        info["token"] = json!(id);
+        self.tell_of_token(event, "token_revoked", info).await
+    }
+
+    async fn tell_of_token(&self, event: &Event, action: &'static str, info: Value) -> Result<(), BusError> {
+        let (known_by, cause) = (vec![event.id.to_string()], Some(event.id));
+        let tidings = Tidings { serial: None, action, known_by, time: event.time, info, cause };
+        tidings.tell(self.registry.bus()).await.map(drop)
+    }
+
+    async fn order_refused(&self, event: &Event, serial: Option<&Serial>, error: &OrderError) -> Result<(), BusError> {
+        let mut info = by_and_why(event);
+        info["reason"] = json!(error.to_string());
+        tracing::info!(by = event.user_id(), %error, "an order about agents is not carried out");
+        let known_by = vec![event.id.to_string()];
+        let (serial, cause) = (serial.cloned(), Some::<EventId>(event.id));
+        let tidings = Tidings { serial, action: "order_refused", known_by, time: event.time, info, cause };
+        tidings.tell(self.registry.bus()).await.map(drop)
+    }
+}
+
+/// What of an order goes into the event that tells what became of it.
+fn by_and_why(event: &Event) -> Value {
+    let mut info = json!({"order": event.id, "by": event.user_id()});
+    if let Some(reason) = event.info_at(&["reason"]).and_then(Value::as_str) {
+        info["because"] = json!(reason);
+    }
+    info
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_read_is_what_agents_ask_and_administrators_order() {
+        let subjects = subjects();
+        for wanted in ["events.agent.*.agent.credential_due", "events.admin.*.agent.revoke_ordered"] {
+            assert!(subjects.iter().any(|subject| subject == wanted), "{subjects:?}");
+        }
+        assert_eq!(subjects.len(), 9);
+    }
+}
