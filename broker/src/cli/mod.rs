@@ -1,5 +1,6 @@
 //! The command line: one file a subcommand, one line a subcommand in [`Command`].
 
+mod agents;
 mod apply;
 mod applying;
 mod check;
@@ -116,6 +117,8 @@ enum Command {
     Held(held::Args),
     /// Jobs that were given up: list, show, redrive, drop
     Dead(dead::Args),
+    /// Macs' credentials: list, approve, revoke; enrolment tokens
+    Agents(agents::Args),
     /// Show the PIN of a Mac that was locked
     Pin(pin::Args),
     /// Print NATS users for Macs that come with client certificates
@@ -157,6 +160,7 @@ pub async fn run(cli: Cli) -> Exit {
         Command::Trace(args) => trace::run(args).await,
         Command::Match(args) => match_::run(&args),
         Command::Explain(args) => explain::run(args).await,
+        Command::Agents(args) => agents::run(args).await,
         Command::Pin(args) => pin::run(&args),
         Command::MtlsConfig(args) => mtls_config::run(args),
         Command::Completions(args) => completions::run(&args),

@@ -10,7 +10,10 @@ const SUMMARY: usize = 110;
 pub(crate) fn is_trouble(event: &Event) -> bool {
     matches!(
         (event.scope.as_str(), event.action.as_str()),
-        ("delivery", "dead") | ("event", "rejected") | ("rule", "loop_stopped") | ("agent", "gap")
+        ("delivery", "dead")
+            | ("event", "rejected")
+            | ("rule", "loop_stopped")
+            | ("agent", "gap" | "enrollment_denied" | "renewal_refused" | "duplicate" | "order_refused")
     )
 }
 
