@@ -18,6 +18,7 @@ mod console;
 mod counted;
 mod crash;
 mod delivery;
+mod enroll;
 mod failover;
 mod interop;
 mod layout;

@@ -23,7 +23,8 @@ pub struct Agent {
 }
 
 impl Agent {
-    pub(crate) fn new(serial: &str, folder: &std::path::Path, logs: &std::path::Path, server: &str) -> Self {
+    /// One that keeps its state under `folder`. Not started.
+    pub fn new(serial: &str, folder: &std::path::Path, logs: &std::path::Path, server: &str) -> Self {
         let state = folder.join(format!("agent-{serial}"));
         let (serial, logs, server) = (serial.to_owned(), logs.to_owned(), server.to_owned());
         Self { serial, state, logs, server, env: Vec::new(), process: None }

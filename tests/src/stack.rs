@@ -216,7 +216,7 @@ impl Broker {
     }
 
     /// Of a folder whose listeners are at these ports: webhooks, health, console. Not started.
-    pub(crate) fn of(config: &Path, logs: &Path, (port, ops, console): (u16, u16, u16)) -> Self {
+    pub fn of(config: &Path, logs: &Path, (port, ops, console): (u16, u16, u16)) -> Self {
         Self { config: config.to_owned(), logs: logs.to_owned(), port, ops, console, env: Vec::new(), process: None }
     }
 

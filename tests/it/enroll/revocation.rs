@@ -1,0 +1,94 @@
+//! Whoever is revoked is out within seconds, and stays out.
+
+use std::time::{Duration, Instant};
+
+use emote_proto::jwt::Claims;
+use emote_tests::{User, until};
+use serde_json::json;
+
+use super::{
+    mac::{Mac, denied},
+    office::{Office, change},
+    policies::shut_out,
+};
+
+#[tokio::test]
+async fn who_is_revoked_is_dropped_and_stays_out_over_restarts_of_broker_and_server() {
+    let mut office = Office::open("open").await;
+    let token = office.token(&[]).await;
+    let (mac, other) = (Mac::new("C02XL0GTJGH5"), Mac::new("C0FFEE000000"));
+    let (user, others) = (mac.enrolled(&office.secure, &token).await, other.enrolled(&office.secure, &token).await);
+    let (connected, untouched) = (office.secure.connect(&user).await, office.secure.connect(&others).await);
+    let ordered = Instant::now();
+    let said = office.told(&["agents", "revoke", "C02XL0GTJGH5", "-m", "stolen"]).await;
+    assert!(said.contains("closed its connection"), "{said}");
+    connected.told("disconnected").await;
+    assert!(ordered.elapsed() < Duration::from_secs(10), "{:?}", ordered.elapsed());
+    shut_out(&office.secure, &user).await;
+    assert!(denied(mac.ask(&office.secure, &token).await).contains("revoked"));
+    assert!(denied(mac.erased().ask(&office.secure, &token).await).contains("revoked"));
+    assert_eq!(untouched.errors(), Vec::<String>::new());
+    office.secure.kill();
+    office.secure.start_again().await;
+    assert!(office.secure.try_connect(&user).await.is_err(), "the server kept it");
+    office.secure.connect(&others).await;
+    office.secure.broker.kill();
+    office.secure.broker.start().await;
+    assert!(office.secure.try_connect(&user).await.is_err());
+    // Approved, the same Mac with the same key comes in again, with another JWT.
+    office.told(&["agents", "approve", "C02XL0GTJGH5", "--fingerprint", &mac.fingerprint(), "-m", "found"]).await;
+    let again = mac.enrolled(&office.secure, &token).await;
+    office.secure.connect(&again).await;
+    assert!(office.secure.try_connect(&user).await.is_err(), "the old JWT stays out");
+    office.streams = office.secure.streams().await;
+    let event = office.event("C02XL0GTJGH5", "revoked").await;
+    assert_eq!((&event["info"]["because"], &event["info"]["by"]), (&json!("stolen"), &json!("admin")));
+}
+
+#[tokio::test]
+async fn a_broker_that_dies_between_registry_and_nats_leaves_it_to_the_next() {
+    let mut office = Office::open("open").await;
+    let token = office.token(&[]).await;
+    let mac = Mac::new("C02XL0GTJGH5");
+    let user = mac.enrolled(&office.secure, &token).await;
+    office.secure.broker.kill();
+    // A broker without the operator's key writes the registry, and can do no more.
+    let mut other = office.other_broker();
+    let config = office.secure.config.with_file_name(format!("other-broker-{}", other.port));
+    change(&config, "operator_key:", "# operator_key:");
+    other.start().await;
+    let said = office.emote(&["agents", "revoke", "C02XL0GTJGH5"]).await;
+    let said = String::from_utf8(said.stderr).unwrap();
+    assert!(said.contains("nsc revocations add-user") && said.contains(&mac.pair.public_key()), "{said}");
+    office.secure.connect(&user).await;
+    other.kill();
+    office.secure.broker.start().await;
+    shut_out(&office.secure, &user).await;
+    until("the registry knows that NATS does", async || {
+        office.device("C02XL0GTJGH5").await["shut"][0]["pushed"] == true
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_account_that_somebody_else_changes_keeps_what_they_put_there() {
+    let mut office = Office::open("open").await;
+    let token = office.token(&[]).await;
+    let (mac, stranger) = (Mac::new("C02XL0GTJGH5"), office.secure.device("C03"));
+    let user = mac.enrolled(&office.secure, &token).await;
+    office.secure.revoke(&stranger.public_key()).await;
+    office.told(&["agents", "revoke", "C02XL0GTJGH5"]).await;
+    let stays_out = async |user: &User| office.secure.try_connect(user).await.is_err();
+    assert!(stays_out(&user).await && stays_out(&stranger).await);
+    // Taken back by hand, it is put there again, at the latest when the next broker looks: what holds is in the registry.
+    let key = Claims::verified(&user.jwt).unwrap().sub;
+    office
+        .secure
+        .update_account(&office.secure.devices(), |nats| {
+            nats["revocations"].as_object_mut().unwrap().remove(&key);
+        })
+        .await;
+    office.secure.broker.kill();
+    office.secure.broker.start().await;
+    shut_out(&office.secure, &user).await;
+}
