@@ -13,6 +13,7 @@
 )]
 
 mod agent;
+mod broker;
 mod browser;
 mod cluster;
 mod idp;
@@ -30,6 +31,7 @@ pub mod webhook;
 mod wire;
 
 pub use agent::{Agent, CHANGING};
+pub use broker::Broker;
 pub use browser::{Answered, Browser};
 pub use cluster::{Cluster, Member};
 pub use idp::{CLIENT, Idp, Key, Signed, client_secret};
@@ -38,7 +40,7 @@ pub use planted::{PLANTED, leaks_in, leaks_under, planted};
 pub use process::Process;
 pub use programs::{emote, emote_fed, emote_piped, free_port, private_file, required, run, tool};
 pub use secure::{Connected, Secure, User};
-pub use stack::{Broker, Builder, Stack};
+pub use stack::{Builder, Stack};
 pub use standin::{Reply, Seen, StandIn};
 pub use streams::{Stored, Streams};
 pub use wait::{DEADLINE, until, until_some};

@@ -3,7 +3,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    process::{Command, Output},
+    process::Output,
     time::Duration,
 };
 
@@ -11,8 +11,8 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::{
-    Agent, NatsServer, Process, Reply, Seen, StandIn, Streams, emote, free_port, leaks_in, leaks_under, planted,
-    private_file, programs::built, until, webhook,
+    Agent, Broker, NatsServer, Reply, Seen, StandIn, Streams, emote, free_port, leaks_in, leaks_under, planted,
+    private_file, programs::built, webhook,
 };
 
 /// What NanoMDM says of a command that it took.
@@ -194,100 +194,6 @@ fn write(config: &Path, path: &str, text: &str) {
 fn append(config: &Path, path: &str, text: &str) {
     let before = std::fs::read_to_string(config.join(path)).unwrap();
     write(config, path, &format!("{before}{text}"));
-}
-
-/// `emote serve`.
-pub struct Broker {
-    config: PathBuf,
-    logs: PathBuf,
-    /// Where it takes webhooks.
-    pub port: u16,
-    /// Where it tells of its health.
-    pub ops: u16,
-    /// Where its console is.
-    pub console: u16,
-    env: Vec<(&'static str, String)>,
-    process: Option<Process>,
-}
-
-impl Broker {
-    fn ports(&self) -> (u16, u16, u16) {
-        (self.port, self.ops, self.console)
-    }
-
-    /// Of a folder whose listeners are at these ports: webhooks, health, console. Not started.
-    pub fn of(config: &Path, logs: &Path, (port, ops, console): (u16, u16, u16)) -> Self {
-        Self { config: config.to_owned(), logs: logs.to_owned(), port, ops, console, env: Vec::new(), process: None }
-    }
-
-    /// Starts it and waits until it takes webhooks.
-    pub async fn start(&mut self) {
-        self.begin();
-        let port = self.port;
-        until("the broker takes webhooks", || async move {
-            tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok()
-        })
-        .await;
-    }
-
-    /// Starts it.
-    pub fn begin(&mut self) {
-        let mut command = Command::new(built().join("emote"));
-        command.args(["serve", "--config"]).arg(&self.config);
-        command.envs(self.env.iter().map(|(name, value)| (name, value)));
-        self.process = Some(Process::start(&self.name(), command, &self.logs));
-    }
-
-    /// `kill -9`.
-    pub fn kill(&mut self) {
-        if let Some(mut process) = self.process.take() {
-            process.kill();
-        }
-    }
-
-    /// Ends it with SIGTERM; its exit code.
-    pub async fn stop(&mut self) -> Option<i32> {
-        self.process.take().unwrap().stop().await.code()
-    }
-
-    /// Stops it where it is, as a machine that is put to sleep does, or has it go on.
-    pub fn freeze(&self, frozen: bool) {
-        self.process.as_ref().unwrap().freeze(frozen);
-    }
-
-    /// Waits until it ends by itself; its exit code.
-    pub async fn wait(&mut self) -> Option<i32> {
-        self.process.take().unwrap().wait().await.code()
-    }
-
-    /// Its process id, while it runs.
-    pub fn pid(&self) -> Option<u32> {
-        self.process.as_ref().map(Process::pid)
-    }
-
-    /// Whether it runs.
-    pub fn is_running(&mut self) -> bool {
-        self.process.as_mut().is_some_and(|process| process.ended().is_none())
-    }
-
-    /// When it last said that it leads, as its log has it.
-    pub fn last_led(&self) -> Option<String> {
-        let log = std::fs::read_to_string(self.logs.join(format!("{}.log", self.name()))).ok()?;
-        let line = log.lines().rfind(|line| line.contains("leading: this broker folds"))?;
-        line.split_whitespace().next().map(str::to_owned)
-    }
-
-    fn name(&self) -> String {
-        if self.config.ends_with("config") {
-            return "broker".to_owned();
-        }
-        self.config.file_name().unwrap().to_string_lossy().into_owned()
-    }
-
-    /// The store of its core.
-    pub fn store(&self) -> PathBuf {
-        self.config.join("data/store.redb")
-    }
 }
 
 /// How a webhook was answered. Status 0: it was not.

@@ -1,4 +1,4 @@
-//! EVENTS: publishing into it and reading it in order.
+//! Reading EVENTS in order.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -14,13 +14,13 @@ use async_nats::{
     },
 };
 use bytes::Bytes;
-use emote_proto::{EventId, Subject, Time, consumer, header, stream};
-use futures_util::{FutureExt, StreamExt, future::try_join_all};
+use emote_proto::{Time, consumer, stream};
+use futures_util::{FutureExt, StreamExt};
 
 use tokio::{sync::mpsc, task::unconstrained};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{Bus, BusError};
+use super::Bus;
 use crate::core::{Entry, Parsed, Rejection};
 
 /// Runs are cut at this many entries.
@@ -85,30 +85,6 @@ impl EventMessage {
 pub struct ReadError(pub(super) String);
 
 impl Bus {
-    /// Publishes events and waits until the stream has stored each. An event whose id the stream already has is stored.
-    pub async fn publish_events(&self, events: Vec<(Subject, EventId, Vec<u8>)>) -> Result<(), BusError> {
-        let no_answer = |reason: String| BusError::NoAnswer { doing: "storing events", reason };
-        if !self.is_connected() {
-            return Err(no_answer("not connected".to_owned()));
-        }
-        let mut acks = Vec::with_capacity(events.len());
-        for (subject, id, payload) in events {
-            let mut headers = HeaderMap::new();
-            headers.insert(header::MSG_ID, id.to_string().as_str());
-            let sent = self.js.publish_with_headers(subject.to_string(), headers, payload.into());
-            acks.push(sent.await.map_err(|error| no_answer(error.to_string()))?.into_future());
-        }
-        try_join_all(acks).await.map_err(|error| {
-            use jetstream::context::PublishErrorKind as Kind;
-            match error.kind() {
-                Kind::TimedOut | Kind::BrokenPipe | Kind::StreamNotFound => no_answer(error.to_string()),
-                _ if lacks_room(&error) => no_answer(error.to_string()),
-                _ => BusError::Refused { doing: "storing events", reason: error.to_string() },
-            }
-        })?;
-        Ok(())
-    }
-
     /// Reads EVENTS from behind `position`, for the core of `partition`. The durable consumer is made anew: where to
     /// read from is the checkpoint's business, the consumer shows the lag.
     pub async fn read_events(&self, partition: u32, position: u64) -> Result<Reader, ReadError> {
@@ -182,19 +158,6 @@ impl Bus {
         let info = events.info().await.map_err(|error| ReadError(error.to_string()))?;
         Ok((info.state.first_sequence, info.state.last_sequence))
     }
-}
-
-/// Whether the server refuses for want of room, which passes: its storage or the account's is full, or no peer is fit.
-fn lacks_room(error: &jetstream::context::PublishError) -> bool {
-    const CODES: [u64; 6] = [10002, 10005, 10008, 10023, 10047, 10077];
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        if let Some(refusal) = cause.downcast_ref::<jetstream::Error>() {
-            return CODES.contains(&refusal.error_code().0);
-        }
-        source = cause.source();
-    }
-    false
 }
 
 /// Where a tail begins.

@@ -14,6 +14,7 @@ mod kept;
 mod latest;
 mod options;
 mod probe;
+mod publish;
 mod service;
 mod sessions;
 mod sets;

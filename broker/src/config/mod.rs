@@ -2,6 +2,7 @@
 
 mod case;
 mod console;
+mod documents;
 pub(crate) mod excerpt;
 pub(crate) mod fields;
 pub(crate) mod file;

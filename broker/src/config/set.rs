@@ -5,7 +5,11 @@ use std::{collections::BTreeMap, path::Path};
 
 use sha2::{Digest, Sha256};
 
-use super::{Report, folder::text_of_file, trust_file};
+use super::{
+    Report,
+    documents::{files_on_disk, text_of_file},
+    trust_file,
+};
 
 /// The folders whose files make a set, with `trust.yaml`.
 pub(super) const KINDS: [&str; 4] = ["sources", "rules", "targets", "tests"];
@@ -51,7 +55,7 @@ impl Set {
         let mut report = Report::default();
         let mut set = Self::default();
         for kind in KINDS {
-            for (file, _) in super::folder::files_on_disk(root, kind, &mut report) {
+            for (file, _) in files_on_disk(root, kind, &mut report) {
                 if let Some(text) = text_of_file(root, Path::new(&file), &mut report) {
                     set.files.insert(file, text);
                 }

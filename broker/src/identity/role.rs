@@ -20,12 +20,10 @@ pub enum Role {
     Enroll,
     /// A broker: all of the account. It folds, delivers, and answers whoever asks.
     Broker,
-    /// An administrator's command line. It reads everything, orders under its own name only, and can speak for no Mac, no
-    /// webhook and no broker. JetStream's whole API is its, so it can destroy what it cannot forge.
+    /// An administrator's command line. It reads everything and orders under its own name. JetStream's whole API is its, as
+    /// reading a stream takes: who misuses that can destroy streams and, by where an answer is sent, forge what is in them
+    /// (SECURITY.md). People who must not be trusted so far come to the console, which has roles.
     Admin,
-    /// Somebody who looks: events live and one by one. Reading a stream in order takes a consumer, which the server would
-    /// let deliver to any subject, so that is not among it.
-    Viewer,
     /// The broker as a user of the system account: brings accounts' JWTs up to date, which the operator must have signed,
     /// and sees who connects.
     System,
@@ -33,7 +31,7 @@ pub enum Role {
 
 impl Role {
     /// All of them.
-    pub const ALL: [Self; 6] = [Self::Device, Self::Enroll, Self::Broker, Self::Admin, Self::Viewer, Self::System];
+    pub const ALL: [Self; 5] = [Self::Device, Self::Enroll, Self::Broker, Self::Admin, Self::System];
 
     /// As a signing key's `role`, and for people.
     pub fn word(self) -> &'static str {
@@ -42,7 +40,6 @@ impl Role {
             Self::Enroll => "enroll",
             Self::Broker => "broker",
             Self::Admin => "admin",
-            Self::Viewer => "viewer",
             Self::System => "system",
         }
     }
@@ -76,32 +73,13 @@ impl Role {
             Self::Enroll => format!("enroll.{name}"),
             Self::Admin => format!("events.{}.{name}.>", source::ADMIN),
             Self::Broker => ">".to_owned(),
-            Self::Viewer => "emote.api.>".to_owned(),
             Self::System => "$SYS.REQ.CLAIMS.UPDATE".to_owned(),
         };
         let more: &[&str] = match self {
             Self::Device | Self::Enroll | Self::Broker => &[],
-            Self::Admin => &[
-                "events.manual.>",
-                "emote.api.>",
-                "$JS.API.>",
-                "$JS.ACK.>",
-                "$JS.FC.>",
-                "$KV.emote-config.>",
-                "$KV.emote-identity.token.>",
-            ],
-            // What changes a stream is not among these.
-            Self::Viewer => &[
-                "$JS.API.INFO",
-                "$JS.API.STREAM.NAMES",
-                "$JS.API.STREAM.LIST",
-                "$JS.API.STREAM.INFO.*",
-                "$JS.API.STREAM.MSG.GET.*",
-                "$JS.API.DIRECT.GET.>",
-                "$JS.API.CONSUMER.LIST.*",
-                "$JS.API.CONSUMER.NAMES.*",
-                "$JS.API.CONSUMER.INFO.>",
-            ],
+            Self::Admin => {
+                &["events.manual.>", "emote.api.>", "$JS.API.>", "$JS.ACK.>", "$JS.FC.>", "$KV.emote-config.>"]
+            }
             Self::System => &["$SYS.REQ.ACCOUNT.*.CLAIMS.LOOKUP", "$SYS.REQ.SERVER.PING.>"],
         };
         std::iter::once(own).chain(more.iter().map(|subject| (*subject).to_owned())).collect()
@@ -112,7 +90,6 @@ impl Role {
             Self::Device => vec![format!("_INBOX.{name}.>")],
             Self::Enroll => vec![format!("_ENROLL.{name}.>")],
             Self::Broker | Self::Admin => vec![">".to_owned()],
-            Self::Viewer => vec!["events.>".to_owned(), "_INBOX.>".to_owned()],
             Self::System => {
                 ["_INBOX.>", "$SYS.ACCOUNT.*.CONNECT", "$SYS.ACCOUNT.*.DISCONNECT"].map(str::to_owned).to_vec()
             }
@@ -124,7 +101,7 @@ impl Role {
         match self {
             Self::Device => Some(limits::MAX_EVENT + HEADERS),
             Self::Enroll => Some(enroll::MAX_MESSAGE + HEADERS),
-            Self::Broker | Self::Admin | Self::Viewer | Self::System => None,
+            Self::Broker | Self::Admin | Self::System => None,
         }
     }
 
@@ -153,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn an_administrator_speaks_for_nobody_else() {
+    fn an_administrator_publishes_under_no_other_name() {
         let admin = Role::Admin.of(&NodeKey::new("ada@example.com").unwrap());
         let events: Vec<String> =
             subjects(&admin, "pub").into_iter().filter(|subject| subject.starts_with("events.")).collect();
@@ -161,13 +138,5 @@ mod tests {
         assert!(!subjects(&admin, "pub").iter().any(|subject| subject == ">"));
         let wild = Role::Admin.of(&NodeKey::new("*").unwrap());
         assert_eq!(subjects(&wild, "pub")[0], "events.admin.%2A.>");
-    }
-
-    #[test]
-    fn whoever_looks_changes_nothing() {
-        for subject in subjects(&Role::Viewer.template(), "pub") {
-            let changes = ["CREATE", "UPDATE", "DELETE", "PURGE", "RESTORE", "PAUSE", "events", "deliver", "$KV"];
-            assert!(!changes.iter().any(|word| subject.contains(word)), "{subject}");
-        }
     }
 }
