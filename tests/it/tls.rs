@@ -32,7 +32,8 @@ fn tls(folder: &Path, wants: Option<&str>) -> String {
 /// `emote.yaml` where this is its section `nats`.
 fn settings(stack: &Stack, nats: &str) -> String {
     let (port, ops) = (stack.broker.port, stack.broker.ops);
-    format!("nats: {nats}\ningest: {{listen: \"127.0.0.1:{port}\"}}\nops: {{listen: \"127.0.0.1:{ops}\"}}\n")
+    let listeners = format!("ingest: {{listen: \"127.0.0.1:{port}\"}}\nops: {{listen: \"127.0.0.1:{ops}\"}}\n");
+    format!("nats: {nats}\n{listeners}console: {{listen: off}}\n")
 }
 
 /// How `emote events` ends, and what it says, with this address and these options.

@@ -3,7 +3,8 @@
 //! The stream takes a message whose id it had within the last two minutes for a repeated one, whoever sent that and under
 //! whatever subject. So a device that knows the id of an event to come (of what its own event sets off, say) could publish
 //! under it first, and the event would be missing. Hence a message that counts as repeated is looked at, and where it is
-//! not the event, that is published under another id; the one in its body is what the core knows it by.
+//! another source's, the event is published under another id; the one in its body is what the core knows it by. (The node
+//! may differ: an event that came under a Mac's UDID comes again under its serial number, once that is known.)
 
 use std::future::IntoFuture;
 
@@ -16,7 +17,7 @@ use async_nats::{
         stream::RawMessageErrorKind,
     },
 };
-use emote_proto::{EventId, Subject, header, stream};
+use emote_proto::{EventId, Name, Subject, header, stream};
 use futures_util::future::try_join_all;
 
 use super::{Bus, BusError, random_name};
@@ -33,7 +34,7 @@ impl Bus {
         }
         let acks = try_join_all(acks).await.map_err(not_stored)?;
         for ((subject, id, payload), ack) in events.iter().zip(acks) {
-            if ack.duplicate && !self.is_under(subject, ack.sequence).await? {
+            if ack.duplicate && !self.is_of(&subject.source, ack.sequence).await? {
                 tracing::warn!(event = %id, sequence = ack.sequence, "another message bears this event's id: it is published under another one");
                 self.send(subject, &random_name(), payload).await?.await.map_err(not_stored)?;
             }
@@ -53,11 +54,11 @@ impl Bus {
         Ok(sent.await.map_err(no_answer)?.into_future())
     }
 
-    /// Whether the message at `sequence` of EVENTS is under this subject. One that is gone is not.
-    async fn is_under(&self, subject: &Subject, sequence: u64) -> Result<bool, BusError> {
+    /// Whether the message at `sequence` of EVENTS is of this source. One that is gone is not.
+    async fn is_of(&self, source: &Name, sequence: u64) -> Result<bool, BusError> {
         let events = self.js.get_stream_no_info(stream::EVENTS).await.map_err(no_answer)?;
         match events.get_raw_message(sequence).await {
-            Ok(message) => Ok(message.subject.as_str() == subject.to_string()),
+            Ok(message) => Ok(message.subject.split('.').nth(1) == Some(source.as_str())),
             Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(false),
             Err(error) => Err(no_answer(error)),
         }
