@@ -135,6 +135,8 @@ pub mod service {
     pub const NODE: &str = "emote.api.node";
     /// What each broker is doing; every one answers.
     pub const BROKERS: &str = "emote.api.brokers";
+    /// What the MDM says of serial numbers, for a broker that gives out credentials.
+    pub const VOUCHES: &str = "emote.api.vouches";
 
     /// A page of the counts of rules and targets, of the broker that is known by this word.
     pub fn tallies(broker: &str) -> String {

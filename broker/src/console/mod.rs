@@ -6,22 +6,24 @@ mod brokers;
 pub mod http;
 pub(crate) mod order;
 pub(crate) mod view;
+mod vouches;
 
 use std::sync::Arc;
 
-use emote_proto::{Time, service};
+use emote_proto::{Name, Time, service};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    bus::{Asked, BusError},
+    bus::{Asked, BusError, Questions},
     core::{Node, Records},
     ops::Watched,
     store::{Store, StoreError},
 };
 
 pub use brokers::{BrokerReport, TalliesAnswer, TalliesQuestion, TargetReport, ask_brokers, ask_tallies};
+pub use vouches::{VouchesAnswer, VouchesQuestion, ask_vouches};
 
 /// Nodes in one page at most, and bytes of their records: a reply must fit into a message.
 const PAGE: usize = 200;
@@ -79,10 +81,12 @@ impl From<Node> for NodeRecord {
     }
 }
 
-/// Answers for a broker until told to stop. `id` is a word that no other broker has, `started` when it began.
+/// Answers for a broker until told to stop. `id` is a word that no other broker has, `started` when it began. `mdm` are the
+/// sources whose word on a Mac counts, where this broker gives out credentials.
 pub async fn answer(
     watched: Watched,
     (id, started): (String, Time),
+    mdm: Option<Vec<Name>>,
     shutdown: CancellationToken,
 ) -> Result<(), BusError> {
     let (bus, store) = (&watched.bus, &watched.store);
@@ -90,6 +94,10 @@ pub async fn answer(
     let mut node = bus.questions(service::NODE).await?;
     let mut brokers = bus.questions_to_all(service::BROKERS).await?;
     let mut tallies = bus.questions_to_all(service::tallies(&id)).await?;
+    let mut vouches = match &mdm {
+        Some(_) => Some(bus.questions(service::VOUCHES).await?),
+        None => None,
+    };
     loop {
         let asked = tokio::select! {
             () = shutdown.cancelled() => return Ok(()),
@@ -97,6 +105,7 @@ pub async fn answer(
             asked = node.next() => asked,
             asked = brokers.next() => asked,
             asked = tallies.next() => asked,
+            asked = next_if_any(&mut vouches) => asked,
         };
         let Some(asked) = asked else { return Ok(()) };
         let subject = asked.subject.clone();
@@ -104,11 +113,19 @@ pub async fn answer(
             service::NODES => answer_nodes(store, asked).await,
             service::NODE => answer_node(store, asked).await,
             service::BROKERS => asked.answer(&brokers::report(&id, started, &watched)).await,
+            service::VOUCHES => vouches::answer(store, mdm.as_deref().unwrap_or_default(), asked).await,
             _ => brokers::answer_tallies(store, asked).await,
         };
         if let Err(error) = answered {
             tracing::debug!(%error, subject, "a question was not answered");
         }
+    }
+}
+
+async fn next_if_any(questions: &mut Option<Questions>) -> Option<Asked> {
+    match questions {
+        Some(questions) => questions.next().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -49,7 +49,7 @@ impl FromStr for Policy {
 }
 
 /// What the MDM says of a serial number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "mdm", rename_all = "snake_case")]
 pub enum Vouch {
     /// Nothing, so far.

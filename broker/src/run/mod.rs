@@ -18,7 +18,10 @@ use crate::{
     bus::{Bus, BusError, StreamSettings},
     cli::Exit,
     config::{Folder, Report, Set, Settings},
-    console::{self, http::Bound},
+    console::{
+        self,
+        http::{Bound, Served},
+    },
     deliver::Targets,
     engine::{Engine, Library, Parts, Shared},
     identity::{self, Office},
@@ -105,6 +108,8 @@ pub async fn start_watched(bus: Bus, start: Start, ops: Ops, shutdown: &Cancella
     let proxies = settings.trusted_proxies.clone();
     let keys = settings.identity.as_ref().map(|identity| identity.resolve(&root)).transpose();
     let keys = keys.context("emote.yaml: identity")?;
+    let mdm = keys.as_ref().map(|keys| keys.mdm.clone());
+    let gives_credentials = keys.is_some();
     let library = Library::new(bus.clone(), root, settings);
     let engine =
         Engine::new(Parts { bus: bus.clone(), store: Arc::clone(&store), library, first, partition: PARTITION });
@@ -151,8 +156,8 @@ pub async fn start_watched(bus: Bus, start: Start, ops: Ops, shutdown: &Cancella
     });
 
     if let Some(console) = console {
-        let (bus, stop) = (bus.clone(), shutdown.clone());
-        tasks.spawn(async move { console.serve(bus, replicas, stop.cancelled_owned()).await.context("the console") });
+        let (bus, stop, served) = (bus.clone(), shutdown.clone(), Served { replicas, gives_credentials });
+        tasks.spawn(async move { console.serve(bus, served, stop.cancelled_owned()).await.context("the console") });
     }
 
     let (clock, stop) = (bus.clone(), shutdown.clone());
@@ -164,7 +169,7 @@ pub async fn start_watched(bus: Bus, start: Start, ops: Ops, shutdown: &Cancella
     });
 
     let (who, stop) = ((random_word()?, ops.started()), shutdown.clone());
-    tasks.spawn(async move { Ok(console::answer(watched, who, stop).await?) });
+    tasks.spawn(async move { Ok(console::answer(watched, who, mdm, stop).await?) });
     Ok(Running {
         tasks,
         bus,

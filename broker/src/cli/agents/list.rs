@@ -3,15 +3,13 @@
 use emote_proto::Time;
 use serde_json::json;
 
-use super::{
-    super::{Exit, Output, print_line, render, table},
-    vouch,
-};
+use super::super::{Exit, Output, print_line, render, table};
 use crate::{
     bus::Bus,
+    console::view::agents::{Vouches, beside, ends, remarks},
     identity::{
         Registry,
-        record::{DeviceRecord, State, Word},
+        record::{DeviceRecord, State},
     },
 };
 
@@ -69,32 +67,6 @@ fn rows(devices: &[DeviceRecord], now: Time) -> String {
     table::lines(&mut table)
 }
 
-/// `21d`, or `over`.
-pub(super) fn ends(end: Time, now: Time) -> String {
-    if end <= now { "over".to_owned() } else { render::ago(now, end) }
-}
-
-/// What somebody should know who looks at a list.
-pub(super) fn remarks(device: &DeviceRecord, now: Time) -> String {
-    let mut remarks = Vec::new();
-    if device.waits() {
-        remarks.push(if device.state == State::Pending { "waits for a word" } else { "another key asks" }.to_owned());
-    }
-    if device.asked.iter().any(|asked| asked.word == Some(Word::Approved)) {
-        remarks.push("approved: gets it when it asks again".to_owned());
-    }
-    if device.rotate.is_some() {
-        remarks.push("is to change its key".to_owned());
-    }
-    if device.shut.iter().any(|shut| shut.from <= now && shut.until > now && !shut.pushed) {
-        remarks.push("NATS still lets it in".to_owned());
-    }
-    if device.duplicate.is_some() {
-        remarks.push("two machines under this identity".to_owned());
-    }
-    remarks.join("; ")
-}
-
 pub(super) async fn pending(bus: &Bus, output: Output) -> anyhow::Result<Exit> {
     let mut devices = Registry::new(bus.clone()).devices().await?;
     devices.retain(DeviceRecord::waits);
@@ -104,25 +76,24 @@ pub(super) async fn pending(bus: &Bus, output: Output) -> anyhow::Result<Exit> {
     }
     let now = jiff::Timestamp::now().into();
     let mut table = table::table(&["serial", "key", "asked", "token", "agent", "the MDM", "remarks"]);
+    let vouches = Vouches::ask(bus, devices.iter().map(|device| &device.serial)).await?;
     for device in devices {
-        let vouch = vouch::of(bus, &device.serial).await;
         for asked in device.asked.iter().filter(|asked| asked.word.is_none()) {
             if output == Output::Json {
-                let known = vouch.as_ref().ok();
+                let known = vouches.of(&device.serial);
                 let fingerprint = asked.key.fingerprint();
                 print_line(json!({"serial": device.serial, "state": device.state, "key": asked.key,
                     "fingerprint": fingerprint, "asked": asked.at, "token": asked.token, "agent": asked.agent, "mdm": known}))?;
                 continue;
             }
-            let has_key = device.state != State::Pending;
             table.add_row([
                 render::clip(device.serial.as_str(), 40),
                 asked.key.fingerprint(),
                 format!("{} ago", render::ago(asked.at, now)),
                 asked.token.as_ref().map_or("-".to_owned(), ToString::to_string),
                 render::clip(&asked.agent, 20),
-                vouch::text(&vouch),
-                if has_key { format!("is {} with another key", device.state.word()) } else { String::new() },
+                vouches.text(&device.serial),
+                beside(&device),
             ]);
         }
     }

@@ -2,10 +2,8 @@
 
 mod list;
 mod orders;
-mod outcome;
 mod show;
 mod token;
-mod vouch;
 
 use emote_proto::Serial;
 

@@ -3,18 +3,14 @@
 use std::fmt::Write as _;
 
 use emote_proto::{Serial, Time};
-use serde_json::json;
 
-use super::{
-    super::{Exit, Output, print_line, render},
-    list::{ends, remarks},
-    vouch,
-};
+use super::super::{Exit, Output, print_line, render};
 use crate::{
     bus::Bus,
+    console::view::agents::{Vouches, ends, json_of, remarks, shut, word},
     identity::{
         Registry,
-        record::{DeviceRecord, State, Word},
+        record::{DeviceRecord, State},
     },
 };
 
@@ -23,10 +19,10 @@ pub(super) async fn run(bus: &Bus, serial: &Serial, output: Output) -> anyhow::R
         anstream::eprintln!("{serial} never asked for a credential: `emote agents ls` lists those that did.");
         return Ok(Exit::NotFound);
     };
-    let vouch = vouch::of(bus, serial).await;
+    let vouches = Vouches::ask(bus, [serial]).await?;
     match output {
-        Output::Json => print_line(json!({"device": device, "mdm": vouch.ok()}))?,
-        Output::Table => print_line(page(&device, &vouch::text(&vouch), jiff::Timestamp::now().into()).trim_end())?,
+        Output::Json => print_line(json_of(&device, &vouches))?,
+        Output::Table => print_line(page(&device, &vouches.text(serial), jiff::Timestamp::now().into()).trim_end())?,
     };
     Ok(Exit::Ok)
 }
@@ -51,26 +47,20 @@ fn page(device: &DeviceRecord, mdm: &str, now: Time) -> String {
         }
     }
     for asked in &device.asked {
-        let word = match asked.word {
-            None => "waits",
-            Some(Word::Approved) => "approved",
-            Some(Word::Denied) => "denied",
-        };
         line("asked", &format!("{}  {dim}{}{dim:#}", asked.key.fingerprint(), asked.key));
         let token = asked.token.as_ref().map_or_else(String::new, |token| format!(", by token {token}"));
         line(
             "",
-            &format!("{word}, {} ago{token}, agent {}", render::ago(asked.at, now), render::clip(&asked.agent, 40)),
+            &format!(
+                "{}, {} ago{token}, agent {}",
+                word(asked),
+                render::ago(asked.at, now),
+                render::clip(&asked.agent, 40)
+            ),
         );
     }
-    for shut in &device.shut {
-        let what = match (shut.from > now, shut.until <= now, shut.pushed) {
-            (_, true, _) => "over".to_owned(),
-            (true, ..) => format!("good until the new one is used, at the longest for {}", render::ago(now, shut.from)),
-            (false, _, true) => "shut out, NATS knows".to_owned(),
-            (false, _, false) => format!("shut out, but NATS lets it in for {} yet", ends(shut.until, now)),
-        };
-        line("old key", &format!("{}  {what}", shut.key.fingerprint()));
+    for key in &device.shut {
+        line("old key", &format!("{}  {}", key.key.fingerprint(), shut(key, now)));
     }
     if let Some(ordered) = &device.ordered {
         let reason =

@@ -11,19 +11,16 @@ use emote_proto::{
 use nkeys::KeyPair;
 use serde_json::json;
 
-use super::{
-    super::{
-        Exit, Output,
-        applying::Signed,
-        connect::{Asking, ServerArgs},
-        print_line, render, table,
-    },
-    list::ends,
-    outcome::Waited,
+use super::super::{
+    Exit, Output,
+    applying::Signed,
+    connect::{Asking, ServerArgs},
+    print_line, render, table,
 };
 use crate::{
     bus::{Bus, Probed},
     config::{Folder, Secret, fields},
+    console::{order::agents::Waited, view::agents::ends},
     identity::{
         Policy, Registry, Scope,
         jwt::AccountKey,
@@ -164,7 +161,7 @@ async fn make(bus: &Bus, signer: &AccountKey, args: &Create) -> anyhow::Result<S
     let info = json!({"token": token.id, "name": token.name, "key": token.key, "uses": token.uses, "expires": token.expires,
         "serial": token.serial, "policy": token.policy});
     let id = args.signed.signature(bus)?.order(bus, &format!("agent.{TOKEN_CREATE}"), info).await?;
-    match waited.outcomes(id, 1).await?.first() {
+    match waited.outcomes(&[id], 1).await?.first() {
         Some(outcome) if outcome.refused.is_none() => {}
         Some(outcome) => {
             anyhow::bail!("the brokers do not take the token: {}", outcome.refused.as_deref().unwrap_or_default())
@@ -251,7 +248,7 @@ async fn revoke(bus: &Bus, id: &TokenId, signed: &Signed) -> anyhow::Result<Exit
     }
     let mut waited = Waited::begin(bus).await?;
     let order = signed.signature(bus)?.order(bus, &format!("agent.{TOKEN_REVOKE}"), json!({"token": id})).await?;
-    match waited.outcomes(order, 1).await?.first() {
+    match waited.outcomes(&[order], 1).await?.first() {
         Some(outcome) if outcome.refused.is_none() => {
             print_line(format!("{id}: revoked"))?;
             Ok(Exit::Ok)

@@ -71,6 +71,11 @@ impl Refusal {
         Self::new(StatusCode::UNAUTHORIZED, "this needs a sign-in", remedy)
     }
 
+    pub(super) fn no_credentials() -> Self {
+        let remedy = "Agents have credentials where emote.yaml has an identity section: `emote init --secure DIR` makes a folder with one.";
+        Self::not_found("this broker gives out no credentials", remedy)
+    }
+
     pub(super) fn foreign() -> Self {
         let remedy = "Open the page anew and try again; programs send X-CSRF-Token, which /api/v1/me tells.";
         Self::new(StatusCode::FORBIDDEN, "this did not come from a page of this session", remedy)

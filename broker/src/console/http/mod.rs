@@ -48,6 +48,7 @@ pub use spec::{ConsoleSpec, Issuer, OidcSpec, Origin, RoleMap};
 
 use crate::{
     bus::Bus,
+    identity::Registry,
     ingest::Cidr,
     listen::{ListenError, ListenSpec, Listener},
     ops::Taken,
@@ -78,9 +79,20 @@ pub struct Bound {
     token: Option<LocalToken>,
 }
 
+/// What the broker has to say to its console.
+#[derive(Debug, Clone, Copy)]
+pub struct Served {
+    /// How many copies of the sessions are kept.
+    pub replicas: usize,
+    /// Whether this broker gives out credentials to agents.
+    pub gives_credentials: bool,
+}
+
 /// What handlers share.
 pub(super) struct Console {
     bus: Bus,
+    /// Agents and their credentials, where this broker gives those out.
+    registry: Option<Registry>,
     sessions: Sessions,
     names: Names,
     proxies: Vec<Cidr>,
@@ -124,11 +136,11 @@ impl Bound {
         self.token.as_ref().map(|token| token.path().to_owned())
     }
 
-    /// Serves until `shutdown` ends. `replicas` is how many copies of the sessions are kept.
+    /// Serves until `shutdown` ends.
     pub async fn serve(
         self,
         bus: Bus,
-        replicas: usize,
+        served: Served,
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> anyhow::Result<()> {
         let names = Names::of(&self.spec);
@@ -136,7 +148,8 @@ impl Bound {
         let oidc = self.spec.oidc.as_ref().map(|spec| oidc::Provider::new(spec, &url, &self.root)).transpose();
         let limiter = |(each, all)| Mutex::new(Limiter::new(each, all, Instant::now()));
         let console = Console {
-            sessions: Sessions(bus.sessions(replicas).await?),
+            sessions: Sessions(bus.sessions(served.replicas).await?),
+            registry: served.gives_credentials.then(|| Registry::new(bus.clone())),
             bus,
             jar: Jar { secure: names.secure() },
             names,

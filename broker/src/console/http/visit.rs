@@ -21,7 +21,7 @@ use super::{
     role::Role,
     session::{Person, SessionId},
 };
-use crate::{bus::Bus, ingest::sender};
+use crate::{bus::Bus, identity::Registry, ingest::sender};
 
 /// The largest body, in bytes.
 const MAX_BODY: usize = 64 * 1024;
@@ -104,6 +104,11 @@ impl Visit {
     /// The connection.
     pub(super) fn bus(&self) -> &Bus {
         &self.console.bus
+    }
+
+    /// Agents and their credentials, where this broker gives those out.
+    pub(super) fn registry(&self) -> Result<&Registry, Refusal> {
+        self.console.registry.as_ref().ok_or_else(Refusal::no_credentials)
     }
 
     /// Reads what the body says: JSON from programs, a form from pages. A key that a form has more than once is a list.

@@ -1,6 +1,7 @@
 //! Orders to the core: events of source `admin` that say what is to be done, under the name of who says so, and why. And what
 //! Emote itself tells of those who work with it.
 
+pub(crate) mod agents;
 pub(crate) mod config;
 pub(crate) mod dead;
 pub(crate) mod held;
