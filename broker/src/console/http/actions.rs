@@ -1,6 +1,8 @@
 //! What can be done: each action says its name, the least role, and the page that one comes from. All of them are orders:
 //! events in the log, signed with who gave them and why.
 
+mod agents;
+
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
@@ -25,6 +27,7 @@ use crate::{
             in_force::{short, stored},
         },
     },
+    identity::{Registry, order::What as AgentsWhat},
 };
 
 /// Characters of a reason.
@@ -45,6 +48,8 @@ pub(super) struct Action {
 /// What an action is given.
 pub(super) struct Asked {
     pub(super) bus: Bus,
+    /// Agents and their credentials, where this broker gives those out.
+    pub(super) registry: Option<Registry>,
     pub(super) fields: Map<String, Value>,
     pub(super) signature: Signature,
 }
@@ -63,6 +68,10 @@ pub(super) static ACTIONS: &[Action] = &[
     Action { name: "dead/drop",       least: Role::Operator, page: "/dead", run: |asked| Box::pin(letters(asked, What::Drop)) },
     Action { name: "held/approve",    least: Role::Approver, page: "/held", run: |asked| Box::pin(approve(asked)) },
     Action { name: "held/deny",       least: Role::Approver, page: "/held", run: |asked| Box::pin(deny(asked)) },
+    Action { name: "agents/approve",  least: Role::Approver, page: "/agents", run: |asked| Box::pin(agents::approve(asked)) },
+    Action { name: "agents/deny",     least: Role::Approver, page: "/agents", run: |asked| Box::pin(agents::order(asked, AgentsWhat::Deny)) },
+    Action { name: "agents/revoke",   least: Role::Admin,    page: "/agents", run: |asked| Box::pin(agents::revoke(asked)) },
+    Action { name: "agents/rotate",   least: Role::Admin,    page: "/agents", run: |asked| Box::pin(agents::order(asked, AgentsWhat::Rotate)) },
     Action { name: "config/rollback", least: Role::Admin,    page: "/",     run: |asked| Box::pin(rollback(asked)) },
 ];
 
@@ -71,7 +80,8 @@ pub(super) async fn act(mut call: Call, action: &'static Action) -> Result<Answe
     let reason = reason(call.fields.remove("reason"))?;
     call.fields.remove("csrf");
     let signature = Signature { who: call.who.person.signs()?, reason: Some(reason) };
-    let asked = Asked { bus: call.visit.bus().clone(), fields: std::mem::take(&mut call.fields), signature };
+    let (bus, registry) = (call.visit.bus().clone(), call.visit.registry().ok().cloned());
+    let asked = Asked { bus, registry, fields: std::mem::take(&mut call.fields), signature };
     let done = (action.run)(asked).await?;
     tracing::info!(action = action.name, "an order was given at the console");
     Ok(match call.visit.kind {

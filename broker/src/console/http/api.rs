@@ -1,5 +1,7 @@
 //! Questions of programs: JSON, bounded.
 
+pub(super) mod agents;
+
 use emote_proto::{Filter, Name, NodeKey, Token};
 use serde_json::{Value, json};
 

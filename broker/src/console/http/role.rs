@@ -15,9 +15,9 @@ pub enum Role {
     Viewer,
     /// Gives dead letters out again, or throws them away.
     Operator,
-    /// Lets through what is held, or denies it.
+    /// Lets through what is held, or denies it; lets Macs have a credential, or not.
     Approver,
-    /// Changes what is in force.
+    /// Changes what is in force; takes credentials away.
     Admin,
 }
 

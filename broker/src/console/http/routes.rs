@@ -64,6 +64,8 @@ const ROUTES: &[Route] = ways! {
     "GET"  "/nodes"                  Page Run::For(Role::Viewer, |call| Box::pin(pages::nodes::list(call)));
     "GET"  "/nodes/{key}"            Page Run::For(Role::Viewer, |call| Box::pin(pages::node::show(call)));
     "GET"  "/events"                 Page Run::For(Role::Viewer, |call| Box::pin(pages::events::show(call)));
+    "GET"  "/agents"                 Page Run::For(Role::Viewer, |call| Box::pin(pages::agents::list(call)));
+    "GET"  "/agents/{serial}"        Page Run::For(Role::Viewer, |call| Box::pin(pages::agent::show(call)));
     "GET"  "/held"                   Page Run::For(Role::Viewer, |call| Box::pin(pages::held::show(call)));
     "GET"  "/dead"                   Page Run::For(Role::Viewer, |call| Box::pin(pages::dead::list(call)));
     "GET"  "/dead/{letter}"          Page Run::For(Role::Viewer, |call| Box::pin(pages::dead::show(call)));
@@ -75,6 +77,8 @@ const ROUTES: &[Route] = ways! {
     "GET"  "/api/v1/events"          Api  Run::For(Role::Viewer, |call| Box::pin(api::events(call)));
     "GET"  "/api/v1/rules"           Api  Run::For(Role::Viewer, |call| Box::pin(api::rules(call)));
     "GET"  "/api/v1/targets"         Api  Run::For(Role::Viewer, |call| Box::pin(api::targets(call)));
+    "GET"  "/api/v1/agents"          Api  Run::For(Role::Viewer, |call| Box::pin(api::agents::list(call)));
+    "GET"  "/api/v1/agents/{serial}" Api  Run::For(Role::Viewer, |call| Box::pin(api::agents::one(call)));
     "GET"  "/api/v1/held"            Api  Run::For(Role::Viewer, |call| Box::pin(api::held(call)));
     "GET"  "/api/v1/dead"            Api  Run::For(Role::Viewer, |call| Box::pin(api::dead(call)));
     "GET"  "/api/v1/dead/{letter}"   Api  Run::For(Role::Viewer, |call| Box::pin(api::letter(call)));

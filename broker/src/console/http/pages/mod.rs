@@ -1,5 +1,7 @@
 //! Pages: plain HTML that is whole without scripts. Whatever comes from outside goes through `maud`, which escapes it.
 
+pub(super) mod agent;
+pub(super) mod agents;
 pub(super) mod dead;
 pub(super) mod events;
 pub(super) mod held;
@@ -19,15 +21,24 @@ use crate::console::view::words;
 pub(super) const CSS: &str = include_str!("console.css");
 
 /// The pages, as they stand at the top of each.
-const MENU: [(&str, &str); 5] =
-    [("/", "Overview"), ("/nodes", "Nodes"), ("/events", "Events"), ("/held", "Held jobs"), ("/dead", "Dead letters")];
+const MENU: [(&str, &str); 6] = [
+    ("/", "Overview"),
+    ("/nodes", "Nodes"),
+    (AGENTS, "Agents"),
+    ("/events", "Events"),
+    ("/held", "Held jobs"),
+    ("/dead", "Dead letters"),
+];
+/// Only where the broker gives out credentials.
+const AGENTS: &str = "/agents";
 
 /// A page of somebody who is signed in. `at` is which of the menu it belongs to.
 fn page(call: &Call, at: &str, title: &str, main: &Markup) -> Markup {
+    let agents = call.visit.registry().is_ok();
     let menu = html! {
         nav aria-label="Pages" {
             ul {
-                @for (path, name) in MENU {
+                @for (path, name) in MENU.into_iter().filter(|(path, _)| agents || *path != AGENTS) {
                     li { a href=(path) aria-current=[(path == at).then_some("page")] { (name) } }
                 }
             }

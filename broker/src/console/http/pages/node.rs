@@ -1,19 +1,22 @@
 //! One node: what each source says of it side by side, and its latest events.
 
-use emote_proto::{Filter, Time};
+use emote_proto::{Filter, Serial, Time};
 use maud::{Markup, html};
 use serde_json::Value;
 
-use super::{ago, events, page};
-use crate::console::{
-    ask,
-    http::{
-        answer::{Answer, Refusal},
-        api::node_key,
-        enter,
-        visit::Call,
+use super::{agent::standing, ago, encoded, events, page};
+use crate::{
+    console::{
+        ask,
+        http::{
+            answer::{Answer, Refusal},
+            api::node_key,
+            enter,
+            visit::Call,
+        },
+        view::{self, words},
     },
-    view::{self, words},
+    identity::record::DeviceRecord,
 };
 
 /// Events that are shown.
@@ -27,18 +30,33 @@ pub(in crate::console::http) async fn show(call: Call) -> Result<Answer, Refusal
     let filters = view::events::filters(bus, &filter).await;
     let timeline = view::events::latest(bus, filters, TIMELINE).await?;
     let now = enter::now();
+    let credential = credential(&call, &node.key).await?;
     let text = |field: &str| node.record[field].as_str().unwrap_or("–");
     let main = html! {
         dl {
             dt { "Name" } dd { (text("name")) }
             dt { "Owner" } dd { (text("owner")) }
             dt { "UDID" } dd { (text("udid")) }
+            @if let Some(device) = &credential {
+                dt { "Agent's credential" }
+                dd { a href={ "/agents/" (encoded(device.serial.as_str())) } { (standing(device, now)) } }
+            } @else if call.visit.registry().is_ok() {
+                dt { "Agent's credential" } dd { "none: no agent has asked for one under this serial number" }
+            }
         }
         (claims(&node.record, now))
         h2 { "Latest events" }
         (events::table(&timeline))
     };
     Ok(Answer::Page(page(&call, "/nodes", &format!("Node {}", node.key), &main)))
+}
+
+/// What the registry has of its agent, where this broker gives out credentials.
+async fn credential(call: &Call, key: &str) -> Result<Option<DeviceRecord>, Refusal> {
+    match (call.visit.registry(), Serial::new(key)) {
+        (Ok(registry), Ok(serial)) => Ok(registry.device(&serial).await?.record),
+        _ => Ok(None),
+    }
 }
 
 /// One row a field, one column a source: where they differ is where to look.

@@ -3,31 +3,40 @@
 use maud::{Markup, html};
 
 use super::{ago, page};
-use crate::console::{
-    http::{
-        answer::{Answer, Refusal},
-        visit::Call,
+use crate::{
+    console::{
+        http::{
+            answer::{Answer, Refusal},
+            visit::Call,
+        },
+        view::targets::{View, part, percent},
     },
-    view::targets::{View, part, percent},
+    identity::Fleet,
 };
 
 pub(in crate::console::http) async fn show(call: Call) -> Result<Answer, Refusal> {
     let view = View::ask(call.visit.bus()).await?;
+    let agents = match call.visit.registry() {
+        Ok(registry) => Some(Fleet::of(&registry.devices().await?, view.now).waiting),
+        Err(_) => None,
+    };
     let main = html! {
         @if let Some(note) = view.note() { p role="alert" .trouble { (note) } }
-        (waiting(&view))
+        (waiting(&view, agents))
         (brokers(&view))
         (targets(&view))
     };
     Ok(Answer::Page(page(&call, "/", "Overview", &main)))
 }
 
-fn waiting(view: &View) -> Markup {
+/// `agents` are those that wait for a credential, where any are given out.
+fn waiting(view: &View, agents: Option<u64>) -> Markup {
     let (held, dead) = (view.held.values().sum::<u64>(), view.dead.values().sum::<u64>());
     html! {
         ul .tiles {
             li { a href="/held" { strong { (held) } " held " (if held == 1 { "job" } else { "jobs" }) } }
             li { a href="/dead" { strong { (dead) } " dead " (if dead == 1 { "letter" } else { "letters" }) } }
+            @if let Some(agents) = agents { li { a href="/agents" { strong { (agents) } (if agents == 1 { " agent waits" } else { " agents wait" }) } } }
         }
     }
 }
