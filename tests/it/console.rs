@@ -1,6 +1,7 @@
 //! The console and the API: who comes in, what they may do, and what is tried against it. The helpers are here.
 
 mod actions;
+mod agents;
 mod forms;
 mod oidc;
 mod pages;
@@ -12,7 +13,11 @@ use serde_json::{Value, json};
 
 /// Where the console is.
 fn url(stack: &Stack) -> String {
-    format!("http://127.0.0.1:{}", stack.broker.console)
+    at(stack.broker.console)
+}
+
+fn at(port: u16) -> String {
+    format!("http://127.0.0.1:{port}")
 }
 
 /// The local token.
@@ -30,15 +35,21 @@ async fn signed_in(stack: &Stack) -> Browser {
 
 /// A stack whose console knows this provider.
 async fn with_oidc(idp: &Idp, builder: Builder) -> Stack {
-    let oidc = format!(
-        "  url: http://localhost:8482\n  oidc:\n    issuer: {}\n    client_id: {}\n    client_secret: ${{file:secrets/oidc}}\n\
-         \x20   roles: {{claim: groups, viewer: [viewers], operator: [operators], approver: [approvers], admin: [admins]}}\n",
-        idp.issuer, CLIENT
-    );
-    let mut stack = builder.lines("emote.yaml", &oidc).without_broker().start().await;
-    private_file(&stack.config.join("secrets/oidc"), &client_secret());
+    let mut stack = builder.lines("emote.yaml", &oidc(idp)).without_broker().start().await;
+    private_file(&stack.config.join(SECRET), &client_secret());
     stack.broker.start().await;
     stack
+}
+
+const SECRET: &str = "secrets/oidc";
+
+/// What `console:` of emote.yaml says of it.
+fn oidc(idp: &Idp) -> String {
+    format!(
+        "  url: http://localhost:8482\n  oidc:\n    issuer: {}\n    client_id: {}\n    client_secret: ${{file:{SECRET}}}\n\
+         \x20   roles: {{claim: groups, viewer: [viewers], operator: [operators], approver: [approvers], admin: [admins]}}\n",
+        idp.issuer, CLIENT
+    )
 }
 
 /// Somebody of this group, as a provider knows them.

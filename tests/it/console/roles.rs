@@ -8,7 +8,7 @@ use super::{ada, signed_in, token, told, url, with_oidc};
 
 /// Asks for a route as somebody who means it would.
 async fn ask(browser: &Browser, route: &Listed) -> Answered {
-    let path = route.path.replace("{key}", "C02").replace("{letter}", "1");
+    let path = route.path.replace("{key}", "C02").replace("{letter}", "1").replace("{serial}", "C02");
     let word = browser.word().await;
     match (route.method, path.starts_with("/api/")) {
         ("GET", _) => browser.get(&path).await,
@@ -63,7 +63,9 @@ async fn only_what_signs_people_in_is_open_to_anybody() {
     assert_eq!(open, ["/login", "/login", "/login/oidc", "/login/oidc/callback", "/static/console.css"]);
     let admin: Vec<String> =
         table().into_iter().filter(|route| route.least == Some(Role::Admin)).map(|route| route.path).collect();
-    assert_eq!(admin, ["/api/v1/config/rollback", "/config/rollback"]);
+    let actions = ["agents/revoke", "agents/rotate", "config/rollback"];
+    let expected = actions.map(|action| [format!("/api/v1/{action}"), format!("/{action}")]).concat();
+    assert_eq!(admin, expected);
 }
 
 #[tokio::test]

@@ -25,6 +25,11 @@ struct Named {
 pub(super) async fn approve(asked: Asked) -> Result<Done, Refusal> {
     let registry = asked.registry.ok_or_else(Refusal::no_credentials)?;
     let named = read::<Named>(asked.fields, EXAMPLE)?.keys()?;
+    // They are in order, so those of one serial number stand together.
+    if let Some(two) = named.windows(2).find(|two| two[0].0 == two[1].0) {
+        let error = format!("several keys of {}: a Mac has one", two[0].0);
+        return Err(Refusal::bad(error, "Let the one in that the Mac shows, and deny the others."));
+    }
     let mut chosen = Vec::with_capacity(named.len());
     for (serial, key) in named {
         let none = || {
