@@ -17,8 +17,8 @@ pub(super) struct Args {
     /// Also resolve every secret reference, as `emote dev` and `emote serve` do
     #[arg(long)]
     secrets: bool,
-    /// What to print
-    #[arg(long, short, value_enum, default_value_t)]
+    /// What to print: table, or json, one value a line where there are several
+    #[arg(long, short, value_enum, hide_possible_values = true, default_value_t)]
     output: Output,
 }
 

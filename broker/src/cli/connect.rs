@@ -22,7 +22,7 @@ pub(crate) struct ServerArgs {
     /// Credentials file for NATS [default: the folder's nats/admin.creds, or what its emote.yaml says]
     #[arg(long, env = "EMOTE_CREDS", value_name = "FILE", help_heading = "NATS")]
     creds: Option<PathBuf>,
-    /// CA that signed the server\'s certificate; then no other is trusted [default: what the folder says]
+    /// CA that signed the server's certificate; then no other is trusted [default: what the folder says]
     #[arg(long, env = "EMOTE_CA", value_name = "FILE", help_heading = "NATS")]
     ca: Option<PathBuf>,
     /// Certificate to show to a server that wants one
@@ -42,8 +42,8 @@ pub(crate) struct ServerArgs {
 /// Options of every command that shows what it asks NATS for.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Asking {
-    /// What to print
-    #[arg(long, short, value_enum, default_value_t)]
+    /// What to print: table, or json, one value a line where there are several
+    #[arg(long, short, value_enum, hide_possible_values = true, default_value_t)]
     pub(crate) output: Output,
     #[command(flatten)]
     pub(crate) server: ServerArgs,

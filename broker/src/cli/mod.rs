@@ -13,6 +13,7 @@ mod diff;
 mod events;
 mod explain;
 mod held;
+mod help;
 mod init;
 mod json_stream;
 mod language;
@@ -70,7 +71,7 @@ To begin:
   emote dev my-emote       run everything on this machine, NATS included
   emote events -f          watch what happens
 
-Exit codes: 0 done · 1 failed · 2 wrong usage · 3 the configuration or a pattern has problems · 4 NATS or the broker cannot be reached · 5 not found
+Exit codes: 0 done · 1 failed · 2 wrong usage · 3 the configuration or a pattern has problems · 4 NATS or the broker cannot be reached · 5 not found.
 Logs go to standard error; EMOTE_LOG sets their level (error, warn, info, debug, or per module as in emote::deliver=debug).";
 
 /// Event-driven client management: Macs, MDM and identity provider in one stream of events, and rules on top.

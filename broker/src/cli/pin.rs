@@ -23,8 +23,8 @@ pub(super) struct Args {
     /// The configuration folder
     #[arg(long, short, value_name = "DIR", default_value = ".")]
     config: PathBuf,
-    /// What to print
-    #[arg(long, short, value_enum, default_value_t)]
+    /// What to print: table, or json, one value a line where there are several
+    #[arg(long, short, value_enum, hide_possible_values = true, default_value_t)]
     output: Output,
 }
 

@@ -20,7 +20,7 @@ A Mac comes to a credential by an enrolment token, which the MDM's profile carri
 (identity: {enrollment: open | mdm | approve}) or the token, whichever is stricter. What is ordered here is an event that
 says who and why, and what became of it is another.
 
-  emote agents token create --name 'fleet 2026' --uses 500 --expires 90d --config my-emote --out token.txt
+  emote agents token create --name 'fleet 2026' --uses 500 --config my-emote --out token.txt
   emote agents pending
   emote agents approve C02XL0GTJGH5 -m 'ordered by IT, DHL 4711'
   emote agents revoke C02XL0GTJGH5 -m 'stolen, HR-4711'")]

@@ -52,8 +52,8 @@ pub(super) struct Args {
     /// Say of each event that does not match why it does not; on standard error where the output is a table
     #[arg(long)]
     explain: bool,
-    /// What to print: events as they stand, or a line of JSON each with file, line and event
-    #[arg(long, short, value_enum, default_value_t)]
+    /// What to print: table, the events as they stand; or json, a line each with file, line and event
+    #[arg(long, short, value_enum, hide_possible_values = true, default_value_t)]
     output: Output,
     /// Answer test cases from standard input, line by line
     #[arg(long, conflicts_with_all = ["pattern", "files", "invert", "count", "explain", "output"])]
