@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_nats::{Event, ServerError};
 use tokio::{
     sync::mpsc,
-    time::{Instant, timeout_at},
+    time::{Instant, timeout, timeout_at},
 };
 
 use super::{
@@ -16,6 +16,8 @@ use crate::config::Secret;
 
 /// The server has refused by then, or does not.
 const WITHIN: Duration = Duration::from_secs(2);
+/// All of it. A credential that is over as soon as it is let in would connect again and again.
+const AT_MOST: Duration = Duration::from_secs(15);
 
 /// What came of trying.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,7 +34,14 @@ pub enum Probed {
 
 impl Bus {
     /// Connects with this credential to where this connection leads, and tries to read everything, and `own`.
+    /// Takes 15 s at most.
     pub async fn probe(&self, jwt: &str, seed: &Secret, own: &str) -> Result<Probed, BusError> {
+        let over = super::kept::no_answer("trying a credential");
+        let tried = timeout(AT_MOST, self.try_out(jwt, seed, own)).await;
+        tried.unwrap_or_else(|_| Err(over(&"NATS closes its connections, or is too slow")))
+    }
+
+    async fn try_out(&self, jwt: &str, seed: &Secret, own: &str) -> Result<Probed, BusError> {
         let settings = super::BusSettings {
             name: "emote: trying a credential".to_owned(),
             credentials: None,

@@ -32,6 +32,9 @@ use crate::{
     },
 };
 
+/// Ten years: nobody means more.
+const MAX_LIFETIME: Duration = Duration::from_secs(3650 * 24 * 60 * 60);
+
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 A token is one line of text, a secret: whoever has it may ask for a credential until it is used up or expired. It goes into
@@ -71,7 +74,7 @@ struct Create {
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_USES)))]
     uses: Option<u32>,
     /// How long it holds
-    #[arg(long, default_value = "90d", value_name = "TIME", value_parser = fields::duration)]
+    #[arg(long, default_value = "90d", value_name = "TIME", value_parser = lifetime)]
     expires: Duration,
     /// Only this serial number may ask with it
     #[arg(long)]
@@ -101,8 +104,11 @@ async fn create(args: Create) -> anyhow::Result<Exit> {
         anyhow::bail!("--name: at most {MAX_NAME} characters");
     }
     let signer = signer(&args.server)?;
-    let out =
-        args.out.as_ref().map(|path| new_file(path).with_context(|| format!("{}", path.display()))).transpose()?;
+    let out = args
+        .out
+        .as_ref()
+        .map(|path| new_file(path).with_context(|| format!("--out {}: name a new file", path.display())))
+        .transpose()?;
     let bus = args.server.connect().await?;
     let made = make(&bus, &signer, &args).await;
     let line = match (made, &args.out) {
@@ -196,6 +202,13 @@ async fn try_out(bus: &Bus, signer: &AccountKey, token: &TokenRecord, jwt: &str,
         None => Ok(()),
         Some(wrong) => anyhow::bail!("emote.yaml: identity: {wrong}"),
     }
+}
+
+/// Shorter ones would be over before a Mac asks, and NATS' answer to the trial depends on the clocks.
+fn lifetime(text: &str) -> Result<Duration, String> {
+    let time = fields::duration(text)?;
+    let fits = (Duration::from_secs(60)..=MAX_LIFETIME).contains(&time);
+    fits.then_some(time).ok_or_else(|| "expected 1m at least and 3650d at most".to_owned())
 }
 
 fn new_file(path: &std::path::Path) -> std::io::Result<std::fs::File> {
