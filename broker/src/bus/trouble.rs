@@ -14,7 +14,7 @@ pub(super) fn explain(error: &str, ca: Option<&Path>) -> Option<String> {
                 ca.display()
             ),
             None => {
-                "its certificate is signed by no CA that this machine trusts: name its CA (nats.ca, --ca, EMOTE_CA)"
+                "its certificate is signed by no CA that this machine trusts: name its CA (nats.ca, --ca, EMOTE_CA), or the folder that does (--config)"
                     .to_owned()
             }
         }

@@ -20,6 +20,12 @@ use crate::{
 pub(super) async fn give(what: What, order: Order) -> anyhow::Result<Exit> {
     let bus = order.server.connect().await?;
     let serials = once(&order.which.serials);
+    let registry = Registry::new(bus.clone());
+    for serial in &serials {
+        if registry.device(serial).await?.record.is_none() {
+            return Ok(unknown(serial));
+        }
+    }
     let became = agents::order(&bus, what, &serials, &order.signed.signature(&bus)?).await?;
     say(what, &became)?;
     if what == What::Revoke {
@@ -43,8 +49,7 @@ pub(super) async fn approve(
     let mut chosen = Vec::new();
     for serial in &serials {
         let Some(device) = registry.device(serial).await?.record else {
-            anstream::eprintln!("{serial} never asked for a credential (`emote agents pending`).");
-            return Ok(Exit::NotFound);
+            return Ok(unknown(serial));
         };
         chosen.push((serial.clone(), choose(&device, key)?));
     }
@@ -57,6 +62,12 @@ pub(super) async fn approve(
     let became = agents::approve(bus, &chosen, &signed.signature(bus)?).await?;
     say(What::Approve, &became)?;
     ended(&became)
+}
+
+/// Nothing is ordered for it: a serial number that was mistyped would be a node from then on.
+fn unknown(serial: &Serial) -> Exit {
+    anstream::eprintln!("{serial} never asked for a credential: `emote agents ls` lists those that did.");
+    Exit::NotFound
 }
 
 /// Each once: an order is carried out once for each.

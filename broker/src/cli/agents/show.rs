@@ -60,7 +60,10 @@ fn page(device: &DeviceRecord, mdm: &str, now: Time) -> String {
         );
     }
     for key in &device.shut {
-        line("old key", &format!("{}  {}", key.key.fingerprint(), shut(key, now)));
+        // Its key again: what is shut out are the credentials from before it was let in anew.
+        let again = device.state == State::Enrolled && device.key.as_ref().is_some_and(|had| had.key == key.key);
+        let of = if again { ", credentials before this one" } else { "" };
+        line("old key", &format!("{}{of}  {}", key.key.fingerprint(), shut(key, now)));
     }
     if let Some(ordered) = &device.ordered {
         let reason =
