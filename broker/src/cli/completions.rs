@@ -3,7 +3,7 @@
 use clap::CommandFactory;
 use clap_complete::Shell;
 
-use super::{Cli, Exit};
+use super::{Cli, Exit, print_line};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -12,6 +12,8 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
-    clap_complete::generate(args.shell, &mut Cli::command(), "emote", &mut std::io::stdout());
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut Cli::command(), "emote", &mut script);
+    print_line(String::from_utf8_lossy(&script).trim_end())?;
     Ok(Exit::Ok)
 }
