@@ -176,7 +176,9 @@ impl fmt::Display for StillIn {
 /// What an order comes to for each of those that it was about.
 pub(crate) fn said(what: What) -> &'static str {
     match what {
-        What::Approve => "approved; it is let in when it asks again: within a minute or two, or an hour where it was shut out before",
+        What::Approve => {
+            "approved; it is let in when it asks again: within a minute or two, or an hour where it was shut out before"
+        }
         What::Deny => "denied",
         What::Revoke => "revoked",
         What::Rotate => "told to change its key, and again with each of its heartbeats until it has",

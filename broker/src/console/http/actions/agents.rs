@@ -41,7 +41,11 @@ pub(super) async fn approve(asked: Asked) -> Result<Done, Refusal> {
         chosen.push((serial, key));
     }
     let became = agents::approve(&asked.bus, &chosen, &asked.signature).await?;
-    done(&became, "approved: let in when they ask again: within a minute or two, or an hour where they were shut out before.", &[])
+    done(
+        &became,
+        "approved: let in when they ask again: within a minute or two, or an hour where they were shut out before.",
+        &[],
+    )
 }
 
 /// Denies, or has keys changed.
