@@ -1,7 +1,7 @@
 //! A draft becomes an event by where it was found.
 
 use super::{Draft, Event, EventError, Trust};
-use crate::{EventId, Subject, Time, source};
+use crate::{EventId, NodeKey, Subject, Time, source};
 
 /// Where a message was found: what [`Draft::receive`] fills in from.
 #[derive(Debug, Clone)]
@@ -66,8 +66,11 @@ impl Draft {
                 Some(own) => Err(EventError::conflict("device.uuid", own.as_str(), "-")),
             };
         };
+        if subject.source.as_str() == source::ADMIN {
+            return self.fill_who_says_so(node);
+        }
         let by_agent = subject.source.as_str() == source::AGENT;
-        let about_user = self.scope.as_str() == "user" || subject.source.as_str() == source::ADMIN;
+        let about_user = self.scope.as_str() == "user";
         let user = self.user.as_ref().and_then(|user| user.id.clone());
         let is_user = !by_agent && user.as_deref() == Some(node.as_str().to_lowercase().as_str());
         let device = self.device.as_ref();
@@ -89,6 +92,16 @@ impl Draft {
                 self.device.get_or_insert_default().uuid = Some(node.to_string());
                 Ok(())
             }
+        }
+    }
+
+    /// Whom an administrator's event is by, is the subject's word alone, whatever device it names beside.
+    fn fill_who_says_so(&mut self, node: &NodeKey) -> Result<(), EventError> {
+        let by = node.as_str().to_lowercase();
+        let user = self.user.get_or_insert_default();
+        match user.id.get_or_insert_with(|| by.clone()) {
+            user if *user == by => Ok(()),
+            user => Err(EventError::conflict("user.id", user, node.as_str())),
         }
     }
 }

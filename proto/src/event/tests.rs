@@ -210,6 +210,18 @@ fn an_agent_is_heard_about_its_own_mac_only() {
 }
 
 #[test]
+fn what_an_administrator_says_is_by_that_administrator_whatever_it_names() {
+    let subject = "events.admin.ada.agent.revoke_ordered";
+    let by = |body: &str| receive(subject, &format!(r#"{{"scope":"agent","action":"revoke_ordered"{body}}}"#));
+    for body in ["", r#","user":{"id":"Ada"}"#, r#","device":{"uuid":"ada"}"#, r#","device":{"uuid":"C02"}"#] {
+        assert_eq!(by(body).unwrap().user_id(), Some("ada"), "{body}");
+    }
+    for device in ["", r#","device":{"uuid":"ada"}"#, r#","device":{"udid":"ada"}"#, r#","device":{"uuid":"C02"}"#] {
+        assert!(by(&format!(r#"{device},"user":{{"id":"bob"}}"#)).is_err(), "{device}");
+    }
+}
+
+#[test]
 fn users_are_one_whatever_case_they_are_written_in() {
     let body = r#"{"scope":"user","action":"deactivated","user":{"id":"Ada@X.io"}}"#;
     let subject = Draft::parse(body.as_bytes()).unwrap().subject(Name::new("okta").unwrap()).unwrap().to_string();
