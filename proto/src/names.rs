@@ -103,8 +103,10 @@ pub mod consumer {
         format!("core-{partition}")
     }
 
-    /// What looks after credentials of agents, on EVENTS.
+    /// What answers agents that ask about their credentials, on EVENTS.
     pub const IDENTITY: &str = "identity";
+    /// What carries out orders about agents and tokens, on EVENTS.
+    pub const IDENTITY_ORDERS: &str = "identity-orders";
 
     /// The workers of a target on DELIVERIES.
     pub fn target(target: &Name) -> String {

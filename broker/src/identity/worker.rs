@@ -1,5 +1,7 @@
 //! Does what events ask for: renewals of agents, and orders of administrators. Any broker does; each entry at one of them
 //! until it is done, so everything here may happen twice, and comes to the same.
+//!
+//! Orders have a consumer of their own: a Mac that asks without end must not keep waiting the order that shuts it out.
 
 use std::{sync::Arc, time::Duration};
 
@@ -45,34 +47,41 @@ pub(super) struct Worker {
     pub(super) counts: Counts,
 }
 
-fn subjects() -> Vec<String> {
-    let agents = [CREDENTIAL_DUE, CREDENTIAL_CHANGED, CONFLICT]
-        .map(|action| format!("events.{}.*.agent.{action}", source::AGENT));
-    let orders = What::ALL.map(What::ordered).into_iter().chain([TOKEN_CREATE, TOKEN_REVOKE].map(str::to_owned));
-    let orders = orders.map(|action| format!("events.{}.*.agent.{action}", source::ADMIN));
-    agents.into_iter().chain(orders).collect()
+/// What agents ask and tell.
+fn asked() -> Vec<String> {
+    let actions = [CREDENTIAL_DUE, CREDENTIAL_CHANGED, CONFLICT];
+    actions.map(|action| format!("events.{}.*.agent.{action}", source::AGENT)).to_vec()
+}
+
+/// What administrators order.
+fn ordered() -> Vec<String> {
+    let actions = What::ALL.map(What::ordered).into_iter().chain([TOKEN_CREATE, TOKEN_REVOKE].map(str::to_owned));
+    actions.map(|action| format!("events.{}.*.agent.{action}", source::ADMIN)).collect()
 }
 
 impl Worker {
     /// Works until told to stop.
     pub(super) async fn run(self, shutdown: CancellationToken) -> Result<(), BusError> {
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            () = self.keep_working(consumer::IDENTITY, asked) => {}
+            () = self.keep_working(consumer::IDENTITY_ORDERS, ordered) => {}
+        }
+        Ok(())
+    }
+
+    /// For good.
+    async fn keep_working(&self, consumer: &str, subjects: fn() -> Vec<String>) {
         loop {
-            let worked = tokio::select! {
-                () = shutdown.cancelled() => return Ok(()),
-                worked = self.work() => worked,
-            };
-            if let Err(error) = worked {
-                tracing::debug!(%error, "work on credentials begins again");
+            if let Err(error) = self.work(consumer, subjects()).await {
+                tracing::debug!(%error, consumer, "work on credentials begins again");
             }
-            tokio::select! {
-                () = shutdown.cancelled() => return Ok(()),
-                () = tokio::time::sleep(REOPEN_AFTER) => {}
-            }
+            tokio::time::sleep(REOPEN_AFTER).await;
         }
     }
 
-    async fn work(&self) -> Result<(), BusError> {
-        let mut work = self.registry.bus().work(consumer::IDENTITY, subjects()).await?;
+    async fn work(&self, consumer: &str, subjects: Vec<String>) -> Result<(), BusError> {
+        let mut work = self.registry.bus().work(consumer, subjects).await?;
         loop {
             let task = work.next().await?;
             match self.on(&task).await {
@@ -315,11 +324,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_read_is_what_agents_ask_and_administrators_order() {
-        let subjects = subjects();
-        for wanted in ["events.agent.*.agent.credential_due", "events.admin.*.agent.revoke_ordered"] {
-            assert!(subjects.iter().any(|subject| subject == wanted), "{subjects:?}");
-        }
-        assert_eq!(subjects.len(), 9);
+    fn what_macs_ask_is_never_in_the_way_of_what_administrators_order() {
+        assert!(asked().contains(&"events.agent.*.agent.credential_due".to_owned()));
+        assert!(ordered().contains(&"events.admin.*.agent.revoke_ordered".to_owned()));
+        assert!(asked().iter().all(|subject| subject.starts_with("events.agent.")));
+        assert!(ordered().iter().all(|subject| subject.starts_with("events.admin.")));
+        assert_eq!((asked().len(), ordered().len()), (3, 6));
     }
 }

@@ -46,6 +46,26 @@ async fn who_is_revoked_is_dropped_and_stays_out_over_restarts_of_broker_and_ser
 }
 
 #[tokio::test]
+async fn a_mac_that_asks_without_end_is_shut_out_as_soon_as_any_other() {
+    let office = Office::open("open").await;
+    let token = office.token(&[]).await;
+    let mac = Mac::new("C02XL0GTJGH5");
+    let connected = office.secure.connect(&mac.enrolled(&office.secure, &token).await).await;
+    let (client, before) = (&connected.client, office.last().await);
+    for _ in 0..5_000 {
+        let junk = json!({"scope": "agent", "action": "credential_due", "info": {}}).to_string();
+        client.publish("events.agent.C02XL0GTJGH5.agent.credential_due", junk.into()).await.unwrap();
+    }
+    client.flush().await.unwrap();
+    until("the stream has them all", async || office.last().await >= before + 5_000).await;
+    let ordered = Instant::now();
+    office.told(&["agents", "revoke", "C02XL0GTJGH5", "-m", "stolen"]).await;
+    connected.told("disconnected").await;
+    assert!(ordered.elapsed() < Duration::from_secs(10), "{:?}", ordered.elapsed());
+    assert!(office.events("C02XL0GTJGH5", "renewal_refused").await.len() < 5_000, "there was a queue");
+}
+
+#[tokio::test]
 async fn a_broker_that_dies_between_registry_and_nats_leaves_it_to_the_next() {
     let mut office = Office::open("open").await;
     let token = office.token(&[]).await;
