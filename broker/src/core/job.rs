@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use emote_proto::{Cause, Event, EventId, Link, Name, Trust};
+use emote_proto::{Cause, Event, EventId, Link, Name, Trust, source};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -167,9 +167,12 @@ impl Job {
         }
     }
 
-    /// The least that any event of the chain was trusted.
+    /// The least that any event of the chain was trusted. A Mac is believed about itself: what it says of a user proves
+    /// nothing about that user's other Macs.
     pub fn trust(&self) -> Trust {
-        least_trust(&self.event)
+        let by_agent = self.event.source.as_str() == source::AGENT;
+        let is_another = || self.node_key().as_deref() != self.event.serial();
+        if by_agent && is_another() { Trust::Unverified } else { least_trust(&self.event) }
     }
 
     /// The `cause` of the event that reports on this job.
@@ -208,6 +211,6 @@ impl Job {
 
 /// The least that `event`, and whatever led to it, was trusted. Only what the broker reports has a cause.
 pub(super) fn least_trust(event: &Event) -> Trust {
-    let cause = event.cause.as_ref().filter(|_| event.source.as_str() == emote_proto::source::BROKER);
+    let cause = event.cause.as_ref().filter(|_| event.source.as_str() == source::BROKER);
     event.trust.min(cause.and_then(|cause| cause.trust).unwrap_or(event.trust))
 }

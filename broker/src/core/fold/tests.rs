@@ -237,6 +237,26 @@ fn what_the_core_tells_of_an_event_is_worth_no_more_than_the_event() {
 }
 
 /// The event that reports on `job`, as the broker would publish it.
+#[test]
+fn what_a_mac_says_of_its_user_proves_nothing_about_the_users_other_macs() {
+    let lock = || vec![rule("lock", &json!({"scope": ["user"]}), Fanout::UserDevices, "lock")];
+    let guard = Guard { limit: 9, rule_limit: 9, trust: Some(Trust::Verified), ..Guard::default() };
+    let policies = [(name("lock"), Policy { guard: Some(guard), ..Policy::default() })].into();
+    let believed = [(name("agent"), Trust::Verified)].into();
+    let mut log = Log::of(RuleBook { rules: lock(), sources: sources(), believed, policies, ..RuleBook::default() });
+    for serial in ["C02", "C03"] {
+        let body = json!({"scope": "asset", "action": "updated", "info": {"set": {"owner": "ada@x.io"}}});
+        log.entry(&format!("events.assets.{serial}.asset.updated"), &body);
+    }
+    let body = json!({"scope": "user", "action": "deactivated", "user": {"id": "ada@x.io"}, "trust": "verified"});
+    let jobs = log.entry("events.agent.C03.user.deactivated", &body);
+    assert_eq!(jobs.len(), 2);
+    assert!(shown(&jobs)[0].contains("unverified"), "{:?}", shown(&jobs));
+    assert_eq!((jobs[1].node_key().as_deref(), jobs[1].trust()), (Some("C03"), Trust::Verified), "of itself it may");
+    let jobs = log.entry("events.okta.ada@x%2Eio.user.deactivated", &body);
+    assert!(jobs.iter().all(|job| job.trust() == Trust::Verified && job.target == name("lock")), "{:?}", what(&jobs));
+}
+
 fn result_of(job: &Job, n: u8) -> (String, Value) {
     let cause = serde_json::to_value(job.cause()).unwrap();
     let body =
