@@ -1,6 +1,6 @@
 //! What an event says about its node, as claims of the event's source.
 
-use emote_proto::{Event, Time, source as sources};
+use emote_proto::{Event, Time, Trust, source as sources};
 use serde_json::{Value, json};
 
 use super::Node;
@@ -30,9 +30,10 @@ pub(crate) fn record(node: &mut Node, event: &Event, at: Time) {
         }
     }
     let what = (event.scope.as_str(), event.action.as_str());
+    let unverified = event.trust == Trust::Unverified;
     match what {
-        ("device", "enroll") if !from_broker => node.claim(source, "enrolled", json!(true), at),
-        ("device", "unenroll") if !from_broker => node.claim(source, "enrolled", json!(false), at),
+        ("device", "enroll") if !from_broker => node.claim_as(source, "enrolled", json!(true), at, unverified),
+        ("device", "unenroll") if !from_broker => node.claim_as(source, "enrolled", json!(false), at, unverified),
         ("device", "inventory") if from_agent => inventory(node, event, at),
         ("security", "changed") if from_agent => {
             filevault(node, event.info_at(&["filevault", "to"]), at);

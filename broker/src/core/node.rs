@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use emote_proto::Time;
+use emote_proto::{Time, source::AGENT};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -17,6 +17,9 @@ pub struct Claim {
     /// When it last said so again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confirmed: Option<Time>,
+    /// Whether nothing was proven of who said so last; noted of `enrolled`, by which others are let in.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unverified: bool,
 }
 
 impl Claim {
@@ -83,6 +86,15 @@ impl Node {
         }
     }
 
+    /// [`Node::claim`] that notes whether anything was proven of who says so.
+    pub fn claim_as(&mut self, source: &str, field: &str, value: Value, at: Time, unverified: bool) {
+        self.claim(source, field, value, at);
+        let claim = self.sources.get_mut(source).and_then(|claims| claims.get_mut(field));
+        if let Some(claim) = claim.filter(|claim| claim.newest() == at) {
+            claim.unverified = unverified;
+        }
+    }
+
     /// [`Node::claim`] of a text. Most say what was said before: that costs nothing.
     pub fn claim_text(&mut self, source: &str, field: &str, text: &str, at: Time) {
         let Some(claims) = self.claims_of(source) else { return };
@@ -128,17 +140,18 @@ impl Node {
         claims.max_by_key(|claim| claim.since).map(|claim| &claim.value)
     }
 
-    /// Takes over what was learned of the same Mac under its UDID.
+    /// Takes over what was learned of the same Mac under its UDID. What an agent said there is left out: agents speak under
+    /// serial numbers, so it is one that took the UDID of another Mac for its own.
     pub fn absorb(&mut self, other: Self) {
-        for (source, claims) in other.sources {
+        for (source, claims) in other.sources.into_iter().filter(|(source, _)| source != AGENT) {
             for (field, claim) in claims {
-                self.claim(&source, &field, claim.value, claim.since);
+                self.claim_as(&source, &field, claim.value, claim.since, claim.unverified);
             }
         }
         for (field, claim) in other.asset {
             self.set_asset(&field, claim.value, claim.since);
         }
-        for (source, at) in other.last_seen {
+        for (source, at) in other.last_seen.into_iter().filter(|(source, _)| source != AGENT) {
             self.see(&source, at);
         }
         self.first_seen = self.first_seen.min(other.first_seen);
@@ -199,9 +212,9 @@ fn put(fields: &mut BTreeMap<String, Claim>, field: &str, value: Value, at: Time
     match fields.get_mut(field) {
         Some(claim) if claim.newest() > at => {}
         Some(claim) if claim.value == value => claim.confirm(at),
-        Some(claim) => *claim = Claim { value, since: at, confirmed: None },
+        Some(claim) => *claim = Claim { value, since: at, confirmed: None, unverified: false },
         None if room && !value.is_null() => {
-            fields.insert(field.to_owned(), Claim { value, since: at, confirmed: None });
+            fields.insert(field.to_owned(), Claim { value, since: at, confirmed: None, unverified: false });
         }
         None => {}
     }
@@ -242,7 +255,10 @@ mod tests {
         node.claim("okta", "owner", json!("bob"), at(4));
         node.claim("okta", "owner", json!("ada"), at(9));
         node.claim("okta", "owner", json!("bob"), at(7));
-        assert_eq!(node.sources["okta"]["owner"], Claim { value: json!("ada"), since: at(5), confirmed: Some(at(9)) });
+        assert_eq!(
+            node.sources["okta"]["owner"],
+            Claim { value: json!("ada"), since: at(5), confirmed: Some(at(9)), unverified: false }
+        );
     }
 
     #[test]
@@ -265,6 +281,19 @@ mod tests {
         node.absorb(by_udid);
         assert_eq!(node.sources["nanomdm"].len(), 2);
         assert_eq!((node.udid.as_deref(), node.first_seen), (Some("U1"), at(1)));
+    }
+
+    #[test]
+    fn who_takes_anothers_udid_for_a_serial_number_says_nothing_of_that_mac() {
+        let mut impostor = Node::new("U1", at(1));
+        impostor.claim("agent", "filevault", json!(true), at(9));
+        impostor.claim_as("script", "enrolled", json!(true), at(9), true);
+        impostor.see("agent", at(9));
+        let mut node = Node::new("C02", at(2));
+        node.claim("agent", "filevault", json!(false), at(2));
+        node.absorb(impostor);
+        assert_eq!(node.sources["agent"]["filevault"].value, false);
+        assert!(node.sources["script"]["enrolled"].unverified && node.last_seen.is_empty());
     }
 
     #[test]

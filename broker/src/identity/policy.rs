@@ -65,15 +65,17 @@ pub enum Vouch {
 
 impl Vouch {
     /// What the node's record says. `mdm` are the sources whose word counts; empty: all that are neither the agent nor
-    /// Emote.
+    /// Emote. What was not proven of its sender counts for nothing, nor does what is known under a UDID: a Mac that calls
+    /// itself by another's UDID is not that one.
     pub fn of(node: Option<&Node>, mdm: &[Name]) -> Self {
-        let Some(node) = node else { return Self::Unknown };
+        let Some(node) = node.filter(|node| node.serial.as_ref() == Some(&node.key)) else { return Self::Unknown };
         let own = [source::AGENT, source::BROKER, source::ADMIN];
         let counts = |name: &str| {
             if mdm.is_empty() { !own.contains(&name) } else { mdm.iter().any(|source| source.as_str() == name) }
         };
         let claims = node.sources.iter().filter(|(name, _)| counts(name));
-        let said: Vec<_> = claims.filter_map(|(_, claims)| claims.get("enrolled")).collect();
+        let said: Vec<_> =
+            claims.filter_map(|(_, claims)| claims.get("enrolled").filter(|claim| !claim.unverified)).collect();
         let enrolled = said.iter().filter(|claim| claim.value == true);
         // Said again is enrolled again: a Mac that was erased does not take its leave first.
         match enrolled.map(|claim| claim.confirmed.unwrap_or(claim.since)).max() {
@@ -104,7 +106,7 @@ mod tests {
     }
 
     fn node(claims: &[(&str, Value, i64)]) -> Node {
-        let mut node = Node::new("C02", at(0));
+        let mut node = Node { serial: Some("C02".to_owned()), ..Node::new("C02", at(0)) };
         for (source, value, millis) in claims {
             node.claim(source, "enrolled", value.clone(), at(*millis));
         }
@@ -138,5 +140,21 @@ mod tests {
             assert_eq!(Vouch::of(Some(&node(&claims)), mdm), vouch, "{claims:?}");
         }
         assert_eq!(Vouch::of(None, &[]), Vouch::Unknown);
+    }
+
+    #[test]
+    fn nobody_is_vouched_for_by_what_was_not_proven_or_under_a_udid() {
+        let mdm = [Name::new("nanomdm").unwrap()];
+        let mut open = node(&[("nanomdm", json!(true), 1)]);
+        assert_eq!(Vouch::of(Some(&open), &mdm), Vouch::Enrolled { since: at(1) });
+        let by_udid = Node { serial: None, udid: Some("C02".to_owned()), ..open.clone() };
+        assert_eq!(Vouch::of(Some(&by_udid), &mdm), Vouch::Unknown);
+        open.claim_as("nanomdm", "enrolled", json!(true), at(2), true);
+        for mdm in [&mdm[..], &[]] {
+            assert_eq!(Vouch::of(Some(&open), mdm), Vouch::Unknown);
+        }
+        open.claim_as("nanomdm", "enrolled", json!(true), at(3), false);
+        open.claim_as("nanomdm", "enrolled", json!(false), at(2), true);
+        assert_eq!(Vouch::of(Some(&open), &mdm), Vouch::Enrolled { since: at(3) });
     }
 }

@@ -1,7 +1,7 @@
 //! Who is let in: open, the MDM's word, an administrator's word.
 
 use emote_proto::jwt::Claims;
-use emote_tests::Secure;
+use emote_tests::{Secure, until};
 use serde_json::json;
 
 use super::{
@@ -39,8 +39,19 @@ async fn the_mdms_word_lets_a_mac_in_that_asked_before_it_came() {
     for asks in [&mac, &foreign] {
         assert!(waits(asks.ask(&office.secure, &token).await).contains("MDM"));
     }
-    let enroll = json!({"scope": "device", "action": "enroll"}).to_string();
-    office.streams.js.publish("events.manual.C02XL0GTJGH5.device.enroll", enroll.into()).await.unwrap().await.unwrap();
+    let enrolls = async |mac: &Mac| {
+        let (subject, event) =
+            (format!("events.manual.{}.device.enroll", mac.serial), json!({"scope": "device", "action": "enroll"}));
+        office.streams.js.publish(subject, event.to_string().into()).await.unwrap().await.unwrap();
+    };
+    enrolls(&foreign).await;
+    until("the broker knows it", async || office.told(&["nodes"]).await.contains(foreign.serial.as_str())).await;
+    assert!(waits(foreign.ask(&office.secure, &token).await).contains("MDM"), "nothing was proven of who says so");
+    let trust = office.secure.file("trust.yaml");
+    let proven = std::fs::read_to_string(&trust).unwrap() + "manual: authenticated\n";
+    std::fs::write(trust, proven).unwrap();
+    office.told(&["apply", office.secure.config.to_str().unwrap(), "-m", "a test"]).await;
+    enrolls(&mac).await;
     let user = mac.enrolled(&office.secure, &token).await;
     office.secure.connect(&user).await;
     waits(foreign.ask(&office.secure, &token).await);
