@@ -263,7 +263,7 @@ impl DeviceRecord {
             asked.word = asked.word.filter(|word| *word == Word::Denied);
         }
         for shut in &mut self.shut {
-            shut.from = shut.from.min(now);
+            shut.bring_forward(now);
         }
         if self.state != State::Revoked {
             self.shut_key(now);

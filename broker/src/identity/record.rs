@@ -179,6 +179,9 @@ pub struct Shut {
     pub from: Time,
     /// When its last JWT ends.
     pub until: Time,
+    /// When that was issued, by the clock of the broker that did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issued: Option<Time>,
     /// Whether NATS was told.
     #[serde(default)]
     pub pushed: bool,
@@ -207,6 +210,17 @@ pub struct Duplicate {
     pub told: Time,
     /// What shows it.
     pub seen: String,
+}
+
+impl Shut {
+    /// Shuts it out by `now`, or as soon as its last JWT is issued by a clock that runs ahead; whether that is earlier
+    /// than it was to be.
+    pub(super) fn bring_forward(&mut self, now: Time) -> bool {
+        let from = self.issued.map_or(now, |issued| issued.max(now));
+        let is_earlier = from < self.from;
+        self.from = from.min(self.from);
+        is_earlier
+    }
 }
 
 impl DeviceRecord {
@@ -238,9 +252,15 @@ impl DeviceRecord {
     /// Shuts the key in force out from `from` on, at the earliest; it stays as the last one known.
     pub fn shut_key(&mut self, from: Time) {
         if let Some(Issued { key, issued, expires, .. }) = &self.key {
-            let until = *expires;
+            let (until, issued) = (*expires, *issued);
             self.shut.retain(|shut| shut.key != *key);
-            self.shut.push(Shut { key: key.clone(), from: from.max(*issued), until, pushed: false });
+            self.shut.push(Shut {
+                key: key.clone(),
+                from: from.max(issued),
+                until,
+                issued: Some(issued),
+                pushed: false,
+            });
         }
     }
 

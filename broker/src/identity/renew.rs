@@ -89,8 +89,8 @@ impl DeviceRecord {
     pub fn in_use(&mut self, key: &UserKey, now: Time) -> bool {
         let is_current = self.state == State::Enrolled && self.key.as_ref().is_some_and(|current| current.key == *key);
         let mut changed = false;
-        for shut in self.shut.iter_mut().filter(|shut| is_current && shut.from > now) {
-            (shut.from, changed) = (now, true);
+        for shut in self.shut.iter_mut().filter(|_| is_current) {
+            changed |= shut.bring_forward(now);
         }
         changed
     }
@@ -224,6 +224,23 @@ mod tests {
         let new = UserKey::new(new.public_key()).unwrap();
         assert!(device.in_use(&new, at(5_000)) && !device.in_use(&new, at(6_000)));
         assert_eq!(device.shut[0].from, at(5_000));
+    }
+
+    #[test]
+    fn a_key_is_shut_out_for_all_that_was_issued_by_a_clock_that_runs_ahead() {
+        let (old, new) = (KeyPair::new_user(), KeyPair::new_user());
+        let mut device = enrolled(&old);
+        device.key.as_mut().unwrap().issued = at(60_000);
+        let (_, changed) = changed(ask(&device, &request(&old, &new, 61_000), 61_000));
+        let (mut in_use, mut revoked) = (changed.clone(), changed);
+        assert!(in_use.in_use(&UserKey::new(new.public_key()).unwrap(), at(5_000)));
+        let by = crate::identity::record::Ordered { what: "revoke".into(), by: "ada".into(), reason: None, at: at(0) };
+        let id = emote_proto::EventId::derived(&["revoke"]);
+        revoked.follow(id, crate::identity::order::What::Revoke, None, by, at(5_000)).unwrap();
+        for device in [in_use, revoked] {
+            let shut = device.shut.iter().find(|shut| shut.key.as_str() == old.public_key()).unwrap();
+            assert_eq!(shut.from, at(60_000), "the JWT of that second would hold still");
+        }
     }
 
     #[test]

@@ -113,7 +113,13 @@ mod tests {
         let mut device = DeviceRecord::new(Serial::new("C02").unwrap());
         device.shut = shut
             .iter()
-            .map(|(key, from, until)| Shut { key: (*key).clone(), from: at(*from), until: at(*until), pushed: false })
+            .map(|(key, from, until)| Shut {
+                key: (*key).clone(),
+                from: at(*from),
+                until: at(*until),
+                issued: None,
+                pushed: false,
+            })
             .collect();
         let mut wanted = Wanted::default();
         wanted.device(&device, at(now));
