@@ -1,6 +1,9 @@
 //! The bucket `emote-identity`, and those who ask for a credential. What stands in the bucket is for the caller to know.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use async_nats::{
     Subscriber,
@@ -14,6 +17,10 @@ use emote_proto::{Serial, bucket, enroll::TokenId, header, stream, subjects};
 use futures_util::StreamExt;
 
 use super::{BatchError, Bus, BusError, Outgoing, kept::no_answer};
+use crate::outage::Outage;
+
+/// How often it is said that somebody wants an answer elsewhere.
+const ELSEWHERE_SAID_EVERY: Duration = Duration::from_secs(60);
 
 /// What a record of the bucket was, and of which revision.
 #[derive(Debug, Clone)]
@@ -135,7 +142,8 @@ impl Bus {
         let subscribed = self.client.queue_subscribe(subjects::ENROLL, "emote".to_owned()).await;
         // The server knows of it before anybody is told that this broker is there.
         self.client.flush().await.map_err(|error| failed(&error))?;
-        Ok(Enrollments { bus: self.clone(), subscriber: subscribed.map_err(|error| failed(&error))? })
+        let (bus, elsewhere) = (self.clone(), Outage::said_every(ELSEWHERE_SAID_EVERY));
+        Ok(Enrollments { bus, subscriber: subscribed.map_err(|error| failed(&error))?, elsewhere })
     }
 
     /// Tells an agent something about its credential, if it listens.
@@ -192,6 +200,8 @@ impl Heartbeats {
 pub struct Enrollments {
     bus: Bus,
     subscriber: Subscriber,
+    /// Of those who want the answer elsewhere.
+    elsewhere: Outage,
 }
 
 /// A Mac that asks.
@@ -216,7 +226,9 @@ impl Enrollments {
                 let (bus, reply) = (self.bus.clone(), reply.to_string());
                 return Some(Enrollment { bus, reply, token, payload: message.payload });
             }
-            tracing::warn!(%token, "somebody who asks for a credential wants the answer sent elsewhere: not answered");
+            if let Some(times) = self.elsewhere.failed(Instant::now()) {
+                tracing::warn!(%token, times, "who asks for a credential wants the answer sent elsewhere: not answered");
+            }
         }
     }
 }

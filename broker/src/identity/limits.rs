@@ -17,20 +17,38 @@ const MAX_TOKENS: usize = 10_000;
 /// What was told is remembered of so many.
 const MAX_TOLD: usize = 10_000;
 
-/// How often each token asks.
-#[derive(Default)]
-pub(super) struct Rates(HashMap<TokenId, Instant>);
+/// Of one token so many refusals are told at once, and then one in so long: keys and serial numbers to be refused for cost
+/// whoever has a token nothing.
+const TOLD_BURST: u32 = 50;
+const TOLD_EVERY: Duration = Duration::from_secs(60);
+
+/// How often something is done with each token.
+pub(super) struct Rates {
+    burst: u32,
+    every: Duration,
+    full_at: HashMap<TokenId, Instant>,
+}
 
 impl Rates {
-    /// Whether one may ask now with this token; that it does is counted.
+    /// How often each asks.
+    pub(super) fn of_requests() -> Self {
+        Self { burst: BURST, every: EVERY, full_at: HashMap::new() }
+    }
+
+    /// How often it is told of each that somebody was refused.
+    pub(super) fn of_refusals() -> Self {
+        Self { burst: TOLD_BURST, every: TOLD_EVERY, full_at: HashMap::new() }
+    }
+
+    /// Whether it may be done now with this token; that it is done is counted.
     pub(super) fn allow(&mut self, token: &TokenId, now: Instant) -> bool {
-        if self.0.len() >= MAX_TOKENS {
-            self.0.retain(|_, full_at| *full_at > now);
+        if self.full_at.len() >= MAX_TOKENS {
+            self.full_at.retain(|_, full_at| *full_at > now);
         }
-        let full_at = self.0.get(token).copied().unwrap_or(now).max(now);
-        let allowed = full_at.saturating_duration_since(now) < EVERY * BURST;
-        if allowed && (self.0.len() < MAX_TOKENS || self.0.contains_key(token)) {
-            self.0.insert(token.clone(), full_at + EVERY);
+        let full_at = self.full_at.get(token).copied().unwrap_or(now).max(now);
+        let allowed = full_at.saturating_duration_since(now) < self.every * self.burst;
+        if allowed && (self.full_at.len() < MAX_TOKENS || self.full_at.contains_key(token)) {
+            self.full_at.insert(token.clone(), full_at + self.every);
         }
         allowed
     }
@@ -46,16 +64,18 @@ impl<K> Default for Told<K> {
 }
 
 impl<K: Eq + Hash> Told<K> {
-    /// Whether this is news, not told within `span`; it is then taken as told.
+    /// Whether this is news, not told within `span`; it is then taken as told. Where there is no room for more, nothing is.
     pub(super) fn is_news(&mut self, what: K, span: Duration, now: Instant) -> bool {
         if self.0.len() >= MAX_TOLD {
             self.0.retain(|_, told| now.saturating_duration_since(*told) < span);
         }
-        let is_news = self.0.get(&what).is_none_or(|told| now.saturating_duration_since(*told) >= span);
-        if is_news && self.0.len() < MAX_TOLD {
+        let told = self.0.get(&what);
+        let is_news = told.is_none_or(|told| now.saturating_duration_since(*told) >= span);
+        let has_room = told.is_some() || self.0.len() < MAX_TOLD;
+        if is_news && has_room {
             self.0.insert(what, now);
         }
-        is_news
+        is_news && has_room
     }
 }
 
@@ -66,11 +86,24 @@ mod tests {
     #[test]
     fn one_token_cannot_take_the_place_of_another() {
         let (one, two) = (TokenId::new("fleet2026").unwrap(), TokenId::new("fleet2027").unwrap());
-        let (mut rates, now) = (Rates::default(), Instant::now());
+        let (mut rates, now) = (Rates::of_requests(), Instant::now());
         let allowed = (0..500).filter(|_| rates.allow(&one, now)).count();
         assert_eq!(allowed, BURST as usize);
         assert!(rates.allow(&two, now));
         assert!(rates.allow(&one, now + EVERY) && !rates.allow(&one, now + EVERY));
+    }
+
+    #[test]
+    fn whoever_has_a_token_cannot_fill_the_log_with_refusals() {
+        let (one, two) = (TokenId::new("fleet2026").unwrap(), TokenId::new("fleet2027").unwrap());
+        let (mut rates, now) = (Rates::of_refusals(), Instant::now());
+        assert_eq!((0..5_000).filter(|_| rates.allow(&one, now)).count(), TOLD_BURST as usize);
+        assert!(rates.allow(&two, now));
+        let day = (0..24 * 3600 * 20).filter(|n| rates.allow(&one, now + EVERY * *n)).count();
+        assert!(day <= 24 * 60 + 1, "{day}");
+        let (mut told, hour) = (Told::default(), Duration::from_secs(3600));
+        assert_eq!((0..20_000).filter(|key| told.is_news(*key, hour, now)).count(), MAX_TOLD);
+        assert!(told.is_news(20_000, hour, now + hour) && told.is_news(0, hour, now + hour));
     }
 
     #[test]

@@ -65,8 +65,9 @@ impl Office {
             lifetime: identity.lifetime,
             mdm: identity.mdm,
             counts: counts.clone(),
-            rates: Mutex::new(Rates::default()),
+            rates: Mutex::new(Rates::of_requests()),
             told: Mutex::new(Told::default()),
+            tells: Mutex::new(Rates::of_refusals()),
             turn: tokio::sync::Mutex::new(()),
         };
         let worker = Worker {

@@ -49,6 +49,7 @@ pub(super) struct Service {
     pub(super) counts: Counts,
     pub(super) rates: Mutex<Rates>,
     pub(super) told: Mutex<Told<(String, String, String)>>,
+    pub(super) tells: Mutex<Rates>,
     /// One decides after the other: they write the same token's record, and only other brokers are to be in the way.
     pub(super) turn: tokio::sync::Mutex<()>,
 }
@@ -245,7 +246,8 @@ impl Service {
             let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
             told.is_news(known, DENIED_TOLD_EVERY, Instant::now())
         };
-        if !is_news {
+        let may_tell = || self.tells.lock().unwrap_or_else(PoisonError::into_inner).allow(token, Instant::now());
+        if !is_news || !may_tell() {
             return;
         }
         let mut info = key_info(key);
