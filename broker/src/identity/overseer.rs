@@ -28,7 +28,8 @@ use super::{
 use crate::bus::{Bus, BusError, BusSettings, Heartbeats, Hints, Presences};
 
 const EVERY: Duration = Duration::from_secs(60);
-/// Where something is in the way it is tried again after so long.
+/// Where something is in the way it is tried again after so long. Records are seen as they are written: since a look may
+/// come before one is stored, there is another one then.
 const AGAIN_AFTER: Duration = Duration::from_secs(5);
 /// Records that come together are looked at together.
 const TOGETHER: Duration = Duration::from_millis(100);
@@ -82,14 +83,22 @@ impl Overseer {
 
     async fn lead(&self) -> Result<(), BusError> {
         let mut leading = self.begin().await?;
-        let mut look_at = Instant::now();
+        let (mut look_at, mut again_at) = (Instant::now(), Instant::now());
         let mut leads = self.leads.clone();
         loop {
             tokio::select! {
                 () = async { drop(leads.wait_for(|leads| !leads).await) } => return Ok(()),
-                () = tokio::time::sleep_until(look_at.into()) => look_at = self.look(&mut leading).await,
+                () = tokio::time::sleep_until(look_at.into()) => {
+                    look_at = self.look(&mut leading).await;
+                    if again_at > Instant::now() {
+                        look_at = look_at.min(again_at);
+                    }
+                },
                 hint = leading.hints.next() => match hint {
-                    Some(record) if is_urgent(&record) => look_at = look_at.min(Instant::now() + TOGETHER),
+                    Some(record) if is_urgent(&record) => {
+                        look_at = look_at.min(Instant::now() + TOGETHER);
+                        again_at = Instant::now() + AGAIN_AFTER;
+                    }
                     Some(_) => {}
                     None => return Ok(()),
                 },
