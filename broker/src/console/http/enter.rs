@@ -10,7 +10,7 @@ use super::{
     answer::{Answer, Refusal},
     audit,
     cookie::Cookie,
-    local_token::Checked,
+    local_token::{Checked, LocalToken},
     lock,
     path::LocalPath,
     role::Role,
@@ -30,6 +30,9 @@ pub(super) async fn who(visit: &Visit) -> Result<Known, Refusal> {
     }
     let id = session_id(visit).ok_or_else(Refusal::signed_out)?;
     let session = visit.console.sessions.find(&id, now()).await?.ok_or_else(Refusal::signed_out)?;
+    if session.person.how == How::LocalToken {
+        token_is_there(visit).await?;
+    }
     let role = role_of(visit, &session.person).ok_or_else(Refusal::signed_out)?;
     Ok(Known { person: session.person, role, session: Some(id) })
 }
@@ -47,14 +50,33 @@ pub(super) fn role_of(visit: &Visit, person: &Person) -> Option<Role> {
     }
 }
 
+/// A token that was deleted takes with it what it opened: there is a new one from then on.
+async fn token_is_there(visit: &Visit) -> Result<(), Refusal> {
+    let renewed = visit.console.token.as_ref().map(LocalToken::ensure).transpose();
+    match renewed.map_err(|error| unusable(&error))? {
+        Some(true) => {
+            end_what_it_opened(visit).await?;
+            Err(Refusal::signed_out())
+        }
+        _ => Ok(()),
+    }
+}
+
+async fn end_what_it_opened(visit: &Visit) -> Result<(), Refusal> {
+    tracing::info!("the console's token was deleted: there is a new one, and what the old one opened is closed");
+    Ok(visit.console.sessions.end_all(&Person::local(), now()).await?)
+}
+
+fn unusable(error: &anyhow::Error) -> Refusal {
+    tracing::error!(error = format!("{error:#}"), "the console's token cannot be used");
+    Refusal::signed_out()
+}
+
 /// Whether the token is right. A wrong one costs a try, is told in the log, and is answered like every other failure.
 pub(super) async fn check_token(visit: &Visit, given: &str, how: &'static str) -> Result<(), Refusal> {
     admit(visit)?;
     let checked = match &visit.console.token {
-        Some(token) => token.check(given).map_err(|error| {
-            tracing::error!(error = format!("{error:#}"), "the console's token cannot be used");
-            Refusal::signed_out()
-        })?,
+        Some(token) => token.check(given).map_err(|error| unusable(&error))?,
         None => Checked::Wrong,
     };
     match checked {
@@ -64,10 +86,7 @@ pub(super) async fn check_token(visit: &Visit, given: &str, how: &'static str) -
         }
         Checked::Wrong => Err(failed(visit, how, "wrong token").await),
         Checked::Renewed => {
-            tracing::info!(
-                "the console's token was deleted: there is a new one, and what the old one opened is closed"
-            );
-            visit.console.sessions.end_all(&Person::local(), now()).await?;
+            end_what_it_opened(visit).await?;
             Err(failed(visit, how, "wrong token").await)
         }
     }
