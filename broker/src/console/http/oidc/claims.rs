@@ -28,12 +28,13 @@ pub(super) fn check(claims: &Map<String, Value>, client_id: &str, nonce: &str) -
     }
 }
 
-/// Who it is. An address that the provider says is not theirs is not what they are called.
+/// Who it is. An address is what they are called only where the provider says that it is theirs: at some, people write into
+/// their own record whatever address they like, and orders are signed with it.
 pub(super) fn person(claims: &Map<String, Value>, spec: &OidcSpec) -> Result<Person, Problem> {
     let text = |key: &str, max| claims.get(key).and_then(Value::as_str).filter(|text| is_name(text, max));
     let subject = text("sub", MAX_SUBJECT).ok_or(Problem::Claim("sub is missing, or cannot be one"))?;
     let name = |key| text(key, MAX_NAME);
-    let verified = claims.get("email_verified").is_none_or(|verified| matches!(verified, Value::Bool(true)));
+    let verified = claims.get("email_verified") == Some(&Value::Bool(true));
     let name = name("email").filter(|_| verified).or_else(|| name("preferred_username")).or_else(|| name("sub"));
     Ok(Person {
         how: How::Oidc,
@@ -85,7 +86,8 @@ mod tests {
         };
         let name = |claims: Value| person(&map(claims), &spec).ok().map(|person| person.shown());
         for (claims, expected) in [
-            (json!({"sub": "1", "email": "ada@example.com"}), Some("ada@example.com (oidc)")),
+            (json!({"sub": "1", "email": "root@example.com"}), Some("1 (oidc)")),
+            (json!({"sub": "1", "email": "root@example.com", "preferred_username": "ada"}), Some("ada (oidc)")),
             (json!({"sub": "1", "email": "ada@example.com", "email_verified": true}), Some("ada@example.com (oidc)")),
             (json!({"sub": "1", "email": "root@example.com", "email_verified": false}), Some("1 (oidc)")),
             (json!({"sub": "1", "email": "root@example.com", "email_verified": "no"}), Some("1 (oidc)")),
