@@ -125,5 +125,5 @@ async fn a_mac_that_lost_its_key_is_let_in_by_a_token_made_for_it_and_its_old_ke
 
 /// Waits until NATS does not let it in.
 pub(crate) async fn shut_out(secure: &Secure, user: &emote_tests::User) {
-    emote_tests::until("NATS lets it in no more", async || secure.try_connect(user).await.is_err()).await;
+    until("NATS lets it in no more", async || secure.try_connect(user).await.is_err()).await;
 }
