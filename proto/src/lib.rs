@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod clock;
+pub mod creds;
 pub mod enroll;
 mod event;
 mod id;

@@ -13,7 +13,6 @@ use percent_encoding::percent_decode_str;
 use tokio::sync::watch;
 use zeroize::Zeroizing;
 
-use super::credentials::{self, Credentials, CredentialsError};
 use super::proxy::{self, ProxyError, Relay};
 use super::secret::{self, SecretError};
 use super::tls::{self, TlsError};
@@ -22,6 +21,7 @@ use crate::credential::Usable;
 use crate::health::Health;
 use crate::platform::Host;
 use crate::settings::{Settings, server_name};
+use emote_proto::creds::{self, Credentials, CredentialsError};
 use emote_proto::enroll::EnrollmentToken;
 use emote_proto::{Serial, subjects};
 
@@ -167,8 +167,8 @@ impl Connector {
         if let Some(path) = &self.settings.credentials {
             let text = Zeroizing::new(secret::read(path).await?);
             let trouble = |problem| ConnectTrouble::Credentials { path: path.display().to_string(), problem };
-            let Credentials { jwt, key } = credentials::parse(&text).map_err(trouble)?;
-            return Ok(signing(jwt, key));
+            let Credentials { jwt, key } = creds::parse(&text).map_err(trouble)?;
+            return Ok(signing(jwt.to_owned(), key));
         }
         match &self.settings.token_file {
             Some(path) => Ok(ConnectOptions::with_token(secret::read_anyway(path).await?.to_string())),

@@ -7,7 +7,6 @@ mod admission;
 pub(crate) mod backoff;
 mod clock;
 pub(crate) mod connect;
-mod credentials;
 mod nudge;
 mod probe;
 mod proxy;

@@ -5,26 +5,31 @@
 use nkeys::KeyPair;
 
 /// What a file holds.
-pub(super) struct Credentials {
-    pub(super) jwt: String,
-    pub(super) key: KeyPair,
+pub struct Credentials<'t> {
+    /// The user's JWT, of which nothing was checked.
+    pub jwt: &'t str,
+    /// The user's key, with its seed: the secret.
+    pub key: KeyPair,
 }
 
 /// Why a text is no such file.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum CredentialsError {
+pub enum CredentialsError {
+    /// Its first block is missing.
     #[error("there is no user JWT in it")]
     NoJwt,
+    /// Its second block is missing.
     #[error("there is no seed in it")]
     NoSeed,
-    #[error("the seed is damaged")]
+    /// Its second block holds something else.
+    #[error("its seed is damaged")]
     Seed,
 }
 
 /// Reads a file's text.
-pub(super) fn parse(text: &str) -> Result<Credentials, CredentialsError> {
+pub fn parse(text: &str) -> Result<Credentials<'_>, CredentialsError> {
     let mut blocks = Blocks(text.lines());
-    let jwt = blocks.next().ok_or(CredentialsError::NoJwt)?.to_owned();
+    let jwt = blocks.next().ok_or(CredentialsError::NoJwt)?;
     let seed = blocks.next().ok_or(CredentialsError::NoSeed)?;
     Ok(Credentials { jwt, key: KeyPair::from_seed(seed).map_err(|_| CredentialsError::Seed)? })
 }
@@ -52,8 +57,9 @@ mod tests {
         let seed = user.seed().unwrap();
         let jwt = "-----BEGIN NATS USER JWT-----\r\na.b.c\r\n------END NATS USER JWT------\r\n";
         let key = format!("-----BEGIN USER NKEY SEED-----\n{seed}\n------END USER NKEY SEED------");
-        let found = parse(&format!("{jwt}\n*** IMPORTANT ***\n\n{key}")).unwrap();
-        assert_eq!((found.jwt.as_str(), found.key.public_key()), ("a.b.c", user.public_key()));
+        let text = format!("{jwt}\n*** IMPORTANT ***\n\n{key}");
+        let found = parse(&text).unwrap();
+        assert_eq!((found.jwt, found.key.public_key()), ("a.b.c", user.public_key()));
         for (text, error) in [
             (String::new(), CredentialsError::NoJwt),
             (jwt.to_owned(), CredentialsError::NoSeed),
