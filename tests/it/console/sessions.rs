@@ -167,18 +167,12 @@ async fn behind_a_proxy_tries_are_counted_by_who_is_behind_it() {
 
 #[tokio::test]
 async fn deleting_the_token_makes_another_and_closes_what_it_opened() {
-    let mut stack = Stack::new().start().await;
+    let stack = Stack::new().start().await;
     let file = stack.config.join("data/console-token");
     let browser = signed_in(&stack).await;
     std::fs::remove_file(&file).unwrap();
     assert_eq!(browser.get("/api/v1/me").await.status, 401, "also where nobody has tried to sign in since");
     assert!(file.exists());
-
-    let browser = signed_in(&stack).await;
-    stack.broker.stop().await;
-    std::fs::remove_file(&file).unwrap();
-    stack.broker.start().await;
-    assert_eq!(browser.get("/api/v1/me").await.status, 401, "also where the broker was started anew");
 
     let browser = signed_in(&stack).await;
     let before = token(&stack);

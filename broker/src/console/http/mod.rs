@@ -77,8 +77,6 @@ pub struct Bound {
     spec: ConsoleSpec,
     root: PathBuf,
     token: Option<LocalToken>,
-    /// The token was made just now: what one before it opened is over.
-    token_is_new: bool,
 }
 
 /// What the broker has to say to its console.
@@ -113,8 +111,10 @@ impl Bound {
     pub fn bind(spec: &ConsoleSpec, root: &Path, data: &Path, taken: Taken) -> anyhow::Result<Self> {
         let listener = bind(&spec.listen, root, taken)?;
         let token = spec.local_token.then(|| LocalToken::in_folder(data));
-        let token_is_new = token.as_ref().map(LocalToken::ensure).transpose()?.unwrap_or_default();
-        Ok(Self { listener, spec: spec.clone(), root: root.to_owned(), token, token_is_new })
+        if let Some(token) = &token {
+            token.ensure()?;
+        }
+        Ok(Self { listener, spec: spec.clone(), root: root.to_owned(), token })
     }
 
     /// Where it listens.
@@ -147,12 +147,8 @@ impl Bound {
         let url = self.url();
         let oidc = self.spec.oidc.as_ref().map(|spec| oidc::Provider::new(spec, &url, &self.root)).transpose();
         let limiter = |(each, all)| Mutex::new(Limiter::new(each, all, Instant::now()));
-        let sessions = Sessions(bus.sessions(served.replicas).await?);
-        if self.token_is_new {
-            sessions.end_all(&session::Person::local(), enter::now()).await?;
-        }
         let console = Console {
-            sessions,
+            sessions: Sessions(bus.sessions(served.replicas).await?),
             registry: served.gives_credentials.then(|| Registry::new(bus.clone())),
             bus,
             jar: Jar { secure: names.secure() },
