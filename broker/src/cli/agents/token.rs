@@ -204,11 +204,11 @@ async fn try_out(bus: &Bus, signer: &AccountKey, token: &TokenRecord, jwt: &str,
     }
 }
 
-/// Shorter ones would be over before a Mac asks, and NATS' answer to the trial depends on the clocks.
+/// JWTs end at whole seconds: what is shorter is over before it is tried.
 fn lifetime(text: &str) -> Result<Duration, String> {
     let time = fields::duration(text)?;
-    let fits = (Duration::from_secs(60)..=MAX_LIFETIME).contains(&time);
-    fits.then_some(time).ok_or_else(|| "expected 1m at least and 3650d at most".to_owned())
+    let fits = (Duration::from_secs(1)..=MAX_LIFETIME).contains(&time);
+    fits.then_some(time).ok_or_else(|| "expected 1s at least and 3650d at most".to_owned())
 }
 
 fn new_file(path: &std::path::Path) -> std::io::Result<std::fs::File> {
