@@ -46,7 +46,7 @@ fn allows<'a>(template: &'a Value, way: &str) -> BTreeSet<&'a str> {
 
 /// What is to be said of a key that does not fit, and done about it; nothing where it does.
 pub fn unfit(scope: &Scope, name: &str, key: &str, role: Role) -> Option<String> {
-    let account = if name.is_empty() { "EMOTE" } else { name };
+    let account = if name.is_empty() { "DEVICES" } else { name };
     let (word, template) = (role.word(), role.template());
     let list = |way: &str| allows(&template, way).into_iter().collect::<Vec<_>>().join(",");
     let flags = format!("--role {word} --allow-pub '{}' --allow-sub '{}'", list("pub"), list("sub"));
