@@ -83,7 +83,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (store, _) = Store::open(&folder.path().join("s.redb")).unwrap();
         let at = Time::from_millis(7_000).unwrap();
-        let mut node = Node::new("C02", at);
+        let mut node = Node { serial: Some("C02".to_owned()), ..Node::new("C02", at) };
         node.claim("jamf", "enrolled", json!(true), at);
         let changes = Changes { nodes: [("C02".to_owned(), Some(Arc::new(node)))].into(), ..Changes::default() };
         store.commit(&changes, 1, at).unwrap();

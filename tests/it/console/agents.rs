@@ -228,6 +228,7 @@ async fn a_broker_that_gives_out_no_credentials_says_so_kindly() {
 #[tokio::test]
 async fn what_the_mdm_says_is_what_those_say_whose_word_counts() {
     let mut office = Office::open("approve").await;
+    office.believes("manual: authenticated").await;
     let token = office.token(&[]).await;
     waits(Mac::new(SERIAL).ask(&office.secure, &token).await);
     let enroll = json!({"scope": "device", "action": "enroll"}).to_string();

@@ -32,6 +32,14 @@ impl Office {
         Self { secure, streams, wire: None }
     }
 
+    /// Puts a line of trust.yaml in force.
+    pub(crate) async fn believes(&self, line: &str) {
+        let trust = self.secure.file("trust.yaml");
+        let more = format!("{}{line}\n", std::fs::read_to_string(&trust).unwrap());
+        std::fs::write(trust, more).unwrap();
+        self.told(&["apply", self.secure.config.to_str().unwrap(), "-m", "a test"]).await;
+    }
+
     /// One whose broker can be stopped at what it is about to say.
     pub(crate) async fn on_a_wire() -> Self {
         let mut secure = configured("open", "30d").await;

@@ -47,10 +47,7 @@ async fn the_mdms_word_lets_a_mac_in_that_asked_before_it_came() {
     enrolls(&foreign).await;
     until("the broker knows it", async || office.told(&["nodes"]).await.contains(foreign.serial.as_str())).await;
     assert!(waits(foreign.ask(&office.secure, &token).await).contains("MDM"), "nothing was proven of who says so");
-    let trust = office.secure.file("trust.yaml");
-    let proven = std::fs::read_to_string(&trust).unwrap() + "manual: authenticated\n";
-    std::fs::write(trust, proven).unwrap();
-    office.told(&["apply", office.secure.config.to_str().unwrap(), "-m", "a test"]).await;
+    office.believes("manual: authenticated").await;
     enrolls(&mac).await;
     let user = mac.enrolled(&office.secure, &token).await;
     office.secure.connect(&user).await;
