@@ -236,7 +236,6 @@ fn what_the_core_tells_of_an_event_is_worth_no_more_than_the_event() {
     assert_eq!((refused[0].event.action.as_str(), refused[0].event.trust), ("refused", Trust::Unverified));
 }
 
-/// The event that reports on `job`, as the broker would publish it.
 #[test]
 fn what_a_mac_says_of_its_user_proves_nothing_about_the_users_other_macs() {
     let lock = || vec![rule("lock", &json!({"scope": ["user"]}), Fanout::UserDevices, "lock")];
@@ -257,6 +256,7 @@ fn what_a_mac_says_of_its_user_proves_nothing_about_the_users_other_macs() {
     assert!(jobs.iter().all(|job| job.trust() == Trust::Verified && job.target == name("lock")), "{:?}", what(&jobs));
 }
 
+/// The event that reports on `job`, as the broker would publish it.
 fn result_of(job: &Job, n: u8) -> (String, Value) {
     let cause = serde_json::to_value(job.cause()).unwrap();
     let body =
