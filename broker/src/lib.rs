@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod bus;
+pub mod catalog;
 pub mod cli;
 pub mod config;
 pub mod console;

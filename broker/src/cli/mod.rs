@@ -3,6 +3,7 @@
 mod agents;
 mod apply;
 mod applying;
+mod catalog;
 mod check;
 mod completions;
 mod config;
@@ -27,6 +28,7 @@ mod plan;
 mod render;
 mod rules;
 mod serve;
+mod source;
 mod table;
 mod targets;
 mod trace;
@@ -110,6 +112,10 @@ enum Command {
     Match(match_::Args),
     /// Say why a rule matches an event or does not, and how near it came
     Explain(explain::Args),
+    /// The vendors that Emote knows as presets: list, show
+    Catalog(catalog::Args),
+    /// Try out a source: what a payload becomes
+    Source(source::Args),
     /// Show what each target is doing: state, backlog, last error
     Targets(targets::Args),
     /// How often rules matched, and what became of that: stats
@@ -164,6 +170,8 @@ pub async fn run(cli: Cli) -> Exit {
         Command::Agents(args) => agents::run(args).await,
         Command::Pin(args) => pin::run(&args),
         Command::MtlsConfig(args) => mtls_config::run(args),
+        Command::Catalog(args) => catalog::run(args),
+        Command::Source(args) => source::run(args),
         Command::Completions(args) => completions::run(&args),
         Command::NatsGuard(args) => dev::guard(args).await,
     };

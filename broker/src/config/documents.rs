@@ -19,6 +19,8 @@ use super::{
 pub(super) const RULES: &str = "rules";
 /// Where test cases are.
 pub(super) const TESTS: &str = "tests";
+/// Where sources are.
+pub(super) const SOURCES: &str = "sources";
 /// Most files of a kind.
 const MAX_FILES: usize = 10_000;
 
@@ -151,7 +153,13 @@ fn named(kind: &str, path: &Path, report: &mut Report) -> Option<(String, Name)>
     Some((format!("{kind}/{file_name}"), name))
 }
 
-fn document(files: Files<'_>, kind: &'static str, file: PathBuf, name: Name, report: &mut Report) -> Option<Document> {
+pub(super) fn document(
+    files: Files<'_>,
+    kind: &'static str,
+    file: PathBuf,
+    name: Name,
+    report: &mut Report,
+) -> Option<Document> {
     let text = files.text(&file, report)?;
     let map = values(&origin(kind, &file, &text), &text, report)?;
     Some(Document { name, kind, file, text, map })

@@ -9,7 +9,7 @@ use emote_rules::Pattern;
 
 use super::{
     Case, Problems, Report, Set, Settings,
-    documents::{Files, RULES, TESTS, documents, each, origin, text_of_file, values},
+    documents::{Document, Files, RULES, SOURCES, TESTS, document, documents, each, origin, text_of_file, values},
     file::read_text,
     report::Origin,
     rule_file, trust_file, yaml,
@@ -204,6 +204,18 @@ pub fn pattern_of(root: &Path, name: &Name) -> Result<Option<Pattern>, Report> {
     }
 }
 
+/// The source of this name in the folder at `root`, if there is one; whatever else is wrong with it.
+pub fn source_of(root: &Path, name: &Name) -> Result<Option<SourceSpec>, Report> {
+    let file = PathBuf::from(format!("{SOURCES}/{name}.yaml"));
+    if std::fs::symlink_metadata(root.join(&file)).is_err_and(|error| error.kind() == ErrorKind::NotFound) {
+        return Ok(None);
+    }
+    let mut report = Report::default();
+    let document = document(Files::Disk(root), SOURCES, file, name.clone(), &mut report);
+    let spec = document.and_then(|document| read_source(&document, &mut report));
+    report.ok(spec)
+}
+
 /// The pattern of a rule, given the text of its file; whatever else is wrong with it.
 pub fn pattern_in(file: &Path, text: &str) -> Result<Pattern, Report> {
     let mut report = Report::default();
@@ -268,23 +280,27 @@ fn read_targets(files: Files<'_>, report: &mut Report) -> (Vec<Validated>, Vec<N
 }
 
 fn read_sources(files: Files<'_>, report: &mut Report) -> Vec<(Name, SourceSpec)> {
-    let mut sources = Vec::new();
-    for document in documents(files, "sources", report) {
-        let spec = match yaml::read::<SourceSpec>(&document.text) {
-            Ok(spec) => spec,
-            Err(error) => {
-                report.add_at(&document.origin(), error.place, error.message);
-                continue;
-            }
-        };
-        let mut problems = Problems::default();
-        if let Err(found) = spec.validate(&document.name) {
-            problems.add_all("", found);
+    let documents = documents(files, SOURCES, report);
+    documents
+        .into_iter()
+        .filter_map(|document| Some((document.name.clone(), read_source(&document, report)?)))
+        .collect()
+}
+
+fn read_source(document: &Document, report: &mut Report) -> Option<SourceSpec> {
+    let spec = match yaml::read::<SourceSpec>(&document.text) {
+        Ok(spec) => spec,
+        Err(error) => {
+            report.add_at(&document.origin(), error.place, error.message);
+            return None;
         }
-        report.add_all(&document.origin(), problems);
-        sources.push((document.name, spec));
+    };
+    let mut problems = Problems::default();
+    if let Err(found) = spec.validate(&document.name) {
+        problems.add_all("", found);
     }
-    sources
+    report.add_all(&document.origin(), problems);
+    Some(spec)
 }
 
 fn read_believed(files: Files<'_>, sources: &[(Name, SourceSpec)], report: &mut Report) -> BTreeMap<Name, Trust> {

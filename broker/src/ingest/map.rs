@@ -13,15 +13,19 @@
 //! - **user.id** is put in lower case, and a device that is known by its UDID only is looked up.
 //!
 //! Null outputs are no events.
+//!
+//! Vendors change what they send. What the program makes no event of is not lost for that: it becomes one event
+//! `source.unmapped` with the body as `info.raw` and what is wrong as `info.problem`, beside those that could be made.
+//! `unmapped: refuse` answers the sender with 422 instead, for senders that are told what to do better.
 
 use axum::http::{HeaderMap, header};
 use emote_proto::{Draft, EventId, Name, Time, Trust, limits};
 use jiff::SignedDuration;
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::{Aliases, Refusal, Request, Verified, verify::Mark};
+use super::{Aliases, NoAliases, Refusal, Request, Verified, verify::Mark};
 use crate::jq::{JqError, Program};
 
 /// The variables of a map's program.
@@ -29,6 +33,9 @@ const VARIABLES: [&str; 3] = ["$headers", "$query", "$source"];
 
 /// Headers that are secrets whatever the source's scheme is.
 const SECRET_HEADERS: [header::HeaderName; 3] = [header::AUTHORIZATION, header::COOKIE, header::PROXY_AUTHORIZATION];
+
+/// How much is kept of a body that is larger than an event may be, in characters: in JSON one has up to 6 bytes.
+const MAX_CUT: usize = limits::MAX_EVENT / 8;
 
 /// How events without a vendor's id are told apart.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
@@ -39,6 +46,17 @@ pub enum Dedupe {
     Body,
     /// Each request is another event.
     None,
+}
+
+/// What becomes of a body that the map makes no event of.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unmapped {
+    /// It is an event as it came.
+    #[default]
+    Keep,
+    /// Its sender is told.
+    Refuse,
 }
 
 /// When a request came, and randomness for ids that are not derived.
@@ -58,6 +76,7 @@ pub(super) struct Mapping {
     pub(super) dedupe: Dedupe,
     /// An event whose own time is older is refused.
     pub(super) max_age: Option<SignedDuration>,
+    pub(super) unmapped: Unmapped,
 }
 
 impl Mapping {
@@ -80,28 +99,59 @@ impl Mapping {
             query.remove(name);
         }
         let variables = [Value::Object(headers), Value::Object(query), Value::from(self.source.as_str())];
-        let outputs = self.program.run(decoded, &variables).map_err(|error| match error {
-            JqError::NotJson { index, problem } => Refusal::Unmapped { output: Some(index), problem },
-            error => Refusal::Unmapped { output: None, problem: format!("the map: {error}") },
-        })?;
         let (trust, mark) = (request.trust(), request.mark());
         let mut ids = Ids { source: &self.source, trust, vendors: Vec::new(), body: &request.body, mark };
-        let outputs = outputs.into_iter().enumerate().filter(|(_, output)| !output.is_null());
-        outputs
-            .map(|(at, output)| {
-                let unmapped = |problem| Refusal::Unmapped { output: Some(at), problem };
-                let draft = self.draft(output, &mut ids, at, aliases, moment).map_err(unmapped)?;
-                if self.is_stale(&draft, moment.now) {
-                    return Err(Refusal::Stale(at));
-                }
-                match draft.to_json().len() {
-                    length if length > limits::MAX_EVENT => {
-                        Err(unmapped(format!("{length} bytes: an event may have at most {}", limits::MAX_EVENT)))
-                    }
-                    _ => Ok(draft),
-                }
-            })
-            .collect()
+        let outputs = match self.program.run(decoded, &variables) {
+            Ok(outputs) => outputs,
+            Err(error) => {
+                let (output, problem) = match error {
+                    JqError::NotJson { index, problem } => (Some(index), problem),
+                    error => (None, format!("the map: {error}")),
+                };
+                let refusal = Refusal::Unmapped { output, problem };
+                return Ok(vec![self.kept(refusal, decoded, &mut ids, 0, moment)?]);
+            }
+        };
+        let (mut drafts, mut unmapped) = (Vec::with_capacity(outputs.len()), None);
+        let count = outputs.len();
+        for (at, output) in outputs.into_iter().enumerate().filter(|(_, output)| !output.is_null()) {
+            let draft = self.draft(output, &mut ids, at, aliases, moment).and_then(small_enough);
+            match draft.map_err(|problem| Refusal::Unmapped { output: Some(at), problem }) {
+                Ok(draft) if self.is_stale(&draft, moment.now) => return Err(Refusal::Stale(at)),
+                Ok(draft) => drafts.push(draft),
+                Err(refusal) => unmapped = unmapped.or(Some(refusal)),
+            }
+        }
+        if let Some(refusal) = unmapped {
+            drafts.push(self.kept(refusal, decoded, &mut ids, count, moment)?);
+        }
+        Ok(drafts)
+    }
+
+    /// The event that a body becomes of which the map made none, or not all; `refusal` says why.
+    fn kept(
+        &self,
+        refusal: Refusal,
+        decoded: &Value,
+        ids: &mut Ids<'_>,
+        at: usize,
+        moment: &Moment,
+    ) -> Result<Draft, Refusal> {
+        if self.unmapped == Unmapped::Refuse {
+            return Err(refusal);
+        }
+        let problem = refusal.to_string();
+        let mut kept = |info| {
+            let output = json!({"scope": "source", "action": "unmapped", "info": info});
+            self.draft(output, ids, at, &NoAliases, moment).and_then(small_enough)
+        };
+        if let Ok(draft) = kept(json!({"problem": problem, "raw": decoded})) {
+            return Ok(draft);
+        }
+        // What is too large is kept as far as there is room.
+        let text = decoded.to_string();
+        let start: String = text.chars().take(MAX_CUT).collect();
+        kept(json!({"problem": problem, "raw": start, "cut_from": text.len()})).map_err(|_| refusal)
     }
 
     fn is_stale(&self, draft: &Draft, now: Time) -> bool {
@@ -138,6 +188,15 @@ impl Mapping {
         }
         draft.node().map_err(|error| error.to_string())?;
         Ok(draft)
+    }
+}
+
+fn small_enough(draft: Draft) -> Result<Draft, String> {
+    match draft.to_json().len() {
+        length if length > limits::MAX_EVENT => {
+            Err(format!("{length} bytes: an event may have at most {}", limits::MAX_EVENT))
+        }
+        _ => Ok(draft),
     }
 }
 
@@ -300,7 +359,18 @@ mod tests {
 
     #[test]
     fn what_is_no_event_says_which_and_why() {
-        let refused = |map: &str| drafts(map, &json!({"a": [1]})).unwrap_err().to_string();
+        let body = json!({"a": [1]});
+        let refused = |map: &str| {
+            let refusing = plan(map, "unmapped: refuse");
+            let refused = refusing.rehearse(request(&body.to_string()), &NoAliases, &moment(0)).unwrap_err();
+            // Kept, it says the same.
+            let kept = drafts(map, &body).unwrap();
+            let kept = serde_json::to_value(kept.last().unwrap()).unwrap();
+            assert_eq!(kept["scope"], "source");
+            assert_eq!(kept["action"], "unmapped");
+            assert_eq!(kept["info"], json!({"problem": refused.to_string(), "raw": body}), "{map}");
+            refused.to_string()
+        };
         insta::assert_snapshot!(refused("null, 1"), @r#"event 1 of the map: an event is an object such as {"scope": "device", "action": "enroll"}"#);
         insta::assert_snapshot!(refused("{scope: \"device\"}"), @r#"event 0 of the map: the field "action" is missing"#);
         insta::assert_snapshot!(refused("{scope: \"a\", action: \"b\", source: \"okta\"}"), @r#"event 0 of the map: the field "source" is "okta", but the source is hr"#);
@@ -310,6 +380,29 @@ mod tests {
         insta::assert_snapshot!(refused(".a.b"), @r#"the map: cannot index [1] with "b""#);
         insta::assert_snapshot!(refused("range(5000) | null"), @"the map: more than 1000 outputs");
         assert_eq!(drafts("empty, null", &json!({})), Ok(vec![]));
+    }
+
+    #[test]
+    fn what_can_be_mapped_is_and_the_rest_is_kept_as_it_came() {
+        let body = json!([{"scope": "device", "action": "enroll"}, {"scope": "Device"}, 3]);
+        let drafts = drafts(".[]", &body).unwrap();
+        let shown: Vec<_> = drafts.iter().map(|draft| format!("{}.{}", draft.scope, draft.action)).collect();
+        assert_eq!(shown, ["device.enroll", "source.unmapped"]);
+        assert_ne!(drafts[0].id, drafts[1].id);
+        let again = plan(".[]", "").rehearse(request(&body.to_string()), &NoAliases, &moment(9)).unwrap();
+        assert_eq!(drafts, again, "the same body is the same events");
+    }
+
+    #[test]
+    fn a_body_larger_than_an_event_is_kept_as_far_as_there_is_room() {
+        for filling in ["x", "\u{1}", "ä"] {
+            let body = json!({"a": filling.repeat(300_000)});
+            let draft = drafts(".b.c.d | error", &body).unwrap().remove(0);
+            assert!(draft.to_json().len() <= limits::MAX_EVENT);
+            let draft = serde_json::to_value(draft).unwrap();
+            assert_eq!(draft["info"]["cut_from"], body.to_string().len());
+            assert!(body.to_string().starts_with(draft["info"]["raw"].as_str().unwrap()));
+        }
     }
 
     #[test]

@@ -29,7 +29,7 @@ pub use counts::{Counts, SourceCounts};
 pub use decode::DecodeSpec;
 pub use handshake::HandshakeSpec;
 pub use http::{Sources, router};
-pub use map::{Dedupe, Moment};
+pub use map::{Dedupe, Moment, Unmapped};
 pub use publish::{Aliases, NoAliases, Publish, PublishError};
 pub use refusal::{Denied, Refusal};
 pub use request::{Request, Unverified, Verified};

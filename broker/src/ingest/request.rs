@@ -39,9 +39,9 @@ impl Request<Unverified> {
         Ok(self.with(Verified(proof)))
     }
 
-    /// For a rehearsal, whose events go nowhere: the request as though nothing had to be checked.
-    pub(super) fn unchecked(self) -> Request<Verified> {
-        self.with(Verified(Trust::Unverified.into()))
+    /// For a rehearsal, whose events go nowhere: the request as though it had proven this.
+    pub(super) fn unchecked(self, proof: impl Into<Proof>) -> Request<Verified> {
+        self.with(Verified(proof.into()))
     }
 
     /// The value of a header that stands there exactly once, as text.

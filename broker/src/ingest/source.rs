@@ -11,8 +11,10 @@ use emote_proto::{Draft, Name};
 use serde_json::Value;
 
 use super::{
-    Aliases, Cidr, HandshakeSpec, Moment, Refusal, Request, Unverified, VerifySpec, decode::Decoder, map::Mapping,
-    verify::Check,
+    Aliases, Cidr, HandshakeSpec, Moment, Refusal, Request, Unverified, VerifySpec,
+    decode::Decoder,
+    map::Mapping,
+    verify::{Check, Proof},
 };
 use crate::{
     config::Problems,
@@ -74,15 +76,19 @@ impl Plan {
     }
 
     /// What a request would become, with nothing checked and nowhere to go: for trying out a source without secrets.
-    /// The drafts' trust is `unverified`.
+    /// The drafts' trust is that of a request that passes.
     pub fn rehearse(
         &self,
         request: Request<Unverified>,
         aliases: &dyn Aliases,
         moment: &Moment,
     ) -> Result<Vec<Draft>, Refusal> {
-        let request = request.unchecked();
-        let decoded = self.decoder.decode(&request)?;
+        let claims = self.verify.unproven_claims(&request.body);
+        let request = request.unchecked(Proof { trust: self.verify.trust(), claims, mark: None });
+        let decoded = match request.claims() {
+            Some(claims) => Value::Object(claims.clone()),
+            None => self.decoder.decode(&request)?,
+        };
         self.mapping.drafts(&request, &decoded, (None, None), aliases, moment)
     }
 }

@@ -5,14 +5,14 @@ use std::{collections::BTreeMap, time::Duration};
 use emote_proto::{Name, source};
 use jiff::SignedDuration;
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::{
-    Cidr, DecodeSpec, Dedupe, HandshakeSpec, Plan, VerifySpec,
-    catalog::{self, Entry},
+    Cidr, DecodeSpec, Dedupe, HandshakeSpec, Plan, Unmapped, VerifySpec,
+    catalog::{self, Body},
     map::Mapping,
-    verify::OneOrMore,
 };
-use crate::{config::Problems, rate::Rate};
+use crate::{catalog::Entry, config::Problems, rate::Rate};
 
 /// Largest body that a source takes where it says nothing else, in bytes.
 const DEFAULT_MAX_BODY: usize = 1024 * 1024;
@@ -30,7 +30,7 @@ pub struct SourceSpec {
     pub preset: Option<String>,
     /// What the entry asks for; secrets by reference, and several where any of them is right.
     #[serde(default)]
-    pub(super) settings: BTreeMap<String, OneOrMore>,
+    pub(super) settings: BTreeMap<String, Value>,
     /// How the sender proves who it is.
     pub verify: Option<VerifySpec>,
     /// In which notation bodies come; `auto` where neither this nor a preset says.
@@ -50,6 +50,8 @@ pub struct SourceSpec {
     /// What tells events apart that the vendor gives no id.
     #[serde(default)]
     pub dedupe: Dedupe,
+    /// What becomes of a body that the map makes no event of; as the preset says, else `keep`.
+    pub unmapped: Option<Unmapped>,
 }
 
 /// `rate: {per_second: 5, burst: 10}`, or `per_minute`.
@@ -81,6 +83,13 @@ impl RateSpec {
 }
 
 impl SourceSpec {
+    /// The source that a preset is with its settings as in their examples.
+    pub fn example(entry: &Entry<Body>) -> Self {
+        let settings = entry.card.settings.iter();
+        let settings = settings.map(|(name, setting)| (name.clone(), Value::from(setting.example.as_str()))).collect();
+        Self { preset: Some(entry.name.to_owned()), settings, ..Self::default() }
+    }
+
     /// Checks everything that can be checked without secrets, and says all that is wrong at once.
     pub fn validate(&self, name: &Name) -> Result<Plan, Problems> {
         let mut problems = Problems::default();
@@ -94,14 +103,14 @@ impl SourceSpec {
             verify.validate(&mut inner);
             problems.add_all("verify", inner);
         }
-        let handshake = self.handshake.clone().or_else(|| entry?.handshake.clone());
+        let handshake = self.handshake.clone().or_else(|| entry?.body.handshake.clone());
         let handshake = handshake.or_else(|| verify.as_ref()?.handshake());
         if let Some(handshake) = &handshake {
             let mut inner = Problems::default();
             handshake.validate(&mut inner);
             problems.add_all("handshake", inner);
         }
-        let decode = self.decode.clone().or_else(|| entry?.decode.clone()).unwrap_or_else(DecodeSpec::auto);
+        let decode = self.decode.clone().or_else(|| entry?.body.decode.clone()).unwrap_or_else(DecodeSpec::auto);
         let decoder = decode.validate(&mut problems);
         let program = self.map(entry, &mut problems).and_then(|map| problems.take("map", Mapping::compile(map)));
         let max_body = self.max_body.unwrap_or(DEFAULT_MAX_BODY);
@@ -117,14 +126,16 @@ impl SourceSpec {
         }
         match (verify, decoder, program) {
             (Some(verify), Some(decoder), Some(program)) if problems.is_empty() => {
-                let mapping = Mapping { source: name.clone(), program, dedupe: self.dedupe, max_age: self.max_age };
+                let unmapped = self.unmapped.or_else(|| Some(entry?.body.unmapped)).unwrap_or_default();
+                let (source, dedupe, max_age) = (name.clone(), self.dedupe, self.max_age);
+                let mapping = Mapping { source, program, dedupe, max_age, unmapped };
                 Ok(Plan { verify, decoder, mapping, handshake, max_body, rate, from: self.from.clone() })
             }
             _ => Err(problems),
         }
     }
 
-    fn entry(&self, problems: &mut Problems) -> Option<&'static Entry> {
+    fn entry(&self, problems: &mut Problems) -> Option<&'static Entry<Body>> {
         let Some(preset) = &self.preset else {
             if !self.settings.is_empty() {
                 problems.add("settings", "are for a preset, and there is none");
@@ -136,21 +147,10 @@ impl SourceSpec {
             let names: Vec<_> = catalog::all().iter().map(|entry| entry.name).collect();
             problems.add("preset", format!("{preset:?} is not in the catalogue; expected one of {}", names.join(", ")));
         }
-        let entry = entry?;
-        for setting in self.settings.keys().filter(|setting| !entry.settings.contains_key(*setting)) {
-            let known: Vec<_> = entry.settings.keys().map(String::as_str).collect();
-            problems.add(
-                format!("settings.{setting}"),
-                format!(
-                    "{preset} has no such setting; it has {}",
-                    if known.is_empty() { "none".to_owned() } else { known.join(", ") }
-                ),
-            );
-        }
-        Some(entry)
+        entry
     }
 
-    fn verify(&self, name: &Name, entry: Option<&Entry>, problems: &mut Problems) -> Option<VerifySpec> {
+    fn verify(&self, name: &Name, entry: Option<&Entry<Body>>, problems: &mut Problems) -> Option<VerifySpec> {
         match (&self.verify, entry) {
             (Some(verify), _) => Some(verify.clone()),
             (None, Some(entry)) => entry.verify(name, &self.settings, problems),
@@ -163,8 +163,8 @@ impl SourceSpec {
         }
     }
 
-    fn map<'a>(&'a self, entry: Option<&'a Entry>, problems: &mut Problems) -> Option<&'a str> {
-        let map = self.map.as_deref().or_else(|| entry.map(Entry::map));
+    fn map<'a>(&'a self, entry: Option<&'a Entry<Body>>, problems: &mut Problems) -> Option<&'a str> {
+        let map = self.map.as_deref().or_else(|| entry.map(|entry| entry.body.map()));
         if map.is_none() && self.preset.is_none() {
             problems.add(
                 "map",

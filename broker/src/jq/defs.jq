@@ -8,3 +8,8 @@ def trimstr($text): ltrimstr($text) | rtrimstr($text);
 def ascii: [.] | implode;
 def @csv: map(if type == "string" then "\"" + gsub("\""; "\"\"") + "\"" elif . == null then "" else tostring end) | join(",");
 def @tsv: map(if . == null then "" else tostring | gsub("\\\\"; "\\\\") | gsub("\t"; "\\t") | gsub("\n"; "\\n") | gsub("\r"; "\\r") end) | join("\t");
+# What maps of vendors' payloads want again and again.
+def present: with_entries(select(.value | . != null and . != "" and . != {} and . != []));
+def text: if type == "string" or type == "number" then tostring else null end;
+def object: if type == "object" then . else {} end;
+def list: if type == "array" then . elif . == null then [] else [.] end;

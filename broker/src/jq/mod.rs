@@ -13,6 +13,10 @@
 //! | `from_xml` | XML | JSON, see [`xml`] |
 //! | `epoch_time` | seconds or milliseconds since 1970, a number or its text | RFC 3339, or null where it is none |
 //! | `to_token` | a string such as `user.mfa.factor` or `PolicyFinished` | a snake_case word, or null where none is left |
+//! | `present` | an object | without the keys whose value is null, or an empty text, list or object |
+//! | `text` | anything | a text or number as text, else null |
+//! | `object` | anything | an object as it is, else an empty one |
+//! | `list` | anything | a list as it is, null as the empty one, else a list of it alone |
 //!
 //! A program comes from the administrator, as configuration does. It is not stopped when it never ends (`repeat(.)`
 //! inside an array, `def f: f; f`): whoever runs programs on a server's threads gives them a thread and a deadline.
@@ -235,6 +239,10 @@ mod tests {
             ("to_token", json!("user.mfa.factor-reset"), json!("user_mfa_factor_reset")),
             ("to_token", json!("RestAPIOperation"), json!("rest_api_operation")),
             ("to_token", json!("…"), Value::Null),
+            ("present", json!({"a": null, "b": "", "c": {}, "d": [], "e": 0, "f": false}), json!({"e": 0, "f": false})),
+            ("map(text)", json!(["a", 1, true, null, {}]), json!(["a", "1", null, null, null])),
+            ("map(object)", json!([{"a": 1}, "a", null]), json!([{"a": 1}, {}, {}])),
+            ("map(list)", json!([[1], null, "a"]), json!([[1], [], ["a"]])),
         ] {
             assert_eq!(run(program, &input), Ok(vec![output]), "{program} of {input}");
         }

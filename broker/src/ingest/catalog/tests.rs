@@ -98,14 +98,14 @@ fn names_in(path: &Path) -> BTreeSet<String> {
 
 #[test]
 fn every_file_is_an_entry_and_every_entry_has_fixtures() {
-    for (name, text) in FILES {
-        read(name, text).unwrap();
+    for entry in catalog::entries::<Body>(&FILES) {
+        entry.unwrap_or_else(|problem| panic!("{problem}"));
     }
     let entries: BTreeSet<String> = all().iter().map(|entry| entry.name.to_owned()).collect();
-    assert_eq!(names_in(&folder("sources")), entries, "each file needs its line in FILES");
+    assert_eq!(names_in(&folder("sources")), entries, "a file that was added is not built in");
     assert_eq!(names_in(&folder("fixtures")), entries, "each entry needs fixtures, and each fixture an entry");
     for entry in all() {
-        assert!(!entry.map().is_empty() && entry.docs.starts_with("https://"), "{}", entry.name);
+        assert!(!entry.body.map().is_empty() && entry.card.docs.starts_with("https://"), "{}", entry.name);
         assert!(!names_in(&folder("fixtures").join(entry.name)).is_empty(), "{} has no fixture", entry.name);
     }
 }
@@ -232,12 +232,7 @@ fn no_webhook_speaks_as_the_agent_or_the_broker() {
 #[test]
 fn every_setting_has_an_example_that_would_do() {
     for entry in all() {
-        let settings = entry
-            .settings
-            .iter()
-            .map(|(name, setting)| (name.clone(), OneOrMore(vec![setting.example.clone()])))
-            .collect();
-        let spec = SourceSpec { preset: Some(entry.name.to_owned()), settings, ..SourceSpec::default() };
+        let spec = SourceSpec::example(entry);
         spec.validate(&Name::new("example").unwrap()).unwrap_or_else(|problems| panic!("{}: {problems:?}", entry.name));
     }
 }

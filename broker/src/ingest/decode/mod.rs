@@ -135,6 +135,7 @@ mod tests {
     use super::*;
     use axum::http::HeaderValue;
     use bytes::Bytes;
+    use emote_proto::Trust;
     use proptest::prelude::*;
     use serde_json::json;
 
@@ -149,7 +150,7 @@ mod tests {
         if let Some(content_type) = content_type {
             headers.insert("content-type", HeaderValue::from_str(content_type).unwrap());
         }
-        decoder(yaml).decode(&Request::new(headers, "", Bytes::copy_from_slice(body)).unchecked())
+        decoder(yaml).decode(&Request::new(headers, "", Bytes::copy_from_slice(body)).unchecked(Trust::Unverified))
     }
 
     #[test]
@@ -182,7 +183,7 @@ mod tests {
         insta::assert_snapshot!(format!("{found} | {accepted}"), @"a body without Content-Type | application/json (or …+json), application/xml, text/xml (or …+xml)");
         let mut headers = HeaderMap::new();
         headers.insert("content-encoding", HeaderValue::from_static("gzip"));
-        let packed = decoder("json").decode(&Request::new(headers, "", Bytes::new()).unchecked());
+        let packed = decoder("json").decode(&Request::new(headers, "", Bytes::new()).unchecked(Trust::Unverified));
         assert!(matches!(packed, Err(Refusal::Type { .. })));
     }
 

@@ -50,7 +50,10 @@ const SOURCES: [(&str, &str); 5] = [
     ("mdm", "preset: nanomdm\nsettings: {secret: '${file:secret}'}"),
     ("okta", "preset: okta\nsettings: {secret: '${file:secret}'}"),
     ("hr", "preset: json\nsettings: {token: '${file:secret}'}\nmax_body: 100"),
-    ("open", "verify: none\ndecode: [json, xml]\nmap: '.events[]? // {scope: \"a\", action: .action}'"),
+    (
+        "open",
+        "verify: none\nunmapped: refuse\ndecode: [json, xml]\nmap: '.events[]? // {scope: \"a\", action: .action}'",
+    ),
     ("graph", "verify: none\ndecode: json\nmap: empty\nhandshake: {method: POST, query: validationToken, reply: text}"),
 ];
 

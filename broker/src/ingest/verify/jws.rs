@@ -161,6 +161,13 @@ fn token(body: &[u8]) -> Result<String, Refusal> {
     Ok(text.to_owned())
 }
 
+/// The claims of the token in a body, whoever made it.
+pub(super) fn unproven_claims(body: &[u8]) -> Option<serde_json::Map<String, serde_json::Value>> {
+    let token = token(body).ok()?;
+    let claims = token.split('.').nth(1)?.as_bytes();
+    serde_json::from_slice(&data_encoding::BASE64URL_NOPAD.decode(claims).ok()?).ok()
+}
+
 fn malformed(problem: &str) -> Refusal {
     Denied::new(problem).err("invalid_request").into()
 }

@@ -188,6 +188,34 @@ impl VerifySpec {
         }
     }
 
+    /// What a request that passes proves.
+    pub fn trust(&self) -> Trust {
+        match self {
+            Self::None => Trust::Unverified,
+            Self::Bearer(_) | Self::Basic(_) | Self::Header(_) | Self::Query(_) | Self::Okta(_) | Self::Graph(_) => {
+                Trust::Authenticated
+            }
+            Self::Hmac(_)
+            | Self::AppStoreConnect(_)
+            | Self::Github(_)
+            | Self::Kolide(_)
+            | Self::Nanomdm(_)
+            | Self::Slack(_)
+            | Self::Zendesk(_)
+            | Self::StandardWebhooks(_)
+            | Self::Svix(_)
+            | Self::Jws(_) => Trust::Verified,
+        }
+    }
+
+    /// The claims of a body that is a token, its signature not looked at: for trying out a source.
+    pub(super) fn unproven_claims(&self, body: &[u8]) -> Option<Map<String, Value>> {
+        match self {
+            Self::Jws(_) => jws::unproven_claims(body),
+            _ => None,
+        }
+    }
+
     /// What this sender asks of a URL before it sends to it.
     pub(super) fn handshake(&self) -> Option<HandshakeSpec> {
         match self {

@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use serde::{Deserialize, Deserializer, de};
-use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use subtle::{Choice, ConstantTimeEq as _};
 
@@ -55,16 +54,6 @@ impl<'de> Deserialize<'de> for SecretRefs {
 /// A text, or a list of texts.
 #[derive(Debug, Clone, Default)]
 pub(in crate::ingest) struct OneOrMore(pub(in crate::ingest) Vec<String>);
-
-impl OneOrMore {
-    /// As it may stand in a file.
-    pub(in crate::ingest) fn to_value(&self) -> Value {
-        match &self.0[..] {
-            [one] => Value::from(one.as_str()),
-            several => Value::from(several.to_vec()),
-        }
-    }
-}
 
 impl<'de> Deserialize<'de> for OneOrMore {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -1,0 +1,259 @@
+//! `emote source test`: what a payload becomes, without a server or a secret.
+
+use std::{
+    collections::BTreeMap,
+    io::Read,
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use bytes::Bytes;
+use emote_proto::{Draft, Name, Time};
+use serde_json::{Value, json};
+
+use super::{Exit, Output, print_line, render};
+use crate::{
+    config,
+    ingest::{Aliases, Moment, Plan, Refusal, Request, SourceSpec, catalog},
+};
+
+/// Largest file that is read, in bytes: more than any source takes.
+const MAX_FILE: u64 = 64 * 1024 * 1024;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Print the events that a payload becomes
+    Test(Test),
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Needs no server and no secret: a signature is not looked at, and nothing is sent. What is shown as trust is that of a \
+request that passes.
+
+  emote source test jamf-pro --file payload.json
+  emote source test okta --file - < payload.json
+  emote source test kolide --file body.bin --header 'Content-Type: application/json' -o json
+  emote source test nanomdm --file token_update.json --serial 6AB1E5E2-1D2F-4A4E-8B0B-3D4C6E1F9A77=C02XL0GTJGH5
+
+Exit codes: 0 these are its events · 1 the payload would be refused · 3 the source's file has problems · 5 no such source, preset or file")]
+struct Test {
+    /// A source of the folder (sources/NAME.yaml), or a preset of the catalogue
+    name: Name,
+    /// The payload as it is sent; - for standard input
+    #[arg(long, short, value_name = "FILE")]
+    file: PathBuf,
+    /// A header that is sent with it, such as 'X-GitHub-Event: ping'; guessed is Content-Type, from the payload
+    #[arg(long = "header", short = 'H', value_name = "NAME: VALUE", value_parser = header_line)]
+    headers: Vec<(HeaderName, HeaderValue)>,
+    /// What stands behind the ? of the URL
+    #[arg(long, value_name = "QUERY", default_value = "", hide_default_value = true)]
+    query: String,
+    /// A Mac that is known already, for payloads that name the UDID alone
+    #[arg(long = "serial", value_name = "UDID=SERIAL", value_parser = known)]
+    serials: Vec<(String, String)>,
+    /// The configuration folder
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    folder: PathBuf,
+    /// What to print: table, or json, one event a line
+    #[arg(long, short, value_enum, hide_possible_values = true, default_value_t)]
+    output: Output,
+}
+
+fn header_line(text: &str) -> Result<(HeaderName, HeaderValue), String> {
+    let (name, value) = text.split_once(':').ok_or("write it as 'Name: value'")?;
+    let name = name.trim().parse().map_err(|_| format!("{:?} is no name of a header", name.trim()))?;
+    Ok((name, value.trim().parse().map_err(|_| "the value cannot stand in a header".to_owned())?))
+}
+
+fn known(text: &str) -> Result<(String, String), String> {
+    let pair = text.split_once('=').filter(|(udid, serial)| !udid.is_empty() && !serial.is_empty());
+    pair.map(|(udid, serial)| (udid.to_owned(), serial.to_owned())).ok_or_else(|| "write it as UDID=SERIAL".to_owned())
+}
+
+struct Known(BTreeMap<String, String>);
+
+impl Aliases for Known {
+    fn serial_of(&self, udid: &str) -> Option<String> {
+        self.0.get(udid).cloned()
+    }
+}
+
+pub(super) fn run(args: Args) -> anyhow::Result<Exit> {
+    match args.command {
+        Command::Test(test) => test.run(),
+    }
+}
+
+impl Test {
+    fn run(self) -> anyhow::Result<Exit> {
+        let Some(plan) = self.plan()? else {
+            let names: Vec<_> = catalog::all().iter().map(|entry| entry.name).collect();
+            anstream::eprintln!(
+                "There is no sources/{}.yaml in {}, and no such preset; presets are {}",
+                self.name,
+                self.folder.display(),
+                names.join(", ")
+            );
+            return Ok(Exit::NotFound);
+        };
+        let body = match read(&self.file) {
+            Ok(body) => body,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                anstream::eprintln!("{}: there is no such file", self.file.display());
+                return Ok(Exit::NotFound);
+            }
+            Err(error) => return Err(error).with_context(|| format!("reading {}", self.file.display())),
+        };
+        let aliases = Known(self.serials.iter().cloned().collect());
+        let mut random = [0; 16];
+        getrandom::fill(&mut random).context("random bytes")?;
+        let moment = Moment { now: jiff::Timestamp::now().into(), random };
+        match self.rehearsed(&plan, &body, &aliases, &moment) {
+            Ok(drafts) => self.show(&drafts, moment.now),
+            Err(refusal) => self.refused(&refusal),
+        }
+    }
+
+    fn plan(&self) -> anyhow::Result<Option<Plan>> {
+        if let Some(spec) = config::source_of(&self.folder, &self.name)? {
+            return Ok(spec.validate(&self.name).ok());
+        }
+        let Some(entry) = catalog::find(self.name.as_str()) else { return Ok(None) };
+        let plan = SourceSpec::example(entry).validate(&self.name);
+        Ok(Some(plan.map_err(|problems| anyhow::anyhow!("the preset {}: {problems:?}", self.name))?))
+    }
+
+    fn rehearsed(&self, plan: &Plan, body: &Bytes, aliases: &Known, moment: &Moment) -> Result<Vec<Draft>, Refusal> {
+        let mut headers = HeaderMap::new();
+        for (name, value) in &self.headers {
+            headers.append(name.clone(), value.clone());
+        }
+        let said = headers.contains_key(header::CONTENT_TYPE);
+        if !said {
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type(body)));
+        }
+        let rehearse =
+            |headers: HeaderMap| plan.rehearse(Request::new(headers, &self.query, body.clone()), aliases, moment);
+        match rehearse(headers.clone()) {
+            // What was guessed is not held against the payload.
+            Err(refusal @ Refusal::Type { .. }) if !said => {
+                headers.remove(header::CONTENT_TYPE);
+                rehearse(headers).map_err(|_| refusal)
+            }
+            rehearsed => rehearsed,
+        }
+    }
+
+    fn show(&self, drafts: &[Draft], now: Time) -> anyhow::Result<Exit> {
+        for draft in drafts {
+            match self.output {
+                Output::Json => print_line(serde_json::to_string(draft)?)?,
+                Output::Table => print_line(shown(draft, &self.name, now)?)?,
+            };
+        }
+        if drafts.is_empty() {
+            anstream::eprintln!("{}No events: the map passes this payload over.{:#}", render::DIM, render::DIM);
+        }
+        Ok(Exit::Ok)
+    }
+
+    fn refused(&self, refusal: &Refusal) -> anyhow::Result<Exit> {
+        let status = refusal.status().as_u16();
+        match self.output {
+            Output::Json => print_line(json!({"refused": refusal.to_string(), "status": status}))?,
+            Output::Table => {
+                anstream::eprintln!("{}refused{:#} with {status}: {refusal}", render::ERROR, render::ERROR);
+                true
+            }
+        };
+        Ok(Exit::Failed)
+    }
+}
+
+/// The subject and the event below it.
+fn shown(draft: &Draft, source: &Name, now: Time) -> anyhow::Result<String> {
+    let (bold, dim) = (render::BOLD, render::DIM);
+    let subject = draft.subject(source.clone())?;
+    let mut text = vec![format!("{bold}{subject}{bold:#}")];
+    if draft.time.is_none() {
+        text.push(format!("{dim}  no time of its own: it gets that of its receipt, such as {now}{dim:#}"));
+    }
+    let event: Value = serde_json::to_value(draft)?;
+    text.extend(
+        serde_json::to_string_pretty(&event)?
+            .lines()
+            .map(|line| format!("  {}", line.replace(char::is_control, "\u{fffd}"))),
+    );
+    Ok(text.join("\n"))
+}
+
+fn read(file: &Path) -> std::io::Result<Bytes> {
+    let mut body = Vec::new();
+    if file.as_os_str() == "-" {
+        std::io::stdin().take(MAX_FILE).read_to_end(&mut body)?;
+    } else {
+        std::fs::File::open(file)?.take(MAX_FILE).read_to_end(&mut body)?;
+    }
+    Ok(body.into())
+}
+
+/// What a sender of such a body would call it.
+fn media_type(body: &[u8]) -> &'static str {
+    let text = String::from_utf8_lossy(body);
+    let text = text.trim_start_matches('\u{feff}').trim();
+    let is_cloudevent = |value: &Value| value.get("specversion").is_some();
+    match (text.chars().next(), serde_json::from_str::<Value>(text)) {
+        (_, Ok(value)) if is_cloudevent(&value) => "application/cloudevents+json",
+        (_, Ok(Value::Array(items))) if !items.is_empty() && items.iter().all(is_cloudevent) => {
+            "application/cloudevents-batch+json"
+        }
+        (_, Ok(_)) => "application/json",
+        (Some('<'), _) if text.contains("<plist") => "application/x-plist",
+        (Some('<'), _) => "text/xml; charset=utf-8",
+        (Some('{'), _) => "application/x-ndjson",
+        _ if text.starts_with("eyJ") => "application/secevent+jwt",
+        _ if text.contains('=') => "application/x-www-form-urlencoded",
+        _ => "text/plain; charset=utf-8",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_payload_says_what_it_is() {
+        for (body, media) in [
+            ("{\"a\": 1}", "application/json"),
+            (" [1]\n", "application/json"),
+            ("{\"specversion\": \"1.0\"}", "application/cloudevents+json"),
+            ("[{\"specversion\": \"1.0\"}]", "application/cloudevents-batch+json"),
+            ("{\"a\": 1}\n{\"a\": 2}\n", "application/x-ndjson"),
+            ("<?xml version=\"1.0\"?><a/>", "text/xml; charset=utf-8"),
+            ("<plist><true/></plist>", "application/x-plist"),
+            ("eyJhbGciOiJSUzI1NiJ9.e30.c2ln", "application/secevent+jwt"),
+            ("a=1&b=2", "application/x-www-form-urlencoded"),
+            ("", "text/plain; charset=utf-8"),
+        ] {
+            assert_eq!(media_type(body.as_bytes()), media, "{body}");
+        }
+    }
+
+    #[test]
+    fn headers_are_written_as_they_are_sent() {
+        let (name, value) = header_line("X-GitHub-Event:  ping ").unwrap();
+        assert_eq!((name.as_str(), value.to_str().unwrap()), ("x-github-event", "ping"));
+        for wrong in ["ping", "a b: c", "a: \u{1}"] {
+            assert!(header_line(wrong).is_err(), "{wrong}");
+        }
+        assert!(known("a=b").is_ok() && known("a=").is_err() && known("ab").is_err());
+    }
+}
