@@ -1,7 +1,7 @@
 //! Files that are their owner's alone, and are either as they were or as they shall be.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
@@ -49,12 +49,7 @@ pub(super) fn read(path: &Path, most: u64, private: bool) -> io::Result<Zeroizin
         let said = format!("{}: others on this machine can read it (mode {mode:o}): chmod 600 it", path.display());
         return Err(io::Error::other(said));
     }
-    let mut text = Zeroizing::new(String::new());
-    file.take(most + 1).read_to_string(&mut text)?;
-    if text.len() as u64 > most {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, format!("more than {most} bytes")));
-    }
-    Ok(text)
+    platform::read_text(&file, most)
 }
 
 /// A file that was given a name keeps it only when its folder is on the disk.

@@ -12,6 +12,7 @@ mod real;
 pub(crate) mod recorded;
 mod secrets;
 pub mod signals;
+mod text;
 mod tool;
 pub mod tools;
 
@@ -24,6 +25,7 @@ pub(crate) use real::open;
 pub use secrets::SecretStore;
 pub(crate) use secrets::system as secret_store;
 pub use signals::{Happening, Hold, Moment, Signal, Signals};
+pub(crate) use text::read_text;
 pub use tool::Tool;
 
 /// Begins to listen to what the system tells. What cannot be listened to is said once; looks go on without it.

@@ -1,6 +1,5 @@
 //! Files with something in them that only this machine may know, read anew each time they are needed.
 
-use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -33,13 +32,8 @@ async fn read_if(path: &Path, fits: fn(u32) -> bool) -> Result<Zeroizing<String>
     let owned = path.to_owned();
     let read = tokio::task::spawn_blocking(move || -> std::io::Result<(u32, Zeroizing<String>)> {
         let file = platform::open(&owned)?;
-        let about = file.metadata()?;
-        let mode = about.permissions().mode() & 0o7777;
-        // With room for all of it: growing would leave what was read so far behind in memory.
-        let room = usize::try_from(about.len().min(MOST)).unwrap_or_default().saturating_add(64);
-        let mut text = Zeroizing::new(String::with_capacity(room));
-        file.take(MOST).read_to_string(&mut text)?;
-        Ok((mode, text))
+        let mode = file.metadata()?.permissions().mode() & 0o7777;
+        platform::read_text(&file, MOST).map(|text| (mode, text))
     });
     let read = read.await.unwrap_or_else(|error| Err(std::io::Error::other(error)));
     let (mode, text) = read.map_err(|error| SecretError::Unreadable { path: path.to_owned(), error })?;
