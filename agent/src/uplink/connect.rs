@@ -83,13 +83,15 @@ impl Connector {
     /// Tries once.
     pub(crate) async fn connect(&self, server: &ServerAddr, who: As<'_>) -> Result<Connection, ConnectTrouble> {
         let (lose, link) = watch::channel(true);
+        // Whoever only asks for a credential is not connected to anything that takes events.
+        let speaks = !matches!(who, As::Token(_));
         let inbox = match who {
             As::Token(token) => subjects::enroll_inbox(token.id()),
             // A credential limited to one machine may subscribe to nothing else.
             _ => format!("_INBOX.{}", self.serial),
         };
         let options = self.identified(server, who).await?.custom_inbox_prefix(inbox);
-        let options = self.options(options, lose.clone()).await?;
+        let options = self.options(options, lose.clone(), speaks).await?;
         let (address, relay) = match proxy::choose(&self.settings, &self.host, server).await {
             Some(proxy) => {
                 let (address, relay) = proxy::open(&proxy, server, &self.settings, TIMEOUT).await?;
@@ -97,7 +99,7 @@ impl Connector {
             }
             None => (server.clone(), None),
         };
-        let told = |error: String| trouble::explain(&server_name(server), &error);
+        let told = |error: String| trouble::explain(&server_name(server), &self.settings, &error);
         let nowhere: ServerAddr =
             NOWHERE.parse().map_err(|error: std::io::Error| ConnectTrouble::Server(told(error.to_string())))?;
         let options = only(options, address.clone(), nowhere.clone());
@@ -112,6 +114,7 @@ impl Connector {
         &self,
         options: ConnectOptions,
         lose: watch::Sender<bool>,
+        speaks: bool,
     ) -> Result<ConnectOptions, ConnectTrouble> {
         let (serial, health) = (&self.serial, Arc::clone(&self.health));
         let options = options
@@ -129,9 +132,12 @@ impl Connector {
                 match &event {
                     // Of a client that was given up.
                     _ if lose.is_closed() => {}
-                    Event::Connected => tracing::info!("connected"),
+                    Event::Connected if speaks => tracing::info!("connected"),
+                    Event::Connected => tracing::debug!("connected to ask for a credential"),
                     Event::Disconnected | Event::Closed => {
-                        tracing::info!("not connected");
+                        if speaks {
+                            tracing::info!("not connected");
+                        }
                         lose.send_replace(false);
                     }
                     // Also how a denied publish shows: its answer never comes.

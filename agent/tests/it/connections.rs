@@ -103,11 +103,14 @@ async fn a_certificate_of_somebody_else_is_refused_also_behind_a_proxy() {
     let (ours, other_name) = (Certificates::new("localhost"), Certificates::new("portal.example.com"));
     for arguments in [vec!["--server"], vec!["--proxy", &proxy.url(), "--server"]] {
         let agent = Agent::start(&ours, &[&arguments[..], &[&server.wss()]].concat()).await;
-        agent.until_trouble("shows a certificate that is not trusted").await;
+        agent.until_trouble("ca.pem: compare `ca` with the server's authority").await;
     }
     let server = Server::start(&other_name).await;
-    let agent = Agent::start(&other_name, &["--server", &server.wss(), "--proxy", &proxy.url()]).await;
-    agent.until_trouble("shows a certificate that is not trusted").await;
+    for proxy in ["none", &proxy.url()] {
+        let agent = Agent::start(&other_name, &["--server", &server.wss(), "--proxy", proxy]).await;
+        agent.until_trouble("for other names than the one in `server`").await;
+        agent.until_trouble("portal.example.com").await;
+    }
 }
 
 #[tokio::test]
@@ -195,7 +198,7 @@ async fn roots_in_the_settings_are_the_only_ones_trusted_also_behind_a_proxy() {
         let arguments = |roots| ["--server", &url, "--proxy", way, "--ca-certificates", roots];
         Agent::start_trusting(&arguments(&roots[0])).await.until_stored().await;
         let agent = Agent::start_trusting(&arguments(&roots[1])).await;
-        agent.until_trouble("shows a certificate that is not trusted").await;
+        agent.until_trouble("not by an authority in `ca_certificates`").await;
     }
 }
 

@@ -31,7 +31,7 @@ pub(super) async fn open(
     let head = head(&mut stream).await.map_err(unreachable)?;
     accepted(&head, proxy, &target(server))?;
     let config = Arc::new(tls::config(settings).await?);
-    let failed = |error: String| ProxyError::Tls(trouble::explain(&server_name(server), &error));
+    let failed = |error: String| ProxyError::Tls(trouble::explain(&server_name(server), settings, &error));
     let name = ServerName::try_from(server.host().to_owned()).map_err(|error| failed(error.to_string()))?;
     TlsConnector::from(config).connect(name, stream).await.map_err(|error| failed(error.to_string()))
 }
