@@ -51,12 +51,15 @@ pub struct IdentityStatus {
     pub public_key: Option<String>,
     /// What people compare.
     pub fingerprint: Option<String>,
-    /// When the JWT ends.
+    /// When the JWT ends that servers take.
     pub expires: Option<Time>,
     /// Whether another key is under way.
     pub changing_keys: bool,
     /// What is waited for, or why it is no.
     pub said: Option<String>,
+    /// When it asks for a credential next, or tries again with the one that no server takes.
+    #[serde(default)]
+    pub asks_next: Option<Time>,
 }
 
 /// How it stands with a credential of one's own.
@@ -90,7 +93,7 @@ impl Standing {
             Self::Pending => "waiting to be approved",
             Self::Denied => "denied",
             Self::Enrolled => "enrolled",
-            Self::Refused => "refused",
+            Self::Refused => "refused: no server takes it",
         }
     }
 }
@@ -244,6 +247,11 @@ impl Health {
     pub(crate) fn identity(&self, identity: IdentityStatus) {
         let said = identity.said.map(|said| cut(&said, MOST_SAID));
         self.lock().identity = IdentityStatus { said, ..identity };
+    }
+
+    /// When this machine asks for its next credential.
+    pub(crate) fn asks_next(&self, at: Option<Time>) {
+        self.lock().identity.asks_next = at;
     }
 
     /// Somebody else wrote: how often by now.

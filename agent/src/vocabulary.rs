@@ -45,8 +45,8 @@ kinds! {
     AgentMisconfigured = "agent", "misconfigured";
     /// The machine asks for its next JWT. `info`: [`emote_proto::enroll::RenewRequest`].
     AgentCredentialDue = "agent", "credential_due";
-    /// A server has taken a new credential. `info`: `how` (`enrolled`, `renewed`, `rotated`), `public_key`, `fingerprint`,
-    /// `expires`.
+    /// A server has taken a new credential. `info`: `how` (`enrolled`, `reenrolled`, `renewed`, `rotated`), `public_key`,
+    /// `fingerprint`, `expires`.
     AgentCredentialChanged = "agent", "credential_changed";
     /// `info`: `by` (`server`: it takes no credential of this machine any more; `broker`: it gives no other one), `reason`,
     /// `public_key`.

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use clap::Args;
 use emote_proto::Time;
 
-use super::identity::left;
+use super::identity::{ahead, left, words};
 use super::{Failure, Output, Place};
 use crate::health::{IdentityStatus, Standing, Status};
 
@@ -107,13 +107,20 @@ fn identity(identity: &IdentityStatus, now: Time) -> Option<String> {
     }
     let key = identity.fingerprint.as_ref().map(|key| format!(", key {key}"));
     let until = identity.expires.map(|at| format!(", {}", left(at, now)));
-    Some([identity.standing.words().to_owned()].into_iter().chain(key).chain(until).collect())
+    // Of one that holds, the time of its renewal concerns nobody.
+    let next = identity.asks_next.filter(|_| identity.standing != Standing::Enrolled);
+    let next = next.map(|at| format!(", next try {}", ahead(at, now)));
+    Some([words(identity, now)].into_iter().chain(key).chain(until).chain(next).collect())
 }
 
 fn since(time: Option<Time>, now: Time) -> String {
-    let seconds = time.map_or(0, |time| now.millis_since(time).max(0) / 1000);
+    span(time.map_or(0, |time| now.millis_since(time).max(0) / 1000))
+}
+
+/// How long, for people.
+pub(super) fn span(seconds: i64) -> String {
     match seconds {
-        0..=119 => format!("{seconds} s"),
+        ..=119 => format!("{seconds} s"),
         120..=7_199 => format!("{} min", seconds / 60),
         7_200..=172_799 => format!("{} h", seconds / 3_600),
         _ => format!("{} d", seconds / 86_400),
@@ -140,6 +147,9 @@ mod tests {
             ..IdentityStatus::default()
         };
         assert_eq!(identity(&status, now).unwrap(), "enrolled, key ABCD, 2 h left");
+        let denied = IdentityStatus { standing: Standing::Denied, expires: None, ..status };
+        let denied = IdentityStatus { asks_next: Time::from_millis(900_000), ..denied };
+        assert_eq!(identity(&denied, now).unwrap(), "denied, key ABCD, next try in 15 min");
     }
 
     #[test]

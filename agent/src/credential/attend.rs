@@ -35,7 +35,9 @@ impl Keeper {
         };
         let mut not_before = i64::MIN;
         loop {
-            let wait = self.ask_at().map(|at| wait(at.max(not_before), now()));
+            let at = self.ask_at().map(|at| at.max(not_before));
+            self.asks_next(at.map(|at| at.max(now().as_millis())));
+            let wait = at.map(|at| wait(at, now()));
             tokio::select! {
                 Some(notice) = notices.next() => match self.hear(&notice.payload) {
                     Heard::Changed => return,

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::check::{self, CheckError};
 use super::seeds::Seeds;
-use super::state::{Machine, State, Which, account_of_token};
+use super::state::{Came, Machine, State, Which, account_of_token};
 use super::{FOLDER, MOST_STATE, STATE, files};
 use crate::health::{Health, IdentityStatus, Standing};
 use crate::lifecycle::VERSION;
@@ -92,7 +92,7 @@ impl Keeper {
             (inner.state, inner.aside) = found(&self.folder, inner.state.machine.clone())?;
             inner.unread = false;
             self.seeds.sweep(inner.state.keys());
-            self.show(&inner.state, None, None);
+            self.show(&inner.state, None, None, None);
         }
         Ok(())
     }
@@ -143,7 +143,7 @@ impl Keeper {
                 self.seeds.remove(key);
             }
         }
-        self.show(&inner.state, Some(Standing::Enrolled), None);
+        self.show(&inner.state, Some(Standing::Enrolled), None, None);
         Ok(())
     }
 
@@ -191,26 +191,26 @@ impl Keeper {
     /// Takes in the JWT that `token` brought.
     pub(crate) fn enrolled(&self, jwt: &str, token: &EnrollmentToken, now: Time) -> Result<(), KeepError> {
         let account = account_of_token(token.jwt());
-        self.take(jwt, account.as_deref(), now).map(drop)
+        self.take(jwt, account.as_deref(), Came::ByToken, now).map(drop)
     }
 
     /// Takes in the JWT that a request over the connection brought; returns whether it is another one.
     pub(super) fn issued(&self, jwt: &str, now: Time) -> Result<bool, KeepError> {
         let account = self.lock().state.account().map(str::to_owned);
         // Whoever has none was let in as somebody else.
-        self.take(jwt, Some(&account.ok_or(KeepError::NoKey)?), now)
+        self.take(jwt, Some(&account.ok_or(KeepError::NoKey)?), Came::ByConnection, now)
     }
 
-    fn take(&self, jwt: &str, account: Option<&str>, now: Time) -> Result<bool, KeepError> {
+    fn take(&self, jwt: &str, account: Option<&str>, came: Came, now: Time) -> Result<bool, KeepError> {
         let mut inner = self.lock();
         let checked = check::check(jwt, &inner.state.machine.serial, account)?;
-        let state = inner.state.with_jwt(checked, now.as_millis())?;
+        let state = inner.state.with_jwt(checked, came, now.as_millis())?;
         if state == inner.state {
             return Ok(false);
         }
         self.change(&mut inner, state)?;
         inner.next_failed = false;
-        self.show(&inner.state, None, None);
+        self.show(&inner.state, None, None, None);
         Ok(true)
     }
 
@@ -273,7 +273,7 @@ impl Keeper {
     /// Once, until something is taken again: what is told when no server takes what there is.
     pub(crate) fn tell_refused(&self, reason: &str) -> Option<Draft> {
         let mut inner = self.lock();
-        self.show(&inner.state, Some(Standing::Refused), Some(reason.to_owned()));
+        self.show(&inner.state, Some(Standing::Refused), Some(reason.to_owned()), None);
         if std::mem::replace(&mut inner.told, true) {
             return None;
         }
@@ -284,19 +284,27 @@ impl Keeper {
     /// What is told when a broker says no.
     pub(super) fn refusal(&self, reason: &str) -> Draft {
         let inner = self.lock();
-        self.show(&inner.state, None, Some(format!("a broker gives no other credential: {reason}")));
+        self.show(&inner.state, None, Some(format!("a broker gives no other credential: {reason}")), None);
         let key = inner.state.key_to_enrol();
         Kind::AgentCredentialRefused.draft(json!({"by": "broker", "reason": reason, "public_key": key}))
     }
 
-    /// How it stands, for people.
-    pub(crate) fn stands(&self, standing: Standing, said: Option<String>) {
-        self.show(&self.lock().state, Some(standing), said);
+    /// How it stands, for people; and when it asks next.
+    pub(crate) fn stands(&self, standing: Standing, said: Option<String>, asks_next: Option<Time>) {
+        self.show(&self.lock().state, Some(standing), said, asks_next);
     }
 
-    fn show(&self, state: &State, standing: Option<Standing>, said: Option<String>) {
+    /// When the next JWT will be asked for, for people.
+    pub(super) fn asks_next(&self, at: Option<i64>) {
+        self.health.asks_next(at.and_then(Time::from_millis));
+    }
+
+    fn show(&self, state: &State, standing: Option<Standing>, said: Option<String>, asks_next: Option<Time>) {
         let standing = standing.or_else(|| state.current.as_ref().map(|_| Standing::Enrolled)).unwrap_or_default();
-        self.health.identity(IdentityStatus { standing, said, ..state.status() });
+        let known = state.status();
+        // What nobody takes has no time left, whatever it says of itself.
+        let expires = known.expires.filter(|_| standing == Standing::Enrolled);
+        self.health.identity(IdentityStatus { standing, said, asks_next, expires, ..known });
     }
 
     /// On the disk first.

@@ -60,6 +60,20 @@ pub(crate) struct Jwt {
     pub(super) expires: Option<i64>,
     /// Milliseconds since 1970, by this machine's clock.
     pub(super) received: i64,
+    /// On which way.
+    #[serde(default)]
+    pub(super) came: Came,
+}
+
+/// On which way a JWT came.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Came {
+    /// It was asked for with an enrolment token.
+    ByToken,
+    /// It was asked for over a connection that the one before it had opened.
+    #[default]
+    ByConnection,
 }
 
 /// How a credential came.
@@ -68,6 +82,8 @@ pub(crate) struct Jwt {
 pub(crate) enum Change {
     /// With an enrolment token.
     Enrolled,
+    /// With an enrolment token, by a machine that had a credential: it was revoked or over.
+    Reenrolled,
     /// The same key goes on.
     Renewed,
     /// Another key.
@@ -146,7 +162,7 @@ impl State {
     }
 
     /// Takes in a JWT that came at `now`. One that there is already changes nothing.
-    pub(super) fn with_jwt(&self, checked: Checked, now: i64) -> Result<Self, CheckError> {
+    pub(super) fn with_jwt(&self, checked: Checked, came: Came, now: i64) -> Result<Self, CheckError> {
         let Checked { key, text, account, issued, expires } = checked;
         if self.key_to_enrol() != Some(&key) {
             return Err(CheckError::Key);
@@ -155,14 +171,16 @@ impl State {
         if jwts.any(|jwt| jwt.text == text) {
             return Ok(self.clone());
         }
-        let jwt = Jwt { text, account, issued, expires, received: now };
+        let jwt = Jwt { text, account, issued, expires, received: now, came };
         Ok(Self { next: Some(Pair { key, jwt: Some(jwt) }), ..self.clone() })
     }
 
     /// A server has taken the next one: it is the current one now.
     pub(super) fn promoted(&self) -> Self {
-        let Some(next) = self.next.clone().filter(|next| next.jwt.is_some()) else { return self.clone() };
+        let Some(next) = self.next.clone() else { return self.clone() };
+        let Some(came) = next.jwt.as_ref().map(|jwt| jwt.came) else { return self.clone() };
         let change = match &self.current {
+            Some(_) if came == Came::ByToken => Change::Reenrolled,
             Some(current) if current.key == next.key => Change::Renewed,
             Some(_) => Change::Rotated,
             None => Change::Enrolled,

@@ -101,7 +101,7 @@ fn asking(seen: &Seen<'_>, look: Option<&Look>) -> Finding {
         Standing::Denied => Finding::fail(
             CHECK,
             format!("{}{key}", said.unwrap_or_else(|| standing.words().into())),
-            "ask an administrator of Emote; another `enrollment_token` is tried at once",
+            "ask an administrator of Emote; another `enrollment_token` is tried at once, the same one after SIGHUP",
         ),
         _ if matches!(seen.token, Ok(None)) => Finding::skipped(
             CHECK,

@@ -30,6 +30,7 @@ pub(super) enum Ended {
 pub(super) struct Working {
     pub(super) tasks: JoinSet<()>,
     uplink: JoinHandle<()>,
+    nudge: watch::Sender<Nudge>,
 }
 
 impl Base {
@@ -43,7 +44,7 @@ impl Base {
             identity: Arc::clone(&self.identity),
             journal: self.journal.clone(),
             health: Arc::clone(&self.health),
-            nudge,
+            nudge: nudge.clone(),
         };
         let watcher = Watcher::new(settings, &self.health.observed_times(), parts)?;
         tasks.spawn(watcher.run(Arc::clone(signals)));
@@ -63,7 +64,7 @@ impl Base {
             let trouble = "no server is known: events wait until the setting server says where NATS is";
             tracing::warn!("{trouble}");
             self.health.set_error(Some(trouble.into()));
-            return Ok(Working { tasks, uplink: tokio::spawn(std::future::pending()) });
+            return Ok(Working { tasks, uplink: tokio::spawn(std::future::pending()), nudge });
         }
         let (host, journal, health) = (Arc::clone(&self.host), self.journal.clone(), Arc::clone(&self.health));
         let clock = Arc::new(Clock::new(host, journal, health, &self.spool)?);
@@ -79,10 +80,11 @@ impl Base {
             keeper: Arc::clone(&self.keeper),
             journal: self.journal.clone(),
         };
-        Ok(Working { tasks, uplink: tokio::spawn(uplink.run()) })
+        Ok(Working { tasks, uplink: tokio::spawn(uplink.run()), nudge })
     }
 
-    /// Until it is to stop, or values have changed. A change of nothing but problems is told on the way.
+    /// Until it is to stop, or values have changed. A change of nothing but problems is told on the way, and somebody who
+    /// changed nothing wants whoever waits to ask again.
     pub(super) async fn watch(
         &mut self,
         working: &mut Working,
@@ -106,6 +108,7 @@ impl Base {
             if kept || !new.values.changed(&loaded.values).is_empty() {
                 return Ok(Ended::Reload(Box::new(new)));
             }
+            working.nudge.send_modify(|nudge| nudge.asked = nudge.asked.wrapping_add(1));
             *loaded = Loaded { settings: loaded.settings.clone(), ..new };
             self.health.configured(loaded);
             if let Err(error) = self.tell(Entry::default(), loaded, None).await {

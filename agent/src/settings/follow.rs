@@ -1,4 +1,5 @@
-//! Notices that settings were changed: a look at their files each minute, or when somebody says so.
+//! Notices that settings were changed: a look at their files each minute. When somebody says so they are read at once,
+//! whatever their files look like.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,13 +39,15 @@ impl Follow {
         (Self { places, nudge, values: loaded.values.clone(), seen, layers }, loaded)
     }
 
-    /// What is read after the next change, which may be none of values. May be dropped without missing one.
+    /// What is read after the next change, which may be none of values, or once somebody says so. May be dropped without
+    /// missing a change.
     pub async fn changed(&mut self) -> Loaded {
         let seen = loop {
-            // Either way it is time to look.
-            timeout(INTERVAL, self.nudge.notified()).await.ok();
-            if let Some(seen) = self.settled().await {
-                break seen;
+            let told = timeout(INTERVAL, self.nudge.notified()).await.is_ok();
+            match self.settled().await {
+                Some(seen) => break seen,
+                None if told => break self.seen.clone(),
+                None => {}
             }
         };
         let loaded = self.places.load_after(&mut self.layers);

@@ -39,6 +39,7 @@ pub use tree::{DOMAIN, Tree};
 pub use units::{parse_bytes, parse_duration};
 pub use value::{Kind, Secret, Value};
 
+use crate::platform::System;
 use crate::sources::{self, Timing};
 use emote_proto::Serial;
 use emote_proto::enroll::EnrollmentToken;
@@ -91,6 +92,8 @@ pub struct Settings {
     pub sources: BTreeMap<&'static str, Timing>,
     /// What is looked for in the unified log.
     pub unified_log: Vec<UnifiedLog>,
+    /// The TOML file that is read, if it is there.
+    pub file: PathBuf,
 }
 
 /// `[unified_log.NAME]`, checked.
@@ -127,6 +130,7 @@ impl Settings {
             proxy: values.text("proxy").and_then(|text| text.parse().ok()).unwrap_or_default(),
             sources: sources::names().into_iter().filter_map(|name| Some((name, timing(values, name)?))).collect(),
             unified_log: values.unified_log().into_iter().filter_map(|name| unified_log(values, name)).collect(),
+            file: DEFAULT_FILE.into(),
         }
     }
 
@@ -139,6 +143,14 @@ impl Settings {
     pub fn say_who(&self) -> bool {
         let said = [&self.credentials, &self.token_file, &self.certificate].into_iter().any(Option::is_some);
         said || self.servers.iter().any(|server| server.username().is_some())
+    }
+
+    /// Where an administrator sets what is missing: Macs are managed, other machines have their file.
+    pub(crate) fn place_to_set(&self) -> String {
+        match System::HERE {
+            System::Mac => format!("the profile that the MDM installs ({DOMAIN})"),
+            _ => self.file.display().to_string(),
+        }
     }
 
     /// What cannot change while it is in use.

@@ -26,6 +26,8 @@ pub const MANAGED_FILE: Option<&str> = Some("/Library/Managed Preferences/io.emo
 pub const MANAGED_FILE: Option<&str> = None;
 
 const MOST_BYTES: u64 = 64 << 10;
+/// Of a file that was named.
+const NO_FILE: &str = "there is no such file: `emote-agent config template --format toml` prints one to begin with";
 
 /// Where this run of the program looks.
 #[derive(Debug, Clone, Default)]
@@ -91,7 +93,7 @@ impl Places {
             }
         }
         problems.sort();
-        Loaded { settings: Settings::of(&values), values, problems }
+        Loaded { settings: Settings { file: self.file(), ..Settings::of(&values) }, values, problems }
     }
 
     /// From the strongest to the weakest.
@@ -169,6 +171,7 @@ pub fn check(path: &Path) -> Vec<Problem> {
 fn read(origin: Origin, path: &Path, must: bool, parse: impl Fn(&[u8]) -> Result<Tree, String>) -> Option<Layer> {
     let tree = match contents(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound && !must => return None,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(NO_FILE.into()),
         Err(error) => Err(error.to_string()),
         Ok(bytes) => parse(&bytes),
     };
@@ -241,7 +244,12 @@ mod tests {
         let (file, managed) = (dir.path().join("agent.toml"), dir.path().join("managed.plist"));
         let places = Places { file: Some(file.clone()), managed: Some(managed.clone()), ..Places::default() };
         let problems = || places.load().problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
-        assert!(problems().contains("No such file"), "{}", problems());
+        let missing = format!(
+            "there is no such file: `emote-agent config template --format toml` prints one to begin with \
+                               (file, {})",
+            file.display()
+        );
+        assert!(problems().contains(&missing), "{}", problems());
         std::fs::write(&managed, "<plist><dict><key>").unwrap();
         std::fs::write(&file, "a = 'hunter2\nx").unwrap();
         assert!(problems().contains("agent.toml"), "{}", problems());

@@ -8,9 +8,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::ServerAddr;
+use emote_proto::Time;
 use emote_proto::enroll::{EnrollAnswer, EnrollmentToken};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
+use super::Nudge;
 use super::backoff::random;
 use super::connect::{As, ConnectTrouble, Connection, Connector};
 use super::{now, secret};
@@ -24,7 +27,7 @@ use crate::settings::Settings;
 /// Refusals in a row before another credential is asked for: a server may be without its accounts for a moment.
 const PATIENCE: u32 = 3;
 
-/// Between two looks at the enrolment token's file.
+/// Between two looks at the enrolment token.
 const LOOK: Duration = Duration::from_secs(30);
 
 /// Why there is no connection, and when to come back.
@@ -32,6 +35,18 @@ pub(super) struct Pause {
     pub(super) trouble: String,
     /// `None`: by the uplink's own doubling; else not before, whatever the network does.
     pub(super) until: Option<Duration>,
+}
+
+impl Pause {
+    /// Says so in the log.
+    pub(super) fn log(&self) {
+        let Self { trouble, until } = self;
+        match until {
+            // There may well have been a connection: what it was for did not come.
+            Some(wait) => tracing::warn!(again_in_seconds = wait.as_secs(), "{trouble}"),
+            None => tracing::warn!(%trouble, "cannot connect"),
+        }
+    }
 }
 
 /// What became of a try as this machine.
@@ -59,7 +74,7 @@ impl Admission {
     /// Visits `server` once.
     pub(super) async fn visit(&mut self, server: &ServerAddr) -> Result<Connection, Pause> {
         if self.settings().say_who() {
-            self.keeper.stands(Standing::Settings, None);
+            self.keeper.stands(Standing::Settings, None, None);
             return self.connector.connect(server, As::Settings).await.map_err(soon);
         }
         let (times, trouble) = match self.as_machine(server).await? {
@@ -68,7 +83,7 @@ impl Admission {
             Door::Shut { times, trouble } => (times, trouble),
         };
         match self.token().await? {
-            None if times == 0 => self.connector.connect(server, As::Settings).await.map_err(soon),
+            None if times == 0 => self.as_nobody(server).await,
             None => Err(self.shut_out(times, &trouble).await),
             Some(_) if (1..PATIENCE).contains(&times) && !self.keeper.is_over(now()) => {
                 Err(Pause { trouble, until: None })
@@ -84,6 +99,26 @@ impl Admission {
         }
     }
 
+    /// With nothing to show: some servers take anyone.
+    async fn as_nobody(&self, server: &ServerAddr) -> Result<Connection, Pause> {
+        let connected = self.connector.connect(server, As::Settings).await;
+        let trouble = match connected {
+            Ok(connection) => {
+                self.keeper.stands(Standing::None, None, None);
+                return Ok(connection);
+            }
+            Err(ConnectTrouble::Denied(trouble)) => trouble,
+            Err(trouble) => return Err(soon(trouble)),
+        };
+        let place = self.settings().place_to_set();
+        let trouble = format!(
+            "{trouble}: it takes nobody without a credential, and this machine has neither one nor an enrolment token to ask \
+             with: set enrollment_token in {place} (`emote agents token create` makes one)"
+        );
+        self.keeper.stands(Standing::None, Some(trouble.clone()), None);
+        Err(Pause { trouble, until: None })
+    }
+
     /// With what was given just now.
     async fn take_up(&self, server: &ServerAddr) -> Result<Connection, Pause> {
         let (times, trouble) = match self.as_machine(server).await? {
@@ -91,15 +126,21 @@ impl Admission {
             Door::NoKey => (1, "what was given is gone".into()),
             Door::Shut { times, trouble } => (times, trouble),
         };
-        Err(Pause { trouble, until: Some(pace::after_refusal(times, random())) })
+        let wait = pace::after_refusal(times, random());
+        self.keeper.stands(Standing::Refused, Some(trouble.clone()), after(wait));
+        Err(Pause { trouble, until: Some(wait) })
     }
 
-    /// Waits, but no longer than the enrolment token stays what it is: another one may do.
-    pub(super) async fn sleep(&self, wait: Duration) {
+    /// Waits, but no longer than the enrolment token stays what it is, as another one may do; and not when somebody has
+    /// said so, more than `asked` times by now.
+    pub(super) async fn sleep(&self, wait: Duration, nudges: &mut watch::Receiver<Nudge>, asked: u32) {
         let before = read_token(self.settings()).await;
         let until = Instant::now() + wait;
         while Instant::now() < until && read_token(self.settings()).await == before {
-            sleep(LOOK.min(until - Instant::now())).await;
+            tokio::select! {
+                () = sleep(LOOK.min(until - Instant::now())) => {}
+                Ok(_) = nudges.wait_for(|nudge| nudge.asked != asked) => return,
+            }
         }
     }
 
@@ -129,16 +170,17 @@ impl Admission {
 
     /// There is no other way in.
     async fn shut_out(&self, times: u32, trouble: &str) -> Pause {
-        let serial = &self.connector.serial;
+        let (serial, place) = (&self.connector.serial, self.settings().place_to_set());
         let trouble = format!(
             "{trouble}: this machine's credential is revoked or over, and there is no enrolment token to ask for another: \
-             see `emote agents show {serial}`, and set enrollment_token"
+             see `emote agents show {serial}`, and set enrollment_token in {place}"
         );
-        self.keeper.stands(Standing::Refused, Some(trouble.clone()));
         if times >= PATIENCE || self.keeper.is_over(now()) {
             self.tell_refused(&trouble).await;
         }
-        Pause { trouble, until: Some(pace::after_refusal(times, random())) }
+        let wait = pace::after_refusal(times, random());
+        self.keeper.stands(Standing::Refused, Some(trouble.clone()), after(wait));
+        Pause { trouble, until: Some(wait) }
     }
 
     async fn tell_refused(&self, trouble: &str) {
@@ -185,7 +227,7 @@ impl Admission {
         let times = same.map_or(1, |(_, times)| times.saturating_add(1));
         self.outcome = Some((outcome, times));
         let wait = pace::after(outcome, times, random());
-        self.keeper.stands(standing, Some(trouble.clone()));
+        self.keeper.stands(standing, Some(trouble.clone()), after(wait));
         Pause { trouble, until: Some(wait) }
     }
 
@@ -221,6 +263,12 @@ pub(crate) async fn read_token(settings: &Settings) -> Result<Option<EnrollmentT
     let Some(path) = &settings.enrollment_token_file else { return Ok(settings.enrollment_token.clone()) };
     let text = zeroize::Zeroizing::new(secret::read(path).await.map_err(|error| error.to_string())?);
     text.parse().map(Some).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+/// When `wait` is over.
+fn after(wait: Duration) -> Option<Time> {
+    let millis = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
+    Time::from_millis(now().as_millis().saturating_add(millis))
 }
 
 fn soon(trouble: ConnectTrouble) -> Pause {

@@ -90,6 +90,7 @@ impl Uplink {
         let mut failures = 0_u32;
         loop {
             let mut until = None;
+            let asked = nudges.borrow().asked;
             if let Some(server) = servers.next() {
                 match admission.visit(&server).await {
                     Ok(connection) => {
@@ -98,15 +99,16 @@ impl Uplink {
                             failures = 0;
                         }
                     }
-                    Err(Pause { trouble, until: firm }) => {
-                        tracing::warn!(%trouble, "cannot connect");
+                    Err(pause) => {
+                        pause.log();
+                        let Pause { trouble, until: firm } = pause;
                         session.uplink.health.set_error(Some(trouble));
                         until = firm;
                     }
                 }
             }
             if let Some(wait) = until {
-                admission.sleep(wait).await;
+                admission.sleep(wait, &mut nudges, asked).await;
                 continue;
             }
             failures = failures.saturating_add(1);

@@ -1,4 +1,4 @@
-//! What the system tells that concerns the connection: what stood before is worth little, and waiting is worth nothing.
+//! What concerns the connection from outside: what stood before is worth little, or waiting is worth nothing.
 
 use tokio::sync::watch;
 
@@ -9,6 +9,8 @@ pub(crate) struct Nudge {
     pub(crate) woke: u32,
     /// The network changed: what failed a moment ago may do now.
     pub(crate) network: u32,
+    /// An administrator has said so: whoever waits for a credential asks at once.
+    pub(crate) asked: u32,
 }
 
 /// Until the machine wakes; for ever when nobody is left to tell.

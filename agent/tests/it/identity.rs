@@ -66,6 +66,11 @@ async fn a_mac_that_waits_to_be_approved_says_so_keeps_its_events_and_is_let_in(
     stack.start_agent().await;
     stack.until_standing(Standing::Pending).await;
     stack.until_trouble("not enrolled yet: by hand").await;
+    let log = stack.log();
+    assert!(
+        log.contains("not enrolled yet: by hand") && !log.contains("connect"),
+        "one thing is said, and it is so: {log}"
+    );
     stack.emit(7).await;
     until("it asks again", || async { stack.broker.asked().len() > 2 }).await;
     assert!(stack.broker.asked().windows(2).all(|keys| keys[0] == keys[1]), "always for the same key");
@@ -93,6 +98,40 @@ async fn a_mac_that_is_denied_comes_back_slowly_and_with_another_token_at_once()
     stack.nudge();
     stack.until_standing(Standing::Enrolled).await;
     stack.check().await;
+}
+
+#[tokio::test]
+async fn whoever_waits_or_is_denied_says_when_it_asks_next_and_asks_at_once_when_told_to() {
+    let denied = Answer::Say(EnrollAnswer::Denied { reason: "not on the list".into() });
+    let mut stack = Stack::start(pending(3_600), MONTH).await;
+    stack.settings(Some(&stack.authority.token("fleet2026")));
+    stack.start_agent().await;
+    let mut asked = 0;
+    for (standing, answer) in [(Standing::Pending, denied), (Standing::Denied, Answer::Enrol)] {
+        stack.until_standing(standing).await;
+        let status = stack.status().await.unwrap().identity;
+        let wait = status.asks_next.unwrap().millis_since(jiff::Timestamp::now().into());
+        assert!((3_500_000..5_500_000).contains(&wait) && status.expires.is_none(), "{wait} {status:?}");
+        asked += 1;
+        assert_eq!(stack.broker.asked().len(), asked);
+        stack.broker.answers(answer);
+        stack.nudge();
+    }
+    stack.until_standing(Standing::Enrolled).await;
+    stack.check().await;
+    let status = stack.status().await.unwrap().identity;
+    assert!(status.asks_next < status.expires && status.expires.is_some(), "when it is renewed: {status:?}");
+}
+
+#[tokio::test]
+async fn whoever_has_neither_credential_nor_token_is_told_what_to_set_and_where() {
+    let mut stack = Stack::start(Answer::Enrol, MONTH).await;
+    stack.settings(None);
+    stack.start_agent().await;
+    let place = stack.path("agent.toml");
+    let place = if cfg!(target_os = "macos") { "the profile".into() } else { place.display().to_string() };
+    stack.until_trouble(&format!("set enrollment_token in {place}")).await;
+    stack.until_standing(Standing::None).await;
 }
 
 #[tokio::test]
@@ -173,6 +212,8 @@ async fn a_credential_that_ended_while_nobody_was_there_is_asked_for_anew_if_the
     stack.check().await;
     assert_eq!(stack.key().await, key, "the same key");
     assert_eq!(stack.told("agent.credential_refused").await.len(), 1);
+    until("it is told", || async { stack.told("agent.credential_changed").await.len() == 2 }).await;
+    assert_eq!(stack.told("agent.credential_changed").await[1]["how"], "reenrolled");
 }
 
 #[tokio::test]

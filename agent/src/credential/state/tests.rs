@@ -24,7 +24,7 @@ fn checked(key: &UserKey, text: &str) -> Checked {
 fn enrolled(received: i64) -> (State, UserKey) {
     let key = key();
     let asked = State::new(machine()).with_next_key(key.clone());
-    (asked.with_jwt(checked(&key, "one"), received * 1_000).unwrap().promoted(), key)
+    (asked.with_jwt(checked(&key, "one"), Came::ByToken, received * 1_000).unwrap().promoted(), key)
 }
 
 fn used(state: &State) -> Option<(Which, String)> {
@@ -37,7 +37,7 @@ fn a_machine_asks_and_is_enrolled_when_a_server_has_taken_what_it_was_given() {
     assert_eq!((used(&none), none.key_to_enrol()), (None, None));
     let asked = none.with_next_key(key.clone());
     assert_eq!((used(&asked), asked.key_to_enrol()), (None, Some(&key)));
-    let given = asked.with_jwt(checked(&key, "one"), 0).unwrap();
+    let given = asked.with_jwt(checked(&key, "one"), Came::ByToken, 0).unwrap();
     assert_eq!(used(&given), Some((Which::Next, "one".into())));
     let taken = given.promoted();
     assert_eq!((used(&taken), taken.untold), (Some((Which::Current, "one".into())), Some(Change::Enrolled)));
@@ -47,13 +47,23 @@ fn a_machine_asks_and_is_enrolled_when_a_server_has_taken_what_it_was_given() {
 #[test]
 fn what_works_is_there_until_what_is_new_has_worked() {
     let (state, key) = enrolled(NOW);
-    let renewed = state.with_jwt(checked(&key, "two"), 0).unwrap();
+    let renewed = state.with_jwt(checked(&key, "two"), Came::ByConnection, 0).unwrap();
     assert_eq!(used(&renewed), Some((Which::Next, "two".into())));
     assert_eq!(renewed.usable(true).map(|(which, _, jwt)| (which, jwt.text.as_str())), Some((Which::Current, "one")));
     assert_eq!(renewed.with_next_refused(), state, "no server takes it: as before");
     let promoted = renewed.promoted();
     assert_eq!((used(&promoted), promoted.untold), (Some((Which::Current, "two".into())), Some(Change::Renewed)));
-    assert_eq!(state.with_jwt(checked(&key, "one"), 9).unwrap(), state, "the same again is none");
+    assert_eq!(state.with_jwt(checked(&key, "one"), Came::ByConnection, 9).unwrap(), state, "the same again is none");
+}
+
+#[test]
+fn whoever_had_one_and_comes_back_with_a_token_is_enrolled_again_with_whatever_key() {
+    let (state, old) = enrolled(NOW);
+    let new = key();
+    for (state, key) in [(&state, &old), (&state.with_next_key(new.clone()), &new)] {
+        let given = state.with_jwt(checked(key, "two"), Came::ByToken, 0).unwrap();
+        assert_eq!(given.promoted().untold, Some(Change::Reenrolled));
+    }
 }
 
 #[test]
@@ -63,9 +73,13 @@ fn another_key_takes_over_when_a_server_has_taken_it() {
     let changing = state.with_next_key(new.clone());
     assert!(changing.is_changing_keys() && changing.key_to_enrol() == Some(&new));
     assert_eq!(used(&changing), Some((Which::Current, "one".into())));
-    assert_eq!(changing.with_jwt(checked(&old, "late"), 0), Err(CheckError::Key), "it was not asked for");
-    assert_eq!(changing.with_jwt(checked(&key(), "x"), 0), Err(CheckError::Key));
-    let given = changing.with_jwt(checked(&new, "two"), 0).unwrap();
+    assert_eq!(
+        changing.with_jwt(checked(&old, "late"), Came::ByConnection, 0),
+        Err(CheckError::Key),
+        "it was not asked for"
+    );
+    assert_eq!(changing.with_jwt(checked(&key(), "x"), Came::ByConnection, 0), Err(CheckError::Key));
+    let given = changing.with_jwt(checked(&new, "two"), Came::ByConnection, 0).unwrap();
     assert_eq!(given.keys().collect::<Vec<_>>(), [&old, &new]);
     assert_eq!(given.with_next_refused(), changing, "it is asked for again, for the same key");
     let taken = given.promoted();
@@ -85,11 +99,11 @@ fn the_next_jwt_is_asked_for_at_two_thirds_each_hour_and_by_the_earlier_clock() 
     assert_eq!(due(NOW - 365 * DAY, Some(NOW)), (NOW + 3_600) * 1_000);
     assert_eq!(due(NOW, Some(NOW)), at, "asked before it was time");
     let (state, key) = enrolled(NOW);
-    let given = state.with_jwt(checked(&key, "two"), 0).unwrap();
+    let given = state.with_jwt(checked(&key, "two"), Came::ByConnection, 0).unwrap();
     assert_eq!(given.ask_at(None, 0), None, "it came, and was not taken up yet");
     assert_eq!(State::new(machine()).ask_at(None, 0), None);
     let for_ever = Checked { expires: None, ..checked(&key, "three") };
-    assert_eq!(state.with_jwt(for_ever, 0).unwrap().promoted().ask_at(None, 0), None);
+    assert_eq!(state.with_jwt(for_ever, Came::ByConnection, 0).unwrap().promoted().ask_at(None, 0), None);
 }
 
 #[test]
