@@ -14,7 +14,7 @@ use nkeys::KeyPair;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use crate::{Serial, Time, jwt::Claims};
+use crate::{Serial, Time, jwt::Claims, nkey};
 
 /// Largest request or answer in bytes of JSON.
 pub const MAX_MESSAGE: usize = 16 * 1024;
@@ -73,7 +73,7 @@ impl UserKey {
     /// Checks and takes the key.
     pub fn new(key: impl Into<String>) -> Result<Self, EnrollError> {
         let key = key.into();
-        let fits = key.len() == 56 && key.starts_with('U') && KeyPair::from_public_key(&key).is_ok();
+        let fits = key.len() == 56 && key.starts_with('U') && nkey::public_key(&key).is_some();
         if fits { Ok(Self(key)) } else { Err(EnrollError::PublicKey(key)) }
     }
 
@@ -90,8 +90,8 @@ impl UserKey {
 
     fn signed(&self, text: &str, signature: &str) -> Result<(), EnrollError> {
         let signature = BASE64URL_NOPAD.decode(signature.as_bytes()).map_err(|_| EnrollError::Signature)?;
-        let key = KeyPair::from_public_key(&self.0).map_err(|_| EnrollError::Signature)?;
-        key.verify(text.as_bytes(), &signature).map_err(|_| EnrollError::Signature)
+        let key = nkey::public_key(&self.0).ok_or(EnrollError::Signature)?;
+        if nkey::is_signed(key, text.as_bytes(), &signature) { Ok(()) } else { Err(EnrollError::Signature) }
     }
 }
 

@@ -12,6 +12,7 @@ mod event;
 mod id;
 pub mod jwt;
 mod names;
+mod nkey;
 mod node;
 mod serial;
 mod subject;
