@@ -8,6 +8,7 @@ use std::time::Duration;
 use emote_proto::Time;
 use serde::{Deserialize, Serialize};
 
+use crate::gather::Gather;
 use crate::settings::{Loaded, Problem, Row, cut};
 use crate::sources::Timing;
 use crate::spool::Totals;
@@ -287,7 +288,7 @@ impl Health {
         let status = self.lock();
         let looked =
             status.sources.iter().filter_map(|(name, source)| Some((name.clone(), source.observed?.as_millis())));
-        looked.collect()
+        looked.gather()
     }
 
     /// Says that the spool's disk failed, and gives it time.

@@ -11,6 +11,7 @@ pub mod crash;
 mod credential;
 mod doctor;
 pub mod emit;
+mod gather;
 pub mod health;
 pub mod identity;
 mod journal;

@@ -12,6 +12,7 @@ use sysinfo::{DiskRefreshKind, Disks, Networks};
 
 use super::host::{Addresses, Clocks, FolderEntry, Host, HostError, Mount, Output, System};
 use super::tool::{self, Tool};
+use crate::gather::Gather;
 
 const MOST_ENTRIES: usize = 4_096;
 
@@ -88,10 +89,10 @@ impl Host for Real {
     fn addresses(&self) -> Result<Addresses, HostError> {
         let networks = Networks::new_with_refreshed_list().map_err(|error| failed("addresses", error))?;
         let addresses = networks.iter().map(|(name, interface)| {
-            let addresses = interface.ip_networks().iter().map(|network| network.addr).collect();
+            let addresses = interface.ip_networks().iter().map(|network| network.addr).gather();
             (name.to_string_lossy().into_owned(), addresses)
         });
-        Ok(addresses.collect())
+        Ok(addresses.gather())
     }
 
     fn hostname(&self) -> Result<String, HostError> {

@@ -13,6 +13,7 @@ use tokio::time::timeout;
 use super::work::Working;
 use super::{FLUSH, RunError, flush, now};
 use crate::credential::{Keeper, Machine};
+use crate::gather::Gather;
 use crate::health::{Health, SourceStatus, SpoolStatus, Status, UplinkStatus};
 use crate::identity::{Describe, Identity};
 use crate::journal::{Entry, Journal, JournalError};
@@ -220,7 +221,7 @@ fn status(settings: &Settings, serial: &str, started: Time, observed: &BTreeMap<
         Some((about.name.to_owned(), SourceStatus { observed, error: None, timing: Some(timing) }))
     });
     Status {
-        sources: sources.collect(),
+        sources: sources.gather(),
         version: lifecycle::VERSION.into(),
         pid: std::process::id(),
         serial: serial.into(),

@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::keys::UNIFIED_LOG;
 use super::places::Loaded;
+use crate::gather::Gather;
 use crate::vocabulary::Kind;
 
 /// Its name among the snapshots: no source can have it.
@@ -31,10 +32,8 @@ impl Applied {
         let value = |value: &super::Value| checksum(&value.canonical());
         let values = loaded.values.iter();
         Self {
-            values: values
-                .map(|(key, effective)| (key.to_owned(), effective.value.as_ref().map_or(0, value)))
-                .collect(),
-            problems: loaded.problems.iter().map(|problem| checksum(&problem.to_string())).collect(),
+            values: values.map(|(key, effective)| (key.to_owned(), effective.value.as_ref().map_or(0, value))).gather(),
+            problems: loaded.problems.iter().map(|problem| checksum(&problem.to_string())).gather(),
         }
     }
 

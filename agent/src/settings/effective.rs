@@ -16,6 +16,7 @@ use super::problem::{Origin, Problem};
 use super::proxy::Proxy;
 use super::server;
 use super::value::{Kind, Value};
+use crate::gather::Gather;
 
 /// A value and where it comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -148,7 +149,7 @@ impl Values {
 
     /// The keys that differ.
     pub fn changed(&self, older: &Self) -> Vec<String> {
-        let keys: BTreeSet<&String> = self.0.keys().chain(older.0.keys()).collect();
+        let keys: BTreeSet<&String> = self.0.keys().chain(older.0.keys()).gather();
         keys.into_iter().filter(|key| self.value(key) != older.value(key)).cloned().collect()
     }
 
@@ -171,7 +172,7 @@ impl Values {
     pub(super) fn unified_log(&self) -> BTreeSet<&str> {
         let below = |key: &'_ String| Some(key.strip_prefix(UNIFIED_LOG)?.strip_prefix('.')?.len());
         let names = self.0.keys().filter(|key| below(key).is_some());
-        names.filter_map(|key| parent(key).split_once('.').map(|(_, name)| name)).collect()
+        names.filter_map(|key| parent(key).split_once('.').map(|(_, name)| name)).gather()
     }
 
     pub(super) fn text(&self, key: &str) -> Option<&str> {

@@ -39,6 +39,7 @@ pub use tree::{DOMAIN, Tree};
 pub use units::{parse_bytes, parse_duration};
 pub use value::{Kind, Secret, Value};
 
+use crate::gather::Gather;
 use crate::platform::System;
 use crate::sources::{self, Timing};
 use emote_proto::Serial;
@@ -128,7 +129,7 @@ impl Settings {
             enrollment_token: values.secret("enrollment_token").and_then(|text| text.parse().ok()),
             enrollment_token_file: values.path("enrollment_token_file"),
             proxy: values.text("proxy").and_then(|text| text.parse().ok()).unwrap_or_default(),
-            sources: sources::names().into_iter().filter_map(|name| Some((name, timing(values, name)?))).collect(),
+            sources: sources::names().into_iter().filter_map(|name| Some((name, timing(values, name)?))).gather(),
             unified_log: values.unified_log().into_iter().filter_map(|name| unified_log(values, name)).collect(),
             file: DEFAULT_FILE.into(),
         }

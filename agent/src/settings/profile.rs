@@ -10,6 +10,7 @@ use super::DOMAIN;
 use super::keys::{self, Key};
 use super::template::{self, sentence};
 use super::value::Kind;
+use crate::gather::Gather;
 use crate::sources;
 
 const HEAD: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
@@ -55,7 +56,7 @@ pub fn profile(profile: &str, payload: &str) -> String {
 fn unified_log(tabs: usize) -> String {
     let keys = keys::of_unified_log(keys::UNIFIED_LOG_EXAMPLE);
     let named = |key: &Key| (template::last(key).to_owned(), key.kind.json(sample(key)));
-    let table: Map<String, Json> = keys.iter().map(named).collect();
+    let table: Map<String, Json> = keys.iter().map(named).gather();
     entries(&json!({keys::UNIFIED_LOG: {keys::UNIFIED_LOG_EXAMPLE: table}}), tabs)
 }
 

@@ -6,6 +6,7 @@ use plist::Value as Plist;
 use serde_json::{Map, Value as Json};
 use toml::de::{DeTable, DeValue};
 
+use crate::gather::Gather;
 use crate::platform::plist as reader;
 
 /// The domain of managed preferences, and the type of the payload that sets them.
@@ -45,7 +46,7 @@ impl Tree {
         }
         // What describes the payload is among its settings, and may come along into the managed preferences.
         let settings = root.into_iter().filter(|(key, _)| !key.starts_with("Payload"));
-        Ok(Self { values: settings.map(|(key, value)| (key, json(value))).collect(), places: BTreeMap::new() })
+        Ok(Self { values: settings.map(|(key, value)| (key, json(value))).gather(), places: BTreeMap::new() })
     }
 
     /// What is said at a path with dots.
@@ -114,7 +115,7 @@ fn place(text: &str, offset: usize) -> String {
 fn json(value: Plist) -> Json {
     match value {
         Plist::Array(items) => items.into_iter().map(json).collect(),
-        Plist::Dictionary(entries) => entries.into_iter().map(|(key, value)| (key, json(value))).collect(),
+        Plist::Dictionary(entries) => Json::Object(entries.into_iter().map(|(key, value)| (key, json(value))).gather()),
         Plist::Boolean(flag) => Json::Bool(flag),
         Plist::Real(number) => Json::from(number),
         Plist::Integer(number) => match (number.as_signed(), number.as_unsigned()) {

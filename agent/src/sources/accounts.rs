@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{ObserveError, Source};
+use crate::gather::Gather;
 use crate::platform::{Host, System, tools};
 use crate::vocabulary::Kind;
 
@@ -52,7 +53,7 @@ impl Source for Accounts {
         }
         let admins = admins.ok_or_else(|| ObserveError::Answer("it is not said who is an administrator".into()))?;
         let people = users.into_iter().filter(|(name, uid)| is_person(host.system(), name, *uid));
-        Ok(people.map(|(name, uid)| (name.to_owned(), Account { uid, admin: admins.contains(name) })).collect())
+        Ok(people.map(|(name, uid)| (name.to_owned(), Account { uid, admin: admins.contains(name) })).gather())
     }
 
     fn diff(old: &Snapshot, new: &Snapshot) -> Vec<Draft> {
@@ -99,7 +100,7 @@ fn mac_users(text: &str) -> Vec<(&str, u32)> {
 /// What `dscl . -read /Groups/admin GroupMembership` prints: `GroupMembership: root ada`, on a line of its own where the
 /// list is long. `None` for anything else, as root is always one of them.
 fn mac_members(text: &str) -> Option<BTreeSet<&str>> {
-    let members: BTreeSet<&str> = text.trim_start().strip_prefix("GroupMembership:")?.split_whitespace().collect();
+    let members: BTreeSet<&str> = text.trim_start().strip_prefix("GroupMembership:")?.split_whitespace().gather();
     Some(members).filter(|members| !members.is_empty())
 }
 
@@ -123,7 +124,7 @@ fn linux_members(text: &str) -> Option<BTreeSet<&str>> {
         let is_admin = ["sudo", "wheel", "admin"].contains(&fields.next()?);
         fields.nth(2).filter(|_| is_admin)
     });
-    Some(groups.flat_map(|members| members.split(',')).filter(|member| !member.is_empty()).collect())
+    Some(groups.flat_map(|members| members.split(',')).filter(|member| !member.is_empty()).gather())
 }
 
 fn is_person(system: System, name: &str, uid: u32) -> bool {

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{ObserveError, Source};
+use crate::gather::Gather;
 use crate::platform::{Host, System};
 use crate::vocabulary::Kind;
 
@@ -54,7 +55,7 @@ impl Source for Disks {
             };
             (path, disk)
         });
-        Ok(disks.collect())
+        Ok(disks.gather())
     }
 
     fn diff(old: &Snapshot, new: &Snapshot) -> Vec<Draft> {

@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 
 use super::facts::known;
 use super::{ObserveError, Source, profiles};
+use crate::gather::Gather;
 use crate::platform::{Host, System, plist, tools};
 use crate::vocabulary::Kind;
 
@@ -68,7 +69,7 @@ impl Source for Mdm {
             let from = before.get(field).filter(|from| *from != to)?;
             Some((field.clone(), json!({"from": from, "to": to})))
         });
-        let changed: Map<String, Value> = changed.collect();
+        let changed: Map<String, Value> = changed.gather();
         if changed.is_empty() { Vec::new() } else { vec![Kind::MdmChanged.draft(Value::Object(changed))] }
     }
 

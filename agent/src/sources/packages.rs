@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 
 use super::facts::{fingerprint, info, read_plist};
 use super::{ObserveError, Source};
+use crate::gather::Gather;
 use crate::platform::{Host, System, plist};
 use crate::vocabulary::Kind;
 
@@ -117,7 +118,7 @@ fn modified(host: &dyn Host) -> Result<Option<i64>, ObserveError> {
 
 /// What there is to know after `old`, the list having these entries.
 fn after(old: Option<&Snapshot>, entries: Vec<Entry>, modified: Option<i64>) -> Snapshot {
-    let listed: BTreeSet<u64> = entries.iter().map(Entry::fingerprint).collect();
+    let listed: BTreeSet<u64> = entries.iter().map(Entry::fingerprint).gather();
     let Some(old) = old else {
         let skip = entries.len().saturating_sub(NEWEST);
         return Snapshot { modified, known: listed, newest: entries.into_iter().skip(skip).collect() };

@@ -15,6 +15,7 @@ use serde_json::Value;
 
 use super::facts::known;
 use super::{ObserveError, Source};
+use crate::gather::Gather;
 use crate::platform::{Host, System, ioreg, plist, tools};
 use crate::vocabulary::Kind;
 
@@ -61,12 +62,12 @@ impl Source for Peripherals {
             System::Mac => {
                 let usb = ioreg::entries(host, &tools::IOREG_USB)?;
                 let thunderbolt = ioreg::entries(host, &tools::IOREG_THUNDERBOLT)?;
-                usb.iter().filter_map(mac_usb).chain(thunderbolt.iter().filter_map(mac_thunderbolt)).collect()
+                usb.iter().filter_map(mac_usb).chain(thunderbolt.iter().filter_map(mac_thunderbolt)).gather()
             }
             System::Linux => {
                 let usb = names(host, USB)?.into_iter().filter_map(|name| linux_usb(host, &name));
                 let thunderbolt = names(host, THUNDERBOLT)?;
-                usb.chain(thunderbolt.into_iter().filter_map(|name| linux_thunderbolt(host, &name))).collect()
+                usb.chain(thunderbolt.into_iter().filter_map(|name| linux_thunderbolt(host, &name))).gather()
             }
         };
         if found.len() > MOST {

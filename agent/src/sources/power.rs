@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{ObserveError, Source};
+use crate::gather::Gather;
 use crate::platform::{Host, System, ioreg, tools};
 use crate::vocabulary::Kind;
 
@@ -104,7 +105,7 @@ impl Source for Power {
             let battery = measured.battery(before);
             (name, battery)
         });
-        Ok(Snapshot { source: answer.source, low, batteries: batteries.collect() })
+        Ok(Snapshot { source: answer.source, low, batteries: batteries.gather() })
     }
 
     fn diff(old: &Snapshot, new: &Snapshot) -> Vec<Draft> {
@@ -177,7 +178,7 @@ fn mac(host: &dyn Host) -> Result<Answer, ObserveError> {
         return Err(ObserveError::Answer("pmset has a battery that ioreg has not".into()));
     }
     let name = |number: usize| format!("InternalBattery-{number}");
-    let batteries = measured.into_iter().enumerate().map(|(number, measured)| (name(number), measured)).collect();
+    let batteries = measured.into_iter().enumerate().map(|(number, measured)| (name(number), measured)).gather();
     Ok(Answer { source, percent, batteries })
 }
 

@@ -14,6 +14,7 @@ use serde_json::{Map, Value, json};
 
 use super::facts::known;
 use super::{ObserveError, Source};
+use crate::gather::Gather;
 use crate::platform::{Host, System, plist, tools};
 use crate::vocabulary::Kind;
 
@@ -103,7 +104,7 @@ impl Profile {
             verification: text("ProfileVerificationState"),
             removal_disallowed: removal_disallowed
                 .unwrap_or_else(|| text("ProfileRemovalDisallowed").is_some_and(|word| word == "true")),
-            payloads: items(profile).filter_map(|item| plist::text(item, "PayloadType")).take(MOST_PAYLOADS).collect(),
+            payloads: items(profile).filter_map(|item| plist::text(item, "PayloadType")).take(MOST_PAYLOADS).gather(),
         }
     }
 

@@ -17,6 +17,7 @@ use emote_proto::Time;
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
+use crate::gather::Gather;
 use crate::health::Health;
 use crate::identity::{Describe, Identity};
 use crate::journal::{Entry, Journal};
@@ -218,7 +219,7 @@ impl Watcher {
         let mut entry = entry(looks, now);
         let looked = found.iter().filter(|_| how == How::Looked);
         let looked = looked.map(|(index, _)| (self.sources[*index].source.name().to_owned(), now.as_millis()));
-        let observed = self.health.observed_times().into_iter().chain(looked).collect();
+        let observed = self.health.observed_times().into_iter().chain(looked).gather();
         entry.run = Some(lifecycle::state(false, now, observed));
         // Not written: the snapshots stay as they were, and the next look finds the difference again. A moment is lost, but
         // for a sleep, which the system's own log still tells.

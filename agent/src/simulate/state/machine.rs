@@ -1,11 +1,12 @@
 //! The machine itself: boots, version, addresses, disks, accounts.
 
-use std::collections::BTreeSet;
+use std::iter;
 use std::net::{IpAddr, Ipv4Addr};
 
 use emote_proto::EventId;
 
 use super::Part;
+use crate::gather::Gather;
 use crate::simulate::plan::Place;
 use crate::simulate::who::{VERSIONS, Who};
 use crate::sources::{accounts, boot, disk, network, os};
@@ -58,8 +59,9 @@ impl Part for Network {
             Place::Office => Ipv4Addr::new(10, 20 + a % 8, b, 1 + c % 250),
             Place::Away => Ipv4Addr::new(172, 20, c, 1 + d % 250),
         };
-        let one = |address| BTreeSet::from([IpAddr::V4(address)]);
-        let mut interfaces = crate::platform::Addresses::from([("en0".to_owned(), one(address))]);
+        let one = |address| iter::once(IpAddr::V4(address)).gather();
+        let mut interfaces = crate::platform::Addresses::new();
+        interfaces.insert("en0".into(), one(address));
         if self.vpn {
             interfaces.insert("utun4".into(), one(Ipv4Addr::new(10, 99, b, 1 + a % 250)));
         }
@@ -90,7 +92,8 @@ impl Part for Disk {
             removable: false,
             low: self.low.then_some(available),
         };
-        let mut disks = disk::Snapshot::from([("/".to_owned(), internal)]);
+        let mut disks = disk::Snapshot::new();
+        disks.insert("/".into(), internal);
         if self.stick {
             let stick = disk::Disk {
                 name: "UNTITLED".into(),
@@ -115,10 +118,9 @@ impl Part for Accounts {
     type Source = accounts::Accounts;
     fn snapshot(self, who: &Who) -> accounts::Snapshot {
         let account = |uid, admin| accounts::Account { uid, admin };
-        let mut accounts = accounts::Snapshot::from([
-            ("localadmin".to_owned(), account(501, true)),
-            (who.account(), account(502, self.admin)),
-        ]);
+        let mut accounts = accounts::Snapshot::new();
+        accounts.insert("localadmin".into(), account(501, true));
+        accounts.insert(who.account(), account(502, self.admin));
         if self.helper {
             accounts.insert("helper".into(), account(503, false));
         }

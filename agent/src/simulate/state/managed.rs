@@ -1,10 +1,12 @@
 //! What protects and manages it: FileVault and the like, the MDM, its profiles.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::iter;
 
 use emote_proto::{EventId, Time};
 
 use super::Part;
+use crate::gather::Gather;
 use crate::simulate::plan::Vault;
 use crate::simulate::who::Who;
 use crate::sources::{mdm, profiles, security};
@@ -34,7 +36,7 @@ impl Part for Security {
             ("xprotect", &xprotect),
             ("xprotect_remediator", "157"),
         ];
-        parts.into_iter().map(|(part, word)| (part.to_owned(), word.to_owned())).collect()
+        parts.into_iter().map(|(part, word)| (part.to_owned(), word.to_owned())).gather()
     }
 }
 
@@ -80,7 +82,7 @@ impl Part for Profiles {
                 installed: Some(at.to_owned()),
                 verification: Some("verified".into()),
                 removal_disallowed: true,
-                payloads: BTreeSet::from([payload.to_owned()]),
+                payloads: iter::once(payload.to_owned()).gather(),
             };
             all.insert(("computer".to_owned(), identifier), profile);
         };

@@ -1,10 +1,11 @@
 //! What the person before it does: logs in, locks the screen, closes the lid, plugs things in.
 
-use std::collections::BTreeMap;
+use std::iter;
 
 use emote_proto::{EventId, Time};
 
 use super::Part;
+use crate::gather::Gather;
 use crate::simulate::who::Who;
 use crate::sources::{ending, peripherals, power, session, sleep};
 
@@ -26,7 +27,7 @@ impl Part for Session {
             id: Some(id.to_string().to_uppercase()),
             locked: self.locked,
         };
-        session::Snapshot { sessions: BTreeMap::from([(who.account(), session)]), console: Some(who.account()) }
+        session::Snapshot { sessions: iter::once((who.account(), session)).gather(), console: Some(who.account()) }
     }
 }
 
@@ -91,7 +92,7 @@ impl Part for Power {
         let batteries = who.laptop.then(|| ("InternalBattery-0".to_owned(), battery));
         let source = if who.laptop && self.unplugged { power::Supply::Battery } else { power::Supply::Ac };
         let low = Some(9).filter(|_| who.laptop && self.low);
-        power::Snapshot { source, low, batteries: batteries.into_iter().collect() }
+        power::Snapshot { source, low, batteries: batteries.into_iter().gather() }
     }
 }
 
@@ -123,6 +124,6 @@ impl Part for Peripherals {
             product_id: text("0001"),
             serial: Some(format!("{:08X}", who.dice >> 32)),
         };
-        self.dock.then_some(dock).into_iter().chain(self.stick.then_some(stick)).collect()
+        self.dock.then_some(dock).into_iter().chain(self.stick.then_some(stick)).gather()
     }
 }

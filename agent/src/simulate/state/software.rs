@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use emote_proto::EventId;
 
 use super::Part;
+use crate::gather::Gather;
 use crate::simulate::random::Random;
 use crate::simulate::who::{VERSIONS, Who};
 use crate::sources::{apps, launch_items, packages, updates};
@@ -66,7 +67,7 @@ impl Part for Apps {
             };
             (format!("/Applications/{name}.app"), apps::App { facts, stamp: None })
         })
-        .collect()
+        .gather()
     }
 }
 
@@ -94,7 +95,7 @@ impl Part for Packages {
         // Dates are whole seconds.
         let last = self.last.map(|(at, place)| entry((at - at.rem_euclid(1_000), place)));
         let newest: VecDeque<_> = [entry((1_772_439_300_000, 0))].into_iter().chain(last).collect();
-        packages::Snapshot { modified: None, known: newest.iter().map(packages::Entry::fingerprint).collect(), newest }
+        packages::Snapshot { modified: None, known: newest.iter().map(packages::Entry::fingerprint).gather(), newest }
     }
 }
 
@@ -115,7 +116,7 @@ impl Part for Updates {
             system: true,
         };
         let pending = self.pending.then(|| (format!("MSU_UPDATE_{build}_patch_{version}_minor"), update));
-        updates::Snapshot { checked_at: None, pending: pending.into_iter().collect() }
+        updates::Snapshot { checked_at: None, pending: pending.into_iter().gather() }
     }
 }
 
@@ -143,6 +144,6 @@ impl Part for LaunchItems {
             item("LaunchAgents", "com.example.menu", "/Library/Example/Menu.app/Contents/MacOS/Menu"),
         ];
         let added = item("LaunchAgents", "com.example.updater", "/Users/Shared/updater");
-        usual.into_iter().chain(self.added.then_some(added)).collect()
+        usual.into_iter().chain(self.added.then_some(added)).gather()
     }
 }

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::{ObserveError, Source};
+use crate::gather::Gather;
 use crate::platform::{Addresses, Host};
 use crate::vocabulary::Kind;
 
@@ -41,7 +42,7 @@ impl Source for Network {
             addresses.retain(says_something);
             (!addresses.is_empty()).then_some((name, addresses))
         });
-        let interfaces: Addresses = interfaces.collect();
+        let interfaces: Addresses = interfaces.gather();
         if interfaces.values().map(BTreeSet::len).sum::<usize>() > MOST {
             return Err(ObserveError::Answer(format!("more than {MOST} addresses")));
         }
@@ -93,7 +94,7 @@ fn without(minuend: &Addresses, subtrahend: &Addresses) -> Addresses {
     let mut rest = Addresses::new();
     for (name, addresses) in minuend {
         let gone: BTreeSet<IpAddr> = match subtrahend.get(name) {
-            Some(others) => addresses.difference(others).copied().collect(),
+            Some(others) => addresses.difference(others).copied().gather(),
             None => addresses.clone(),
         };
         if !gone.is_empty() {
