@@ -20,7 +20,7 @@ use reqwest::header::CONTENT_TYPE;
 use reqwest::{Method, Url};
 use serde_json::{Value, json};
 
-use super::http::{resolve_url, url};
+use super::address;
 use super::spec::{Setup, Unresolved};
 use super::wire::{self, Answer, Auth, Client, join};
 use super::{Outcome, Target, serial};
@@ -81,7 +81,7 @@ pub(super) fn read(fields: &mut Fields<'_>) -> Option<Box<dyn Unresolved>> {
         }
         None => None,
     };
-    let url = url(fields, "url", insecure, "url: https://mdm.example.com");
+    let url = address::read(fields, "url", insecure, "url: https://mdm.example.com");
     let api_key = fields.secret("api_key");
     let api_key = fields.require("api_key", api_key, "api_key: ${env:NANOMDM_API_KEY}");
     let pin_key = fields.secret("pin_key");
@@ -90,7 +90,7 @@ pub(super) fn read(fields: &mut Fields<'_>) -> Option<Box<dyn Unresolved>> {
 
 impl Unresolved for Spec {
     fn resolve(&self, setup: &Setup<'_>, problems: &mut Problems) -> Option<Box<dyn Target>> {
-        let url = resolve_url(&self.url, "url", self.insecure, setup, problems);
+        let url = address::resolve(&self.url, "url", self.insecure, setup, problems);
         let api_key = problems.take("api_key", self.api_key.resolve(setup.folder));
         let pin_key = self.pin_key.as_ref().and_then(|key| problems.take("pin_key", key.resolve(setup.folder)));
         if pin_key.as_ref().is_some_and(|key| key.expose().len() < MIN_PIN_KEY) {

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::core::Job;
 
+mod address;
 mod asset;
 mod http;
 mod log;

@@ -18,7 +18,7 @@ use reqwest::header::CONTENT_TYPE;
 use reqwest::{Method, Url};
 use serde_json::{Map, Value, json};
 
-use super::http::{resolve_url, url};
+use super::address;
 use super::spec::{Setup, Unresolved};
 use super::wire::{self, Answer, Auth, Client};
 use super::{Outcome, Target};
@@ -69,7 +69,8 @@ pub(super) fn read(fields: &mut Fields<'_>) -> Option<Box<dyn Unresolved>> {
         fields
             .problem("", "expected one of token, webhook: webhook: ${env:SLACK_WEBHOOK}, or token: ${env:SLACK_TOKEN}");
     }
-    let base = if fields.has("api_base") { url(fields, "api_base", insecure, API) } else { Some(Template::of(API)) };
+    let base =
+        if fields.has("api_base") { address::read(fields, "api_base", insecure, API) } else { Some(Template::of(API)) };
     let webhook = fields.template("webhook");
     if webhook.as_ref().is_some_and(|webhook| webhook.plain().is_some()) {
         fields.problem("webhook", "is a secret, given by reference: ${env:NAME} or ${file:PATH}");
@@ -86,11 +87,11 @@ impl Unresolved for Spec {
     fn resolve(&self, setup: &Setup<'_>, problems: &mut Problems) -> Option<Box<dyn Target>> {
         let (url, post, secrets) = match &self.post {
             Post::Webhook(template) => {
-                let (url, secrets) = resolve_url(template, "webhook", self.insecure, setup, problems)?;
+                let (url, secrets) = address::resolve(template, "webhook", self.insecure, setup, problems)?;
                 (url.clone(), Post::Webhook(url), secrets)
             }
             Post::Api { url: base, auth: token } => {
-                let base = resolve_url(base, "api_base", self.insecure, setup, problems);
+                let base = address::resolve(base, "api_base", self.insecure, setup, problems);
                 let auth = wire::bearer(token, "token", setup, problems);
                 let ((base, mut secrets), auth) = (base?, auth?);
                 secrets.extend(auth.secrets());
