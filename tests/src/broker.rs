@@ -83,9 +83,18 @@ impl Broker {
 
     /// When it last said that it leads, as its log has it.
     pub fn last_led(&self) -> Option<String> {
-        let log = std::fs::read_to_string(self.logs.join(format!("{}.log", self.name()))).ok()?;
+        let log = self.log();
         let line = log.lines().rfind(|line| line.contains("leading: this broker folds"))?;
         line.split_whitespace().next().map(str::to_owned)
+    }
+
+    /// How many lines of its log, over all its starts, have this text.
+    pub fn logged(&self, text: &str) -> usize {
+        self.log().lines().filter(|line| line.contains(text)).count()
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.logs.join(format!("{}.log", self.name()))).unwrap_or_default()
     }
 
     pub(crate) fn name(&self) -> String {

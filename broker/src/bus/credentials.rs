@@ -16,6 +16,8 @@ use emote_proto::{
 };
 use zeroize::Zeroizing;
 
+use super::BusError;
+
 /// Larger files are none.
 const MAX_FILE: u64 = 64 * 1024;
 
@@ -39,6 +41,20 @@ pub(super) fn sign(path: &Path, nonce: &[u8]) -> Result<Auth, FileError> {
     auth.signature = Some(key.sign(nonce).map_err(|_| content(&"its seed cannot sign"))?);
     auth.jwt = Some(jwt.to_owned());
     Ok(auth)
+}
+
+/// Whether the file at `path` can be connected with, as far as it says itself.
+pub fn check_credentials(path: &Path) -> Result<(), BusError> {
+    let signed = sign(path, b"");
+    signed.map(drop).map_err(|error| BusError::Settings(error.to_string()))
+}
+
+/// Whether the file at `path` is of somebody who may speak to the system account's services and to nothing else, as its own
+/// JWT says. Who may everything in that account cannot be told from others.
+pub(super) fn is_of_system_account(path: &Path) -> bool {
+    let claims = read_private(path).ok().and_then(|text| Claims::unverified(creds::parse(&text).ok()?.jwt).ok());
+    let allowed = claims.and_then(|claims| claims.nats["pub"]["allow"].as_array().cloned()).unwrap_or_default();
+    !allowed.is_empty() && allowed.iter().all(|subject| subject.as_str().is_some_and(|it| it.starts_with("$SYS.")))
 }
 
 /// The name of the user that the file at `path` is of.
@@ -99,5 +115,34 @@ mod tests {
         user.verify(b"nonce", &auth.signature.unwrap()).unwrap();
         assert!(sign(folder.path(), b"").err().unwrap().to_string().contains("it is no plain file"));
         assert!(sign(&folder.path().join("none"), b"").err().unwrap().to_string().contains("No such file"));
+    }
+
+    #[test]
+    fn who_speaks_to_the_system_account_alone_is_known_by_what_it_may_do() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("emote.creds");
+        let part = |value: serde_json::Value| data_encoding::BASE64URL_NOPAD.encode(value.to_string().as_bytes());
+        let of_system = |allow: serde_json::Value| {
+            let (user, account) = (KeyPair::new_user(), KeyPair::new_account().public_key());
+            let body = serde_json::json!({"iss": account, "sub": user.public_key(), "nats": {"pub": {"allow": allow}}});
+            let jwt = format!("{}.{}.c2ln", part(serde_json::json!({"alg": "ed25519-nkey"})), part(body));
+            let seed = user.seed().unwrap();
+            std::fs::write(
+                &path,
+                format!("-----BEGIN NATS USER JWT-----\n{jwt}\n-----BEGIN USER NKEY SEED-----\n{seed}\n"),
+            )
+            .unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+            is_of_system_account(&path)
+        };
+        let told = [
+            serde_json::json!(["$SYS.REQ.CLAIMS.UPDATE", "$SYS.REQ.SERVER.PING.>"]),
+            serde_json::json!(["$SYS.REQ.USER.INFO", "events.>"]),
+            serde_json::json!([">"]),
+            serde_json::json!([]),
+            serde_json::Value::Null,
+        ];
+        assert_eq!(told.map(of_system), [true, false, false, false, false]);
+        assert!(!is_of_system_account(&folder.path().join("none")));
     }
 }

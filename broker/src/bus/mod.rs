@@ -33,6 +33,7 @@ pub use account::{Presence, Presences};
 pub use backlog::{Backlog, StreamState};
 pub use batch::{BatchAck, BatchError, Outgoing};
 pub use chain::{Behind, Chain, Place};
+pub use credentials::check_credentials;
 pub use events::{EventMessage, RUN_ENTRIES, ReadError, Reader, Tail, TailStart};
 pub use identity::{Enrollment, Enrollments, Entry, Heartbeats, Hints, Write, WriteError};
 pub use jobs::{Checkpoint, JobMessage, Jobs, SIGN_OF_LIFE, job_message, left_over_key, no_longer_held};
@@ -73,6 +74,19 @@ impl BusSettings {
     pub fn local(server: impl Into<String>, name: impl Into<String>) -> Self {
         let (servers, name) = (vec![server.into()], name.into());
         Self { servers, name, credentials: None, user: None, ca: None, certificate: None, insecure: false }
+    }
+
+    /// Refuses credentials of the system account, as far as they say so themselves: there are no streams there, and no
+    /// request for one would be answered.
+    pub fn are_of_the_streams(&self) -> Result<(), BusError> {
+        match self.credentials.as_deref().filter(|path| credentials::is_of_system_account(path)) {
+            None => Ok(()),
+            Some(path) => Err(BusError::Settings(format!(
+                "{} is of a user of NATS' system account, which has no streams: name credentials of the account that has \
+                 them, such as nats/admin.creds for commands and nats/broker.creds for brokers",
+                path.display()
+            ))),
+        }
     }
 }
 

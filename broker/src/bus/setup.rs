@@ -41,7 +41,7 @@ impl Bus {
                 BusError::NoAnswer { doing: "asking JetStream for its level", reason: error.to_string() }
             }
             _ => BusError::Unfit(format!(
-                "JetStream does not answer on this server ({error}): start nats-server with -js, or give an account that has it"
+                "JetStream does not answer on this server ({error}): start nats-server with -js, or give credentials of an account that has it, which the system account never has"
             )),
         })?;
         let level = account.requests.level as u64;

@@ -7,7 +7,8 @@ use crate::config::{FileProblem, Folder};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Reads no secret and needs no network: made for a commit hook or CI.
+Reads no secret and needs no network: made for a commit hook or CI. Keys for agents whose files are not here are told,
+and are no problem.
 Exit code 3 when there are problems, each printed as file:line:column: what is wrong; for rules and tests with the line \
 and a caret under the place.")]
 pub(super) struct Args {
@@ -28,8 +29,11 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
         if !failed.problems.is_empty() {
             return Err(failed);
         }
-        if args.secrets { folder.resolve().map(|_| folder) } else { Ok(folder) }
+        if args.secrets { folder.try_secrets().map(|()| folder) } else { Ok(folder) }
     });
+    if let Ok(folder) = &checked {
+        note_keys(folder);
+    }
     match (checked, args.output) {
         (Ok(folder), Output::Table) => {
             let (rules, sources, targets, cases) =
@@ -62,6 +66,18 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
             print_line(serde_json::json!({"problems": report.problems}))?;
             Ok(Exit::Config)
         }
+    }
+}
+
+/// Keys that are not here are no problem of the folder: where its files are looked at need not be where it is served.
+fn note_keys(folder: &Folder) {
+    let identity = folder.settings.identity.iter();
+    for (key, path, error) in identity.flat_map(|identity| identity.out_of_reach(&folder.root)) {
+        anstream::eprintln!(
+            "{dim}emote.yaml: identity.{key}: {} cannot be read here, and `emote serve` reads it: {error}{dim:#}",
+            path.display(),
+            dim = render::DIM
+        );
     }
 }
 

@@ -67,7 +67,9 @@ impl ServerArgs {
 
     /// The same; `folder` is the configuration folder where no option names one.
     pub(crate) async fn connect_by(&self, folder: Option<&Path>) -> anyhow::Result<Bus> {
-        Ok(Bus::connect(&self.settings(folder)?).await?)
+        let settings = self.settings(folder)?;
+        settings.are_of_the_streams()?;
+        Ok(Bus::connect(&settings).await?)
     }
 
     /// The configuration folder, where there is one: as it was named, else this.

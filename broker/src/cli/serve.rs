@@ -38,6 +38,9 @@ pub(super) async fn run(args: Args) -> anyhow::Result<Exit> {
     run::no_core_dumps();
     let settings = Folder::settings(&args.config)?;
     let nats = settings.nats.resolve(&args.config, "emote serve").context("emote.yaml: nats")?;
+    nats.are_of_the_streams().context("emote.yaml: nats")?;
+    // NATS may be long in coming; a key that is missing is told at once.
+    Folder::identity(&args.config, &settings)?;
     let shutdown = run::shutdown_on_signal(None)?;
     let ops = run::ops(&settings, &args.config, Taken::Fail, &shutdown)?;
     let own = Folder::load(&args.config).and_then(|folder| Ok((folder, Set::read(&args.config)?)));

@@ -8,7 +8,7 @@ use emote_proto::{Name, Trust};
 use emote_rules::Pattern;
 
 use super::{
-    Case, Problems, Report, Set, Settings,
+    Case, Identity, Problems, Report, Set, Settings,
     documents::{Document, Files, RULES, SOURCES, TESTS, document, documents, each, origin, text_of_file, values},
     file::read_text,
     report::Origin,
@@ -68,6 +68,20 @@ impl Folder {
         must_be_folder(root, &mut report)?;
         let settings = read_settings(root, &mut report);
         report.ok(settings)
+    }
+
+    /// The keys that the section `identity` of `emote.yaml` names; what is wrong is told at its place in the file.
+    pub fn identity(root: &Path, settings: &Settings) -> Result<Option<Identity>, Report> {
+        let Some(identity) = &settings.identity else { return Ok(None) };
+        identity.resolve(root).map(Some).map_err(|found| {
+            let mut report = Report::default();
+            let file = PathBuf::from("emote.yaml");
+            let text = text_of_file(root, &file, &mut report).unwrap_or_default();
+            let mut problems = Problems::default();
+            problems.add_all("identity", found);
+            report.add_all(&Origin::hidden(&file, &text), problems);
+            report.in_order()
+        })
     }
 
     /// Reads and validates the folder at `root`.
@@ -136,6 +150,14 @@ impl Folder {
         }
         let (settings, root) = (self.settings.clone(), self.root.clone());
         report.ok(Parts { settings, sources, targets, core: self.core(None), root })
+    }
+
+    /// Fetches all secrets, the keys of `emote.yaml` too, and lets go of them.
+    pub fn try_secrets(&self) -> Result<(), Report> {
+        let mut report = Report::default();
+        let tried = [self.resolve().map(drop), Self::identity(&self.root, &self.settings).map(drop)];
+        tried.into_iter().filter_map(Result::err).for_each(|found| report.append(found));
+        report.ok(())
     }
 
     /// Fetches a source's secrets and makes it ready.

@@ -8,7 +8,7 @@ use std::{
 use emote_proto::Name;
 use nkeys::{KeyPair, KeyPairType};
 
-use super::{Secret, SecretError, SecretRef, fields::Fields};
+use super::{Problems, Secret, SecretError, SecretRef, fields::Fields};
 use crate::identity::{Policy, jwt::AccountKey};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -58,30 +58,29 @@ pub struct Identity {
     pub enroll_key: Option<String>,
 }
 
-/// Why the keys cannot be had.
+/// Why a key cannot be had.
 #[derive(Debug, thiserror::Error)]
 pub enum IdentityError {
-    /// A reference leads nowhere.
-    #[error("{key}: {error}")]
-    Secret {
-        /// Which.
-        key: &'static str,
-        /// Why.
-        error: SecretError,
-    },
+    /// The reference leads nowhere.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
     /// It is no seed, or one of another kind.
-    #[error(
-        "{key} is not the seed of {wanted}: it is one line, as `nsc export keys` or `emote init --secure` writes it"
-    )]
-    Kind {
-        /// Which.
-        key: &'static str,
-        /// What it should be.
-        wanted: &'static str,
-    },
+    #[error("it is not the seed of {0}: it is one line, as `nsc export keys` or `emote init --secure` writes it")]
+    Kind(&'static str),
     /// A key that is not asked for here is needed.
-    #[error("emote.yaml has no identity.{0}: give it, or create the token where it is")]
-    Missing(&'static str),
+    #[error("it is missing: give it, or create the token where it is")]
+    Missing,
+}
+
+impl IdentityError {
+    /// Whether there is nothing where the reference leads.
+    fn is_not_here(&self) -> bool {
+        match self {
+            Self::Secret(SecretError::NoFile { error, .. }) => error.kind() == std::io::ErrorKind::NotFound,
+            Self::Secret(SecretError::NoVariable(_)) | Self::Missing => true,
+            _ => false,
+        }
+    }
 }
 
 impl IdentitySettings {
@@ -117,39 +116,66 @@ impl IdentitySettings {
         (!settings.account.is_empty()).then_some(settings)
     }
 
-    /// The keys, with which the broker can do its part. Relative paths are taken from `folder`.
-    pub fn resolve(&self, folder: &Path) -> Result<Identity, IdentityError> {
-        let device_key = seed("device_key", &self.device_key, folder, &KeyPairType::Account)?;
-        let operator = self.operator_key.as_ref();
-        let operator_key = operator.map(|key| seed("operator_key", key, folder, &KeyPairType::Operator)).transpose()?;
+    /// The keys, with which the broker can do its part; all that is wrong with them is told at once, under the section's own
+    /// keys. Relative paths are taken from `folder`. A broker does without the key that signs tokens.
+    pub fn resolve(&self, folder: &Path) -> Result<Identity, Problems> {
+        let mut problems = Problems::default();
+        let device = seed(&self.device_key, folder, &KeyPairType::Account);
+        let device = problems.take("device_key", device);
+        let operator = self.operator_key.as_ref().map(|key| seed(key, folder, &KeyPairType::Operator));
+        let operator = operator.and_then(|key| problems.take("operator_key", key));
+        let enroll = match self.enroll_key(folder) {
+            Err(error) if error.is_not_here() => None,
+            key => problems.take("enroll_key", key),
+        };
+        let system = self.system_credentials.as_ref().map(|path| folder.join(path));
+        if let Some(path) = &system {
+            problems.take("system_credentials", crate::bus::check_credentials(path));
+        }
+        let Some(device) = device.filter(|_| problems.is_empty()) else { return Err(problems) };
         Ok(Identity {
-            device_key: AccountKey::new(device_key, &self.account),
+            device_key: AccountKey::new(device, &self.account),
             policy: self.enrollment,
             lifetime: self.lifetime,
             mdm: self.mdm.clone(),
-            operator_key,
-            system_credentials: self.system_credentials.as_ref().map(|path| folder.join(path)),
+            operator_key: operator,
+            system_credentials: system,
             system_servers: self.system_servers.clone(),
-            enroll_key: self.enroll_key(folder).ok().map(|key| key.public_key()),
+            enroll_key: enroll.map(|key| key.public_key()),
         })
+    }
+
+    /// What files of it cannot be opened here, by key. None is read.
+    pub fn out_of_reach(&self, folder: &Path) -> Vec<(&'static str, PathBuf, std::io::Error)> {
+        let keys = [
+            ("device_key", Some(&self.device_key)),
+            ("enroll_key", self.enroll_key.as_ref()),
+            ("operator_key", self.operator_key.as_ref()),
+        ];
+        let keys = keys.into_iter().filter_map(|(key, reference)| match reference? {
+            SecretRef::File(path) => Some((key, path)),
+            SecretRef::Env(_) => None,
+        });
+        let system = self.system_credentials.iter().map(|path| ("system_credentials", path));
+        let opened = keys.chain(system).map(|(key, path)| (key, path, std::fs::File::open(folder.join(path))));
+        opened.filter_map(|(key, path, opened)| Some((key, path.clone(), opened.err()?))).collect()
     }
 
     /// The key that signs enrolment tokens.
     pub fn enroll_key(&self, folder: &Path) -> Result<AccountKey, IdentityError> {
-        let key = self.enroll_key.as_ref().ok_or(IdentityError::Missing("enroll_key"))?;
-        let pair = seed("enroll_key", key, folder, &KeyPairType::Account)?;
-        Ok(AccountKey::new(pair, &self.account))
+        let key = self.enroll_key.as_ref().ok_or(IdentityError::Missing)?;
+        Ok(AccountKey::new(seed(key, folder, &KeyPairType::Account)?, &self.account))
     }
 }
 
-fn seed(key: &'static str, reference: &SecretRef, folder: &Path, kind: &KeyPairType) -> Result<KeyPair, IdentityError> {
-    let secret: Secret = reference.resolve(folder).map_err(|error| IdentityError::Secret { key, error })?;
+fn seed(reference: &SecretRef, folder: &Path, kind: &KeyPairType) -> Result<KeyPair, IdentityError> {
+    let secret: Secret = reference.resolve(folder)?;
     let (wanted, prefix) = match kind {
         KeyPairType::Operator => ("an operator's key, which begins with SO", 'O'),
         _ => ("an account's key, which begins with SA", 'A'),
     };
-    let pair = KeyPair::from_seed(secret.expose().trim()).map_err(|_| IdentityError::Kind { key, wanted })?;
-    if pair.public_key().starts_with(prefix) { Ok(pair) } else { Err(IdentityError::Kind { key, wanted }) }
+    let pair = KeyPair::from_seed(secret.expose().trim()).map_err(|_| IdentityError::Kind(wanted))?;
+    if pair.public_key().starts_with(prefix) { Ok(pair) } else { Err(IdentityError::Kind(wanted)) }
 }
 
 fn account(text: &str) -> Result<String, String> {
@@ -162,7 +188,7 @@ fn account(text: &str) -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Problems, Settings};
+    use crate::config::Settings;
     use serde_json::{Value, json};
 
     fn read(identity: &Value) -> (Option<IdentitySettings>, Vec<String>) {
@@ -170,6 +196,17 @@ mod tests {
         let file = json!({"identity": identity});
         let settings = Settings::read(file.as_object().unwrap(), &mut problems);
         (settings.identity, problems.iter().map(|problem| format!("{}: {}", problem.path, problem.message)).collect())
+    }
+
+    fn told(resolved: Result<Identity, Problems>) -> String {
+        let lines = resolved.err().unwrap().into_iter().map(|problem| format!("{}: {}", problem.path, problem.message));
+        lines.collect::<Vec<_>>().join("\n")
+    }
+
+    fn private(path: &Path, text: &str) {
+        use std::os::unix::fs::PermissionsExt;
+        std::fs::write(path, text).unwrap();
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
     }
 
     fn account() -> String {
@@ -213,14 +250,41 @@ mod tests {
         let user = KeyPair::new_user().seed().unwrap();
         for (name, text) in [("user.nk", user.as_str()), ("word.nk", "hunter2")] {
             let path = folder.path().join(name);
-            std::fs::write(&path, text).unwrap();
-            use std::os::unix::fs::PermissionsExt;
-            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+            private(&path, text);
             let given = json!({"account": account(), "device_key": format!("${{file:{name}}}")});
             let settings = read(&given).0.unwrap();
-            let error = settings.resolve(folder.path()).err().unwrap().to_string();
-            assert!(error.starts_with("device_key is not the seed of an account") && !error.contains(text), "{error}");
+            let told = told(settings.resolve(folder.path()));
+            assert!(told.starts_with("device_key: it is not the seed of an account") && !told.contains(text), "{told}");
             assert!(settings.enroll_key(folder.path()).is_err());
         }
+    }
+
+    #[test]
+    fn keys_that_cannot_be_had_are_all_told_and_a_broker_does_without_the_one_of_tokens() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let files = json!({"account": account(), "device_key": "${file:device.nk}", "enroll_key": "${file:enroll.nk}",
+            "operator_key": "${file:operator.nk}", "system_credentials": "system.creds"});
+        let settings = read(&files).0.unwrap();
+        let missing = told(settings.resolve(folder.path())).replace(&folder.path().display().to_string(), "DIR");
+        insta::assert_snapshot!(missing, @r"
+        device_key: the secret file DIR/device.nk cannot be read: No such file or directory (os error 2)
+        operator_key: the secret file DIR/operator.nk cannot be read: No such file or directory (os error 2)
+        system_credentials: DIR/system.creds cannot be read: No such file or directory (os error 2)
+        ");
+        let keys: Vec<_> = settings.out_of_reach(folder.path()).into_iter().map(|(key, ..)| key).collect();
+        assert_eq!(keys, ["device_key", "enroll_key", "operator_key", "system_credentials"]);
+        private(&at("device.nk"), &KeyPair::new_account().seed().unwrap());
+        private(&at("operator.nk"), &KeyPair::new_operator().seed().unwrap());
+        let user = KeyPair::new_user().seed().unwrap();
+        let creds = format!("-----BEGIN NATS USER JWT-----\na.b.c\n-----BEGIN USER NKEY SEED-----\n{user}\n");
+        private(&at("system.creds"), &creds);
+        assert_eq!(settings.resolve(folder.path()).ok().unwrap().enroll_key, None);
+        private(&at("enroll.nk"), &user);
+        assert!(told(settings.resolve(folder.path())).starts_with("enroll_key: it is not the seed"));
+        let enroll = KeyPair::new_account();
+        private(&at("enroll.nk"), &enroll.seed().unwrap());
+        assert_eq!(settings.resolve(folder.path()).ok().unwrap().enroll_key, Some(enroll.public_key()));
+        assert!(settings.out_of_reach(folder.path()).is_empty());
     }
 }

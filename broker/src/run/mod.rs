@@ -106,8 +106,10 @@ pub async fn start_watched(bus: Bus, start: Start, ops: Ops, shutdown: &Cancella
     let console_at = console.as_ref().map(|console| ConsoleAt { url: console.url(), token_file: console.token_file() });
     let replicas = settings.streams.replicas;
     let proxies = settings.trusted_proxies.clone();
-    let keys = settings.identity.as_ref().map(|identity| identity.resolve(&root)).transpose();
-    let keys = keys.context("emote.yaml: identity")?;
+    let keys = Folder::identity(&root, &settings)?;
+    if keys.as_ref().is_some_and(|keys| keys.enroll_key.is_none()) {
+        tracing::info!("identity.enroll_key is not here: tokens are made where it is, and their key is not looked at");
+    }
     let mdm = keys.as_ref().map(|keys| keys.mdm.clone());
     let gives_credentials = keys.is_some();
     let library = Library::new(bus.clone(), root, settings);

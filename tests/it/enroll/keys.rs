@@ -6,11 +6,11 @@ use super::office::{Office, change};
 async fn a_broker_does_not_start_with_a_key_that_is_bound_to_another_role_or_to_none() {
     let mut office = Office::open("open").await;
     office.secure.broker.stop().await;
-    for (file, told) in [
-        ("enroll", "is bound to other permissions"),
-        ("devices-account", "is bound to no role"),
-        ("service", "is no signing key of the account"),
-        ("operator", "is not the seed of an account's key"),
+    for (file, told, code) in [
+        ("enroll", "is bound to other permissions", 1),
+        ("devices-account", "is bound to no role", 1),
+        ("service", "is no signing key of the account", 1),
+        ("operator", "is not the seed of an account's key", 3),
     ] {
         let before = std::fs::read_to_string(office.secure.file("emote.yaml")).unwrap();
         change(
@@ -19,7 +19,7 @@ async fn a_broker_does_not_start_with_a_key_that_is_bound_to_another_role_or_to_
             &format!("device_key: \"${{file:secrets/{file}.nk}}\""),
         );
         office.secure.broker.begin();
-        assert_eq!(office.secure.broker.wait().await, Some(1), "{file}");
+        assert_eq!(office.secure.broker.wait().await, Some(code), "{file}");
         let log = std::fs::read_to_string(office.secure.logs.join("broker.log")).unwrap();
         assert!(log.contains(told), "{file}: {log}");
         std::fs::write(office.secure.file("emote.yaml"), before).unwrap();

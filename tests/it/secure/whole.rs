@@ -33,6 +33,36 @@ async fn a_broker_serves_and_the_command_line_finds_it_by_the_folder() {
 }
 
 #[tokio::test]
+async fn what_cannot_work_is_told_before_anything_is_tried() {
+    let mut secure = Secure::start().await;
+    let folder = secure.config.to_str().unwrap().to_owned();
+    let output = secure.emote(&["events", "--creds", secure.file(files::SYSTEM).to_str().unwrap()]).await;
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && said.contains("system account, which has no streams"), "{said}");
+
+    std::fs::remove_file(secure.file("secrets/device.nk")).unwrap();
+    std::fs::remove_file(secure.file("secrets/enroll.nk")).unwrap();
+    std::fs::write(secure.file(files::SYSTEM), "").unwrap();
+    let output = emote(&["check", &folder]).await;
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "a folder is checked without its keys, too: {said}");
+    assert!(said.contains("identity.device_key: secrets/device.nk cannot be read here"), "{said}");
+    assert!(said.contains("identity.enroll_key") && !said.contains("operator_key"), "{said}");
+    let output = emote(&["check", "--secrets", &folder]).await;
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    assert!(said.contains("identity.device_key: the secret file"), "{said}");
+    assert!(said.contains("identity.system_credentials: ") && said.contains("no user JWT in it"), "{said}");
+    assert!(!said.contains("enroll_key"), "a broker does without: {said}");
+
+    // Also while there is no NATS.
+    secure.kill();
+    secure.broker.begin();
+    assert_eq!(secure.broker.wait().await, Some(3));
+    assert_eq!((secure.broker.logged("identity.device_key"), secure.broker.logged("emote serves")), (1, 0));
+}
+
+#[tokio::test]
 async fn orders_are_given_under_the_administrators_name() {
     let mut secure = Secure::start_as("ada@example.com").await;
     secure.broker.start().await;

@@ -138,7 +138,7 @@ fn signer(server: &ServerArgs) -> anyhow::Result<AccountKey> {
             folder.join("emote.yaml").display()
         );
     };
-    identity.enroll_key(&folder).context("emote.yaml: identity")
+    identity.enroll_key(&folder).context("emote.yaml: identity.enroll_key")
 }
 
 /// Signs it, tries it, and has the brokers know it. Gives the line.
@@ -167,12 +167,9 @@ async fn make(bus: &Bus, signer: &AccountKey, args: &Create) -> anyhow::Result<S
     let info = json!({"token": token.id, "name": token.name, "key": token.key, "uses": token.uses, "expires": token.expires,
         "serial": token.serial, "policy": token.policy});
     let id = args.signed.signature(bus)?.order(bus, &format!("agent.{TOKEN_CREATE}"), info).await?;
-    match waited.outcomes(&[id], 1).await?.first() {
-        Some(outcome) if outcome.refused.is_none() => {}
-        Some(outcome) => {
-            anyhow::bail!("the brokers do not take the token: {}", outcome.refused.as_deref().unwrap_or_default())
-        }
-        None => anyhow::bail!("no broker has taken note of the token: does one run, with an identity section?"),
+    let outcomes = waited.outcomes(&[id], 1).await?;
+    if let Some(reason) = outcomes.first().and_then(|outcome| outcome.refused.as_deref()) {
+        anyhow::bail!("the brokers do not take the token: {reason}");
     }
     let line = EnrollmentToken::new(jwt, seed.expose())?.to_line();
     anstream::eprintln!(
@@ -182,6 +179,13 @@ async fn make(bus: &Bus, signer: &AccountKey, args: &Create) -> anyhow::Result<S
         token.expires,
         token.serial.map_or_else(String::new, |serial| format!(", for {serial} only"))
     );
+    if outcomes.is_empty() {
+        // Its order is in the log and will be carried out: the seed, which nobody else has, must not be lost.
+        anstream::eprintln!(
+            "No broker has taken note of it yet. The order is in the log and will be carried out: the token holds, and \
+             `emote agents token ls` shows it, as soon as a broker with an identity section runs."
+        );
+    }
     Ok(Secret::new(line))
 }
 
