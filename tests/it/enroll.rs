@@ -10,3 +10,4 @@ pub(crate) mod office;
 pub(crate) mod policies;
 mod renewal;
 mod revocation;
+mod unattended;
