@@ -11,6 +11,8 @@ use futures_util::StreamExt;
 use serde_json::json;
 
 const COUNTED: &str = "pattern: {scope: [test]}\ntargets: [log]\n";
+/// What a broker logs when it begins to lead.
+const LEADING: &str = "leading: this broker folds";
 const SUBJECT: &str = "events.manual.-.test.counted";
 
 /// Who leads by the checkpoint: `<data folder's name>.<run>`, nothing where nobody does.
@@ -118,6 +120,46 @@ async fn who_takes_over_knows_that_events_was_made_anew() {
     brokers[leading].kill();
     until_its_job(&stack, 21).await;
     brokers.iter_mut().for_each(emote_tests::Broker::kill);
+}
+
+/// Copies know themselves by one name, and would take the lead from each other for ever.
+#[tokio::test]
+async fn a_broker_on_a_copy_of_anothers_data_folder_is_told_and_becomes_another() {
+    let copied = "another broker runs on a copy of this one's data folder";
+    let mut stack = Stack::new().file("rules/counted.yaml", COUNTED).expect_error(copied).start().await;
+    until_its_job(&stack, 0).await;
+    let (mut first, mut other) = (stack.take_broker(), stack.other_broker());
+    assert_eq!(first.stop().await, Some(0));
+    std::fs::create_dir_all(other.store().parent().unwrap()).unwrap();
+    std::fs::copy(first.store(), other.store()).unwrap();
+    for (n, broker) in (1..).zip([&mut first, &mut other]) {
+        broker.start().await;
+        until("it leads", async || broker.last_led().is_some()).await;
+        until_its_job(&stack, n).await;
+    }
+    until("who led before says why it does no more", async || first.logged(copied) == 1).await;
+    until("it stands by", async || first.logged("standing by: another broker folds") == 1).await;
+    let leads = leading(&stack).await;
+    for n in 3..23 {
+        until_its_job(&stack, n).await;
+    }
+    assert_eq!((leading(&stack).await, first.logged(LEADING), other.logged(LEADING)), (leads.clone(), 2, 1));
+
+    other.kill();
+    until_its_job(&stack, 23).await;
+    assert_eq!(first.logged(LEADING), 3);
+    let names = [leads, leading(&stack).await].map(|id| id.unwrap().split_once('.').unwrap().0.to_owned());
+    assert_ne!(names[0], names[1]);
+    other.start().await;
+    until("it stands by", async || other.logged("standing by: another broker folds") == 1).await;
+    until_its_job(&stack, 24).await;
+    assert_eq!(
+        (first.logged(LEADING), first.logged(copied), other.logged(copied)),
+        (3, 1, 0),
+        "each is one of its own"
+    );
+    first.kill();
+    other.kill();
 }
 
 #[tokio::test]

@@ -32,7 +32,7 @@ impl Engine {
         shutdown: &CancellationToken,
     ) -> Result<Option<(Checkpoint, u64)>, Stopped> {
         let mut ahead = Ahead { reader: None, waiting: VecDeque::new(), working: Working::new(&self.store)? };
-        let began = Instant::now();
+        let (began, mut leader) = (Instant::now(), None);
         loop {
             let found = self.checkpoint_now().await?;
             let leads = claim.may_lead(found.as_ref().map(|(checkpoint, at)| (checkpoint, *at)), began.elapsed());
@@ -52,6 +52,14 @@ impl Engine {
             }
             if !leads {
                 self.shared.stands_by();
+                if leader.as_ref() != Some(&checkpoint.broker) {
+                    tracing::info!(
+                        leader = %checkpoint.broker,
+                        position = checkpoint.sequence,
+                        "standing by: another broker folds, and this one does once that falls silent"
+                    );
+                    leader = Some(checkpoint.broker);
+                }
             }
             tokio::select! {
                 () = tokio::time::sleep(LOOK_EVERY) => {}

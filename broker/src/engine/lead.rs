@@ -33,10 +33,9 @@ impl Engine {
         shutdown: &CancellationToken,
     ) -> Result<(), Stopped> {
         let mut position = self.take_over(stream, found, claim).await?;
-        let led = self.lead_on(&mut position, shutdown).await;
-        match led {
-            Err(Stopped::Commit(error)) => Err(self.fenced_or(position.stored.sequence, claim, error).await),
-            led => led,
+        match self.lead_on(&mut position, shutdown).await {
+            Err(stopped) => Err(self.replaced_or(position.stored.sequence, claim, stopped).await),
+            Ok(()) => Ok(()),
         }
     }
 

@@ -55,6 +55,10 @@ enum Stopped {
     State(#[from] StateError),
     #[error("another broker folds this partition: its checkpoint is {theirs}, ours was {ours}")]
     Fenced { ours: u64, theirs: u64 },
+    #[error(
+        "another broker runs on a copy of this one's data folder: give every broker one of its own, not copied from another"
+    )]
+    Copied,
     #[error("EVENTS is not the log any more that the store was folded from")]
     AnotherLog,
     #[error("DELIVERIES has lost its end; the store begins anew, and what is lost is folded again")]
@@ -134,11 +138,18 @@ impl Engine {
                 tracing::warn!(reason = %stopped, "another program writes into DELIVERIES; going on behind it");
                 continue;
             }
-            if matches!(stopped, Stopped::Fenced { .. }) {
-                tracing::warn!(reason = %stopped, "standing by");
-                claim.lost();
-            } else {
-                tracing::warn!(reason = %stopped, "folding stopped; going on from the checkpoint");
+            match &stopped {
+                Stopped::Fenced { .. } => {
+                    tracing::warn!(reason = %stopped, "standing by");
+                    claim.lost();
+                }
+                Stopped::Copied => {
+                    // Under one name each would take the lead from the other, whenever one of them starts or stumbles.
+                    tracing::error!(reason = %stopped, "standing by, under a new name");
+                    claim = silence::Claim::new(&self.new_name(), &random());
+                    claim.lost();
+                }
+                _ => tracing::warn!(reason = %stopped, "folding stopped; going on from the checkpoint"),
             }
             self.mend(&stopped);
             tokio::select! {
@@ -244,6 +255,15 @@ impl Engine {
     fn name(&self) -> String {
         let fresh = random();
         self.store.broker_id(&fresh).unwrap_or(fresh)
+    }
+
+    /// Another one, from now on.
+    fn new_name(&self) -> String {
+        let fresh = random();
+        if let Err(error) = self.store.rename_broker(&fresh) {
+            tracing::warn!(%error, "the new name cannot be kept: it is another one after the next start");
+        }
+        fresh
     }
 
     async fn checkpoint_now(&self) -> Result<Option<(Checkpoint, u64)>, Stopped> {

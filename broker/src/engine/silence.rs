@@ -40,9 +40,15 @@ impl Claim {
         &self.id
     }
 
-    /// Somebody else leads, perhaps from a copy of the same data folder: from now on silence is waited for.
+    /// Somebody else leads: from now on silence is waited for.
     pub(super) fn lost(&mut self) {
         (self.own, self.seen) = (None, None);
+    }
+
+    /// Whether `broker` is another run of this data folder: while this one runs, a broker on a copy of it.
+    pub(super) fn is_copy(&self, broker: &str) -> bool {
+        let folder = |id: &str| id.split_once('.').map(|(folder, _)| folder.to_owned());
+        broker != self.id && folder(broker).is_some_and(|its| folder(&self.id) == Some(its))
     }
 
     /// Whether to take over, having read this checkpoint, of this sequence in DELIVERIES, at `now` of a clock that only
@@ -81,6 +87,13 @@ mod tests {
         assert!(!claim.may_lead(Some((&by("hereafter.run1"), 5)), millis(0)));
         claim.lost();
         assert!(!claim.may_lead(Some((&by("here.run1"), 5)), millis(0)), "somebody has a copy of our folder");
+    }
+
+    #[test]
+    fn another_run_of_the_same_folder_is_a_copy_of_it() {
+        let claim = Claim::new("here", "r");
+        let copies = ["here.s", "here.r", "hereafter.s", "there.r", "", "here"].map(|broker| claim.is_copy(broker));
+        assert_eq!(copies, [true, false, false, false, false, false]);
     }
 
     #[test]

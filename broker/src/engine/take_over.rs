@@ -116,10 +116,23 @@ impl Engine {
     }
 
     /// Why what was sent was not stored: because another broker has replaced our checkpoint, or for what the server says.
-    pub(super) async fn fenced_or(&self, ours: u64, claim: &Claim, error: BatchError) -> Stopped {
+    async fn fenced_or(&self, ours: u64, claim: &Claim, error: BatchError) -> Stopped {
         match self.checkpoint_now().await {
             Ok(Some((found, _))) if found.broker != claim.id() => Stopped::Fenced { ours, theirs: found.sequence },
             _ => Stopped::Commit(error),
+        }
+    }
+
+    /// Why leading ended: because another broker has replaced our checkpoint, and with it our reader, or for what was said.
+    /// A run of our folder from before cannot have: it would have been refused.
+    pub(super) async fn replaced_or(&self, ours: u64, claim: &Claim, stopped: Stopped) -> Stopped {
+        if !matches!(stopped, Stopped::Commit(_) | Stopped::Fenced { .. } | Stopped::Read(_) | Stopped::Bus(_)) {
+            return stopped;
+        }
+        match self.checkpoint_now().await {
+            Ok(Some((found, _))) if claim.is_copy(&found.broker) => Stopped::Copied,
+            Ok(Some((found, _))) if found.broker != claim.id() => Stopped::Fenced { ours, theirs: found.sequence },
+            _ => stopped,
         }
     }
 }

@@ -336,6 +336,14 @@ impl Store {
         Ok(id)
     }
 
+    /// Gives this broker another id.
+    pub fn rename_broker(&self, id: &str) -> Result<(), StoreError> {
+        let write = self.begin_write()?;
+        write.open_table(META)?.insert("broker", id)?;
+        write.commit()?;
+        Ok(())
+    }
+
     /// Makes everything committed so far durable.
     pub fn flush(&self) -> Result<(), StoreError> {
         self.begin_write()?.commit()?;
