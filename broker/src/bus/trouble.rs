@@ -7,7 +7,9 @@ use std::path::Path;
 /// What `error` means, where it is of TLS or credentials. `ca` is the file of the certificate authority that is trusted, if one is named.
 pub(super) fn explain(error: &str, ca: Option<&Path>) -> Option<String> {
     let has = |words: &[&str]| words.iter().any(|word| error.contains(word));
-    let about = if has(&["UnknownIssuer", "BadSignature", "invalid peer certificate: Other"]) {
+    let about = if has(&["CaUsedAsEndEntity"]) {
+        "its certificate is that of a CA itself: give the server one that the CA signed".to_owned()
+    } else if has(&["UnknownIssuer", "BadSignature", "invalid peer certificate: Other"]) {
         match ca {
             Some(ca) => format!(
                 "its certificate is not signed by the CA in {}: is it the right file (nats.ca, --ca), and no older one?",
@@ -18,8 +20,6 @@ pub(super) fn explain(error: &str, ca: Option<&Path>) -> Option<String> {
                     .to_owned()
             }
         }
-    } else if has(&["CaUsedAsEndEntity"]) {
-        "its certificate is that of a CA itself: give the server one that the CA signed".to_owned()
     } else if has(&["certificate not valid for name", "NotValidForName"]) {
         "its certificate is for other names: connect by a name that it has, or have it made for this one".to_owned()
     } else if has(&["certificate expired", "invalid peer certificate: Expired"]) {
@@ -58,6 +58,7 @@ mod tests {
         for (error, ca, said) in [
             ("IO error: invalid peer certificate: UnknownIssuer", ca, "not signed by the CA in tls/ca.pem"),
             ("IO error: invalid peer certificate: UnknownIssuer", None, "name its CA (nats.ca, --ca, EMOTE_CA)"),
+            ("invalid peer certificate: Other(OtherError(CaUsedAsEndEntity))", ca, "that of a CA itself"),
             ("invalid peer certificate: certificate expired: verification time 1", ca, "has expired: renew it"),
             ("invalid peer certificate: certificate not valid for name \"a\"", ca, "for other names"),
             ("IO error: received corrupt message of type InvalidContentType", ca, "does not speak TLS"),

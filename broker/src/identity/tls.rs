@@ -41,7 +41,7 @@ pub enum TlsError {
     #[error("the key is not that of the certificate")]
     Key,
     /// Not signed by the authority, expired, or of other names.
-    #[error("the certificate does not do for {name}: {reason}")]
+    #[error("the certificate does not do for {name}: {} ({reason})", about(reason))]
     Certificate {
         /// The name it was asked for.
         name: String,
@@ -147,6 +147,27 @@ pub fn check(roots: &str, pair: &Pair, names: &Names, now: Duration) -> Result<(
     Ok(())
 }
 
+/// What is wrong with a certificate, and what would do.
+fn about(reason: &rustls::Error) -> &'static str {
+    use rustls::CertificateError::{
+        BadSignature, Expired, ExpiredContext, NotValidForName, NotValidForNameContext, NotValidYet,
+        NotValidYetContext, UnknownIssuer,
+    };
+    match reason {
+        rustls::Error::InvalidCertificate(UnknownIssuer | BadSignature) => {
+            "the authority that is to be trusted has not signed it, or certificates between the two are missing below it"
+        }
+        rustls::Error::InvalidCertificate(NotValidForName | NotValidForNameContext { .. }) => "it is for other names",
+        rustls::Error::InvalidCertificate(Expired | ExpiredContext { .. }) => "it has expired",
+        rustls::Error::InvalidCertificate(NotValidYet | NotValidYetContext { .. }) => "it does not hold yet",
+        // webpki's, which rustls has no name for.
+        other if other.to_string().contains("CaUsedAsEndEntity") => {
+            "it is that of an authority itself, as self-signed ones often are: give one that the authority signed for the server"
+        }
+        _ => "it cannot be used",
+    }
+}
+
 fn fits(
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
@@ -225,8 +246,10 @@ mod tests {
         let told = |roots: &Pair, pair: &Pair, names: &Names| {
             check(&roots.certificate, pair, names, noon(day())).unwrap_err().to_string()
         };
-        assert!(told(&other, &pair, &here).contains("UnknownIssuer"));
-        assert!(told(&ca, &pair, &names(&["nats.example.com"])).contains("nats.example.com"));
+        assert!(told(&other, &pair, &here).contains("the authority that is to be trusted has not signed it"));
+        let its_own = told(&ca, &ca, &here);
+        assert!(its_own.contains("is that of an authority itself"), "{its_own}");
+        assert!(told(&ca, &pair, &names(&["nats.example.com"])).contains("nats.example.com: it is for other names"));
         let foreign = Pair { certificate: pair.certificate.clone(), key: other.key.clone() };
         assert_eq!(told(&ca, &foreign, &here), TlsError::Key.to_string());
         let none = Pair { certificate: String::new(), key: pair.key.clone() };

@@ -86,12 +86,10 @@ fn next(name: &std::path::Display<'_>, secure: bool, context: Option<&Path>) -> 
     if !secure {
         return format!("Wrote {name}: README.md says what is in it.\n\n  emote check {name}\n  emote dev {name}");
     }
-    let context = match context {
-        Some(path) => {
-            format!("\n`nats --context {}` is the administrator.", path.file_stem().unwrap_or_default().display())
-        }
-        None => String::new(),
-    };
+    let context = context.map_or_else(String::new, |path| {
+        let (context, path) = (path.file_stem().unwrap_or_default().display(), path.display());
+        format!("\n`nats --context {context}` is the administrator; that is written in {path}.")
+    });
     format!(
         "Wrote {name}: README.md says what is in it, secrets/README.md which keys to take offline.{context}\n\n\
          \x20 (cd {name} && nats-server -c nats/nats-server.conf)\n\
@@ -138,6 +136,14 @@ mod tests {
             slack_webhook: "http://127.0.0.1:1/x".into(),
             secure: SecureArgs::default(),
         }
+    }
+
+    #[test]
+    fn a_context_of_nats_is_told_with_the_file_that_it_is_in() {
+        let path = Path::new("/home/ada/.config/nats/context/emote.json");
+        let told = next(&Path::new("my-emote").display(), true, Some(path));
+        assert!(told.contains("\n`nats --context emote` is the administrator; that is written in /home/ada/.config/nats/context/emote.json.\n"), "{told}");
+        assert!(!next(&Path::new("my-emote").display(), true, None).contains("context"));
     }
 
     #[test]
