@@ -2,6 +2,7 @@
 //! describes it. The agent's side is played here, from what proto has.
 
 mod agents;
+mod cluster;
 mod crash;
 mod keys;
 mod limits;

@@ -1,12 +1,14 @@
 //! A JetStream cluster: three real nats-servers, each with its own ports and folder, which they keep when they are
-//! started again.
+//! started again. In the clear and for anyone, or as the folder that `emote init --secure` writes describes one.
 
 use std::{
     path::{Path, PathBuf},
     process::Command,
 };
 
-use crate::{Process, Streams, free_port, until, until_some};
+use emote::identity::files;
+
+use crate::{Process, Secure, Streams, free_port, until, until_some};
 
 /// One server of a cluster, or a server alone.
 #[derive(Debug, Clone)]
@@ -56,12 +58,44 @@ impl Member {
         }
         text
     }
+
+    /// The configuration of `server`, which that folder has, made that of one of `all`: as its comments say.
+    fn secure_configuration(&self, all: &[Self], server: &str, [port, web]: [u16; 2]) -> String {
+        let (before, cluster) = server.split_once("\n# cluster {\n").expect("the cluster's section");
+        let cluster: String = cluster.lines().map(|line| format!("{}\n", line.trim_start_matches("# "))).collect();
+        let mut text = format!("{before}\ncluster {{\n{cluster}");
+        let mut put = |from: &str, to: &str| {
+            assert!(text.contains(from), "{from} is not in {text}");
+            text = text.replace(from, to);
+        };
+        put("\"emote-1\"", &format!("{:?}", self.name));
+        put(&format!("127.0.0.1:{port}"), &format!("127.0.0.1:{}", self.port));
+        put(&format!("127.0.0.1:{web}"), &format!("127.0.0.1:{}", free_port()));
+        put("\nhttp: ", "\n# http: ");
+        put("0.0.0.0:6222", &format!("127.0.0.1:{}", self.route));
+        for (n, member) in (1..).zip(all) {
+            put(&format!("nats{n}.example.com:6222"), &format!("127.0.0.1:{}", member.route));
+        }
+        text
+    }
+}
+
+/// How a cluster's servers are set up.
+enum Setup {
+    Plain,
+    /// As this folder has it: the configuration of its only server, and where that would be.
+    Secure {
+        config: PathBuf,
+        server: String,
+        ports: [u16; 2],
+    },
 }
 
 /// The cluster; servers are named by their index.
 pub struct Cluster {
     /// Its servers, running or not.
     pub members: Vec<Member>,
+    setup: Setup,
     logs: PathBuf,
     processes: Vec<Option<Process>>,
 }
@@ -69,25 +103,65 @@ pub struct Cluster {
 impl Cluster {
     /// Starts three servers and waits until they have JetStream's leader.
     pub async fn start(folder: &Path, logs: &Path) -> Self {
-        let members = Member::several(3, folder);
-        let mut cluster = Self { processes: members.iter().map(|_| None).collect(), members, logs: logs.to_owned() };
-        for index in 0..cluster.members.len() {
-            cluster.start_member(index).await;
-        }
-        let streams = cluster.connect().await;
-        until("the cluster has JetStream", async || streams.js.query_account().await.is_ok()).await;
+        let mut cluster = Self::of(Setup::Plain, folder, logs);
+        cluster.start_all().await;
+        cluster.has_jetstream(&cluster.connect().await).await;
         cluster
+    }
+
+    /// The same three, as `secure` describes one; its broker and whoever asks it are led there.
+    pub async fn start_secure(secure: &mut Secure) -> Self {
+        let setup = Setup::Secure {
+            config: secure.config.clone(),
+            server: secure.text(files::SERVER),
+            ports: [secure.port, secure.web],
+        };
+        let folder = secure.config.parent().unwrap();
+        let mut cluster = Self::of(setup, folder, &secure.logs);
+        cluster.start_all().await;
+        let servers = cluster.members.iter().map(|member| format!("\"tls://127.0.0.1:{}\"", member.port));
+        let servers = servers.collect::<Vec<_>>().join(", ");
+        secure.change("emote.yaml", &format!("\"{}\"", secure.url()), &servers);
+        secure.change("emote.yaml", "\n# streams: {replicas: 1,", "\nstreams: {replicas: 3,");
+        secure.port = cluster.members[0].port;
+        cluster.has_jetstream(&secure.streams().await).await;
+        cluster
+    }
+
+    fn of(setup: Setup, folder: &Path, logs: &Path) -> Self {
+        let members = Member::several(3, folder);
+        Self { processes: members.iter().map(|_| None).collect(), members, setup, logs: logs.to_owned() }
+    }
+
+    async fn start_all(&mut self) {
+        for index in 0..self.members.len() {
+            self.start_member(index).await;
+        }
+    }
+
+    async fn has_jetstream(&self, streams: &Streams) {
+        until("the cluster has JetStream", async || streams.js.query_account().await.is_ok()).await;
     }
 
     /// Starts a server, on its ports and folder, and waits until it takes connections.
     pub async fn start_member(&mut self, index: usize) {
         let member = &self.members[index];
-        std::fs::create_dir_all(&member.folder).unwrap();
-        let file = member.folder.join("nats.conf");
-        std::fs::write(&file, member.configuration(&self.members, "")).unwrap();
+        let file = member.folder.join(files::SERVER);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        let configuration = match &self.setup {
+            Setup::Plain => member.configuration(&self.members, ""),
+            Setup::Secure { config, server, ports } => {
+                for name in [files::IDENTITY, files::CA, files::CERTIFICATE, files::KEY] {
+                    std::fs::copy(config.join(name), member.folder.join(name)).unwrap();
+                }
+                member.secure_configuration(&self.members, server, *ports)
+            }
+        };
+        std::fs::write(&file, configuration).unwrap();
         let found = emote::localnats::find().unwrap_or_else(|error| panic!("{error}"));
         let mut command = Command::new(found.path);
-        command.arg("-c").arg(&file);
+        // Paths are taken from the folder.
+        command.args(["-c", files::SERVER]).current_dir(&member.folder);
         let port = member.port;
         self.processes[index] = Some(Process::start(&format!("nats-{}", member.name), command, &self.logs));
         until("nats-server takes connections", || async move {

@@ -39,7 +39,7 @@ pub use nats::NatsServer;
 pub use planted::{PLANTED, leaks_in, leaks_under, planted};
 pub use process::Process;
 pub use programs::{emote, emote_fed, emote_piped, free_port, private_file, required, run, tool};
-pub use secure::{Connected, Secure, User};
+pub use secure::{Connected, Secure, User, change};
 pub use stack::{Builder, Stack};
 pub use standin::{Reply, Seen, StandIn};
 pub use streams::{Stored, Streams};

@@ -142,6 +142,11 @@ impl Secure {
         std::fs::read_to_string(self.file(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
     }
 
+    /// Changes a text in a file of the folder.
+    pub fn change(&self, path: &str, from: &str, to: &str) {
+        change(&self.file(path), &[(from, to)]);
+    }
+
     /// The key `secrets/<name>.nk`.
     pub fn key(&self, name: &str) -> KeyPair {
         KeyPair::from_seed(self.text(&format!("secrets/{name}.nk")).trim()).unwrap()
@@ -297,7 +302,8 @@ impl Connected {
     }
 }
 
-fn change(path: &Path, changes: &[(&str, &str)]) {
+/// Changes texts in a file, each of which must be in it.
+pub fn change(path: &Path, changes: &[(&str, &str)]) {
     let mut text = std::fs::read_to_string(path).unwrap();
     for (from, to) in changes {
         assert!(text.contains(from), "{from} is not in {}", path.display());

@@ -178,18 +178,19 @@ impl Overseer {
 
     /// Has the account say what is wanted; gives what it says.
     async fn push(&self, system: &Bus, operator: &KeyPair, wanted: &Wanted, now: Time) -> Result<Claims, BusError> {
-        let claims = self.account(system).await?;
-        let Some(nats) = wanted.applied_to(&claims) else { return Ok(claims) };
+        let Held { claims, left_behind } = held(system, &self.account).await?;
+        let Some(nats) = wanted.applied_to(&claims) else {
+            if let Some(jwt) = left_behind {
+                system.push_account(jwt).await?;
+                tracing::info!("a nats-server that was away has the agents' account as the others have it");
+            }
+            return Ok(claims);
+        };
         let jwt = resign(&claims, nats.clone(), operator, now)
             .map_err(|error| BusError::Refused { doing: "signing the account", reason: error.to_string() })?;
         system.push_account(jwt).await?;
         tracing::info!(keys = wanted.out.len(), "NATS knows which keys of agents are shut out");
         Ok(Claims { nats, ..claims })
-    }
-
-    /// The newest that any server has.
-    async fn account(&self, system: &Bus) -> Result<Claims, BusError> {
-        newest(system, &self.account).await
     }
 
     async fn note_pushed(&self, devices: &[DeviceRecord], claims: &Claims, now: Time) -> Result<(), BusError> {
@@ -232,9 +233,32 @@ impl Overseer {
 
 /// The newest JWT of an account that any server has.
 pub(super) async fn newest(system: &Bus, account: &str) -> Result<Claims, BusError> {
-    let jwts = system.account_jwts(account).await?;
-    let claims = jwts.iter().filter_map(|jwt| Claims::verified(jwt).ok()).filter(|claims| claims.sub == account);
-    claims.max_by_key(|claims| claims.iat).ok_or_else(|| BusError::Refused {
+    Ok(held(system, account).await?.claims)
+}
+
+/// An account as the servers have it.
+#[derive(Debug, PartialEq, Eq)]
+struct Held {
+    /// The newest.
+    claims: Claims,
+    /// Its JWT, where a server has an older one: servers bring each other up to date only every few minutes.
+    left_behind: Option<String>,
+}
+
+impl Held {
+    /// Of what each server has.
+    fn of(jwts: Vec<String>, account: &str) -> Option<Self> {
+        let read = |jwt: String| Some((Claims::verified(&jwt).ok().filter(|claims| claims.sub == account)?, jwt));
+        let all: Vec<(Claims, String)> = jwts.into_iter().filter_map(read).collect();
+        let oldest = all.iter().map(|(claims, _)| claims.iat).min();
+        let (claims, jwt) = all.into_iter().max_by_key(|(claims, _)| claims.iat)?;
+        let left_behind = oldest.filter(|oldest| *oldest < claims.iat).map(|_| jwt);
+        Some(Self { claims, left_behind })
+    }
+}
+
+async fn held(system: &Bus, account: &str) -> Result<Held, BusError> {
+    Held::of(system.account_jwts(account).await?, account).ok_or_else(|| BusError::Refused {
         doing: "looking up the account",
         reason: format!(
             "no nats-server knows the account {account}: is emote.yaml's identity.account that of the agents?"
@@ -254,5 +278,31 @@ async fn next(presences: &mut Option<Presences>) -> Option<crate::bus::Presence>
     match presences {
         Some(presences) => presences.next().await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::account::Account;
+    use crate::identity::jwt::Validity;
+
+    #[test]
+    fn a_server_with_an_older_account_is_left_behind() {
+        let (operator, account) = (KeyPair::new_operator(), KeyPair::new_account().public_key());
+        let signed = |public_key: &str, seconds: i64| {
+            let validity = Validity::from(Time::from_millis(seconds * 1000).unwrap());
+            Account { name: "DEVICES", public_key, ..Account::default() }.sign(&operator, validity).unwrap()
+        };
+        let (old, new) = (signed(&account, 1), signed(&account, 2));
+        let other = signed(&KeyPair::new_account().public_key(), 3);
+        let of = |jwts: &[&String]| {
+            let held = Held::of(jwts.iter().map(|jwt| (*jwt).clone()).collect(), &account)?;
+            Some((held.claims.iat, held.left_behind))
+        };
+        assert_eq!(of(&[&new, &old, &new]), Some((2, Some(new.clone()))));
+        assert_eq!(of(&[&new, &new]), Some((2, None)));
+        assert_eq!(of(&[&old, &other, &"junk".to_owned()]), Some((1, None)), "what is another's says nothing");
+        assert_eq!(of(&[&other]), None);
     }
 }

@@ -3,7 +3,7 @@
 use std::{path::Path, process::Output};
 
 use emote_proto::enroll::EnrollmentToken;
-use emote_tests::{Broker, Secure, Stored, Streams, User, Wire, emote, free_port, until_some};
+use emote_tests::{Broker, Cluster, Member, Secure, Stored, Streams, User, Wire, emote, free_port, until_some};
 use serde_json::Value;
 
 /// What `emote init --secure` says in emote.yaml.
@@ -30,6 +30,22 @@ impl Office {
         secure.broker.start().await;
         let streams = secure.streams().await;
         Self { secure, streams, wire: None }
+    }
+
+    /// On a cluster of three servers.
+    pub(crate) async fn in_cluster(policy: &str) -> (Cluster, Self) {
+        let mut secure = configured(policy, "30d").await;
+        let cluster = Cluster::start_secure(&mut secure).await;
+        secure.broker.start().await;
+        let streams = secure.streams().await;
+        cluster.whole(&streams).await;
+        (cluster, Self { secure, streams, wire: None })
+    }
+
+    /// From now on everybody but the broker and who is connected already goes to this server of the cluster.
+    pub(crate) async fn go_to(&mut self, member: &Member) {
+        self.secure.port = member.port;
+        self.streams = self.secure.streams().await;
     }
 
     /// Puts a line of trust.yaml in force.
@@ -157,10 +173,7 @@ async fn plain(secure: &Secure, user: &User) -> Result<async_nats::Client, async
 
 /// Changes emote.yaml of a folder.
 pub(crate) fn change(config: &Path, from: &str, to: &str) {
-    let path = config.join("emote.yaml");
-    let text = std::fs::read_to_string(&path).unwrap();
-    assert!(text.contains(from), "{from} is not in emote.yaml:\n{text}");
-    std::fs::write(&path, text.replace(from, to)).unwrap();
+    emote_tests::change(&config.join("emote.yaml"), &[(from, to)]);
 }
 
 fn copy(from: &Path, to: &Path) {
