@@ -4,6 +4,7 @@
 mod agents;
 mod cluster;
 mod crash;
+mod foreign;
 mod keys;
 mod limits;
 pub(crate) mod mac;
