@@ -165,3 +165,22 @@ fn no_file_names_the_machine_it_was_written_on() {
         }
     }
 }
+
+#[test]
+fn every_folder_of_modules_is_in_the_map_and_every_one_in_the_map_is_there() {
+    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
+    let (_, map) = readme.split_once("## Where things are").unwrap();
+    for crate_ in ["agent", "broker"] {
+        let (_, its) = map.split_once(&format!("\n    {crate_}/ ")).unwrap();
+        // What stands less deep is of another one.
+        let its = its.lines().skip(1).take_while(|line| line.starts_with("      "));
+        let named = its.flat_map(|line| line.split_whitespace().filter_map(|word| word.strip_prefix("src/")));
+        let mut named: Vec<String> = named.map(|word| word.trim_end_matches('/').to_owned()).collect();
+        let entries = std::fs::read_dir(root().join(crate_).join("src")).unwrap().map(Result::unwrap);
+        let folders = entries.filter(|entry| entry.path().is_dir());
+        let mut folders: Vec<String> = folders.map(|entry| entry.file_name().into_string().unwrap()).collect();
+        named.sort();
+        folders.sort();
+        assert_eq!(named, folders, "{crate_}");
+    }
+}
