@@ -49,9 +49,11 @@ impl Server {
         let authority = Authority::new()?;
         let found = emote::localnats::find()?;
         let port = free_port();
-        for (name, text) in
-            [("ca.pem", &authority.roots), ("cert.pem", &authority.server.0), ("key.pem", &authority.server.1)]
-        {
+        for (name, text) in [
+            ("ca.pem", &authority.roots),
+            ("cert.pem", &authority.server.certificate),
+            ("key.pem", &authority.server.key),
+        ] {
             std::fs::write(folder.join(name), text)?;
         }
         let at = |name: &str| folder.join(name).display().to_string();
@@ -61,7 +63,7 @@ impl Server {
             at("cert.pem"),
             at("key.pem"),
             match auth {
-                Auth::Jwt => authority.resolver()?,
+                Auth::Jwt => authority.resolver(&at("jwt")),
                 Auth::Token => format!("authorization {{ token: {TOKEN:?} }}\n"),
             }
         );
@@ -75,7 +77,7 @@ impl Server {
 
     async fn stream(authority: &Authority, auth: Auth, port: u16, folder: &Path) -> anyhow::Result<stream::Stream> {
         let options = match auth {
-            Auth::Jwt => ConnectOptions::with_credentials(&authority.credentials(&[">"], &[">"])?)?,
+            Auth::Jwt => ConnectOptions::with_credentials(authority.broker()?)?,
             Auth::Token => ConnectOptions::with_token(TOKEN.into()),
         };
         let options = options.retry_on_initial_connect().add_root_certificates(folder.join("ca.pem"));
@@ -100,8 +102,7 @@ impl Server {
         if self.auth == Auth::Token {
             return Ok(TOKEN.to_owned());
         }
-        let subjects = [format!("events.agent.{serial}.>"), format!("_INBOX.{serial}.>")];
-        self.authority.credentials(&[&subjects[0]], &[&subjects[1]])
+        self.authority.device(serial)
     }
 
     /// When the last event of this serial number and name was stored, in nanoseconds since 1970.
