@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use emote_tests::{Agent, Process, Stack, Wire, free_port, until, until_some, webhook};
+use emote_tests::{Agent, Process, Stack, Wire, free_port, until, until_listening, until_some, webhook};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use serde_json::{Value, json};
 
@@ -137,10 +137,7 @@ async fn an_agent_killed_again_and_again_loses_and_doubles_nothing() {
     }
     let agent = &stack.agents[0];
     until("the agent's spool is empty", || async { agent.waiting().await == Some(0) }).await;
-    let events = stack.settled().await;
-    for id in &acknowledged {
-        assert_eq!(events.iter().filter(|event| event.json()["id"] == json!(id)).count(), 1, "{id}");
-    }
+    let events = stack.has_each_once(&acknowledged).await;
     let counted: Vec<u64> = events.iter().filter_map(|event| event.json()["info"]["n"].as_u64()).collect();
     assert!(counted.is_sorted_by(|one, next| one < next), "in order and each once: {counted:?}");
     let (folded, shown) = stack.records().await;
@@ -164,10 +161,7 @@ async fn a_nats_server_killed_in_the_middle_loses_nothing() {
     }
     let agent = &stack.agents[0];
     until("the agent's spool is empty", || async { agent.waiting().await == Some(0) }).await;
-    let events = stack.settled().await;
-    for id in &acknowledged {
-        assert_eq!(events.iter().filter(|event| event.json()["id"] == json!(id)).count(), 1, "{id}");
-    }
+    stack.has_each_once(&acknowledged).await;
 }
 
 #[tokio::test]
@@ -230,10 +224,7 @@ async fn start_dev(stack: &Stack, ports: (u16, u16)) -> Process {
     command.arg("dev").arg(&stack.config).args(["--nats-port", &ports.0.to_string()]);
     command.args(["--listen", &format!("127.0.0.1:{}", ports.1)]);
     let process = Process::start("dev", command, &stack.logs);
-    until("emote dev takes webhooks", || async {
-        tokio::net::TcpStream::connect(("127.0.0.1", ports.1)).await.is_ok()
-    })
-    .await;
+    until_listening("emote dev", ports.1).await;
     process
 }
 

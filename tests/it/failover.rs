@@ -77,10 +77,7 @@ async fn the_leading_broker_killed_again_and_again_is_followed_within_five_secon
         }
         brokers[leading].start().await;
     }
-    let events = stack.settled().await;
-    for id in &acknowledged {
-        assert_eq!(events.iter().filter(|event| event.json()["id"] == json!(id)).count(), 1, "{id}");
-    }
+    stack.has_each_once(&acknowledged).await;
 }
 
 #[tokio::test]

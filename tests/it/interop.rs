@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use data_encoding::BASE64;
-use emote_tests::{Process, Seen, Stack, free_port, required, run, until};
+use emote_tests::{Process, Seen, Stack, free_port, required, run, until, until_listening};
 use serde_json::{Value, json};
 
 #[tokio::test]
@@ -163,7 +163,7 @@ async fn a_device_of_a_real_nanomdm_is_named_when_it_enrols_and_locked_when_its_
     command.env("NANOMDM_API", stack.secret("nanomdm-api-key"));
     command.env("NANOMDM_WEBHOOK_HMAC_KEY", stack.secret("nanomdm-webhook-key"));
     let _server = Process::start("nanomdm", command, &stack.logs);
-    until("nanomdm listens", async || tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok()).await;
+    until_listening("nanomdm", port).await;
     stack.broker.start().await;
 
     let asset = json!({"serial": "C02XL0GTJGH5", "name": "ada-mbp", "owner": "ada@example.com"});

@@ -5,7 +5,7 @@ use std::{
     process::Command,
 };
 
-use crate::{Process, programs::built, until};
+use crate::{Process, programs::built, until_listening};
 
 /// `emote serve`.
 pub struct Broker {
@@ -34,11 +34,7 @@ impl Broker {
     /// Starts it and waits until it takes webhooks.
     pub async fn start(&mut self) {
         self.begin();
-        let port = self.port;
-        until("the broker takes webhooks", || async move {
-            tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok()
-        })
-        .await;
+        until_listening("the broker", self.port).await;
     }
 
     /// Starts it.

@@ -1,14 +1,11 @@
 //! A JetStream cluster: three real nats-servers, each with its own ports and folder, which they keep when they are
 //! started again. In the clear and for anyone, or as the folder that `emote init --secure` writes describes one.
 
-use std::{
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::path::{Path, PathBuf};
 
 use emote::identity::files;
 
-use crate::{Process, Secure, Streams, free_port, until, until_some};
+use crate::{Process, Secure, Streams, free_port, nats::start_nats_in, until, until_some};
 
 /// One server of a cluster, or a server alone.
 #[derive(Debug, Clone)]
@@ -158,16 +155,8 @@ impl Cluster {
             }
         };
         std::fs::write(&file, configuration).unwrap();
-        let found = emote::localnats::find().unwrap_or_else(|error| panic!("{error}"));
-        let mut command = Command::new(found.path);
-        // Paths are taken from the folder.
-        command.args(["-c", files::SERVER]).current_dir(&member.folder);
-        let port = member.port;
-        self.processes[index] = Some(Process::start(&format!("nats-{}", member.name), command, &self.logs));
-        until("nats-server takes connections", || async move {
-            tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok()
-        })
-        .await;
+        let name = format!("nats-{}", member.name);
+        self.processes[index] = Some(start_nats_in(&member.folder, &name, &self.logs, member.port).await);
     }
 
     /// `kill -9`.

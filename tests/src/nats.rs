@@ -5,7 +5,19 @@ use std::{
     process::Command,
 };
 
-use crate::{Process, free_port, until};
+use crate::{Process, free_port, until_listening};
+
+/// Starts a server in a folder that has its configuration where `emote init --secure` writes it, and waits until it takes
+/// connections at `port`.
+pub async fn start_nats_in(folder: &Path, name: &str, logs: &Path, port: u16) -> Process {
+    let found = emote::localnats::find().unwrap_or_else(|error| panic!("{error}"));
+    let mut command = Command::new(found.path);
+    // Paths in it are taken from the folder.
+    command.args(["-c", emote::identity::files::SERVER]).current_dir(folder);
+    let process = Process::start(name, command, logs);
+    until_listening(name, port).await;
+    process
+}
 
 /// The server.
 pub struct NatsServer {
@@ -63,11 +75,7 @@ impl NatsServer {
             command.arg("-c").arg(path);
         }
         self.process = Some(Process::start("nats-server", command, &self.logs));
-        let port = self.port;
-        until("nats-server takes connections", || async move {
-            tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok()
-        })
-        .await;
+        until_listening("nats-server", self.port).await;
     }
 
     /// Ends it with SIGKILL.

@@ -34,6 +34,15 @@ impl Stack {
         }
     }
 
+    /// Waits until it is settled; each of these events is in the stream, once. Gives all events.
+    pub async fn has_each_once(&self, ids: &[String]) -> Vec<Stored> {
+        let events = self.settled().await;
+        for id in ids {
+            assert_eq!(events.iter().filter(|event| event.json()["id"] == id.as_str()).count(), 1, "{id}");
+        }
+        events
+    }
+
     /// Waits until `condition` holds.
     pub async fn settled_with(&self, condition: impl Fn(&Self) -> bool) {
         crate::until("what was set off has happened", || {

@@ -106,3 +106,16 @@ pub fn free_port() -> u16 {
         }
     }
 }
+
+/// Copies a folder without the folders of these names in it.
+pub fn copy_folder(from: &Path, to: &Path, without: &[&str]) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let (name, target) = (entry.file_name(), to.join(entry.file_name()));
+        match entry.file_type().unwrap().is_dir() {
+            true if without.iter().any(|without| name == *without) => {}
+            true => copy_folder(&entry.path(), &target, without),
+            false => drop(std::fs::copy(entry.path(), target).unwrap()),
+        }
+    }
+}

@@ -2,7 +2,6 @@
 
 use std::{
     path::{Path, PathBuf},
-    process::Command,
     sync::{Arc, Mutex},
 };
 
@@ -19,7 +18,7 @@ use emote_proto::{
 use nkeys::KeyPair;
 use tempfile::TempDir;
 
-use crate::{Broker, Process, Streams, emote, free_port, programs::built, until};
+use crate::{Broker, Process, Streams, emote, free_port, nats::start_nats_in, programs::built, until};
 
 /// The server, in the folder that `emote init --secure` wrote.
 pub struct Secure {
@@ -104,15 +103,7 @@ impl Secure {
 
     /// Starts the server on the same folder, and waits until it takes connections.
     pub async fn start_again(&mut self) {
-        let found = emote::localnats::find().unwrap_or_else(|error| panic!("{error}"));
-        let mut command = Command::new(found.path);
-        command.args(["-c", files::SERVER]).current_dir(&self.config);
-        self.server = Some(Process::start("nats-server", command, &self.logs));
-        let port = self.port;
-        until("nats-server takes connections", async || {
-            tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok()
-        })
-        .await;
+        self.server = Some(start_nats_in(&self.config, "nats-server", &self.logs, self.port).await);
     }
 
     /// Ends the server with SIGKILL.

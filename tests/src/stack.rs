@@ -11,8 +11,8 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::{
-    Agent, Broker, NatsServer, Reply, Seen, StandIn, Streams, emote, free_port, leaks_in, leaks_under, planted,
-    private_file, programs::built, webhook,
+    Agent, Broker, NatsServer, Reply, Seen, StandIn, Streams, copy_folder, emote, free_port, leaks_in, leaks_under,
+    planted, private_file, programs::built, webhook,
 };
 
 /// What NanoMDM says of a command that it took.
@@ -375,7 +375,7 @@ impl Stack {
     pub fn other_broker_at(&self, nats: &str) -> Broker {
         let (port, ops, console) = (free_port(), free_port(), free_port());
         let config = self.config.with_file_name(format!("other-broker-{port}"));
-        copy(&self.config, &config);
+        copy_folder(&self.config, &config, &["data"]);
         write(&config, "emote.yaml", &settings(nats, "", (port, ops, console)));
         let (logs, env) = (self.logs.clone(), self.broker.env.clone());
         Broker { config, logs, port, ops, console, env, process: None }
@@ -418,18 +418,6 @@ impl Drop for Stack {
         if !std::thread::panicking() {
             assert!(errors.is_empty(), "logged although nothing of the kind was expected:\n{}", errors.join("\n"));
             assert!(leaks.is_empty(), "secrets are where they must not be:\n{}", leaks.join("\n"));
-        }
-    }
-}
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
-        let target = to.join(entry.file_name());
-        match entry.file_type().unwrap().is_dir() {
-            true if entry.file_name() == "data" => {}
-            true => copy(&entry.path(), &target),
-            false => drop(std::fs::copy(entry.path(), target).unwrap()),
         }
     }
 }

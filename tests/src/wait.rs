@@ -10,6 +10,12 @@ pub async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
     until_some(what, async || condition().await.then_some(())).await;
 }
 
+/// Waits until somebody takes connections at this port of loopback; `what` says who.
+pub async fn until_listening(what: &str, port: u16) {
+    let listens = async || tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok();
+    until(&format!("{what} takes connections"), listens).await;
+}
+
 /// Waits until `find` finds something.
 pub async fn until_some<T>(what: &str, mut find: impl AsyncFnMut() -> Option<T>) -> T {
     let begun = Instant::now();

@@ -3,7 +3,9 @@
 use std::{path::Path, process::Output};
 
 use emote_proto::enroll::EnrollmentToken;
-use emote_tests::{Broker, Cluster, Member, Secure, Stored, Streams, User, Wire, emote, free_port, until_some};
+use emote_tests::{
+    Broker, Cluster, Member, Secure, Stored, Streams, User, Wire, copy_folder, emote, free_port, until_some,
+};
 use serde_json::Value;
 
 /// What `emote init --secure` says in emote.yaml.
@@ -150,7 +152,7 @@ impl Office {
     pub(crate) fn other_broker(&self) -> Broker {
         let [hooks, ops, console] = [(); 3].map(|()| free_port());
         let config = self.secure.config.with_file_name(format!("other-broker-{hooks}"));
-        copy(&self.secure.config, &config);
+        copy_folder(&self.secure.config, &config, &["data", "jetstream", "accounts"]);
         let own = &self.secure.broker;
         for (from, to) in [(own.port, hooks), (own.ops, ops), (own.console, console)] {
             change(&config, &format!("127.0.0.1:{from}"), &format!("127.0.0.1:{to}"));
@@ -174,16 +176,4 @@ async fn plain(secure: &Secure, user: &User) -> Result<async_nats::Client, async
 /// Changes emote.yaml of a folder.
 pub(crate) fn change(config: &Path, from: &str, to: &str) {
     emote_tests::change(&config.join("emote.yaml"), &[(from, to)]);
-}
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
-        let target = to.join(entry.file_name());
-        match entry.file_type().unwrap().is_dir() {
-            true if ["data", "jetstream", "accounts"].contains(&entry.file_name().to_str().unwrap()) => {}
-            true => copy(&entry.path(), &target),
-            false => drop(std::fs::copy(entry.path(), target).unwrap()),
-        }
-    }
 }

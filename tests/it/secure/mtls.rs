@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use emote::identity::tls::{self, Names};
-use emote_tests::{Connected, Process, Streams, emote_fed, free_port, until};
+use emote_tests::{Connected, Process, Streams, emote_fed, free_port, start_nats_in};
 use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, Issuer, KeyPair};
 use tempfile::TempDir;
 
@@ -55,14 +55,8 @@ impl Mtls {
     }
 
     async fn run(&mut self) {
-        let mut command = std::process::Command::new(emote::localnats::find().unwrap().path);
-        command.args(["-c", "nats/nats-server.conf"]).current_dir(self.folder.path());
-        self.server = Some(Process::start("nats-server", command, self.folder.path()));
-        let port = self.port;
-        until("nats-server takes connections", async || {
-            tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok()
-        })
-        .await;
+        let folder = self.folder.path();
+        self.server = Some(start_nats_in(folder, "nats-server", folder, self.port).await);
     }
 
     /// Connects with a certificate of this subject and these names, signed by `issuer`.
