@@ -10,7 +10,7 @@ mod vouches;
 
 use std::sync::Arc;
 
-use emote_proto::{Name, Time, service};
+use emote_proto::{Name, Time, Trust, service};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
@@ -164,7 +164,7 @@ async fn answer_node(store: &Store, asked: Asked) -> Result<(), BusError> {
 fn one(store: &Store, key: &str) -> NodeAnswer {
     let found = || {
         let snapshot = store.snapshot().map_err(|error| error.to_string())?;
-        let serial = snapshot.serial_of(key).map_err(|error| error.to_string())?;
+        let serial = snapshot.serial_for(key, Trust::Unverified).map_err(|error| error.to_string())?;
         snapshot.node(serial.as_deref().unwrap_or(key)).map_err(|error| error.to_string())
     };
     match found() {

@@ -236,30 +236,29 @@ impl Core {
 }
 
 /// Gives the event the serial number of its UDID where that is known, and remembers the pair where the event has both.
+/// What an unverified event says of it, unverified ones alone follow.
 fn join(state: &mut Overlay<'_>, mut event: Event) -> Result<Event, StateError> {
-    let speaks_for_itself = event.source.as_str() == source::AGENT;
+    let (speaks_for_itself, trust) = (event.source.as_str() == source::AGENT, event.trust);
     let Some(device) = &mut event.device else { return Ok(event) };
     match (&device.uuid, &device.udid) {
-        (Some(serial), Some(udid))
-            if !speaks_for_itself && serial != udid && state.serial_of(udid)?.as_ref() != Some(serial) =>
-        {
-            state.put_alias(udid, serial);
-        }
-        (None, Some(udid)) => device.uuid = state.serial_of(udid)?,
+        (Some(serial), Some(udid)) if !speaks_for_itself && serial != udid => state.put_alias(udid, serial, trust)?,
+        (None, Some(udid)) => device.uuid = state.serial_for(udid, trust)?,
         _ => {}
     }
     Ok(event)
 }
 
-/// Adds what the event says to its node's record, and takes over what was known under its UDID.
+/// Adds what the event says to its node's record, and takes over what was known under its UDID. An unverified event takes
+/// nothing over that was proven.
 fn learn(state: &mut Overlay<'_>, event: &Event, received: Time) -> Result<Option<Arc<Node>>, StateError> {
     let (serial, udid) = (event.serial(), event.udid());
     let Some(key) = serial.or(udid) else { return Ok(None) };
     let names_other = |udid: &&str| Some(*udid) != serial && event.source.as_str() != source::AGENT;
     let other = udid.filter(|udid| serial.is_some() && names_other(udid));
+    let is_proven = event.trust > Trust::Unverified;
     let by_udid = match other {
-        Some(udid) => state.take_node(udid)?,
-        None => None,
+        Some(udid) if is_proven || !state.node(udid)?.is_some_and(|node| node.proven) => state.take_node(udid)?,
+        _ => None,
     };
     let node = state.update_node(key, received, |node| {
         match (serial, udid, other) {
@@ -270,12 +269,14 @@ fn learn(state: &mut Overlay<'_>, event: &Event, received: Time) -> Result<Optio
                 if let Some(by_udid) = by_udid {
                     node.absorb(Arc::unwrap_or_clone(by_udid));
                 }
-                if let Some(udid) = other.filter(|udid| node.udid.as_deref() != Some(udid)) {
-                    node.udid = Some(udid.to_owned());
+                if let Some(udid) = other {
+                    node.called(udid, event.trust);
                 }
             }
-            (None, udid, _) => node.udid = udid.map(str::to_owned),
+            (None, Some(udid), _) => node.called(udid, Trust::Verified),
+            (None, None, _) => {}
         }
+        node.proven |= is_proven;
         claims::record(node, event, event.time.min(received));
     })?;
     Ok(Some(node))
@@ -323,7 +324,7 @@ impl Giving<'_, '_> {
             self.jobs.push(own::loop_stopped(self.rule, self.event, about, &reason));
             return Ok(());
         }
-        let view = node.map(|node| Record::of(&node.view()));
+        let view = node.map(|node| Record::of(&node.view_for(self.event.trust)));
         for RuleTarget { target, input } in &self.rule.targets {
             let id = JobId::new(self.event.id, &self.rule.name, target, fanned_to);
             let job = Job {

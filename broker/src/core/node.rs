@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use emote_proto::{Time, source::AGENT};
+use emote_proto::{Time, Trust, source::AGENT};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -45,6 +45,12 @@ pub struct Node {
     /// The UDID that the MDM last used for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub udid: Option<String>,
+    /// Whether only unverified events say that this is its UDID.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub udid_unverified: bool,
+    /// Whether any event of it was proven.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub proven: bool,
     /// Claims by source, then field.
     #[serde(default)]
     pub sources: BTreeMap<String, BTreeMap<String, Claim>>,
@@ -71,6 +77,8 @@ impl Node {
             key: key.into(),
             serial: None,
             udid: None,
+            udid_unverified: false,
+            proven: false,
             sources: BTreeMap::new(),
             asset: BTreeMap::new(),
             last_seen: BTreeMap::new(),
@@ -110,6 +118,18 @@ impl Node {
             self.sources.insert(source.to_owned(), BTreeMap::new());
         }
         self.sources.get_mut(source)
+    }
+
+    /// Notes that `udid` is its UDID, as an event says that is believed as `trust`. What was proven stays.
+    pub fn called(&mut self, udid: &str, trust: Trust) {
+        let unverified = trust == Trust::Unverified;
+        if unverified && self.udid.is_some() && !self.udid_unverified {
+            return;
+        }
+        if self.udid.as_deref() != Some(udid) {
+            self.udid = Some(udid.to_owned());
+        }
+        self.udid_unverified = unverified;
     }
 
     /// Notes that `source` spoke of it at `at`.
@@ -155,10 +175,20 @@ impl Node {
             self.see(&source, at);
         }
         self.first_seen = self.first_seen.min(other.first_seen);
-        self.udid = self.udid.take().or(other.udid);
+        if self.udid.is_none() {
+            (self.udid, self.udid_unverified) = (other.udid, other.udid_unverified);
+        }
+        self.proven |= other.proven;
     }
 
-    /// The record as rules, targets and `emote node -o json` see it.
+    /// [`Node::view`] for what an event sets off that is believed as `trust`: a UDID that only unverified events tell is
+    /// for such ones alone.
+    pub fn view_for(&self, trust: Trust) -> View<'_> {
+        let udid = self.udid.as_deref().filter(|_| !self.udid_unverified || trust == Trust::Unverified);
+        View { udid, ..self.view() }
+    }
+
+    /// The record as `emote node -o json` shows it.
     pub fn view(&self) -> View<'_> {
         let asset: BTreeMap<&str, &Value> = self
             .asset

@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use emote_proto::{EventId, Name, Time};
+use emote_proto::{EventId, Name, Time, Trust};
 
 use super::{Budgets, Guard, Node, Tallied, Tally};
 
@@ -22,8 +22,17 @@ pub struct StateError(pub String);
 pub trait Records: Sync {
     /// The node of this serial number or UDID key.
     fn node(&self, key: &str) -> Result<Option<Arc<Node>>, StateError>;
-    /// The serial number behind a UDID.
+    /// The serial number behind a UDID, as events that were proven say.
     fn serial_of(&self, udid: &str) -> Result<Option<String>, StateError>;
+    /// The serial number behind a UDID, as unverified events say: such ones alone may follow it.
+    fn claimed_serial_of(&self, udid: &str) -> Result<Option<String>, StateError>;
+    /// The serial number that an event which is believed as `trust` may follow.
+    fn serial_for(&self, udid: &str, trust: Trust) -> Result<Option<String>, StateError> {
+        match self.serial_of(udid)? {
+            None if trust == Trust::Unverified => self.claimed_serial_of(udid),
+            proven => Ok(proven),
+        }
+    }
     /// Keys of the nodes that `user` owns, in order.
     fn devices_of(&self, user: &str) -> Result<BTreeSet<String>, StateError>;
     /// When an event of this id was received, if that is still known.
@@ -41,8 +50,10 @@ pub trait Records: Sync {
 pub struct Changes {
     /// Nodes by key.
     pub nodes: HashMap<String, Option<Arc<Node>>>,
-    /// Serial number by UDID.
+    /// Serial number by UDID, where that was proven.
     pub aliases: BTreeMap<String, String>,
+    /// Serial number by UDID, as unverified events say.
+    pub claimed_aliases: BTreeMap<String, String>,
     /// (user, node key) → owns it.
     pub owners: BTreeMap<(String, String), bool>,
     /// Event ids and when they were received.
@@ -246,17 +257,32 @@ impl<'a> Overlay<'a> {
         Ok(node)
     }
 
-    /// See [`Records::serial_of`].
-    pub fn serial_of(&self, udid: &str) -> Result<Option<String>, StateError> {
-        match self.changes.aliases.get(udid) {
-            Some(serial) => Ok(Some(serial.clone())),
-            None => self.base.serial_of(udid),
+    /// See [`Records::serial_for`].
+    pub fn serial_for(&self, udid: &str, trust: Trust) -> Result<Option<String>, StateError> {
+        match self.alias(udid, false)? {
+            None if trust == Trust::Unverified => self.alias(udid, true),
+            proven => Ok(proven),
         }
     }
 
-    /// Notes that `udid` is `serial`.
-    pub fn put_alias(&mut self, udid: &str, serial: &str) {
-        self.changes.aliases.insert(udid.to_owned(), serial.to_owned());
+    /// Notes that `udid` is `serial`, as an event says that is believed as `trust`.
+    pub fn put_alias(&mut self, udid: &str, serial: &str, trust: Trust) -> Result<(), StateError> {
+        let claimed = trust == Trust::Unverified;
+        if self.alias(udid, claimed)?.as_deref() != Some(serial) {
+            let changes = &mut self.changes;
+            let aliases = if claimed { &mut changes.claimed_aliases } else { &mut changes.aliases };
+            aliases.insert(udid.to_owned(), serial.to_owned());
+        }
+        Ok(())
+    }
+
+    fn alias(&self, udid: &str, claimed: bool) -> Result<Option<String>, StateError> {
+        let changed = if claimed { &self.changes.claimed_aliases } else { &self.changes.aliases };
+        match changed.get(udid) {
+            Some(serial) => Ok(Some(serial.clone())),
+            None if claimed => self.base.claimed_serial_of(udid),
+            None => self.base.serial_of(udid),
+        }
     }
 
     /// See [`Records::devices_of`].
@@ -293,6 +319,7 @@ impl<'a> Overlay<'a> {
 pub struct Memory {
     nodes: BTreeMap<String, Arc<Node>>,
     aliases: BTreeMap<String, String>,
+    claimed_aliases: BTreeMap<String, String>,
     owners: BTreeSet<(String, String)>,
     seen: BTreeMap<EventId, Time>,
     last_jobs: BTreeMap<(String, String), EventId>,
@@ -310,6 +337,7 @@ impl Memory {
             };
         }
         self.aliases.extend(changes.aliases);
+        self.claimed_aliases.extend(changes.claimed_aliases);
         for (pair, owns) in changes.owners {
             if owns {
                 self.owners.insert(pair)
@@ -331,6 +359,10 @@ impl Records for Memory {
 
     fn serial_of(&self, udid: &str) -> Result<Option<String>, StateError> {
         Ok(self.aliases.get(udid).cloned())
+    }
+
+    fn claimed_serial_of(&self, udid: &str) -> Result<Option<String>, StateError> {
+        Ok(self.claimed_aliases.get(udid).cloned())
     }
 
     fn devices_of(&self, user: &str) -> Result<BTreeSet<String>, StateError> {

@@ -184,7 +184,7 @@ impl Mapping {
             user.id = user.id.take().map(|id| id.to_lowercase());
         }
         if let Some(device) = draft.device.as_mut().filter(|device| device.uuid.is_none()) {
-            device.uuid = device.udid.as_deref().and_then(|udid| aliases.serial_of(udid));
+            device.uuid = device.udid.as_deref().and_then(|udid| aliases.serial_of(udid, ids.trust));
         }
         draft.node().map_err(|error| error.to_string())?;
         Ok(draft)
@@ -340,7 +340,7 @@ mod tests {
     fn a_device_known_by_its_udid_is_put_under_its_serial_number() {
         struct One;
         impl Aliases for One {
-            fn serial_of(&self, udid: &str) -> Option<String> {
+            fn serial_of(&self, udid: &str, _: Trust) -> Option<String> {
                 (udid == "U1").then(|| "C02".to_owned())
             }
         }
@@ -354,6 +354,29 @@ mod tests {
             let body = json!({"scope": "device", "action": "checkin", "device": device}).to_string();
             let draft = &plan.rehearse(request(&body), &One, &moment(0)).unwrap()[0];
             assert_eq!(draft.node().unwrap().as_ref().map(|node| node.as_str()), node, "{device}");
+        }
+    }
+
+    #[test]
+    fn which_serial_number_is_followed_depends_on_what_was_proven() {
+        struct Claimed;
+        impl Aliases for Claimed {
+            fn serial_of(&self, _: &str, trust: Trust) -> Option<String> {
+                (trust == Trust::Unverified).then(|| "EVE".to_owned())
+            }
+        }
+        let map = "map: '{scope: \"device\", action: \"checkin\", device: {udid: \"U1\"}}'";
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("secret");
+        std::fs::write(&path, "s3cret").unwrap();
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        for (verify, node) in [("none", "EVE"), ("{query: {name: key, value: '${file:secret}'}}", "U1")] {
+            let spec: SourceSpec = serde_saphyr::from_str(&format!("verify: {verify}\ndecode: json\n{map}")).unwrap();
+            let source = spec.validate(&Name::new("hr").unwrap()).unwrap().resolve(folder.path()).unwrap();
+            let request = Request::new(HeaderMap::new(), "key=s3cret", Bytes::from_static(b"{}"));
+            let taken = source.take(request, &Claimed, &moment(0), std::time::Instant::now());
+            let Ok(Taken::Events(drafts)) = taken else { panic!("{taken:?}") };
+            assert_eq!(drafts[0].node().unwrap().unwrap().as_str(), node, "{verify}");
         }
     }
 

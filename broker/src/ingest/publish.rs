@@ -1,6 +1,6 @@
 //! What ingest needs of the rest of the broker: the stream, and the nodes' other names.
 
-use emote_proto::{EventId, Subject};
+use emote_proto::{EventId, Subject, Trust};
 
 use crate::{
     bus::{Bus, BusError},
@@ -32,8 +32,8 @@ pub trait Publish: Send + Sync {
 
 /// What is known of nodes by other names than their serial number.
 pub trait Aliases: Send + Sync {
-    /// The serial number of the device with this UDID, if it is known.
-    fn serial_of(&self, udid: &str) -> Option<String>;
+    /// The serial number of the device with this UDID, as far as an event that is believed as `trust` may follow it.
+    fn serial_of(&self, udid: &str, trust: Trust) -> Option<String>;
 }
 
 /// Knows no aliases: events that name a UDID only stay under it.
@@ -41,7 +41,7 @@ pub trait Aliases: Send + Sync {
 pub struct NoAliases;
 
 impl Aliases for NoAliases {
-    fn serial_of(&self, _: &str) -> Option<String> {
+    fn serial_of(&self, _: &str, _: Trust) -> Option<String> {
         None
     }
 }
@@ -57,9 +57,9 @@ impl Publish for Bus {
 }
 
 impl Aliases for Store {
-    fn serial_of(&self, udid: &str) -> Option<String> {
+    fn serial_of(&self, udid: &str, trust: Trust) -> Option<String> {
         let found = self.snapshot().map_err(|error| error.to_string());
-        let found = found.and_then(|records| records.serial_of(udid).map_err(|error| error.to_string()));
+        let found = found.and_then(|records| records.serial_for(udid, trust).map_err(|error| error.to_string()));
         found.unwrap_or_else(|error| {
             // The event goes under its UDID, and the core joins it.
             tracing::warn!(error, "looking for a serial number");

@@ -3,9 +3,10 @@
 //! # The file
 //! | table | key | value |
 //! |---|---|---|
-//! | `meta` | `"format"`, `"stream"`, `"position"`, `"config"`, `"broker"`, `"budgets"`, `"deliveries"`, `"merged"` | 3; identity of EVENTS (its creation time); sequence of the last entry folded; hash of the rules in force after it; this broker's own id; JSON [`Budgets`](crate::core::Budgets); creation time and last sequence of the DELIVERIES that has the jobs of all that was folded, `<ns>/<sequence>`; sequence up to which `arrivals` are in `seen` |
+//! | `meta` | `"format"`, `"stream"`, `"position"`, `"config"`, `"broker"`, `"budgets"`, `"deliveries"`, `"merged"` | 4; identity of EVENTS (its creation time); sequence of the last entry folded; hash of the rules in force after it; this broker's own id; JSON [`Budgets`](crate::core::Budgets); creation time and last sequence of the DELIVERIES that has the jobs of all that was folded, `<ns>/<sequence>`; sequence up to which `arrivals` are in `seen` |
 //! | `nodes` | serial number, or UDID where only that is known | JSON [`Node`](crate::core::Node) |
-//! | `aliases` | UDID | serial number |
+//! | `aliases` | UDID | serial number, as events that were proven say |
+//! | `claimed_aliases` | UDID | serial number, as unverified events say |
 //! | `owners` | (user id, node key) | nothing |
 //! | `seen` | event id, 16 bytes | ms since 1970, when it was received |
 //! | `arrivals` | (sequence that a commit led to, part) | ids that came with it, 16 bytes each, and when: ms since 1970, 8 bytes, big endian |
@@ -39,11 +40,12 @@ pub use snapshot::Snapshot;
 const META: TableDefinition<'_, &str, &str> = TableDefinition::new("meta");
 const NODES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("nodes");
 const ALIASES: TableDefinition<'_, &str, &str> = TableDefinition::new("aliases");
+const CLAIMED_ALIASES: TableDefinition<'_, &str, &str> = TableDefinition::new("claimed_aliases");
 const OWNERS: TableDefinition<'_, (&str, &str), ()> = TableDefinition::new("owners");
 const LAST_JOBS: TableDefinition<'_, (&str, &str), &[u8; 16]> = TableDefinition::new("last_jobs");
 const TALLIES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("tallies");
 
-const FORMAT: &str = "3";
+const FORMAT: &str = "4";
 const DURABLE_EVERY: Duration = Duration::from_secs(1);
 /// Trouble that comes again within this time is not mended by opening the file again.
 const MEND_EVERY: Duration = Duration::from_secs(60);
@@ -180,6 +182,7 @@ impl Store {
             }
             write.open_table(NODES)?;
             write.open_table(ALIASES)?;
+            write.open_table(CLAIMED_ALIASES)?;
             write.open_table(OWNERS)?;
             write.open_table(SEEN)?;
             write.open_table(ARRIVALS)?;
@@ -233,6 +236,7 @@ impl Store {
         write.open_table(META)?.remove("merged")?;
         write.open_table(NODES)?.retain(|_, _| false)?;
         write.open_table(ALIASES)?.retain(|_, _| false)?;
+        write.open_table(CLAIMED_ALIASES)?.retain(|_, _| false)?;
         write.open_table(OWNERS)?.retain(|_, ()| false)?;
         write.open_table(SEEN)?.retain(|_, _| false)?;
         write.open_table(ARRIVALS)?.retain(|_, _| false)?;
@@ -260,9 +264,11 @@ impl Store {
                     None => nodes.remove(key.as_str())?,
                 };
             }
-            let mut aliases = write.open_table(ALIASES)?;
-            for (udid, serial) in &changes.aliases {
-                aliases.insert(udid.as_str(), serial.as_str())?;
+            for (table, changed) in [(ALIASES, &changes.aliases), (CLAIMED_ALIASES, &changes.claimed_aliases)] {
+                let mut aliases = write.open_table(table)?;
+                for (udid, serial) in changed {
+                    aliases.insert(udid.as_str(), serial.as_str())?;
+                }
             }
             let mut owners = write.open_table(OWNERS)?;
             for ((user, key), owns) in &changes.owners {

@@ -9,7 +9,7 @@ use emote_proto::{EventId, Time};
 use redb::{Key, ReadOnlyTable, ReadTransaction, ReadableTable, ReadableTableMetadata, TableDefinition, Value};
 
 use super::{
-    ALIASES, LAST_JOBS, META, NODES, OWNERS, StoreError, TALLIES,
+    ALIASES, CLAIMED_ALIASES, LAST_JOBS, META, NODES, OWNERS, StoreError, TALLIES,
     seen::{Pending, SEEN},
 };
 use crate::core::{Budgets, Node, Records, StateError, Tallied, Tally};
@@ -23,6 +23,7 @@ pub struct Snapshot {
     /// Opened when first asked for: every event asks for most of them.
     nodes: Table<&'static str, &'static [u8]>,
     aliases: Table<&'static str, &'static str>,
+    claimed_aliases: Table<&'static str, &'static str>,
     owners: Table<(&'static str, &'static str), ()>,
     seen: Table<&'static [u8; 16], i64>,
     last_jobs: Table<(&'static str, &'static str), &'static [u8; 16]>,
@@ -57,6 +58,7 @@ impl Snapshot {
             position: OnceLock::new(),
             nodes: Table::new(),
             aliases: Table::new(),
+            claimed_aliases: Table::new(),
             owners: Table::new(),
             seen: Table::new(),
             last_jobs: Table::new(),
@@ -82,6 +84,11 @@ impl Snapshot {
 
     fn get_serial(&self, udid: &str) -> Result<Option<String>, StoreError> {
         Ok(self.aliases.of(&self.read, ALIASES)?.get(udid)?.map(|serial| serial.value().to_owned()))
+    }
+
+    fn get_claimed_serial(&self, udid: &str) -> Result<Option<String>, StoreError> {
+        let aliases = self.claimed_aliases.of(&self.read, CLAIMED_ALIASES)?;
+        Ok(aliases.get(udid)?.map(|serial| serial.value().to_owned()))
     }
 
     fn get_devices(&self, user: &str) -> Result<BTreeSet<String>, StoreError> {
@@ -163,6 +170,10 @@ impl Records for Snapshot {
 
     fn serial_of(&self, udid: &str) -> Result<Option<String>, StateError> {
         self.get_serial(udid).map_err(state_error)
+    }
+
+    fn claimed_serial_of(&self, udid: &str) -> Result<Option<String>, StateError> {
+        self.get_claimed_serial(udid).map_err(state_error)
     }
 
     fn devices_of(&self, user: &str) -> Result<BTreeSet<String>, StateError> {

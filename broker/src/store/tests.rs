@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use emote_proto::EventId;
+use emote_proto::{EventId, Trust};
 
 use super::{
     seen::{IDS_AT_ONCE, MERGE_AT},
@@ -23,7 +23,7 @@ fn id(n: u8) -> EventId {
 enum Step {
     Owner(u8, u8),
     Take(u8),
-    Alias(u8, u8),
+    Alias(u8, u8, bool),
     Seen(u8),
 }
 
@@ -31,7 +31,7 @@ fn any_step() -> impl Strategy<Value = Step> {
     prop_oneof![
         (0..5u8, 0..4u8).prop_map(|(node, user)| Step::Owner(node, user)),
         (0..5u8).prop_map(Step::Take),
-        (0..5u8, 0..5u8).prop_map(|(udid, serial)| Step::Alias(udid, serial)),
+        (0..5u8, 0..5u8, any::<bool>()).prop_map(|(udid, serial, proven)| Step::Alias(udid, serial, proven)),
         (0..9u8).prop_map(Step::Seen),
     ]
 }
@@ -49,7 +49,10 @@ fn play(records: &dyn Records, steps: &[Step], now: Time) -> (Changes, Vec<bool>
             Step::Take(node) => {
                 overlay.take_node(&format!("N{node}")).unwrap();
             }
-            Step::Alias(udid, serial) => overlay.put_alias(&format!("U{udid}"), &format!("N{serial}")),
+            Step::Alias(udid, serial, proven) => {
+                let trust = if *proven { Trust::Verified } else { Trust::Unverified };
+                overlay.put_alias(&format!("U{udid}"), &format!("N{serial}"), trust).unwrap();
+            }
             Step::Seen(n) => seen.push(overlay.seen_before(id(*n), now).unwrap()),
         }
     }
@@ -75,6 +78,11 @@ proptest! {
             for user in 0..4 {
                 let user = format!("u{user}");
                 prop_assert_eq!(memory.devices_of(&user).unwrap(), snapshot.devices_of(&user).unwrap());
+            }
+            for udid in (0..5).map(|udid| format!("U{udid}")) {
+                for trust in [Trust::Verified, Trust::Unverified] {
+                    prop_assert_eq!(memory.serial_for(&udid, trust).unwrap(), snapshot.serial_for(&udid, trust).unwrap());
+                }
             }
         }
         prop_assert_eq!(store.position(), runs.len() as u64);

@@ -131,6 +131,60 @@ fn a_udid_is_joined_to_its_serial_number_once_that_is_known() {
 }
 
 #[test]
+fn what_nobody_proved_of_a_udid_is_followed_by_nothing_that_was_proven() {
+    let checkin = json!({"scope": ["device"], "action": ["checkin"]});
+    let device = |action: &str, device: Value, trust: &str| json!({"scope": "device", "action": action, "device": device, "trust": trust});
+    let by_udid = device("checkin", json!({"udid": "U1", "os_version": "15.1"}), "verified");
+    let forged = device("enroll", json!({"uuid": "EVE", "udid": "U1"}), "verified");
+    let truth = device("enroll", json!({"uuid": "C02", "udid": "U1"}), "verified");
+    for (source, trust) in [("forged", "verified"), ("nanomdm", "unverified")] {
+        let mut log = Log::new(vec![rule("a", &checkin, Fanout::Event, "t")]);
+        let forge = |log: &mut Log| {
+            let event = Value::Object(
+                forged.as_object().unwrap().clone().into_iter().chain([("trust".to_owned(), json!(trust))]).collect(),
+            );
+            log.entry(&format!("events.{source}.EVE.device.enroll"), &event);
+        };
+        forge(&mut log);
+        assert_eq!(what(&log.entry("events.nanomdm.U1.device.checkin", &by_udid)), ["a>t@U1"], "{source}");
+        let unproven = json!({"scope": "device", "action": "checkin", "device": {"udid": "U1"}});
+        assert_eq!(what(&log.entry("events.forged.U1.device.checkin", &unproven)), ["a>t@EVE"], "of its own kind");
+        forge(&mut log);
+        assert!(log.node("U1").unwrap().proven, "what was proven of it stays where it is");
+
+        log.entry("events.nanomdm.C02.device.enroll", &truth);
+        forge(&mut log);
+        let node = log.node("C02").unwrap();
+        assert_eq!((node.udid.as_deref(), node.udid_unverified), (Some("U1"), false));
+        assert_eq!(node.sources["nanomdm"]["os_version"].value, "15.1");
+        assert_eq!(what(&log.entry("events.nanomdm.U1.device.checkin", &by_udid)), ["a>t@C02"], "{source}");
+        assert_eq!(what(&log.entry("events.forged.U1.device.checkin", &unproven)), ["a>t@C02"], "once it is known");
+    }
+}
+
+#[test]
+fn a_command_goes_to_no_udid_that_nobody_proved() {
+    let lock = json!({"scope": ["device"], "action": ["lost"]});
+    let mut log = Log::new(vec![rule("lock", &lock, Fanout::Event, "mdm")]);
+    let enroll = |udid: &str| json!({"scope": "device", "action": "enroll", "device": {"uuid": "C02", "udid": udid}, "trust": "verified"});
+    let mut udid_of = |source: &str, told: Option<(&str, &str)>| {
+        if let Some((by, udid)) = told {
+            log.entry(&format!("events.{by}.C02.device.enroll"), &enroll(udid));
+        }
+        let jobs = log.entry(
+            &format!("events.{source}.C02.device.lost"),
+            &json!({"scope": "device", "action": "lost", "trust": "verified"}),
+        );
+        jobs[0].node.as_ref().unwrap().value()["udid"].clone()
+    };
+    assert_eq!(udid_of("nanomdm", Some(("forged", "OF-ANOTHER"))), Value::Null);
+    assert_eq!(udid_of("forged", None), "OF-ANOTHER");
+    assert_eq!(udid_of("nanomdm", Some(("nanomdm", "ITS-OWN"))), "ITS-OWN");
+    assert_eq!(udid_of("nanomdm", Some(("forged", "OF-ANOTHER"))), "ITS-OWN");
+    assert_eq!(udid_of("forged", None), "ITS-OWN");
+}
+
+#[test]
 fn an_agent_speaks_for_its_own_mac_only() {
     let mut log = Log::new(Vec::new());
     let asset = json!({"scope": "asset", "action": "updated", "info": {"set": {"owner": "eve@x.io", "name": "mine"}}});

@@ -11,7 +11,7 @@ use std::{
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use bytes::Bytes;
-use emote_proto::{Draft, Time};
+use emote_proto::{Draft, Time, Trust};
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -36,7 +36,7 @@ struct Fixture {
 struct Serials(BTreeMap<String, String>);
 
 impl Aliases for Serials {
-    fn serial_of(&self, udid: &str) -> Option<String> {
+    fn serial_of(&self, udid: &str, _: Trust) -> Option<String> {
         self.0.get(udid).cloned()
     }
 }
