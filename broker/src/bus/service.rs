@@ -1,5 +1,5 @@
 //! Questions over NATS: request and reply, JSON both ways. The broker answers what only its store knows; whoever may
-//! reach `emote.api.>` may ask.
+//! reach `emote.api.>` may ask. It is answered in inboxes only: the broker may publish anywhere, and lends that to nobody.
 
 use std::time::Duration;
 
@@ -10,12 +10,17 @@ use serde::{Serialize, de::DeserializeOwned};
 use tokio::time::{Instant, timeout_at};
 
 use super::{Bus, BusError};
+use crate::outage::Outage;
 
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 /// Every broker has answered by then, or does not.
 const ALL_WITHIN: Duration = Duration::from_secs(1);
 /// Once one has answered, the others do within this time of each other.
 const QUIET: Duration = Duration::from_millis(250);
+/// Where answers go.
+const INBOXES: &str = "_INBOX.";
+/// Who asks for an answer elsewhere is told of no more often than that.
+const ELSEWHERE_SAID_EVERY: Duration = Duration::from_secs(60);
 
 /// A question waiting for its answer.
 pub struct Asked {
@@ -42,16 +47,26 @@ impl Asked {
 pub struct Questions {
     bus: Bus,
     subscriber: Subscriber,
+    /// Of those who want the answer elsewhere.
+    elsewhere: Outage,
 }
 
 impl Questions {
+    fn new(bus: &Bus, subscriber: Subscriber) -> Self {
+        Self { bus: bus.clone(), subscriber, elsewhere: Outage::said_every(ELSEWHERE_SAID_EVERY) }
+    }
+
     /// The next question; `None` when the connection is closed.
     pub async fn next(&mut self) -> Option<Asked> {
         loop {
             let message = self.subscriber.next().await?;
-            if let Some(reply) = message.reply {
+            let Some(reply) = message.reply else { continue };
+            if reply.starts_with(INBOXES) {
                 let subject = message.subject.to_string();
                 return Some(Asked { bus: self.bus.clone(), reply, subject, payload: message.payload });
+            }
+            if let Some(times) = self.elsewhere.failed(std::time::Instant::now()) {
+                tracing::warn!(%reply, subject = %message.subject, times, "a question is not answered outside of _INBOX.>");
             }
         }
     }
@@ -61,13 +76,13 @@ impl Bus {
     /// Takes questions under `subject`; each goes to one of the brokers that take them.
     pub async fn questions(&self, subject: &'static str) -> Result<Questions, BusError> {
         let subscribed = self.client.queue_subscribe(subject, "emote".to_owned()).await;
-        Ok(Questions { bus: self.clone(), subscriber: subscribed.map_err(not_taken)? })
+        Ok(Questions::new(self, subscribed.map_err(not_taken)?))
     }
 
     /// Takes questions under `subject`; each goes to every broker that takes them.
     pub async fn questions_to_all(&self, subject: impl Into<String>) -> Result<Questions, BusError> {
         let subscribed = self.client.subscribe(subject.into()).await;
-        Ok(Questions { bus: self.clone(), subscriber: subscribed.map_err(not_taken)? })
+        Ok(Questions::new(self, subscribed.map_err(not_taken)?))
     }
 
     /// Asks the brokers.

@@ -1,6 +1,7 @@
 //! What those may do who look after Macs.
 
 use emote::identity::files;
+use emote_proto::service;
 use emote_tests::{Secure, Streams};
 use serde_json::json;
 
@@ -30,6 +31,29 @@ async fn a_broker_may_do_all_of_it_an_administrator_orders_under_its_name_and_th
     let foreign = ["events.okta.x.y.z", "$SYS.REQ.CLAIMS.DELETE", "$SYS.REQ.SERVER.x.RELOAD"];
     may_not_publish(&system, foreign.into_iter().map(str::to_owned)).await;
     may_not_read(&system, [">", "$SYS.>", "events.>"].into_iter().map(str::to_owned)).await;
+}
+
+#[tokio::test]
+async fn a_broker_answers_questions_in_inboxes_only() {
+    let mut secure = Secure::start_as("ada@example.com").await;
+    secure.broker.start().await;
+    let admin = secure.connect(&secure.user(files::ADMIN)).await;
+    for subject in [service::NODES, service::NODE, service::BROKERS, service::VOUCHES] {
+        for reply in ["events.okta.ada.user.deactivated", "checkpoint.0", "deliver.a.b", "_INBOXES.x", "_INBOX"] {
+            admin.client.publish_with_reply(subject, reply, "{}".into()).await.unwrap();
+        }
+        // It comes after the others, and is answered.
+        let answer = admin.client.request(subject, "{}".into()).await.unwrap();
+        assert!(answer.payload.starts_with(b"{"), "{subject} {answer:?}");
+    }
+    let streams = Streams::of(admin.client.clone());
+    let forged = |stored: &emote_tests::Stored| !stored.subject.starts_with("events.broker.");
+    assert_eq!(streams.events().await.into_iter().filter(forged).count(), 0);
+    let of_admin = async |subject: &str| streams.read("DELIVERIES", subject).await.len();
+    assert_eq!(of_admin("deliver.a.b").await, 0);
+    let log = std::fs::read_to_string(secure.logs.join("broker.log")).unwrap();
+    assert!(log.contains("a question is not answered outside of _INBOX.>"), "{log}");
+    assert_eq!(secure.broker.stop().await, Some(0));
 }
 
 /// Why SECURITY.md says that an administrator who may use JetStream's API can forge: there is no way to forbid it but to
