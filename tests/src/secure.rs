@@ -229,12 +229,17 @@ impl Secure {
 
     /// Brings an account's JWT up to date at the server: what it says is changed by `change`. As the broker does it.
     pub async fn update_account(&self, account: &str, change: impl FnOnce(&mut serde_json::Value)) {
+        self.update_account_by("operator-signing", account, change).await;
+    }
+
+    /// The same, signed by another of the operator's keys.
+    pub async fn update_account_by(&self, signer: &str, account: &str, change: impl FnOnce(&mut serde_json::Value)) {
         let system = self.connect(&self.user(files::SYSTEM)).await.client;
         let asked = system.request(format!("$SYS.REQ.ACCOUNT.{account}.CLAIMS.LOOKUP"), "".into()).await.unwrap();
         let current = Claims::verified(std::str::from_utf8(&asked.payload).unwrap()).unwrap();
         let mut nats = current.nats;
         change(&mut nats);
-        let (signer, validity) = (self.key("operator-signing"), Validity::from(Time::from(jiff::Timestamp::now())));
+        let (signer, validity) = (self.key(signer), Validity::from(Time::from(jiff::Timestamp::now())));
         let jwt = emote::identity::jwt::signed(&current.name, account, &signer, validity, nats).unwrap();
         let answer = system.request("$SYS.REQ.CLAIMS.UPDATE", jwt.into()).await.unwrap();
         let answer: serde_json::Value = serde_json::from_slice(&answer.payload).unwrap();

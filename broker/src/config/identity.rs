@@ -9,7 +9,7 @@ use emote_proto::Name;
 use nkeys::{KeyPair, KeyPairType};
 
 use super::{Problems, Secret, SecretError, SecretRef, fields::Fields};
-use crate::identity::{Policy, jwt::AccountKey};
+use crate::identity::{Operator, OperatorError, Policy, jwt::AccountKey};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 const LIFETIMES: std::ops::RangeInclusive<Duration> = Duration::from_secs(10)..=Duration::from_secs(3600 * 24 * 398);
@@ -32,6 +32,9 @@ pub struct IdentitySettings {
     pub mdm: Vec<Name>,
     /// Seed of the operator's key that signs the account: with it revoked credentials are shut out of NATS.
     pub operator_key: Option<SecretRef>,
+    /// File with the operator's JWT: what any of the keys that it names has signed is taken for the account's; without it
+    /// only what `operator_key` has.
+    pub operator_jwt: Option<PathBuf>,
     /// Credentials file of a user of the system account.
     pub system_credentials: Option<PathBuf>,
     /// Where the system account is asked, where that is not `nats.servers`.
@@ -49,7 +52,7 @@ pub struct Identity {
     /// See [`IdentitySettings::mdm`].
     pub mdm: Vec<Name>,
     /// Signs the account's JWT.
-    pub operator_key: Option<KeyPair>,
+    pub operator: Option<Operator>,
     /// Credentials file of a user of the system account.
     pub system_credentials: Option<PathBuf>,
     /// Where it is asked; empty: where the broker's NATS is.
@@ -67,6 +70,22 @@ pub enum IdentityError {
     /// It is no seed, or one of another kind.
     #[error("it is not the seed of {0}: it is one line, as `nsc export keys` or `emote init --secure` writes it")]
     Kind(&'static str),
+    /// The operator's JWT is not what it should be.
+    #[error("{}: {error}", path.display())]
+    Operator {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: OperatorError,
+    },
+    /// A file cannot be read.
+    #[error("{}: {error}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
     /// A key that is not asked for here is needed.
     #[error("it is missing: give it, or create the token where it is")]
     Missing,
@@ -106,12 +125,16 @@ impl IdentitySettings {
             lifetime: fields.duration("lifetime", LIFETIMES).unwrap_or(DAY * 30),
             mdm: mdm.unwrap_or_default(),
             operator_key: fields.secret("operator_key"),
+            operator_jwt: fields.text("operator_jwt").map(PathBuf::from),
             system_credentials: fields.text("system_credentials").map(PathBuf::from),
             system_servers: servers.unwrap_or_default(),
             device_key: device_key?,
         };
         if settings.operator_key.is_some() && settings.system_credentials.is_none() {
             fields.problem("operator_key", "needs system_credentials beside it: the account is changed by way of them");
+        }
+        if settings.operator_jwt.is_some() && settings.operator_key.is_none() {
+            fields.problem("operator_jwt", "needs operator_key beside it: without that no account is signed");
         }
         (!settings.account.is_empty()).then_some(settings)
     }
@@ -124,6 +147,7 @@ impl IdentitySettings {
         let device = problems.take("device_key", device);
         let operator = self.operator_key.as_ref().map(|key| seed(key, folder, &KeyPairType::Operator));
         let operator = operator.and_then(|key| problems.take("operator_key", key));
+        let operator = operator.and_then(|key| problems.take("operator_jwt", self.operator(key, folder)));
         let enroll = match self.enroll_key(folder) {
             Err(error) if error.is_not_here() => None,
             key => problems.take("enroll_key", key),
@@ -138,7 +162,7 @@ impl IdentitySettings {
             policy: self.enrollment,
             lifetime: self.lifetime,
             mdm: self.mdm.clone(),
-            operator_key: operator,
+            operator,
             system_credentials: system,
             system_servers: self.system_servers.clone(),
             enroll_key: enroll.map(|key| key.public_key()),
@@ -159,6 +183,17 @@ impl IdentitySettings {
         let system = self.system_credentials.iter().map(|path| ("system_credentials", path));
         let opened = keys.chain(system).map(|(key, path)| (key, path, std::fs::File::open(folder.join(path))));
         opened.filter_map(|(key, path, opened)| Some((key, path.clone(), opened.err()?))).collect()
+    }
+
+    fn operator(&self, key: KeyPair, folder: &Path) -> Result<Operator, IdentityError> {
+        let Some(path) = self.operator_jwt.as_ref().map(|path| folder.join(path)) else {
+            return Ok(Operator::of_key(key));
+        };
+        let jwt = match std::fs::read_to_string(&path) {
+            Ok(jwt) => jwt,
+            Err(error) => return Err(IdentityError::Io { path, error }),
+        };
+        Operator::of_jwt(key, jwt.trim()).map_err(|error| IdentityError::Operator { path, error })
     }
 
     /// The key that signs enrolment tokens.
@@ -236,6 +271,10 @@ mod tests {
             (
                 json!({"account": account, "device_key": "${env:K}", "operator_key": "${env:O}"}),
                 "identity.operator_key: needs system_credentials",
+            ),
+            (
+                json!({"account": account, "device_key": "${env:K}", "operator_jwt": "nats/operator.jwt"}),
+                "identity.operator_jwt: needs operator_key",
             ),
             (json!({"account": account, "device_key": "${env:K}", "lifetime": "1s"}), "identity.lifetime: expected"),
         ] {

@@ -76,7 +76,7 @@ impl Office {
             lifetime: identity.lifetime,
             counts: counts.clone(),
         };
-        let operator = identity.operator_key.map(Arc::new);
+        let operator = identity.operator.map(Arc::new);
         let overseer = Overseer { registry, account: signer.account().to_owned(), operator, system, leads, counts };
         tracing::info!(policy = %identity.policy, "Macs may ask for credentials");
         tokio::try_join!(
@@ -119,7 +119,7 @@ impl Office {
     async fn check_account(&self, system: &BusSettings) -> Result<Option<String>, BusError> {
         let key: &AccountKey = &self.identity.device_key;
         let connection = Bus::connect(system).await?;
-        let claims = overseer::newest(&connection, key.account()).await;
+        let claims = overseer::newest(&connection, key.account(), self.identity.operator.as_ref()).await;
         connection.close().await;
         let claims = claims?;
         let of = |key: &str, role| unfit(&Scope::of(&claims, key, role), &claims.name, key, role);

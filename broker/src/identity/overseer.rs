@@ -15,13 +15,13 @@ use emote_proto::{
     enroll::{IdentityNotice, UserKey},
     jwt::Claims,
 };
-use nkeys::KeyPair;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::{
     Counts, Fleet, Registry,
     duplicate::{self, Watch},
+    operator::{Held, Operator},
     record::{DeviceRecord, State, TokenRecord},
     revocation::{Wanted, resign, says},
 };
@@ -38,7 +38,7 @@ const TOGETHER: Duration = Duration::from_millis(100);
 pub(super) struct Overseer {
     pub(super) registry: Registry,
     pub(super) account: String,
-    pub(super) operator: Option<Arc<KeyPair>>,
+    pub(super) operator: Option<Arc<Operator>>,
     pub(super) system: Option<BusSettings>,
     pub(super) leads: watch::Receiver<bool>,
     pub(super) counts: Counts,
@@ -177,8 +177,8 @@ impl Overseer {
     }
 
     /// Has the account say what is wanted; gives what it says.
-    async fn push(&self, system: &Bus, operator: &KeyPair, wanted: &Wanted, now: Time) -> Result<Claims, BusError> {
-        let Held { claims, left_behind } = held(system, &self.account).await?;
+    async fn push(&self, system: &Bus, operator: &Operator, wanted: &Wanted, now: Time) -> Result<Claims, BusError> {
+        let Held { claims, left_behind } = held(system, &self.account, Some(operator)).await?;
         let Some(nats) = wanted.applied_to(&claims) else {
             if let Some(jwt) = left_behind {
                 system.push_account(jwt).await?;
@@ -186,7 +186,7 @@ impl Overseer {
             }
             return Ok(claims);
         };
-        let jwt = resign(&claims, nats.clone(), operator, now)
+        let jwt = resign(&claims, nats.clone(), operator.key(), now)
             .map_err(|error| BusError::Refused { doing: "signing the account", reason: error.to_string() })?;
         system.push_account(jwt).await?;
         tracing::info!(keys = wanted.out.len(), "NATS knows which keys of agents are shut out");
@@ -231,39 +231,30 @@ impl Overseer {
     }
 }
 
-/// The newest JWT of an account that any server has.
-pub(super) async fn newest(system: &Bus, account: &str) -> Result<Claims, BusError> {
-    Ok(held(system, account).await?.claims)
+/// The newest JWT of an account that any server has, of those that the operator issued.
+pub(super) async fn newest(system: &Bus, account: &str, operator: Option<&Operator>) -> Result<Claims, BusError> {
+    Ok(held(system, account, operator).await?.claims)
 }
 
-/// An account as the servers have it.
-#[derive(Debug, PartialEq, Eq)]
-struct Held {
-    /// The newest.
-    claims: Claims,
-    /// Its JWT, where a server has an older one: servers bring each other up to date only every few minutes.
-    left_behind: Option<String>,
-}
-
-impl Held {
-    /// Of what each server has.
-    fn of(jwts: Vec<String>, account: &str) -> Option<Self> {
-        let read = |jwt: String| Some((Claims::verified(&jwt).ok().filter(|claims| claims.sub == account)?, jwt));
-        let all: Vec<(Claims, String)> = jwts.into_iter().filter_map(read).collect();
-        let oldest = all.iter().map(|(claims, _)| claims.iat).min();
-        let (claims, jwt) = all.into_iter().max_by_key(|(claims, _)| claims.iat)?;
-        let left_behind = oldest.filter(|oldest| *oldest < claims.iat).map(|_| jwt);
-        Some(Self { claims, left_behind })
+async fn held(system: &Bus, account: &str, operator: Option<&Operator>) -> Result<Held, BusError> {
+    let (held, foreign) = Held::of(system.account_jwts(account).await?, account, operator);
+    let foreign = foreign.join(", ");
+    if held.is_some() && !foreign.is_empty() {
+        tracing::warn!(
+            account,
+            issuers = foreign,
+            "a server has the account's JWT from somebody who is not its operator"
+        );
     }
-}
-
-async fn held(system: &Bus, account: &str) -> Result<Held, BusError> {
-    Held::of(system.account_jwts(account).await?, account).ok_or_else(|| BusError::Refused {
-        doing: "looking up the account",
-        reason: format!(
-            "no nats-server knows the account {account}: is emote.yaml's identity.account that of the agents?"
-        ),
-    })
+    let reason = if foreign.is_empty() {
+        format!("no nats-server knows the account {account}: is emote.yaml's identity.account that of the agents?")
+    } else {
+        format!(
+            "the servers have the account {account} from {foreign}, and the operator is not known to have that key: \
+             give the operator's JWT as emote.yaml's identity.operator_jwt, if it is the operator's"
+        )
+    };
+    held.ok_or(BusError::Refused { doing: "looking up the account", reason })
 }
 
 /// Whether a record that is being written may shut a key out, or asks for another one.
@@ -278,31 +269,5 @@ async fn next(presences: &mut Option<Presences>) -> Option<crate::bus::Presence>
     match presences {
         Some(presences) => presences.next().await,
         None => std::future::pending().await,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::identity::account::Account;
-    use crate::identity::jwt::Validity;
-
-    #[test]
-    fn a_server_with_an_older_account_is_left_behind() {
-        let (operator, account) = (KeyPair::new_operator(), KeyPair::new_account().public_key());
-        let signed = |public_key: &str, seconds: i64| {
-            let validity = Validity::from(Time::from_millis(seconds * 1000).unwrap());
-            Account { name: "DEVICES", public_key, ..Account::default() }.sign(&operator, validity).unwrap()
-        };
-        let (old, new) = (signed(&account, 1), signed(&account, 2));
-        let other = signed(&KeyPair::new_account().public_key(), 3);
-        let of = |jwts: &[&String]| {
-            let held = Held::of(jwts.iter().map(|jwt| (*jwt).clone()).collect(), &account)?;
-            Some((held.claims.iat, held.left_behind))
-        };
-        assert_eq!(of(&[&new, &old, &new]), Some((2, Some(new.clone()))));
-        assert_eq!(of(&[&new, &new]), Some((2, None)));
-        assert_eq!(of(&[&old, &other, &"junk".to_owned()]), Some((1, None)), "what is another's says nothing");
-        assert_eq!(of(&[&other]), None);
     }
 }

@@ -31,6 +31,7 @@ async fn without_the_system_account_the_key_is_tried() {
     let mut office = Office::open("open").await;
     office.secure.broker.stop().await;
     change(&office.secure.config, "operator_key:", "# operator_key:");
+    change(&office.secure.config, "operator_jwt:", "# operator_jwt:");
     change(&office.secure.config, "system_credentials:", "# system_credentials:");
     office.secure.broker.start().await;
     office.token(&[]).await;

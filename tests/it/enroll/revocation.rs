@@ -76,6 +76,7 @@ async fn a_broker_that_dies_between_registry_and_nats_leaves_it_to_the_next() {
     let mut other = office.other_broker();
     let config = office.secure.config.with_file_name(format!("other-broker-{}", other.port));
     change(&config, "operator_key:", "# operator_key:");
+    change(&config, "operator_jwt:", "# operator_jwt:");
     other.start().await;
     let said = office.emote(&["agents", "revoke", "C02XL0GTJGH5"]).await;
     let said = String::from_utf8(said.stderr).unwrap();
@@ -110,5 +111,28 @@ async fn an_account_that_somebody_else_changes_keeps_what_they_put_there() {
         .await;
     office.secure.broker.kill();
     office.secure.broker.start().await;
+    shut_out(&office.secure, &user).await;
+}
+
+#[tokio::test]
+async fn an_account_is_signed_anew_only_from_what_its_operator_is_known_to_have_signed() {
+    let mut office = Office::open("open").await;
+    let token = office.token(&[]).await;
+    let mac = Mac::new("C02XL0GTJGH5");
+    let user = mac.enrolled(&office.secure, &token).await;
+    // By the operator's own key, which the broker does not have, and knows by the operator's JWT alone.
+    office
+        .secure
+        .update_account_by("operator", &office.secure.devices(), |nats| nats["description"] = json!("by hand"))
+        .await;
+    office.secure.broker.stop().await;
+    change(&office.secure.config, "operator_jwt:", "# operator_jwt:");
+    office.secure.broker.begin();
+    assert_eq!(office.secure.broker.wait().await, Some(1));
+    let log = std::fs::read_to_string(office.secure.logs.join("broker.log")).unwrap();
+    assert!(log.contains("give the operator's JWT as emote.yaml's identity.operator_jwt"), "{log}");
+    change(&office.secure.config, "# operator_jwt:", "operator_jwt:");
+    office.secure.broker.start().await;
+    office.told(&["agents", "revoke", "C02XL0GTJGH5"]).await;
     shut_out(&office.secure, &user).await;
 }
