@@ -128,6 +128,18 @@ pub enum BusError {
     /// Nobody answers questions on this NATS.
     #[error("no broker is running on this NATS: start `emote dev` or `emote serve`")]
     NoBroker,
+    /// What is kept is not what was written there.
+    #[error(
+        "the record {key} of the bucket {bucket} is damaged ({reason}): put it right, or delete it (`nats kv del {bucket} {key}`)"
+    )]
+    Damaged {
+        /// Where.
+        bucket: &'static str,
+        /// Which.
+        key: String,
+        /// Why.
+        reason: String,
+    },
     /// JetStream said no.
     #[error("{doing}: JetStream refused it: {reason}")]
     Refused {

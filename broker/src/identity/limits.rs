@@ -64,6 +64,11 @@ impl<K> Default for Told<K> {
 }
 
 impl<K: Eq + Hash> Told<K> {
+    /// It could not be told after all.
+    pub(super) fn forget(&mut self, what: &K) {
+        self.0.remove(what);
+    }
+
     /// Whether this is news, not told within `span`; it is then taken as told. Where there is no room for more, nothing is.
     pub(super) fn is_news(&mut self, what: K, span: Duration, now: Instant) -> bool {
         if self.0.len() >= MAX_TOLD {
@@ -111,5 +116,7 @@ mod tests {
         let (mut told, now, hour) = (Told::default(), Instant::now(), Duration::from_secs(3600));
         assert!(told.is_news("C02", hour, now) && !told.is_news("C02", hour, now + hour / 2));
         assert!(told.is_news("C03", hour, now) && told.is_news("C02", hour, now + hour));
+        told.forget(&"C03");
+        assert!(told.is_news("C03", hour, now) && !told.is_news("C03", hour, now));
     }
 }

@@ -75,6 +75,7 @@ impl Office {
             signer: Arc::clone(&signer),
             lifetime: identity.lifetime,
             counts: counts.clone(),
+            told: Mutex::new(Told::default()),
         };
         let operator = identity.operator.map(Arc::new);
         let overseer = Overseer { registry, account: signer.account().to_owned(), operator, system, leads, counts };

@@ -116,6 +116,9 @@ pub enum OrderError {
     /// The registry has no such token, or another one of the same id.
     #[error("the registry has no such token (`emote agents token ls`)")]
     NoToken,
+    /// The registry's record cannot be read.
+    #[error("{0}")]
+    Damaged(String),
     /// The id is taken.
     #[error("a token of this id is there already")]
     TokenThere,

@@ -1,6 +1,6 @@
 //! Reads and writes the registry. Whoever decides reads first, and writes only what nobody changed meanwhile.
 
-use emote_proto::{Serial, enroll::TokenId};
+use emote_proto::{Serial, bucket, enroll::TokenId};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::record::{DeviceRecord, TokenRecord};
@@ -105,10 +105,11 @@ impl Registry {
             // Deleted by hand.
             Some(Entry { revision, value }) if value.is_empty() => Ok(Kept { revision, record: None }),
             Some(Entry { revision, value }) => {
-                let record = serde_json::from_slice(&value).map_err(|error| BusError::Refused {
-                    doing: "reading the registry of agents",
-                    reason: format!("{key} holds something else: {error}"),
-                })?;
+                let damaged = |error: serde_json::Error| {
+                    let (bucket, key) = (bucket::IDENTITY, key.to_owned());
+                    BusError::Damaged { bucket, key, reason: error.to_string() }
+                };
+                let record = serde_json::from_slice(&value).map_err(damaged)?;
                 Ok(Kept { revision, record: Some(record) })
             }
         }

@@ -3,7 +3,10 @@
 //!
 //! Orders have a consumer of their own: a Mac that asks without end must not keep waiting the order that shuts it out.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
 
 use emote_proto::{
     Event, EventId, Serial, Time, consumer,
@@ -16,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Counts, Registry,
     jwt::AccountKey,
+    limits::Told,
     mint,
     order::{Order, OrderError, TOKEN_CREATE, TOKEN_REVOKE, What, signed},
     record::{DeviceRecord, Issued, TokenRecord},
@@ -25,12 +29,17 @@ use super::{
 use crate::{
     bus::{BusError, Task, WriteError},
     core::{Believed, open_entry},
+    outage::Outage,
 };
 
 /// What cannot be done now is tried again after so long.
 const AGAIN_AFTER: Duration = Duration::from_secs(2);
 /// And the consumer is opened again after so long.
 const REOPEN_AFTER: Duration = Duration::from_secs(1);
+/// Trouble that goes on is said once in so long.
+const TROUBLE_SAID_EVERY: Duration = Duration::from_secs(60);
+/// The same refusal is told of the same agent once in so long, however often it asks.
+const REFUSED_TOLD_EVERY: Duration = Duration::from_secs(3600);
 
 /// What an agent asks with.
 const CREDENTIAL_DUE: &str = "credential_due";
@@ -45,6 +54,7 @@ pub(super) struct Worker {
     pub(super) signer: Arc<AccountKey>,
     pub(super) lifetime: Duration,
     pub(super) counts: Counts,
+    pub(super) told: Mutex<Told<(Serial, String)>>,
 }
 
 /// What agents ask and tell.
@@ -72,22 +82,32 @@ impl Worker {
 
     /// For good.
     async fn keep_working(&self, consumer: &str, subjects: fn() -> Vec<String>) {
+        let (mut broken, mut undone) = (Outage::said_every(TROUBLE_SAID_EVERY), Outage::said_every(TROUBLE_SAID_EVERY));
         loop {
-            if let Err(error) = self.work(consumer, subjects()).await {
-                tracing::debug!(%error, consumer, "work on credentials begins again");
+            if let Err(error) = self.work(consumer, subjects(), &mut undone).await
+                && let Some(times) = broken.failed(Instant::now())
+            {
+                tracing::warn!(%error, consumer, times, "work on credentials is interrupted; trying again");
             }
             tokio::time::sleep(REOPEN_AFTER).await;
         }
     }
 
-    async fn work(&self, consumer: &str, subjects: Vec<String>) -> Result<(), BusError> {
+    async fn work(&self, consumer: &str, subjects: Vec<String>, undone: &mut Outage) -> Result<(), BusError> {
         let mut work = self.registry.bus().work(consumer, subjects).await?;
         loop {
             let task = work.next().await?;
             match self.on(&task).await {
                 Ok(()) => task.done().await?,
+                // It stays so until somebody puts it right: the agent says it again.
+                Err(error @ BusError::Damaged { .. }) => {
+                    tracing::warn!(%error, subject = %task.entry.subject, "not done");
+                    task.done().await?;
+                }
                 Err(error) => {
-                    tracing::warn!(%error, subject = %task.entry.subject, "not done yet");
+                    if let Some(times) = undone.failed(Instant::now()) {
+                        tracing::warn!(%error, subject = %task.entry.subject, times, "not done yet");
+                    }
                     task.again_after(AGAIN_AFTER).await?;
                 }
             }
@@ -134,7 +154,13 @@ impl Worker {
             let changed = if let Renewal::Issued(_, changed) = &renewal { changed.as_deref().cloned() } else { None };
             (renewal, changed)
         };
-        match self.registry.change_device(serial, change).await? {
+        let renewal = match self.registry.change_device(serial, change).await {
+            Err(BusError::Damaged { .. }) => {
+                return self.refuse(event, serial, "its record in the registry is damaged").await;
+            }
+            renewal => renewal?,
+        };
+        match renewal {
             Renewal::PassedOver => {
                 self.counts.renewal("passed_over");
                 tracing::info!(%serial, asked = %request.time, %received, "a request for the next credential is too old or from a time to come");
@@ -197,11 +223,21 @@ impl Worker {
 
     async fn refuse(&self, event: &Event, serial: &Serial, reason: &str) -> Result<(), BusError> {
         self.counts.renewal("refused");
-        tracing::info!(%serial, reason, "an agent is not given another credential");
-        let tidings = Tidings::of(serial, "renewal_refused", event.time, json!({"reason": reason}));
-        let tidings = tidings.known_by(&[&event.id.to_string()]).because_of(event.id);
-        tidings.tell(self.registry.bus()).await?;
+        let known = (serial.clone(), reason.to_owned());
+        if self.told().is_news(known.clone(), REFUSED_TOLD_EVERY, Instant::now()) {
+            tracing::info!(%serial, reason, "an agent is not given another credential");
+            let tidings = Tidings::of(serial, "renewal_refused", event.time, json!({"reason": reason}));
+            let tidings = tidings.known_by(&[&event.id.to_string()]).because_of(event.id);
+            if let Err(error) = tidings.tell(self.registry.bus()).await {
+                self.told().forget(&known);
+                return Err(error);
+            }
+        }
         self.notify(serial, &IdentityNotice::Refused { reason: reason.to_owned() }).await
+    }
+
+    fn told(&self) -> MutexGuard<'_, Told<(Serial, String)>> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn notify(&self, serial: &Serial, notice: &IdentityNotice) -> Result<(), BusError> {
@@ -214,26 +250,66 @@ impl Worker {
             Ok(None) => Ok(()),
             Err(error) => self.order_refused(event, None, &error).await,
             Ok(Some(Order::Devices { what, serials, key })) => {
+                let key = key.filter(|_| serials.len() == 1);
+                // One that is in trouble does not keep the others waiting; the order comes again for it.
+                let mut trouble = Ok(());
                 for serial in &serials {
-                    let key = key.as_ref().filter(|_| serials.len() == 1);
-                    let order = signed(event, what.word(), received);
-                    let followed = self.registry.change_device(serial, |device| match device.cloned() {
-                        None => (Err(OrderError::Unknown), None),
-                        Some(mut device) => {
-                            let followed = device.follow(event.id, what, key, order.clone(), received);
-                            let changed = matches!(followed, Ok(true)).then(|| device.clone());
-                            (followed.map(|_| device), changed)
-                        }
-                    });
-                    match followed.await? {
-                        Ok(device) => self.followed(event, what, &device).await?,
-                        Err(error) => self.order_refused(event, Some(serial), &error).await?,
+                    let done = self.order_one(event, what, serial, key.as_ref(), received).await;
+                    if let Err(BusError::NoAnswer { .. } | BusError::Unreachable { .. }) = done {
+                        return done;
                     }
+                    trouble = trouble.and(done);
                 }
-                Ok(())
+                trouble
             }
-            Ok(Some(Order::CreateToken(token))) => self.create_token(event, &token).await,
-            Ok(Some(Order::RevokeToken(id))) => self.revoke_token(event, &id, received).await,
+            Ok(Some(Order::CreateToken(token))) => {
+                let done = self.create_token(event, &token).await;
+                self.unless_damaged(event, None, done).await
+            }
+            Ok(Some(Order::RevokeToken(id))) => {
+                let done = self.revoke_token(event, &id, received).await;
+                self.unless_damaged(event, None, done).await
+            }
+        }
+    }
+
+    async fn order_one(
+        &self,
+        event: &Event,
+        what: What,
+        serial: &Serial,
+        key: Option<&UserKey>,
+        received: Time,
+    ) -> Result<(), BusError> {
+        let order = signed(event, what.word(), received);
+        let followed = self.registry.change_device(serial, |device| match device.cloned() {
+            None => (Err(OrderError::Unknown), None),
+            Some(mut device) => {
+                let followed = device.follow(event.id, what, key, order.clone(), received);
+                let changed = matches!(followed, Ok(true)).then(|| device.clone());
+                (followed.map(|_| device), changed)
+            }
+        });
+        match followed.await {
+            Ok(Ok(device)) => self.followed(event, what, &device).await,
+            Ok(Err(error)) => self.order_refused(event, Some(serial), &error).await,
+            Err(error) => self.unless_damaged(event, Some(serial), Err(error)).await,
+        }
+    }
+
+    /// An order that meets a damaged record is refused: it would be met again for ever.
+    async fn unless_damaged(
+        &self,
+        event: &Event,
+        serial: Option<&Serial>,
+        done: Result<(), BusError>,
+    ) -> Result<(), BusError> {
+        match done {
+            Err(error @ BusError::Damaged { .. }) => {
+                tracing::warn!(%error, "an order about agents is not carried out");
+                self.order_refused(event, serial, &OrderError::Damaged(error.to_string())).await
+            }
+            done => done,
         }
     }
 

@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use emote::identity::files;
 use emote_proto::jwt::Claims;
-use emote_tests::{User, until};
+use emote_tests::{Streams, User, until};
 use serde_json::json;
 
 use super::{
@@ -135,4 +136,61 @@ async fn an_account_is_signed_anew_only_from_what_its_operator_is_known_to_have_
     office.secure.broker.start().await;
     office.told(&["agents", "revoke", "C02XL0GTJGH5"]).await;
     shut_out(&office.secure, &user).await;
+}
+
+#[tokio::test]
+async fn a_damaged_record_stands_in_the_way_of_nothing_else_that_is_ordered() {
+    let office = Office::open("open").await;
+    let token = office.token(&[]).await;
+    let macs = ["C02XL0GTJGH5", "C02XL0GTJGH6", "C02XL0GTJGH7"].map(Mac::new);
+    let mut users = Vec::new();
+    for mac in &macs {
+        users.push(mac.enrolled(&office.secure, &token).await);
+    }
+    let broker = Streams::of(office.secure.connect(&office.secure.user(files::BROKER)).await.client);
+    for record in ["device.C02XL0GTJGH5", &format!("token.{}", token.id())] {
+        broker.publish(&format!("$KV.emote-identity.{record}"), "{").await;
+    }
+    let order = json!({"scope": "agent", "action": "revoke_ordered",
+        "info": {"serials": ["C02XL0GTJGH5", "C02XL0GTJGH6", "C02XL0GTJGH7"]}});
+    office.streams.publish("events.admin.admin.agent.revoke_ordered", order.to_string()).await;
+    for user in &users[1..] {
+        shut_out(&office.secure, user).await;
+    }
+    let refused = office.event("C02XL0GTJGH5", "order_refused").await;
+    assert!(
+        refused["info"]["reason"].as_str().unwrap().contains("nats kv del emote-identity device.C02XL0GTJGH5"),
+        "{refused}"
+    );
+    let order = json!({"scope": "agent", "action": "token_revoke_ordered", "info": {"token": token.id()}});
+    office.streams.publish("events.admin.admin.agent.token_revoke_ordered", order.to_string()).await;
+    let refused = office.event("-", "order_refused").await;
+    assert!(refused["info"]["reason"].as_str().unwrap().contains("is damaged"), "{refused}");
+    // What is ordered afterwards is done, and each was told once.
+    office.told(&["agents", "approve", "C02XL0GTJGH6", "-m", "found"]).await;
+    assert_eq!(office.events("C02XL0GTJGH5", "order_refused").await.len(), 1);
+}
+
+#[tokio::test]
+async fn the_same_bad_request_for_a_credential_is_told_once() {
+    let office = Office::open("open").await;
+    let token = office.token(&[]).await;
+    let mac = Mac::new("C02XL0GTJGH5");
+    let connected = office.secure.connect(&mac.enrolled(&office.secure, &token).await).await;
+    let subject = "events.agent.C02XL0GTJGH5.agent.credential_due";
+    for n in 0..50 {
+        let junk = json!({"scope": "agent", "action": "credential_due", "info": {"n": n}}).to_string();
+        connected.client.request(subject, junk.into()).await.unwrap();
+    }
+    let forged = json!({"scope": "agent", "action": "credential_due", "info": {"public_key": mac.pair.public_key(),
+        "next_key": mac.pair.public_key(), "time": "2026-01-01T00:00:00Z", "signature": "", "next_signature": ""}});
+    connected.client.request(subject, forged.to_string().into()).await.unwrap();
+    until("the last one is answered", async || office.events("C02XL0GTJGH5", "renewal_refused").await.len() == 2).await;
+    let reasons: Vec<String> = office
+        .events("C02XL0GTJGH5", "renewal_refused")
+        .await
+        .iter()
+        .map(|event| event.json()["info"]["reason"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(reasons, ["it is not understood", "the signature is not by the key that the request names"]);
 }
