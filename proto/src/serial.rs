@@ -11,7 +11,15 @@ const MAX_LEN: usize = 64;
 #[error("{0:?} is no serial number: use A-Z, a-z, 0-9 and -, starting with a letter or digit, at most 64 characters")]
 pub struct SerialError(String);
 
-/// `[A-Za-z0-9][A-Za-z0-9-]{0,63}`: never a wildcard, never two subject tokens, never "no node".
+/// A serial number in the one spelling that is used of it, upper case, as Apple writes them: who writes it otherwise speaks of
+/// the same machine. Other alphabets are left as they are.
+pub(crate) fn spelled(mut text: String) -> String {
+    text.make_ascii_uppercase();
+    text
+}
+
+/// `[A-Z0-9][A-Z0-9-]{0,63}`: never a wildcard, never two subject tokens, never "no node". It is taken in lower case too, and
+/// is the same one then.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Serial(String);
@@ -22,7 +30,7 @@ impl Serial {
         let text = text.into();
         let starts_well = text.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric());
         let holds = text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-        if starts_well && holds && text.len() <= MAX_LEN { Ok(Self(text)) } else { Err(SerialError(text)) }
+        if starts_well && holds && text.len() <= MAX_LEN { Ok(Self(spelled(text))) } else { Err(SerialError(text)) }
     }
 
     /// The serial number itself.
@@ -79,11 +87,19 @@ mod tests {
     #[test]
     fn only_plain_serial_numbers_are_taken() {
         for good in ["C02XL0GTJGH5", "VMware-56-4d", "0", "a06f1c5e-8c55-5d7e-9f4c-1f2f3c4d5e6f"] {
-            assert_eq!(Serial::new(good).unwrap().as_str(), good);
+            assert_eq!(Serial::new(good).unwrap().as_str(), good.to_uppercase());
         }
         for bad in ["", "-", "-a", "*", ">", "a.b", "a b", "a*", "é", "a\n", "a%", &"x".repeat(65)] {
             assert!(Serial::new(bad).is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn a_serial_number_has_one_spelling() {
+        let serial = Serial::new("C02xl0gtjgh5").unwrap();
+        assert_eq!(serial, Serial::new("c02XL0GTJGH5").unwrap());
+        assert_eq!(serial, serde_json::from_str("\"c02xl0gtjgh5\"").unwrap());
+        assert_eq!(serial.all_subjects(), "events.agent.C02XL0GTJGH5.>");
     }
 
     #[test]

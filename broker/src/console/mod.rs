@@ -165,7 +165,12 @@ fn one(store: &Store, key: &str) -> NodeAnswer {
     let found = || {
         let snapshot = store.snapshot().map_err(|error| error.to_string())?;
         let serial = snapshot.serial_for(key, Trust::Unverified).map_err(|error| error.to_string())?;
-        snapshot.node(serial.as_deref().unwrap_or(key)).map_err(|error| error.to_string())
+        let node = |key: &str| snapshot.node(key).map_err(|error| error.to_string());
+        // A serial number may be asked for in lower case; a UDID is as its source writes it.
+        match node(serial.as_deref().unwrap_or(key))? {
+            None => node(&key.to_ascii_uppercase()),
+            found => Ok(found),
+        }
     };
     match found() {
         Ok(node) => NodeAnswer { node: node.map(Arc::unwrap_or_clone).map(NodeRecord::from), error: None },

@@ -30,7 +30,7 @@ use crate::{
 const AGAIN_AFTER: Duration = Duration::from_secs(2);
 /// The credential that is tried holds so long, in ms.
 const PROBE_HOLDS: i64 = 60_000;
-const PROBE: &str = "emote-probe";
+const PROBE: &str = "EMOTE-PROBE";
 
 /// What it takes.
 pub struct Office {

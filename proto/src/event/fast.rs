@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer, de};
 use serde_json::{Map, value::RawValue};
 
 use super::{Cause, Device, Draft, Info, Trust, User};
+use crate::serial::spelled;
 
 /// The draft, if there is nothing unusual about it.
 pub(super) fn draft(json: &[u8]) -> Option<Draft> {
@@ -91,7 +92,7 @@ struct PlainUser<'a> {
 impl PlainDevice<'_> {
     fn device(self) -> Device {
         Device {
-            uuid: self.uuid.owned(),
+            uuid: self.uuid.owned().map(spelled),
             udid: self.udid.owned(),
             hardware_uuid: self.hardware_uuid.owned(),
             name: self.name.owned(),

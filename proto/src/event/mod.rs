@@ -46,7 +46,7 @@ impl Trust {
     }
 }
 
-/// The device an event is about. `uuid` is its serial number.
+/// The device an event is about. `uuid` is its serial number, in upper case however it was written.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Device {
     /// Serial number: the one key that MDM, agent and asset records share.

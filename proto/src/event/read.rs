@@ -4,7 +4,7 @@ use serde::{Deserialize, Deserializer, de::Error as _};
 use serde_json::{Map, Value};
 
 use super::{Cause, Device, Draft, Event, EventError, Info, Trust, User, fast};
-use crate::limits;
+use crate::{limits, serial::spelled};
 
 impl Draft {
     /// Reads the bytes of a message.
@@ -71,7 +71,7 @@ impl Event {
 impl Device {
     fn from_map(mut map: Map<String, Value>) -> Result<Self, EventError> {
         Ok(Self {
-            uuid: text(&mut map, "uuid", "device.uuid")?,
+            uuid: text(&mut map, "uuid", "device.uuid")?.map(spelled),
             udid: text(&mut map, "udid", "device.udid")?,
             hardware_uuid: text(&mut map, "hardware_uuid", "device.hardware_uuid")?,
             name: text(&mut map, "name", "device.name")?,

@@ -1,7 +1,7 @@
 //! A draft becomes an event by where it was found.
 
 use super::{Draft, Event, EventError, Trust};
-use crate::{EventId, NodeKey, Subject, Time, source};
+use crate::{EventId, NodeKey, Subject, Time, serial::spelled, source};
 
 /// Where a message was found: what [`Draft::receive`] fills in from.
 #[derive(Debug, Clone)]
@@ -76,8 +76,13 @@ impl Draft {
         let device = self.device.as_ref();
         let (uuid, udid) =
             (device.and_then(|device| device.uuid.clone()), device.and_then(|device| device.udid.clone()));
+        let serial = spelled(node.to_string());
+        // No credential is given out for another spelling: it would be a second one for the same Mac.
+        if by_agent && serial != node.as_str() {
+            return Err(EventError::conflict("device.uuid", &serial, node.as_str()));
+        }
         match (uuid, udid, user) {
-            (Some(uuid), ..) if uuid == node.as_str() || (about_user && is_user) => Ok(()),
+            (Some(uuid), ..) if uuid == serial || (about_user && is_user) => Ok(()),
             (Some(uuid), ..) => Err(EventError::conflict("device.uuid", &uuid, node.as_str())),
             (None, Some(udid), _) if !by_agent && udid == node.as_str() => Ok(()),
             (None, ..) if is_user => Ok(()),
@@ -89,7 +94,7 @@ impl Draft {
                 Ok(())
             }
             (None, ..) => {
-                self.device.get_or_insert_default().uuid = Some(node.to_string());
+                self.device.get_or_insert_default().uuid = Some(serial);
                 Ok(())
             }
         }

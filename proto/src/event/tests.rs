@@ -45,6 +45,30 @@ fn the_node_comes_from_the_subject_where_the_body_leaves_it_out() {
 }
 
 #[test]
+fn a_serial_number_is_the_same_however_it_is_written() {
+    for node in ["C02", "c02"] {
+        for device in [
+            "",
+            r#","device":{"uuid":"C02"}"#,
+            r#","device":{"uuid":"c02","name":"ada"}"#,
+            r#","device":{"uuid":"c02","x":1}"#,
+        ] {
+            let body = format!(r#"{{"scope":"disk","action":"low"{device}}}"#);
+            let event = receive(&format!("events.jamf.{node}.disk.low"), &body).unwrap();
+            assert_eq!(
+                (event.serial(), event.subject().unwrap().to_string().as_str()),
+                (Some("C02"), "events.jamf.C02.disk.low")
+            );
+        }
+    }
+    let draft = Draft::parse(br#"{"scope":"d","action":"a","device":{"uuid":"c02"}}"#).unwrap();
+    assert_eq!(draft.node().unwrap().unwrap().as_str(), "C02", "a webhook is published under it");
+    let login = receive("events.okta.ada.session.login", r#"{"scope":"session","action":"login","user":{"id":"ada"}}"#)
+        .unwrap();
+    assert_eq!((login.serial(), login.user_id()), (None, Some("ada")), "people are not spelled so");
+}
+
+#[test]
 fn a_body_that_contradicts_its_subject_is_refused() {
     for (subject, body) in [
         ("events.agent.C02.device.boot", r#"{"scope":"device","action":"boot","device":{"uuid":"C03"}}"#),
@@ -206,7 +230,14 @@ fn an_agent_is_heard_about_its_own_mac_only() {
     let by_udid = r#"{"scope":"device","action":"boot","device":{"udid":"A1"}}"#;
     assert_eq!(receive("events.agent.A1.device.boot", by_udid).unwrap().serial(), Some("A1"));
     let user = r#"{"scope":"user","action":"created","user":{"id":"a1"}}"#;
-    assert_eq!(receive("events.agent.a1.user.created", user).unwrap().serial(), Some("a1"));
+    assert_eq!(receive("events.agent.A1.user.created", user).unwrap().serial(), Some("A1"));
+    for body in [by_udid, user] {
+        let scope = if body == user { "user.created" } else { "device.boot" };
+        assert!(
+            receive(&format!("events.agent.a1.{scope}"), body).is_err(),
+            "a credential for another spelling is none"
+        );
+    }
 }
 
 #[test]

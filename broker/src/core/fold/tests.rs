@@ -185,6 +185,24 @@ fn a_command_goes_to_no_udid_that_nobody_proved() {
 }
 
 #[test]
+fn a_mac_is_one_node_however_its_serial_number_is_written() {
+    let mut log = Log::new(vec![rule("a", &json!({"device": {"uuid": ["C02"]}}), Fanout::Event, "t")]);
+    let device = |uuid: &str| json!({"scope": "device", "action": "enroll", "device": {"uuid": uuid, "udid": "U1"}, "trust": "verified"});
+    for (subject, uuid) in [("events.nanomdm.C02", "c02"), ("events.nanomdm.c02", "C02"), ("events.okta.c02", "c02")] {
+        assert_eq!(what(&log.entry(&format!("{subject}.device.enroll"), &device(uuid))), ["a>t@C02"], "{subject}");
+    }
+    let by_udid = json!({"scope": "device", "action": "checkin", "device": {"udid": "U1"}, "trust": "verified"});
+    assert_eq!(what(&log.entry("events.nanomdm.U1.device.checkin", &by_udid)), ["a>t@C02"]);
+    let boot = json!({"scope": "device", "action": "boot"});
+    assert_eq!(what(&log.entry("events.agent.C02.device.boot", &boot)), ["a>t@C02"]);
+    assert_eq!(told(&log.entry("events.agent.c02.device.boot", &boot)).0, "event.rejected", "it has no credential");
+    assert!(log.node("c02").is_none());
+    let owner = json!({"scope": "asset", "action": "updated", "info": {"set": {"owner": "ada@x.io"}}});
+    log.entry("events.assets.c02.asset.updated", &owner);
+    assert_eq!(log.memory.devices_of("ada@x.io").unwrap(), ["C02".to_owned()].into());
+}
+
+#[test]
 fn an_agent_speaks_for_its_own_mac_only() {
     let mut log = Log::new(Vec::new());
     let asset = json!({"scope": "asset", "action": "updated", "info": {"set": {"owner": "eve@x.io", "name": "mine"}}});
