@@ -94,7 +94,7 @@ async fn measure(seconds: u64) {
             async move {
                 let body = json!({"scope": "bench", "action": "tick", "info": {"n": id}}).to_string();
                 let subject: Subject = "events.manual.-.bench.tick".parse().unwrap();
-                bus.publish_events(vec![(subject, EventId::derived(&[&id]), body.into_bytes())]).await.unwrap();
+                bus.publish_events(vec![(subject, EventId::derived(&[&id]), body.into())]).await.unwrap();
             }
         })
         .await;
@@ -124,7 +124,7 @@ async fn floor(bus: &Bus) {
     for n in 0..500_u64 {
         let began = Instant::now();
         let subject: Subject = "events.manual.-.floor.tick".parse().unwrap();
-        let body = br#"{"scope":"floor","action":"tick"}"#.to_vec();
+        let body = br#"{"scope":"floor","action":"tick"}"#[..].into();
         bus.publish_events(vec![(subject, EventId::derived(&["floor", &n.to_string()]), body)]).await.unwrap();
         plain.push(began.elapsed());
         let began = Instant::now();

@@ -17,6 +17,7 @@ use async_nats::{
         stream::RawMessageErrorKind,
     },
 };
+use bytes::Bytes;
 use emote_proto::{EventId, Name, Subject, header, stream};
 use futures_util::future::try_join_all;
 
@@ -24,7 +25,7 @@ use super::{Bus, BusError, random_name};
 
 impl Bus {
     /// Publishes events and waits until the stream has stored each. An event that the stream already has is stored.
-    pub async fn publish_events(&self, events: Vec<(Subject, EventId, Vec<u8>)>) -> Result<(), BusError> {
+    pub async fn publish_events(&self, events: Vec<(Subject, EventId, Bytes)>) -> Result<(), BusError> {
         if !self.is_connected() {
             return Err(no_answer("not connected"));
         }
@@ -46,11 +47,11 @@ impl Bus {
         &self,
         subject: &Subject,
         id: &str,
-        payload: &[u8],
+        payload: &Bytes,
     ) -> Result<impl Future<Output = Result<PublishAck, PublishError>> + use<>, BusError> {
         let mut headers = HeaderMap::new();
         headers.insert(header::MSG_ID, id);
-        let sent = self.js.publish_with_headers(subject.to_string(), headers, payload.to_vec().into());
+        let sent = self.js.publish_with_headers(subject.to_string(), headers, payload.clone());
         Ok(sent.await.map_err(no_answer)?.into_future())
     }
 

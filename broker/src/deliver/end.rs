@@ -141,7 +141,7 @@ impl Delivery {
                 action: event.action.clone(),
             },
         };
-        let body = event.to_json();
+        let body = bytes::Bytes::from(event.to_json());
         self.insist("storing a result", shutdown, || {
             self.bus.publish_events(vec![(subject.clone(), event.id, body.clone())])
         })

@@ -76,7 +76,7 @@ impl Tidings {
         if bus.last_event_id(&subject.to_string()).await?.is_some_and(|last| last == id.to_string()) {
             return Ok(id);
         }
-        bus.publish_events(vec![(subject, id, event.to_json())]).await?;
+        bus.publish_events(vec![(subject, id, event.to_json().into())]).await?;
         Ok(id)
     }
 }

@@ -217,7 +217,7 @@ impl Ingest {
             let unmapped = |problem: String| Refusal::Unmapped { output: Some(at), problem };
             let subject: Subject = draft.subject(source.name().clone()).map_err(|error| unmapped(error.to_string()))?;
             let id = draft.id.ok_or_else(|| unmapped("it has no id".to_owned()))?;
-            events.push((subject, id, draft.to_json()));
+            events.push((subject, id, draft.to_json().into()));
         }
         let ids: Vec<EventId> = events.iter().map(|(_, id, _)| *id).collect();
         if events.is_empty() {

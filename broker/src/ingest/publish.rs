@@ -1,5 +1,6 @@
 //! What ingest needs of the rest of the broker: the stream, and the nodes' other names.
 
+use bytes::Bytes;
 use emote_proto::{EventId, Subject, Trust};
 
 use crate::{
@@ -27,7 +28,7 @@ pub enum PublishError {
 pub trait Publish: Send + Sync {
     /// Publishes each event's JSON under its subject, with its id as `Nats-Msg-Id`. Returns once the stream has
     /// acknowledged all of them. After an error some may have been stored: their ids make a repeat harmless.
-    async fn publish(&self, events: Vec<(Subject, EventId, Vec<u8>)>) -> Result<(), PublishError>;
+    async fn publish(&self, events: Vec<(Subject, EventId, Bytes)>) -> Result<(), PublishError>;
 }
 
 /// What is known of nodes by other names than their serial number.
@@ -48,7 +49,7 @@ impl Aliases for NoAliases {
 
 #[async_trait::async_trait]
 impl Publish for Bus {
-    async fn publish(&self, events: Vec<(Subject, EventId, Vec<u8>)>) -> Result<(), PublishError> {
+    async fn publish(&self, events: Vec<(Subject, EventId, Bytes)>) -> Result<(), PublishError> {
         self.publish_events(events).await.map_err(|error| match error {
             BusError::NoAnswer { .. } | BusError::Unreachable { .. } => PublishError::Unavailable(error.to_string()),
             error => PublishError::Refused(error.to_string()),

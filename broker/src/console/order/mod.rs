@@ -56,6 +56,6 @@ async fn publish(bus: &Bus, from: &str, what: &str, mut event: Value) -> anyhow:
     event["id"] = json!(id);
     event["time"] = json!(Time::from(now));
     (event["scope"], event["action"]) = (json!(scope), json!(action));
-    bus.publish_events(vec![(subject, id, serde_json::to_vec(&event)?)]).await?;
+    bus.publish_events(vec![(subject, id, serde_json::to_vec(&event)?.into())]).await?;
     Ok(id)
 }

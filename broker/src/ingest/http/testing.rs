@@ -13,7 +13,7 @@ struct Stream(Mutex<BTreeMap<EventId, serde_json::Value>>);
 
 #[async_trait::async_trait]
 impl Publish for Stream {
-    async fn publish(&self, events: Vec<(Subject, EventId, Vec<u8>)>) -> Result<(), PublishError> {
+    async fn publish(&self, events: Vec<(Subject, EventId, Bytes)>) -> Result<(), PublishError> {
         let mut stored = self.0.lock().unwrap();
         for (_, id, json) in events {
             stored.entry(id).or_insert(serde_json::from_slice(&json).unwrap());

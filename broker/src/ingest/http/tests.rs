@@ -20,7 +20,7 @@ struct Stream {
 
 #[async_trait::async_trait]
 impl Publish for Stream {
-    async fn publish(&self, events: Vec<(Subject, EventId, Vec<u8>)>) -> Result<(), PublishError> {
+    async fn publish(&self, events: Vec<(Subject, EventId, Bytes)>) -> Result<(), PublishError> {
         if let Some(failure) = self.failure.lock().unwrap().clone() {
             return Err(failure);
         }

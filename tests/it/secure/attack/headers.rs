@@ -69,7 +69,7 @@ async fn a_device_that_knows_the_id_of_an_event_to_come_does_not_suppress_it() {
     assert!(publishing.await.unwrap().await.unwrap().duplicate, "NATS itself is taken in");
 
     let bus = Bus::connect(&broker_settings(&secure)).await.unwrap();
-    bus.publish_events(vec![(subject.parse().unwrap(), id, b"{}".to_vec())]).await.unwrap();
+    bus.publish_events(vec![(subject.parse().unwrap(), id, b"{}"[..].into())]).await.unwrap();
     let events = streams.events().await;
     assert_eq!(events.iter().filter(|event| event.subject == subject).count(), 1, "{events:?}");
 }
