@@ -145,6 +145,14 @@ fn settings_that_prove_nothing_are_refused() {
 }
 
 #[test]
+fn an_empty_key_is_none() {
+    for secret in ["whsec_", "=", "===="] {
+        assert!(key(secret, SecretEncoding::Base64).is_err(), "{secret}: anybody could sign with it");
+    }
+    assert_eq!(key("whsec_AAAA", SecretEncoding::Base64).unwrap().as_slice(), [0, 0, 0]);
+}
+
+#[test]
 fn a_real_nanomdm_payload_beside_the_project_is_taken() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/samples/nanomdm/mdm.Authenticate.json");
     let Ok(body) = std::fs::read_to_string(path) else { return };
