@@ -12,6 +12,7 @@ pub struct Rate {
 }
 
 /// Kept as the moment at which the bucket is full again: each token taken moves it on by [`Rate::every`].
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Bucket {
     rate: Rate,
     full_at: Option<Instant>,
@@ -35,6 +36,25 @@ impl Bucket {
         let full_at = self.full_at.map_or(now, |full_at| full_at.max(now));
         self.full_at = full_at.checked_add(self.rate.every).or(self.full_at);
     }
+
+    /// Takes a token if there is one; says whether.
+    pub(crate) fn try_take(&mut self, now: Instant) -> bool {
+        let is_there = self.wait(now).is_zero();
+        if is_there {
+            self.take(now);
+        }
+        is_there
+    }
+
+    /// Gives a token back that was taken.
+    pub(crate) fn give_back(&mut self) {
+        self.full_at = self.full_at.and_then(|full_at| full_at.checked_sub(self.rate.every));
+    }
+
+    /// How long until all tokens are there.
+    pub(crate) fn until_full(&self, now: Instant) -> Duration {
+        self.full_at.map_or(Duration::ZERO, |full_at| full_at.saturating_duration_since(now))
+    }
 }
 
 #[cfg(test)]
@@ -57,6 +77,18 @@ mod tests {
         bucket.take(begun + EVERY);
         assert_eq!(bucket.wait(begun + EVERY), EVERY);
         assert_eq!(bucket.wait(begun + EVERY * 100), Duration::ZERO);
+    }
+
+    #[test]
+    fn what_is_given_back_was_never_taken() {
+        let now = Instant::now();
+        let mut bucket = Bucket::new(Rate { every: EVERY, burst: 2 });
+        bucket.give_back();
+        assert!(bucket.try_take(now) && bucket.try_take(now) && !bucket.try_take(now));
+        bucket.give_back();
+        assert_eq!(bucket.until_full(now), EVERY);
+        assert!(bucket.try_take(now) && !bucket.try_take(now));
+        assert!(bucket.until_full(now + EVERY * 2).is_zero());
     }
 
     proptest! {

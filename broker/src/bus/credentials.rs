@@ -3,9 +3,6 @@
 
 use std::{
     fmt::Display,
-    fs::File,
-    io::Read,
-    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
 
@@ -14,28 +11,24 @@ use emote_proto::{
     creds::{self, Credentials},
     jwt::Claims,
 };
-use zeroize::Zeroizing;
 
 use super::BusError;
-
-/// Larger files are none.
-const MAX_FILE: u64 = 64 * 1024;
+use crate::private::{self, FileError, Readers};
 
 /// Why a file is not taken.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum FileError {
-    #[error("{path} cannot be read: {error}")]
-    Unreadable { path: PathBuf, error: std::io::Error },
-    #[error("{path} can be read by others on this machine (mode {mode:o}): take that right away with chmod 600")]
-    Open { path: PathBuf, mode: u32 },
+pub(super) enum CredentialsError {
+    #[error(transparent)]
+    File(#[from] FileError),
     #[error("{path} is no NATS credentials file: {problem}")]
     Content { path: PathBuf, problem: String },
 }
 
 /// Signs the server's `nonce` with what the file at `path` holds.
-pub(super) fn sign(path: &Path, nonce: &[u8]) -> Result<Auth, FileError> {
-    let text = read_private(path)?;
-    let content = |problem: &dyn Display| FileError::Content { path: path.to_owned(), problem: problem.to_string() };
+pub(super) fn sign(path: &Path, nonce: &[u8]) -> Result<Auth, CredentialsError> {
+    let text = private::read(path, Readers::Owner)?;
+    let content =
+        |problem: &dyn Display| CredentialsError::Content { path: path.to_owned(), problem: problem.to_string() };
     let Credentials { jwt, key } = creds::parse(&text).map_err(|error| content(&error))?;
     let mut auth = Auth::new();
     auth.signature = Some(key.sign(nonce).map_err(|_| content(&"its seed cannot sign"))?);
@@ -52,39 +45,22 @@ pub fn check_credentials(path: &Path) -> Result<(), BusError> {
 /// Whether the file at `path` is of somebody who may speak to the system account's services and to nothing else, as its own
 /// JWT says. Who may everything in that account cannot be told from others.
 pub(super) fn is_of_system_account(path: &Path) -> bool {
-    let claims = read_private(path).ok().and_then(|text| Claims::unverified(creds::parse(&text).ok()?.jwt).ok());
+    let claims = private::read(path, Readers::Owner).ok().and_then(|text| Claims::unverified(creds::parse(&text).ok()?.jwt).ok());
     let allowed = claims.and_then(|claims| claims.nats["pub"]["allow"].as_array().cloned()).unwrap_or_default();
     !allowed.is_empty() && allowed.iter().all(|subject| subject.as_str().is_some_and(|it| it.starts_with("$SYS.")))
 }
 
 /// The name of the user that the file at `path` is of.
 pub(super) fn user_name(path: &Path) -> Option<String> {
-    let text = read_private(path).ok()?;
+    let text = private::read(path, Readers::Owner).ok()?;
     Claims::unverified(creds::parse(&text).ok()?.jwt).ok().map(|claims| claims.name).filter(|name| !name.is_empty())
-}
-
-/// The text of a file that only its owner can read; it is overwritten when dropped.
-pub(super) fn read_private(path: &Path) -> Result<Zeroizing<String>, FileError> {
-    let unreadable = |error| FileError::Unreadable { path: path.to_owned(), error };
-    // A pipe would be waited for, perhaps for ever.
-    let about = std::fs::metadata(path).map_err(unreadable)?;
-    if !about.is_file() {
-        return Err(unreadable(std::io::Error::other("it is no plain file")));
-    }
-    let mode = about.permissions().mode() & 0o777;
-    if mode & 0o077 != 0 {
-        return Err(FileError::Open { path: path.to_owned(), mode });
-    }
-    let room = usize::try_from(about.len().min(MAX_FILE)).unwrap_or_default();
-    // With room for all of it: growing would leave what was read so far behind in memory.
-    let mut text = Zeroizing::new(String::with_capacity(room.saturating_add(64)));
-    File::open(path).and_then(|file| file.take(MAX_FILE).read_to_string(&mut text)).map_err(unreadable)?;
-    Ok(text)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
     use nkeys::KeyPair;
 
     #[test]

@@ -213,12 +213,7 @@ impl Bus {
     }
 }
 
-/// Eleven random bytes' worth of a name, for batches and inboxes.
+/// A name for batches and inboxes.
 fn random_name() -> String {
-    let mut bytes = [0_u8; 11];
-    if getrandom::fill(&mut bytes).is_err() {
-        // Without randomness the clock still tells two names of one process apart.
-        bytes[..8].copy_from_slice(&jiff::Timestamp::now().as_nanosecond().to_le_bytes()[..8]);
-    }
-    data_encoding::HEXLOWER.encode(&bytes)
+    crate::random::name::<11>()
 }

@@ -14,10 +14,13 @@ use std::{
 };
 
 use async_nats::{AuthError, ConnectOptions, Server, ServerAddr};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 
 use super::{BusError, BusSettings, REQUEST_TIMEOUT, credentials, trouble};
-use crate::outage::Outage;
+use crate::{
+    loopback::is_loopback,
+    outage::Outage,
+    private::{self, Readers},
+};
 
 /// Wait before the first attempt to connect again; it doubles.
 const RECONNECT_FIRST: Duration = Duration::from_millis(100);
@@ -83,11 +86,9 @@ fn address(server: &str, insecure: bool) -> Result<(ServerAddr, Way), String> {
 }
 
 fn way(address: &ServerAddr) -> Way {
-    let here = address.host() == "localhost"
-        || address.host().parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
     match address.scheme() {
         "tls" | "wss" => Way::Tls,
-        _ if here => Way::Here,
+        _ if is_loopback(address.host()) => Way::Here,
         _ => Way::Plain,
     }
 }
@@ -152,17 +153,11 @@ async fn signed(path: PathBuf, nonce: Vec<u8>) -> Result<async_nats::Auth, AuthE
 
 /// The library takes a file without certificates for one with none to trust, and says only that nobody is trusted.
 fn check_certificates(what: &str, path: &Path) -> Result<(), BusError> {
-    let problem = |problem: &dyn std::fmt::Display| BusError::Settings(format!("{what} {}: {problem}", path.display()));
-    let certificates = CertificateDer::pem_file_iter(path).map_err(|error| problem(&error))?;
-    let certificates = certificates.collect::<Result<Vec<_>, _>>().map_err(|error| problem(&error))?;
-    if certificates.is_empty() { Err(problem(&"there is no certificate in it (PEM)")) } else { Ok(()) }
+    private::certificates(path).map(drop).map_err(|error| BusError::Settings(format!("{what} {error}")))
 }
 
 fn check_key(path: &Path) -> Result<(), BusError> {
-    let text = credentials::read_private(path).map_err(|error| BusError::Settings(format!("the key {error}")))?;
-    let key = PrivateKeyDer::from_pem_slice(text.as_bytes());
-    key.map(drop)
-        .map_err(|_| BusError::Settings(format!("the key {}: there is no private key in it (PEM)", path.display())))
+    private::key(path, Readers::Owner).map(drop).map_err(|error| BusError::Settings(format!("the key {error}")))
 }
 
 /// [`RECONNECT_FIRST`] doubling to [`RECONNECT_MAX`], up to half of it less at random. `attempts` counts from 1.

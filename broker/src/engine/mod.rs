@@ -33,6 +33,7 @@ use crate::{
     bus::{BatchError, Bus, BusError, Checkpoint, InForce, ReadError},
     config::{Report, Set},
     core::StateError,
+    random,
     store::{Store, StoreError},
 };
 
@@ -122,7 +123,7 @@ impl Engine {
     /// Folds until told to stop. Trouble with NATS or the store is said and waited out.
     pub async fn run(self, shutdown: CancellationToken) {
         let mut pause = PAUSE_FIRST;
-        let mut claim = silence::Claim::new(&self.name(), &random());
+        let mut claim = silence::Claim::new(&self.name(), &random::name::<6>());
         while !shutdown.is_cancelled() {
             let began = tokio::time::Instant::now();
             let served = AssertUnwindSafe(self.serve(&mut claim, &shutdown)).catch_unwind().await;
@@ -253,7 +254,7 @@ impl Engine {
 
     /// The name that this broker keeps as long as its data folder.
     fn name(&self) -> String {
-        let fresh = random();
+        let fresh = random::name::<6>();
         self.store.broker_id(&fresh).unwrap_or(fresh)
     }
 
@@ -269,13 +270,4 @@ impl Engine {
     async fn checkpoint_now(&self) -> Result<Option<(Checkpoint, u64)>, Stopped> {
         Ok(self.bus.checkpoint(self.partition).await?)
     }
-}
-
-/// A word that nobody else has.
-fn random() -> String {
-    let mut bytes = [0_u8; 6];
-    if getrandom::fill(&mut bytes).is_err() {
-        bytes.copy_from_slice(&jiff::Timestamp::now().as_nanosecond().to_le_bytes()[..6]);
-    }
-    data_encoding::HEXLOWER.encode(&bytes)
 }

@@ -8,6 +8,8 @@ use std::{
 
 use emote_proto::enroll::TokenId;
 
+use crate::rate::{Bucket, Rate};
+
 /// With one token so many ask at once,
 const BURST: u32 = 100;
 /// and then one in so long.
@@ -24,31 +26,33 @@ const TOLD_EVERY: Duration = Duration::from_secs(60);
 
 /// How often something is done with each token.
 pub(super) struct Rates {
-    burst: u32,
-    every: Duration,
-    full_at: HashMap<TokenId, Instant>,
+    rate: Rate,
+    buckets: HashMap<TokenId, Bucket>,
 }
 
 impl Rates {
     /// How often each asks.
     pub(super) fn of_requests() -> Self {
-        Self { burst: BURST, every: EVERY, full_at: HashMap::new() }
+        Self { rate: Rate { every: EVERY, burst: BURST }, buckets: HashMap::new() }
     }
 
     /// How often it is told of each that somebody was refused.
     pub(super) fn of_refusals() -> Self {
-        Self { burst: TOLD_BURST, every: TOLD_EVERY, full_at: HashMap::new() }
+        Self { rate: Rate { every: TOLD_EVERY, burst: TOLD_BURST }, buckets: HashMap::new() }
     }
 
     /// Whether it may be done now with this token; that it is done is counted.
     pub(super) fn allow(&mut self, token: &TokenId, now: Instant) -> bool {
-        if self.full_at.len() >= MAX_TOKENS {
-            self.full_at.retain(|_, full_at| *full_at > now);
+        if self.buckets.len() >= MAX_TOKENS {
+            self.buckets.retain(|_, bucket| !bucket.until_full(now).is_zero());
         }
-        let full_at = self.full_at.get(token).copied().unwrap_or(now).max(now);
-        let allowed = full_at.saturating_duration_since(now) < self.every * self.burst;
-        if allowed && (self.full_at.len() < MAX_TOKENS || self.full_at.contains_key(token)) {
-            self.full_at.insert(token.clone(), full_at + self.every);
+        if let Some(bucket) = self.buckets.get_mut(token) {
+            return bucket.try_take(now);
+        }
+        let mut bucket = Bucket::new(self.rate);
+        let allowed = bucket.try_take(now);
+        if self.buckets.len() < MAX_TOKENS {
+            self.buckets.insert(token.clone(), bucket);
         }
         allowed
     }

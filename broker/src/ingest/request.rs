@@ -9,6 +9,7 @@ use super::{
     Denied, Refusal,
     verify::{Check, Mark, Proof},
 };
+use crate::form;
 
 /// Nothing was checked yet.
 #[derive(Debug)]
@@ -84,19 +85,5 @@ impl<State> Request<State> {
 
 /// The pairs of a query or form: a name that stands there once gives a string, a repeated one an array.
 pub(super) fn pairs(encoded: &[u8]) -> Map<String, Value> {
-    let pairs: Vec<(String, String)> = serde_urlencoded::from_bytes(encoded).unwrap_or_default();
-    let mut map = Map::new();
-    for (name, text) in pairs {
-        match map.get_mut(&name) {
-            None => {
-                map.insert(name, Value::from(text));
-            }
-            Some(Value::Array(items)) => items.push(Value::from(text)),
-            Some(first) => {
-                let first_text = first.take();
-                *first = Value::Array(vec![first_text, Value::from(text)]);
-            }
-        }
-    }
-    map
+    form::object(form::pairs(encoded).unwrap_or_default())
 }

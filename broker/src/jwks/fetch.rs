@@ -1,8 +1,10 @@
 //! Fetching a set of keys: over https or from this machine, no redirects, bounded in size and time.
 
-use std::{net::IpAddr, str::FromStr, time::Duration};
+use std::{str::FromStr, time::Duration};
 
 use reqwest::{Client, Url};
+
+use crate::loopback::is_loopback;
 
 /// Largest set, in bytes.
 const MAX_SET: usize = 256 * 1024;
@@ -27,7 +29,7 @@ impl FromStr for KeysUrl {
         let url: Url = text.parse().map_err(|_| "expected an address such as https://idp.example.com/keys")?;
         match url.scheme() {
             "https" => Ok(Self(url)),
-            "http" if is_loopback(&url) => Ok(Self(url)),
+            "http" if url.host_str().is_some_and(is_loopback) => Ok(Self(url)),
             _ => Err("keys are fetched over https: whoever can change them on the way can sign anything"),
         }
     }
@@ -37,12 +39,6 @@ impl std::fmt::Display for KeysUrl {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.0.fmt(f)
     }
-}
-
-fn is_loopback(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default();
-    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
 /// Fetches from an address.
@@ -58,7 +54,7 @@ impl Https {
             .user_agent(concat!("emote/", env!("CARGO_PKG_VERSION")))
             .redirect(reqwest::redirect::Policy::none())
             .timeout(TIMEOUT);
-        if is_loopback(&url.0) {
+        if url.0.host_str().is_some_and(is_loopback) {
             builder = builder.no_proxy();
         }
         let client = builder.build().map_err(|error| format!("no HTTP client can be made: {error}"))?;

@@ -34,7 +34,7 @@ struct Open {
 }
 
 impl Open {
-    /// Whether there is room for one more from this address, of `most`. One address may have half of them, but for
+    /// Whether there is room for one more from this address, of `most`. One [`network`] may have half of them, but for
     /// loopback: there a proxy speaks for everyone.
     fn enter(&mut self, address: IpAddr, most: usize) -> bool {
         let of_it = self.by_address.get(&address).copied().unwrap_or_default();
@@ -63,7 +63,7 @@ impl Limited {
     }
 
     fn enter(&self, stream: TcpStream) -> io::Result<Counted> {
-        let address = stream.peer_addr()?.ip().to_canonical();
+        let address = network(stream.peer_addr()?.ip());
         if !self.open.lock().unwrap_or_else(PoisonError::into_inner).enter(address, self.most) {
             tracing::debug!(%address, "a connection was closed: there are too many, or too many of this address");
             return Err(io::ErrorKind::QuotaExceeded.into());
@@ -79,6 +79,17 @@ impl<S> Accept<TcpStream, S> for Limited {
 
     fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
         ready(self.enter(stream).map(|stream| (stream, service)))
+    }
+}
+
+/// What one household or machine has: an IPv4 address, or an IPv6 network of 64 bits.
+pub(crate) fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(v6) if !v6.is_loopback() => {
+            let [a, b, c, d, ..] = v6.segments();
+            IpAddr::from([a, b, c, d, 0, 0, 0, 0])
+        }
+        other => other,
     }
 }
 
@@ -130,6 +141,17 @@ impl AsyncWrite for Counted {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_has_a_network_of_addresses_has_half_as_well() {
+        let address = |text: &str| network(text.parse::<IpAddr>().unwrap());
+        let mut open = Open::default();
+        assert!(open.enter(address("2001:db8::1"), 4) && open.enter(address("2001:db8::2"), 4));
+        assert!(!open.enter(address("2001:db8::ffff:3"), 4), "the same 64 bits");
+        assert!(open.enter(address("2001:db8:0:1::1"), 4));
+        assert_eq!((address("::1"), address("::ffff:192.0.2.1")), (address("::1"), address("192.0.2.1")));
+        assert!(address("::1").is_loopback());
+    }
 
     #[test]
     fn one_address_has_half_and_all_together_have_the_whole() {

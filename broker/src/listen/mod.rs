@@ -10,6 +10,8 @@
 mod limit;
 mod tls;
 
+pub(crate) use limit::network;
+
 use std::{
     net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
@@ -84,13 +86,8 @@ pub enum ListenError {
         error: std::io::Error,
     },
     /// A file cannot be used.
-    #[error("{path} cannot be used: {problem}")]
-    Pem {
-        /// Which file.
-        path: PathBuf,
-        /// Why.
-        problem: String,
-    },
+    #[error("the certificate or key {0}")]
+    File(String),
     /// The certificate and key do not make a server.
     #[error("the certificate and key cannot be used: {0}")]
     Tls(#[from] rustls::Error),

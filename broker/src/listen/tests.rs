@@ -1,5 +1,7 @@
 //! A listener on loopback, and those who connect to it with other things in mind.
 
+use std::os::unix::fs::PermissionsExt as _;
+
 use axum::routing::get;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -45,10 +47,23 @@ fn files_that_cannot_be_used_are_named() {
     }
 }
 
+#[test]
+fn a_key_that_anybody_can_read_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    certify(folder.path());
+    assert!(Listener::bind(&spec(TLS), folder.path()).is_ok());
+    let open = std::fs::Permissions::from_mode(0o644);
+    std::fs::set_permissions(folder.path().join("key.pem"), open).unwrap();
+    let error = Listener::bind(&spec(TLS), folder.path()).err().unwrap().to_string();
+    assert!(error.contains("key.pem can be read by others on this machine (mode 644)"), "{error}");
+}
+
 /// Writes a new certificate for localhost and its key, and gives the certificate's PEM.
 fn certify(folder: &Path) -> String {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    std::fs::write(folder.join("key.pem"), made.signing_key.serialize_pem()).unwrap();
+    let key = folder.join("key.pem");
+    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o640)).unwrap();
     std::fs::write(folder.join("cert.pem"), made.cert.pem()).unwrap();
     made.cert.pem()
 }
@@ -158,6 +173,7 @@ fn a_pair_that_cannot_be_used_leaves_the_old_one_in_use() {
     pair.look();
     assert!(std::sync::Arc::ptr_eq(&before, &pair.config().get_inner()));
     std::fs::write(path("key.pem"), right).unwrap();
+    std::fs::set_permissions(path("key.pem"), std::fs::Permissions::from_mode(0o600)).unwrap();
     pair.look();
     assert!(!std::sync::Arc::ptr_eq(&before, &pair.config().get_inner()), "it is whole again");
 }

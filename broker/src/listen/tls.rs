@@ -8,12 +8,10 @@ use std::{
 };
 
 use axum_server::tls_rustls::RustlsConfig;
-use rustls::{
-    ServerConfig,
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
-};
+use rustls::ServerConfig;
 
 use super::ListenError;
+use crate::private::{self, Readers};
 
 /// How often the files are looked at.
 pub(super) const LOOKED_AT_EVERY: Duration = Duration::from_secs(5);
@@ -91,14 +89,9 @@ fn stamp(certificate: &Path, key: &Path) -> Stamp {
 }
 
 fn read(certificate: &Path, key: &Path) -> Result<ServerConfig, ListenError> {
-    let unusable = |path: &Path, problem: String| ListenError::Pem { path: path.to_owned(), problem };
-    let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(certificate)
-        .and_then(Iterator::collect)
-        .map_err(|error| unusable(certificate, error.to_string()))?;
-    if chain.is_empty() {
-        return Err(unusable(certificate, "no certificate in it".to_owned()));
-    }
-    let key = PrivateKeyDer::from_pem_file(key).map_err(|error| unusable(key, error.to_string()))?;
+    let unusable = |error: private::FileError| ListenError::File(error.to_string());
+    let chain = private::certificates(certificate).map_err(unusable)?;
+    let key = private::key(key, Readers::Group).map_err(unusable)?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?

@@ -170,7 +170,7 @@ pub async fn start_watched(bus: Bus, start: Start, ops: Ops, shutdown: &Cancella
         }
     });
 
-    let (who, stop) = ((random_word()?, ops.started()), shutdown.clone());
+    let (who, stop) = ((crate::random::name::<4>(), ops.started()), shutdown.clone());
     tasks.spawn(async move { Ok(console::answer(watched, who, mdm, stop).await?) });
     Ok(Running {
         tasks,
@@ -183,13 +183,6 @@ pub async fn start_watched(bus: Bus, start: Start, ops: Ops, shutdown: &Cancella
         ops,
         console: console_at,
     })
-}
-
-/// What tells this process from other brokers.
-fn random_word() -> anyhow::Result<String> {
-    let mut bytes = [0_u8; 4];
-    getrandom::fill(&mut bytes).context("random bytes")?;
-    Ok(data_encoding::HEXLOWER.encode(&bytes))
 }
 
 /// Refuses to start where the rules must not run. What else is wrong with them is for the core to tell.

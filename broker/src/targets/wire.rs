@@ -3,7 +3,6 @@
 //! Nothing that leaves this module holds a secret: errors carry no URL, and what the other side writes is cleaned of
 //! every secret that was sent to it.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use emote_proto::EventId;
@@ -17,6 +16,7 @@ use super::spec::Setup;
 use crate::config::text::clip;
 use crate::config::{Problems, Secret, SecretRef};
 use crate::core::JobId;
+use crate::loopback::is_loopback;
 
 /// The longest wait that the other side may ask for.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
@@ -65,7 +65,7 @@ impl Client {
             .timeout(timeout)
             .connect_timeout(timeout.min(Duration::from_secs(5)))
             .pool_max_idle_per_host(setup.delivery.concurrency);
-        if is_loopback(url) {
+        if url.host_str().is_some_and(is_loopback) {
             builder = builder.no_proxy();
         }
         let http = builder.build().map_err(|error| format!("no HTTP client can be made: {}", chain(error)))?;
@@ -225,7 +225,7 @@ pub(super) fn endpoint(text: &str, insecure: bool) -> Result<Url, String> {
     if !url.username().is_empty() || url.password().is_some() {
         return Err("a URL must not hold credentials: use `auth` or a header".to_owned());
     }
-    if url.scheme() == "http" && !insecure && !is_loopback(&url) {
+    if url.scheme() == "http" && !insecure && !url.host_str().is_some_and(is_loopback) {
         return Err(
             "plain http would show the request to everyone on the way: use https, or say `insecure: true`".to_owned()
         );
@@ -240,12 +240,6 @@ pub(super) fn join(base: &Url, segments: &[&str]) -> Url {
         path.pop_if_empty().extend(segments);
     }
     url
-}
-
-fn is_loopback(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default();
-    let ip = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-    host == "localhost" || ip.is_ok_and(|ip| ip.is_loopback())
 }
 
 /// What `Retry-After` asks for, in seconds or as a date (RFC 9110, 10.2.3); at most an hour.

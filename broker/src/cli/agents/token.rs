@@ -149,7 +149,7 @@ async fn make(bus: &Bus, signer: &AccountKey, args: &Create) -> anyhow::Result<S
     let span = i64::try_from(args.expires.as_millis()).unwrap_or(i64::MAX);
     let expires = Time::from_millis(now.as_millis().saturating_add(span)).context("--expires is too far away")?;
     let token = TokenRecord {
-        id: TokenId::new(random_id()?)?,
+        id: TokenId::new(crate::random::name::<8>())?,
         name: args.name.clone(),
         key: UserKey::new(pair.public_key())?,
         uses: args.uses.unwrap_or(if args.serial.is_some() { 1 } else { 500 }),
@@ -217,13 +217,6 @@ fn lifetime(text: &str) -> Result<Duration, String> {
 
 fn new_file(path: &std::path::Path) -> std::io::Result<std::fs::File> {
     std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
-}
-
-/// 16 of a-z and 2-7.
-fn random_id() -> anyhow::Result<String> {
-    let mut bytes = [0_u8; 10];
-    getrandom::fill(&mut bytes)?;
-    Ok(data_encoding::BASE32_NOPAD.encode(&bytes).to_lowercase())
 }
 
 async fn list(bus: &Bus, output: Output) -> anyhow::Result<Exit> {

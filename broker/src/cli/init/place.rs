@@ -24,9 +24,7 @@ impl Place {
     /// For `folder`, which may be there.
     pub(super) fn new(folder: &Path) -> anyhow::Result<Self> {
         let existed = folder.exists();
-        let mut random = [0_u8; 6];
-        getrandom::fill(&mut random).context("random bytes")?;
-        let word = format!(".emote-init-{}", data_encoding::HEXLOWER.encode(&random));
+        let word = format!(".emote-init-{}", crate::random::name::<6>());
         let beside = folder.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let aside = if existed { folder } else { beside }.join(word);
         crate::run::private_folder(&aside)?;

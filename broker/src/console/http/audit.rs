@@ -6,7 +6,11 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::{lock, role::Role, session::Person, visit::Visit};
-use crate::{bus::BusError, console::order};
+use crate::{
+    bus::BusError,
+    console::order,
+    rate::{Bucket, Rate},
+};
 
 /// Failures that are told at once, and then one each so often: whoever tries all day does not fill the log.
 const BURST: u32 = 20;
@@ -15,23 +19,22 @@ const EVERY: Duration = Duration::from_secs(10);
 /// How many failures were told, and how many were not.
 #[derive(Debug)]
 pub(super) struct Told {
-    full_at: Instant,
+    bucket: Bucket,
     untold: u64,
 }
 
 impl Told {
     /// Nothing yet.
-    pub(super) fn begin(now: Instant) -> Self {
-        Self { full_at: now, untold: 0 }
+    pub(super) fn begin() -> Self {
+        Self { bucket: Bucket::new(Rate { every: EVERY, burst: BURST }), untold: 0 }
     }
 
     /// Whether this one is told, and how many before it were not.
     fn next(&mut self, now: Instant) -> Option<u64> {
-        if self.full_at.saturating_duration_since(now) > EVERY * (BURST - 1) {
+        if !self.bucket.try_take(now) {
             self.untold = self.untold.saturating_add(1);
             return None;
         }
-        self.full_at = self.full_at.max(now) + EVERY;
         Some(std::mem::take(&mut self.untold))
     }
 }
@@ -88,7 +91,7 @@ mod tests {
     #[test]
     fn many_failures_are_told_now_and_then_with_their_number() {
         let now = Instant::now();
-        let mut told = Told::begin(now);
+        let mut told = Told::begin();
         let at_once = (0..1000).filter(|_| told.next(now).is_some()).count();
         assert_eq!(at_once, 20);
         assert_eq!(told.next(now + EVERY), Some(980));

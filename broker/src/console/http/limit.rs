@@ -8,74 +8,49 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::{
+    listen::network,
+    rate::{Bucket, Rate},
+};
+
 /// Addresses that are remembered.
 const MAX_ADDRESSES: usize = 4096;
-
-/// So many at once, then one each so often.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Allowance {
-    pub(super) burst: u32,
-    pub(super) every: Duration,
-}
-
-/// Tokens, kept as the moment at which all of them are there again.
-#[derive(Debug, Clone, Copy)]
-struct Bucket {
-    full_at: Instant,
-}
-
-impl Bucket {
-    fn wait(self, allowance: Allowance, now: Instant) -> Duration {
-        let rest = allowance.every.saturating_mul(allowance.burst.saturating_sub(1));
-        self.full_at.saturating_duration_since(now).saturating_sub(rest)
-    }
-
-    fn take(&mut self, allowance: Allowance, now: Instant) {
-        self.full_at = self.full_at.max(now) + allowance.every;
-    }
-
-    fn give_back(&mut self, allowance: Allowance) {
-        self.full_at = self.full_at.checked_sub(allowance.every).unwrap_or(self.full_at);
-    }
-}
 
 /// The tries so far.
 #[derive(Debug)]
 pub(super) struct Limiter {
-    each: Allowance,
-    all: Allowance,
+    each: Rate,
     by_address: HashMap<IpAddr, Bucket>,
     together: Bucket,
 }
 
 impl Limiter {
-    /// So much for each address, so much for all of them. The tokens are all there at `now`.
-    pub(super) fn new(each: Allowance, all: Allowance, now: Instant) -> Self {
-        Self { each, all, by_address: HashMap::new(), together: Bucket { full_at: now } }
+    /// So much for each address, so much for all of them.
+    pub(super) fn new(each: Rate, all: Rate) -> Self {
+        Self { each, by_address: HashMap::new(), together: Bucket::new(all) }
     }
 
     /// Takes a token for a try from `from`, or says how long there is none.
     pub(super) fn admit(&mut self, from: IpAddr, now: Instant) -> Result<(), Duration> {
         let from = network(from);
-        let own = self.by_address.get(&from).copied().unwrap_or(Bucket { full_at: now });
-        let wait = own.wait(self.each, now).max(self.together.wait(self.all, now));
+        let mut own = self.by_address.get(&from).copied().unwrap_or(Bucket::new(self.each));
+        let wait = own.wait(now).max(self.together.wait(now));
         if !wait.is_zero() {
             return Err(wait);
         }
         self.make_room(from, now);
-        let mut own = own;
-        own.take(self.each, now);
+        own.take(now);
         self.by_address.insert(from, own);
-        self.together.take(self.all, now);
+        self.together.take(now);
         Ok(())
     }
 
     /// The try that was admitted last from `from` succeeded.
     pub(super) fn succeeded(&mut self, from: IpAddr) {
         if let Some(own) = self.by_address.get_mut(&network(from)) {
-            own.give_back(self.each);
+            own.give_back();
         }
-        self.together.give_back(self.all);
+        self.together.give_back();
     }
 
     /// Forgets addresses that have all their tokens; where that is none, the one that is nearest to it.
@@ -83,23 +58,13 @@ impl Limiter {
         if self.by_address.len() < MAX_ADDRESSES || self.by_address.contains_key(&from) {
             return;
         }
-        self.by_address.retain(|_, bucket| bucket.full_at > now);
+        self.by_address.retain(|_, bucket| !bucket.until_full(now).is_zero());
         if self.by_address.len() >= MAX_ADDRESSES
-            && let Some(nearest) = self.by_address.iter().min_by_key(|(_, bucket)| bucket.full_at).map(|(ip, _)| *ip)
+            && let Some(nearest) =
+                self.by_address.iter().min_by_key(|(_, bucket)| bucket.until_full(now)).map(|(ip, _)| *ip)
         {
             self.by_address.remove(&nearest);
         }
-    }
-}
-
-/// What one household or machine has: an IPv4 address, or an IPv6 network of 64 bits.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(v6) => {
-            let [a, b, c, d, ..] = v6.segments();
-            IpAddr::from([a, b, c, d, 0, 0, 0, 0])
-        }
-        v4 => v4,
     }
 }
 
@@ -107,8 +72,8 @@ fn network(address: IpAddr) -> IpAddr {
 mod tests {
     use super::*;
 
-    const EACH: Allowance = Allowance { burst: 3, every: Duration::from_secs(10) };
-    const ALL: Allowance = Allowance { burst: 5, every: Duration::from_secs(1) };
+    const EACH: Rate = Rate { burst: 3, every: Duration::from_secs(10) };
+    const ALL: Rate = Rate { burst: 5, every: Duration::from_secs(1) };
 
     fn ip(text: &str) -> IpAddr {
         text.parse().unwrap()
@@ -118,7 +83,7 @@ mod tests {
     fn tries_are_counted_by_address_and_together() {
         let now = Instant::now();
         let at = |seconds| now + Duration::from_secs(seconds);
-        let mut limiter = Limiter::new(EACH, ALL, now);
+        let mut limiter = Limiter::new(EACH, ALL);
         for _ in 0..3 {
             assert_eq!(limiter.admit(ip("192.0.2.1"), now), Ok(()));
         }
@@ -137,7 +102,7 @@ mod tests {
     #[test]
     fn what_succeeds_costs_nothing() {
         let now = Instant::now();
-        let mut limiter = Limiter::new(EACH, ALL, now);
+        let mut limiter = Limiter::new(EACH, ALL);
         for _ in 0..100 {
             assert_eq!(limiter.admit(ip("192.0.2.1"), now), Ok(()));
             limiter.succeeded(ip("192.0.2.1"));
@@ -147,8 +112,8 @@ mod tests {
     #[test]
     fn however_many_addresses_there_are_few_are_remembered() {
         let now = Instant::now();
-        let all = Allowance { burst: 1_000_000, every: Duration::from_millis(1) };
-        let mut limiter = Limiter::new(EACH, all, now);
+        let all = Rate { burst: 1_000_000, every: Duration::from_millis(1) };
+        let mut limiter = Limiter::new(EACH, all);
         for n in 0..3 * MAX_ADDRESSES {
             let last = u32::try_from(n).unwrap();
             limiter.admit(IpAddr::from(std::net::Ipv4Addr::from_bits(last)), now).unwrap();

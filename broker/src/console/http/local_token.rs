@@ -8,12 +8,9 @@ use std::{
 };
 
 use anyhow::Context;
-use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
-use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-use crate::config::Secret;
+use crate::{config::Secret, random};
 
 /// Its name in the data folder.
 const FILE: &str = "console-token";
@@ -51,12 +48,9 @@ impl LocalToken {
             self.read().with_context(doing)?;
             return Ok(false);
         }
-        let mut bytes = Zeroizing::new([0; 32]);
-        getrandom::fill(&mut *bytes).context("random bytes")?;
-        let mut name = [0; 4];
-        getrandom::fill(&mut name).context("random bytes")?;
-        let beside = self.0.with_extension(HEXLOWER.encode(&name));
-        let written = write_new(&beside, &Zeroizing::new(BASE64URL_NOPAD.encode(&*bytes)));
+        let token = random::secret().context("random bytes")?;
+        let beside = self.0.with_extension(random::name::<4>());
+        let written = write_new(&beside, &token);
         let made = written.and_then(|()| std::fs::hard_link(&beside, &self.0));
         drop(std::fs::remove_file(&beside));
         match made {
@@ -71,9 +65,7 @@ impl LocalToken {
         if !self.0.exists() && self.ensure()? {
             return Ok(Checked::Renewed);
         }
-        // Hashes are of one length, whatever was given.
-        let (own, given) = (Sha256::digest(self.read()?.expose()), Sha256::digest(given));
-        Ok(if bool::from(own.ct_eq(&given)) { Checked::Right } else { Checked::Wrong })
+        Ok(if self.read()?.is(given) { Checked::Right } else { Checked::Wrong })
     }
 
     fn read(&self) -> anyhow::Result<Secret> {

@@ -36,7 +36,7 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use anyhow::Context;
@@ -52,9 +52,10 @@ use crate::{
     ingest::Cidr,
     listen::{ListenError, ListenSpec, Listener},
     ops::Taken,
+    rate::Rate,
 };
 use cookie::Jar;
-use limit::{Allowance, Limiter};
+use limit::Limiter;
 use local_token::LocalToken;
 use place::Names;
 use sessions::Sessions;
@@ -63,13 +64,11 @@ use sessions::Sessions;
 const MAX_REQUESTS: usize = 128;
 
 /// Tries to sign in that fail: of an address, and of all of them.
-const FAILURES: (Allowance, Allowance) =
-    (Allowance { burst: 10, every: Duration::from_secs(30) }, Allowance { burst: 100, every: Duration::from_secs(1) });
+const FAILURES: (Rate, Rate) =
+    (Rate { burst: 10, every: Duration::from_secs(30) }, Rate { burst: 100, every: Duration::from_secs(1) });
 /// Sign-ins that are begun at the provider. Each is kept for ten minutes.
-const BEGINNINGS: (Allowance, Allowance) = (
-    Allowance { burst: 20, every: Duration::from_secs(5) },
-    Allowance { burst: 200, every: Duration::from_millis(500) },
-);
+const BEGINNINGS: (Rate, Rate) =
+    (Rate { burst: 20, every: Duration::from_secs(5) }, Rate { burst: 200, every: Duration::from_millis(500) });
 
 /// A bound console.
 pub struct Bound {
@@ -146,7 +145,7 @@ impl Bound {
         let names = Names::of(&self.spec);
         let url = self.url();
         let oidc = self.spec.oidc.as_ref().map(|spec| oidc::Provider::new(spec, &url, &self.root)).transpose();
-        let limiter = |(each, all)| Mutex::new(Limiter::new(each, all, Instant::now()));
+        let limiter = |(each, all)| Mutex::new(Limiter::new(each, all));
         let console = Console {
             sessions: Sessions(bus.sessions(served.replicas).await?),
             registry: served.gives_credentials.then(|| Registry::new(bus.clone())),
@@ -158,7 +157,7 @@ impl Bound {
             oidc: oidc.context("emote.yaml: console.oidc")?,
             failures: limiter(FAILURES),
             beginnings: limiter(BEGINNINGS),
-            told: Mutex::new(audit::Told::begin(Instant::now())),
+            told: Mutex::new(audit::Told::begin()),
             requests: Semaphore::new(MAX_REQUESTS),
         };
         Ok(self.listener.serve(serve::router(Arc::new(console)), shutdown).await?)

@@ -3,7 +3,8 @@
 
 use axum::http::{HeaderMap, Uri, header, uri::Authority};
 
-use super::spec::{ConsoleSpec, Origin, is_loopback};
+use super::spec::{ConsoleSpec, Origin};
+use crate::loopback::is_loopback;
 
 /// The names that are ours.
 #[derive(Debug, Clone)]

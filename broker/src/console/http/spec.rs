@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt};
 use reqwest::Url;
 
 use super::role::Role;
-use crate::{config::SecretRef, ingest::Cidr, listen::ListenSpec};
+use crate::{config::SecretRef, ingest::Cidr, listen::ListenSpec, loopback::is_loopback};
 
 /// The console: where it listens, and who comes in.
 #[derive(Debug, Clone)]
@@ -123,12 +123,6 @@ pub(super) fn safe(url: &Url) -> Result<(), &'static str> {
         ("http", Some(host)) if is_loopback(host) => Ok(()),
         _ => Err("a provider is reached over https: whoever can change its answers on the way can be anybody"),
     }
-}
-
-/// Whether a host, without its port, is this machine.
-pub(super) fn is_loopback(host: &str) -> bool {
-    let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
-    bare.eq_ignore_ascii_case("localhost") || bare.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ use super::{
     role::Role,
     session::{Person, SessionId},
 };
-use crate::{bus::Bus, identity::Registry, ingest::sender};
+use crate::{bus::Bus, form, identity::Registry, ingest::sender};
 
 /// The largest body, in bytes.
 const MAX_BODY: usize = 64 * 1024;
@@ -163,20 +163,11 @@ fn too_large() -> Refusal {
 
 fn form(body: &[u8]) -> Result<Map<String, Value>, Refusal> {
     let wrong = |_| Refusal::bad("the form is not one", "Send it from a page of the console.");
-    let pairs: Vec<(String, String)> = serde_urlencoded::from_bytes(body).map_err(wrong)?;
+    let pairs = form::pairs(body).map_err(wrong)?;
     if pairs.len() > MAX_FIELDS {
         return Err(Refusal::bad("the form has too many fields", "Choose fewer at a time."));
     }
-    let mut fields = Map::new();
-    for (key, value) in pairs {
-        let value = Value::from(value);
-        match fields.get_mut(&key) {
-            None => drop(fields.insert(key, value)),
-            Some(Value::Array(list)) => list.push(value),
-            Some(first) => *first = Value::from(vec![first.take(), value]),
-        }
-    }
-    Ok(fields)
+    Ok(form::object(pairs))
 }
 
 fn wrong_type(wanted: &str) -> Refusal {

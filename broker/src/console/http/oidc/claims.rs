@@ -1,9 +1,9 @@
 //! What a token says of somebody. Pure.
 
 use serde_json::{Map, Value};
-use subtle::ConstantTimeEq;
 
 use super::Problem;
+use crate::config::Secret;
 use crate::console::http::{
     session::{How, Person, hash},
     spec::OidcSpec,
@@ -17,7 +17,7 @@ const MAX_SUBJECT: usize = 255;
 /// What is to be checked beside signature, issuer, audience and times (OpenID Connect Core 1.0, 3.1.3.7).
 pub(super) fn check(claims: &Map<String, Value>, client_id: &str, nonce: &str) -> Result<(), Problem> {
     let given = claims.get("nonce").and_then(Value::as_str).unwrap_or_default();
-    if !bool::from(given.as_bytes().ct_eq(nonce.as_bytes())) {
+    if !Secret::new(nonce).is(given) {
         return Err(Problem::Claim("nonce is not the one of this sign-in"));
     }
     let several = claims.get("aud").and_then(Value::as_array).is_some_and(|all| all.len() > 1);

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::FLOW_WITHIN;
-use crate::console::http::path::LocalPath;
+use crate::{console::http::path::LocalPath, random};
 
 /// What is kept of it until the browser comes back.
 #[derive(Serialize, Deserialize)]
@@ -26,8 +26,9 @@ impl Flow {
     /// A new one, and its state.
     pub(super) fn begin(next: &LocalPath, browser: String, now: Time) -> Result<(String, Self), getrandom::Error> {
         let next = next.as_str().to_owned();
-        let flow = Self { nonce: random()?, verifier: random()?, browser, next, began: now };
-        Ok((random()?, flow))
+        let word = || random::secret().map(|word| word.to_string());
+        let flow = Self { nonce: word()?, verifier: word()?, browser, next, began: now };
+        Ok((word()?, flow))
     }
 
     /// The challenge: base64url of the verifier's SHA-256.
@@ -40,13 +41,6 @@ impl Flow {
         let age = now.millis_since(self.began);
         age >= -60_000 && u128::try_from(age.max(0)).is_ok_and(|age| age < FLOW_WITHIN.as_millis())
     }
-}
-
-/// 256 random bits, 43 characters.
-fn random() -> Result<String, getrandom::Error> {
-    let mut bytes = [0; 32];
-    getrandom::fill(&mut bytes)?;
-    Ok(BASE64URL_NOPAD.encode(&bytes))
 }
 
 #[cfg(test)]

@@ -26,7 +26,6 @@ use std::{
 
 use axum::http::HeaderValue;
 use emote_proto::Time;
-use subtle::ConstantTimeEq;
 
 use super::{
     path::LocalPath,
@@ -193,7 +192,7 @@ impl Provider {
         let seen = kept.find(&key(state)).await?.ok_or(Problem::State)?;
         // Only the browser that began it may use it up.
         let own = read(&seen.value)?.browser;
-        if !browser.is_some_and(|browser| bool::from(browser.as_bytes().ct_eq(own.as_bytes()))) {
+        if !browser.is_some_and(|browser| Secret::new(own.as_str()).is(browser)) {
             return Err(Problem::Browser);
         }
         let flow = read(&kept.take(&key(state)).await?.ok_or(Problem::State)?)?;

@@ -7,7 +7,7 @@ use reqwest::{Client, RequestBuilder, Url};
 use serde_json::Value;
 
 use super::{Problem, Provider, discovery::Metadata};
-use crate::console::http::spec::is_loopback;
+use crate::loopback::is_loopback;
 
 /// An answer takes no longer.
 const WITHIN: Duration = Duration::from_secs(8);
