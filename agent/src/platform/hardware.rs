@@ -79,7 +79,7 @@ mod tests {
     fn placeholders_are_no_serial_numbers() {
         for (text, serial) in [
             ("C02XL0GTJGH5\n", Some("C02XL0GTJGH5")),
-            ("VMware-56 4d 0a 11", Some("VMware-56-4d-0a-11")),
+            ("VMware-56 4d 0a 11", Some("VMWARE-56-4D-0A-11")),
             ("To be filled by O.E.M.", None),
             ("System Serial Number", None),
             ("None", None),

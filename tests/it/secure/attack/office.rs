@@ -2,7 +2,7 @@
 
 use emote::identity::files;
 use emote_proto::service;
-use emote_tests::{Secure, Streams};
+use emote_tests::{Secure, Streams, until};
 use serde_json::json;
 
 use super::{
@@ -38,6 +38,7 @@ async fn a_broker_answers_questions_in_inboxes_only() {
     let mut secure = Secure::start_as("ada@example.com").await;
     secure.broker.start().await;
     let admin = secure.connect(&secure.user(files::ADMIN)).await;
+    until("questions are taken", async || admin.client.request(service::VOUCHES, "{}".into()).await.is_ok()).await;
     for subject in [service::NODES, service::NODE, service::BROKERS, service::VOUCHES] {
         for reply in ["events.okta.ada.user.deactivated", "checkpoint.0", "deliver.a.b", "_INBOXES.x", "_INBOX"] {
             admin.client.publish_with_reply(subject, reply, "{}".into()).await.unwrap();
@@ -68,7 +69,7 @@ async fn an_administrator_with_jetstreams_api_can_still_forge_an_event() {
     let forged = "events.okta.ada.user.deactivated";
     let request = json!({"seq": sequence}).to_string();
     admin.client.publish_with_reply("$JS.API.DIRECT.GET.EVENTS", forged, request.into()).await.unwrap();
-    emote_tests::until("the answer is stored as an event of Okta's", async || {
+    until("the answer is stored as an event of Okta's", async || {
         streams.events().await.iter().any(|event| event.subject == forged && event.payload == ATTACK.as_bytes())
     })
     .await;

@@ -113,7 +113,13 @@ impl Named {
             let serial = Serial::new(serial).map_err(|error| bad(error.to_string()))?;
             Ok((serial, key.map(str::to_owned).or_else(|| fingerprint.clone())))
         };
-        named.into_iter().map(read).collect()
+        let mut read = named.into_iter().map(read).collect::<Result<Vec<_>, Refusal>>()?;
+        // By what they mean: one serial number may be written in several ways.
+        read.sort_unstable_by(|(one, of_one), (other, of_other)| {
+            (one.as_str(), of_one).cmp(&(other.as_str(), of_other))
+        });
+        read.dedup();
+        Ok(read)
     }
 }
 
@@ -139,6 +145,11 @@ mod tests {
             (json!({"serials": ["C02"], "fingerprint": "ABCD"}), Some(vec![("C02", "ABCD")])),
             (json!({"serials": ["C02"], "fingerprint": ""}), Some(vec![("C02", "")])),
             (json!({"serials": ["C02/UA", "C03/UB"]}), Some(vec![("C02", "UA"), ("C03", "UB")])),
+            (json!({"serials": ["c03", "C02", "C03"]}), Some(vec![("C02", ""), ("C03", "")])),
+            (
+                json!({"serials": ["C02/UA", "D01/UC", "c02/UB"]}),
+                Some(vec![("C02", "UA"), ("C02", "UB"), ("D01", "UC")]),
+            ),
             (json!({"serials": ["C02", "C03"], "fingerprint": "ABCD"}), None),
             (json!({"serials": ["C02/UA"], "fingerprint": "ABCD"}), None),
             (json!({"serials": []}), None),
