@@ -45,7 +45,9 @@ pub fn check_credentials(path: &Path) -> Result<(), BusError> {
 /// Whether the file at `path` is of somebody who may speak to the system account's services and to nothing else, as its own
 /// JWT says. Who may everything in that account cannot be told from others.
 pub(super) fn is_of_system_account(path: &Path) -> bool {
-    let claims = private::read(path, Readers::Owner).ok().and_then(|text| Claims::unverified(creds::parse(&text).ok()?.jwt).ok());
+    let claims = private::read(path, Readers::Owner)
+        .ok()
+        .and_then(|text| Claims::unverified(creds::parse(&text).ok()?.jwt).ok());
     let allowed = claims.and_then(|claims| claims.nats["pub"]["allow"].as_array().cloned()).unwrap_or_default();
     !allowed.is_empty() && allowed.iter().all(|subject| subject.as_str().is_some_and(|it| it.starts_with("$SYS.")))
 }

@@ -9,7 +9,7 @@ use std::{
 use anyhow::Context;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use bytes::Bytes;
-use emote_proto::{Draft, Name, Time};
+use emote_proto::{Draft, Name, Time, Trust};
 use serde_json::{Value, json};
 
 use super::{Exit, Output, print_line, render};
@@ -81,7 +81,7 @@ fn known(text: &str) -> Result<(String, String), String> {
 struct Known(BTreeMap<String, String>);
 
 impl Aliases for Known {
-    fn serial_of(&self, udid: &str) -> Option<String> {
+    fn serial_of(&self, udid: &str, _: Trust) -> Option<String> {
         self.0.get(udid).cloned()
     }
 }

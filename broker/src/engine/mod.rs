@@ -147,7 +147,7 @@ impl Engine {
                 Stopped::Copied => {
                     // Under one name each would take the lead from the other, whenever one of them starts or stumbles.
                     tracing::error!(reason = %stopped, "standing by, under a new name");
-                    claim = silence::Claim::new(&self.new_name(), &random());
+                    claim = silence::Claim::new(&self.new_name(), &random::name::<6>());
                     claim.lost();
                 }
                 _ => tracing::warn!(reason = %stopped, "folding stopped; going on from the checkpoint"),
@@ -260,7 +260,7 @@ impl Engine {
 
     /// Another one, from now on.
     fn new_name(&self) -> String {
-        let fresh = random();
+        let fresh = random::name::<6>();
         if let Err(error) = self.store.rename_broker(&fresh) {
             tracing::warn!(%error, "the new name cannot be kept: it is another one after the next start");
         }
