@@ -42,7 +42,7 @@ pub(crate) fn record(node: &mut Node, event: &Event, at: Time) {
             if let Some(Value::Object(fields)) = event.info_at(&["set"]) {
                 for (field, value) in fields {
                     let value = if field == "owner" { lower(value) } else { value.clone() };
-                    node.set_asset(field, value, at);
+                    node.set_asset(field, value, at, unverified);
                 }
             }
         }
@@ -54,6 +54,9 @@ pub(crate) fn record(node: &mut Node, event: &Event, at: Time) {
         let assigns = matches!(what, ("device", "enroll" | "inventory" | "checkin" | "assigned"));
         let is_owner = !from_agent && assigns && user.contains('@');
         node.claim_text(source, if is_owner { "owner" } else { "last_user" }, user, at);
+        if is_owner {
+            node.mark(source, "owner", at, unverified);
+        }
     }
 }
 

@@ -332,6 +332,7 @@ impl Giving<'_, '_> {
                 user: self.user.clone(),
                 input: input.clone(),
                 config: self.core.book.hash.clone(),
+                owner_unproven: fanned_to.is_some() && node.is_some_and(Node::owner_is_unproven),
                 ..Job::new(id, self.rule.name.clone(), target.clone(), self.event.clone())
             };
             self.give(job)?;

@@ -77,6 +77,9 @@ pub struct Job {
     /// Hash of the set of rules that made it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config: Option<String>,
+    /// Whether it is about this Mac because of an owner whom only unverified events name.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub owner_unproven: bool,
     /// Where the target keeps order: the event that tells the end of the node's job before this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<EventId>,
@@ -150,6 +153,7 @@ impl Job {
             user: None,
             input: None,
             config: None,
+            owner_unproven: false,
             after: None,
             held: None,
             ordered_by: None,
@@ -168,11 +172,11 @@ impl Job {
     }
 
     /// The least that any event of the chain was trusted. A Mac is believed about itself: what it says of a user proves
-    /// nothing about that user's other Macs.
+    /// nothing about that user's other Macs; nor does what is proven of a user, of Macs that nobody proved to be theirs.
     pub fn trust(&self) -> Trust {
         let by_agent = self.event.source.as_str() == source::AGENT;
         let is_another = || self.node_key().as_deref() != self.event.serial();
-        if by_agent && is_another() { Trust::Unverified } else { least_trust(&self.event) }
+        if self.owner_unproven || by_agent && is_another() { Trust::Unverified } else { least_trust(&self.event) }
     }
 
     /// The `cause` of the event that reports on this job.

@@ -17,7 +17,8 @@ pub struct Claim {
     /// When it last said so again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confirmed: Option<Time>,
-    /// Whether nothing was proven of who said so last; noted of `enrolled`, by which others are let in.
+    /// Whether nothing was proven of who said so last; noted of `enrolled`, by which others are let in, and of `owner`, by
+    /// which what is done to a user is done to the Mac.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unverified: bool,
 }
@@ -97,6 +98,11 @@ impl Node {
     /// [`Node::claim`] that notes whether anything was proven of who says so.
     pub fn claim_as(&mut self, source: &str, field: &str, value: Value, at: Time, unverified: bool) {
         self.claim(source, field, value, at);
+        self.mark(source, field, at, unverified);
+    }
+
+    /// Notes of the claim just made at `at` whether anything was proven of who made it.
+    pub fn mark(&mut self, source: &str, field: &str, at: Time, unverified: bool) {
         let claim = self.sources.get_mut(source).and_then(|claims| claims.get_mut(field));
         if let Some(claim) = claim.filter(|claim| claim.newest() == at) {
             claim.unverified = unverified;
@@ -143,14 +149,28 @@ impl Node {
     }
 
     /// Sets a field of the asset record; null clears it.
-    pub fn set_asset(&mut self, field: &str, value: Value, at: Time) {
+    pub fn set_asset(&mut self, field: &str, value: Value, at: Time, unverified: bool) {
         put(&mut self.asset, field, value, at);
+        if let Some(claim) = self.asset.get_mut(field).filter(|claim| claim.newest() == at) {
+            claim.unverified = unverified;
+        }
     }
 
-    /// Whose Mac it is: the asset record's word, else the newest claim of any source.
+    /// Whose Mac it is: the asset record's word, else the newest claim of any source. What was proven outweighs what was not.
     pub fn owner(&self) -> Option<&str> {
-        let of_asset = self.asset.get("owner").and_then(|claim| claim.value.as_str());
-        of_asset.or_else(|| self.newest("owner").and_then(Value::as_str))
+        self.owner_claim().and_then(|claim| claim.value.as_str())
+    }
+
+    /// Whether only unverified events say whose Mac it is.
+    pub fn owner_is_unproven(&self) -> bool {
+        self.owner_claim().is_some_and(|claim| claim.unverified)
+    }
+
+    fn owner_claim(&self) -> Option<&Claim> {
+        let of_asset = self.asset.get("owner").map(|claim| (true, claim));
+        let of_sources = self.sources.values().filter_map(|claims| claims.get("owner")).map(|claim| (false, claim));
+        let said = of_sources.chain(of_asset).filter(|(_, claim)| claim.value.is_string());
+        said.max_by_key(|(is_asset, claim)| (!claim.unverified, *is_asset, claim.since)).map(|(_, claim)| claim)
     }
 
     /// The newest claim of any source on `field`.
@@ -169,7 +189,7 @@ impl Node {
             }
         }
         for (field, claim) in other.asset {
-            self.set_asset(&field, claim.value, claim.since);
+            self.set_asset(&field, claim.value, claim.since, claim.unverified);
         }
         for (source, at) in other.last_seen.into_iter().filter(|(source, _)| source != AGENT) {
             self.see(&source, at);
@@ -274,7 +294,7 @@ mod tests {
         node.claim("agent", "name", json!("MacBook"), at(2));
         assert_eq!(node.sources["jamf"]["name"].value, "ada-mbp");
         assert_eq!(node.view().to_value()["name"], "MacBook", "the newest is shown");
-        node.set_asset("name", json!("ADA-01"), at(0));
+        node.set_asset("name", json!("ADA-01"), at(0), false);
         assert_eq!(node.view().to_value()["name"], "ADA-01", "unless the asset record has one");
     }
 
@@ -295,9 +315,9 @@ mod tests {
     fn the_asset_records_owner_outweighs_every_claim() {
         let mut node = Node::new("C02", at(0));
         node.claim("jamf", "owner", json!("ada"), at(9));
-        node.set_asset("owner", json!("bob"), at(1));
+        node.set_asset("owner", json!("bob"), at(1), false);
         assert_eq!(node.owner(), Some("bob"));
-        node.set_asset("owner", Value::Null, at(2));
+        node.set_asset("owner", Value::Null, at(2), false);
         assert_eq!(node.owner(), Some("ada"));
     }
 
@@ -330,10 +350,10 @@ mod tests {
     fn a_record_stays_bounded() {
         let mut node = Node::new("C02", at(0));
         for n in 0..1000 {
-            node.set_asset(&format!("f{n}"), json!(n), at(1));
+            node.set_asset(&format!("f{n}"), json!(n), at(1), false);
         }
         assert_eq!(node.asset.len(), MAX_FIELDS);
-        node.set_asset("f1", json!("x".repeat(MAX_VALUE + 1)), at(2));
+        node.set_asset("f1", json!("x".repeat(MAX_VALUE + 1)), at(2), false);
         assert_eq!(node.asset["f1"].value, 1, "a value too large is not taken");
         for n in 0..1000 {
             node.claim(&format!("s{n}"), "name", json!("x"), at(1));

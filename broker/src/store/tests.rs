@@ -43,7 +43,7 @@ fn play(records: &dyn Records, steps: &[Step], now: Time) -> (Changes, Vec<bool>
         match step {
             Step::Owner(node, user) => {
                 let key = format!("N{node}");
-                let set = |node: &mut Node| node.set_asset("owner", json!(format!("u{user}")), now);
+                let set = |node: &mut Node| node.set_asset("owner", json!(format!("u{user}")), now, false);
                 overlay.update_node(&key, now, set).unwrap();
             }
             Step::Take(node) => {

@@ -316,7 +316,8 @@ fn what_a_mac_says_of_its_user_proves_nothing_about_the_users_other_macs() {
     let believed = [(name("agent"), Trust::Verified)].into();
     let mut log = Log::of(RuleBook { rules: lock(), sources: sources(), believed, policies, ..RuleBook::default() });
     for serial in ["C02", "C03"] {
-        let body = json!({"scope": "asset", "action": "updated", "info": {"set": {"owner": "ada@x.io"}}});
+        let body =
+            json!({"scope": "asset", "action": "updated", "info": {"set": {"owner": "ada@x.io"}}, "trust": "verified"});
         log.entry(&format!("events.assets.{serial}.asset.updated"), &body);
     }
     let body = json!({"scope": "user", "action": "deactivated", "user": {"id": "ada@x.io"}, "trust": "verified"});
@@ -326,6 +327,30 @@ fn what_a_mac_says_of_its_user_proves_nothing_about_the_users_other_macs() {
     assert_eq!((jobs[1].node_key().as_deref(), jobs[1].trust()), (Some("C03"), Trust::Verified), "of itself it may");
     let jobs = log.entry("events.okta.ada@x%2Eio.user.deactivated", &body);
     assert!(jobs.iter().all(|job| job.trust() == Trust::Verified && job.target == name("lock")), "{:?}", what(&jobs));
+}
+
+#[test]
+fn what_is_proven_of_a_user_proves_nothing_about_macs_that_nobody_proved_to_be_theirs() {
+    let mut log = Log::new(vec![rule("lock", &json!({"scope": ["user"]}), Fanout::UserDevices, "lock")]);
+    let mut own = |trust: &str, what: &str, body: Value| {
+        let mut body = body;
+        body["trust"] = json!(trust);
+        log.entry(&format!("events.assets.{what}"), &body);
+    };
+    let asset = |owner: &str| json!({"scope": "asset", "action": "updated", "info": {"set": {"owner": owner}}});
+    let enrolled = |user: &str| json!({"scope": "device", "action": "enroll", "user": {"id": user}});
+    own("verified", "A1.asset.updated", asset("eve@x.io"));
+    // Forged: that Macs are eve's, who is about to leave.
+    own("unverified", "A2.asset.updated", asset("eve@x.io"));
+    own("unverified", "A3.device.enroll", enrolled("eve@x.io"));
+    own("verified", "A4.device.enroll", enrolled("ada@x.io"));
+    own("unverified", "A4.asset.updated", asset("eve@x.io"));
+    let leaves = json!({"scope": "user", "action": "deactivated", "user": {"id": "eve@x.io"}, "trust": "verified"});
+    let jobs = log.entry("events.okta.eve@x%2Eio.user.deactivated", &leaves);
+    let trusted: Vec<_> = jobs.iter().map(|job| (job.node_key().unwrap(), job.trust())).collect();
+    let expected = [("A1", Trust::Verified), ("A2", Trust::Unverified), ("A3", Trust::Unverified)];
+    assert_eq!(trusted, expected.map(|(node, trust)| (node.to_owned(), trust)), "A4 is ada's, which was proven");
+    assert_eq!(jobs[1].cause().trust, Some(Trust::Unverified));
 }
 
 /// The event that reports on `job`, as the broker would publish it.
