@@ -9,12 +9,13 @@ use axum::http::HeaderMap;
 use percent_encoding::percent_decode;
 use serde_json::{Map, Value};
 
-use super::Notation;
+use super::{Notation, nothing_more};
 
 pub(super) const NOTATION: Notation = Notation {
     name: "cloudevents",
     types: "application/cloudevents+json, application/cloudevents-batch+json, any type with ce- headers",
     accepts,
+    accepts_by_name: nothing_more,
     decode,
 };
 

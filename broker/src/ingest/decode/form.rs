@@ -4,11 +4,16 @@
 use axum::http::HeaderMap;
 use serde_json::Value;
 
-use super::Notation;
+use super::{Notation, nothing_more};
 use crate::ingest::request::pairs;
 
-pub(super) const NOTATION: Notation =
-    Notation { name: "form", types: "application/x-www-form-urlencoded", accepts, decode };
+pub(super) const NOTATION: Notation = Notation {
+    name: "form",
+    types: "application/x-www-form-urlencoded",
+    accepts,
+    accepts_by_name: nothing_more,
+    decode,
+};
 
 fn accepts(media_type: &str, _: &HeaderMap) -> bool {
     media_type == "application/x-www-form-urlencoded"

@@ -3,10 +3,10 @@
 use axum::http::HeaderMap;
 use serde_json::Value;
 
-use super::Notation;
+use super::{Notation, nothing_more};
 
 pub(super) const NOTATION: Notation =
-    Notation { name: "json", types: "application/json (or …+json)", accepts, decode };
+    Notation { name: "json", types: "application/json (or …+json)", accepts, accepts_by_name: nothing_more, decode };
 
 fn accepts(media_type: &str, _: &HeaderMap) -> bool {
     matches!(media_type, "application/json" | "text/json") || media_type.ends_with("+json")

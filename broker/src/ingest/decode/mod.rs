@@ -1,11 +1,12 @@
 //! From a verified body to JSON: one file a notation, one line in [`NOTATIONS`].
 //!
-//! A source takes one notation or several; among several the request's `Content-Type` picks. A request without one is
-//! taken where the source has one notation only.
+//! A source takes one notation or several; among several the request's `Content-Type` picks, and where it fits more than
+//! one the first that can read the body. A request without one is taken where the source has one notation only.
 
 mod cloudevents;
 mod form;
 mod json;
+mod ndjson;
 mod plist;
 mod xml;
 
@@ -22,12 +23,14 @@ pub(super) struct Notation {
     /// Its content types, for people.
     types: &'static str,
     accepts: fn(media_type: &str, headers: &HeaderMap) -> bool,
+    /// What it accepts beyond that where a source names it.
+    accepts_by_name: fn(media_type: &str, headers: &HeaderMap) -> bool,
     decode: fn(media_type: &str, headers: &HeaderMap, body: &[u8]) -> Result<Value, String>,
 }
 
 /// In the order in which they are asked. CloudEvents come first, because theirs are JSON types too.
-const NOTATIONS: [&Notation; 5] =
-    [&cloudevents::NOTATION, &json::NOTATION, &form::NOTATION, &xml::NOTATION, &plist::NOTATION];
+const NOTATIONS: [&Notation; 6] =
+    [&cloudevents::NOTATION, &json::NOTATION, &ndjson::NOTATION, &form::NOTATION, &xml::NOTATION, &plist::NOTATION];
 
 /// Takes whatever any notation accepts.
 const AUTO: &str = "auto";
@@ -36,8 +39,8 @@ const AUTO: &str = "auto";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DecodeSpec(Vec<String>);
 
-/// The notations that a source takes.
-pub struct Decoder(Vec<&'static Notation>);
+/// The notations that a source takes, and whether it names them.
+pub struct Decoder(Vec<(&'static Notation, bool)>);
 
 impl DecodeSpec {
     /// Takes whatever any notation accepts.
@@ -50,8 +53,8 @@ impl DecodeSpec {
         let mut wanted = Vec::new();
         for name in &self.0 {
             match NOTATIONS.iter().find(|notation| notation.name == name) {
-                Some(notation) => wanted.push(*notation),
-                None if name == AUTO => wanted.extend(NOTATIONS),
+                Some(notation) => wanted.push((*notation, true)),
+                None if name == AUTO => wanted.extend(NOTATIONS.map(|notation| (notation, false))),
                 None => problems.add("decode", format!("{name:?} is no notation; expected {}", expected())),
             }
         }
@@ -59,7 +62,7 @@ impl DecodeSpec {
             problems.add("decode", format!("expected {}", expected()));
         }
         let complete = wanted.len() >= self.0.len() && !wanted.is_empty();
-        wanted.sort_by_key(|notation| NOTATIONS.iter().position(|other| other.name == notation.name));
+        wanted.sort_by_key(|(notation, _)| NOTATIONS.iter().position(|other| other.name == notation.name));
         complete.then_some(Decoder(wanted))
     }
 }
@@ -102,27 +105,41 @@ impl Decoder {
         }
         let declared = headers.get(header::CONTENT_TYPE).map(|value| String::from_utf8_lossy(value.as_bytes()));
         let media_type = declared.as_deref().map(essence);
-        let notation = match (&media_type, &self.0[..]) {
-            (None, [only]) => Some(only),
-            (media_type, all) => {
+        let fits = |(notation, named): &&(&'static Notation, bool)| match (&media_type, &self.0[..]) {
+            (None, [_]) => true,
+            (media_type, _) => {
                 let media_type = media_type.as_deref().unwrap_or_default();
-                all.iter().find(|notation| (notation.accepts)(media_type, headers))
+                (notation.accepts)(media_type, headers) || *named && (notation.accepts_by_name)(media_type, headers)
             }
         };
-        let Some(notation) = notation else {
-            let found =
-                declared.map_or("a body without Content-Type".to_owned(), |text| format!("Content-Type {text}"));
-            return Err(wrong_type(found));
-        };
-        let decoded = (notation.decode)(media_type.as_deref().unwrap_or_default(), headers, &request.body);
-        decoded
-            .map_err(|problem| Refusal::Undecodable(format!("the body cannot be read as {}: {problem}", notation.name)))
+        let mut refused = None;
+        for (notation, _) in self.0.iter().filter(fits) {
+            match (notation.decode)(media_type.as_deref().unwrap_or_default(), headers, &request.body) {
+                Ok(decoded) => return Ok(decoded),
+                // The first says what is wrong: it is what the type means.
+                Err(problem) => {
+                    refused =
+                        refused.or_else(|| Some(format!("the body cannot be read as {}: {problem}", notation.name)));
+                }
+            }
+        }
+        Err(match refused {
+            Some(problem) => Refusal::Undecodable(problem),
+            None => wrong_type(
+                declared.map_or("a body without Content-Type".to_owned(), |text| format!("Content-Type {text}")),
+            ),
+        })
     }
 
     fn accepted(&self) -> String {
-        let types: Vec<_> = self.0.iter().map(|notation| notation.types).collect();
+        let types: Vec<_> = self.0.iter().map(|(notation, _)| notation.types).collect();
         types.join(", ")
     }
+}
+
+/// For notations whose content types are theirs alone.
+fn nothing_more(_: &str, _: &HeaderMap) -> bool {
+    false
 }
 
 /// The media type without its parameters, in lower case.
@@ -171,6 +188,13 @@ mod tests {
             ("auto", Some("application/x-plist"), "<plist><true/></plist>", json!(true)),
             ("plist", Some("application/x-apple-aspen-mdm-checkin"), "<plist><true/></plist>", json!(true)),
             ("plist", Some("text/xml"), "<plist><true/></plist>", json!(true)),
+            ("auto", Some("application/x-ndjson"), "{\"a\":1}\n\n[2]\r\n", json!([{"a": 1}, [2]])),
+            ("ndjson", Some("application/jsonl"), "[1,2]\n", json!([1, 2])),
+            ("ndjson", Some("text/plain; charset=utf-8"), "1\n2", json!([1, 2])),
+            ("ndjson", Some("application/json"), r#"{"a":1}"#, json!([{"a": 1}])),
+            ("ndjson", Some("application/json"), "", json!([])),
+            ("[ndjson, json]", Some("application/json"), r#"{"a":1}"#, json!({"a": 1})),
+            ("[json, ndjson]", Some("application/json"), "{\"a\":1}\n{\"a\":2}", json!([{"a": 1}, {"a": 2}])),
         ] {
             assert_eq!(decode(decode_as, content_type, body.as_bytes()), Ok(value), "{decode_as} {body}");
         }
@@ -181,6 +205,7 @@ mod tests {
         insta::assert_snapshot!(decode("json", Some("text/csv"), b"a").unwrap_err(), @"Content-Type text/csv is not what this source takes");
         let Err(Refusal::Type { found, accepted }) = decode("[xml, json]", None, b"a") else { panic!("taken") };
         insta::assert_snapshot!(format!("{found} | {accepted}"), @"a body without Content-Type | application/json (or …+json), application/xml, text/xml (or …+xml)");
+        assert!(matches!(decode("auto", Some("text/plain"), b"{}"), Err(Refusal::Type { .. })), "named is ndjson only");
         let mut headers = HeaderMap::new();
         headers.insert("content-encoding", HeaderValue::from_static("gzip"));
         let packed = decoder("json").decode(&Request::new(headers, "", Bytes::new()).unchecked(Trust::Unverified));
@@ -194,6 +219,7 @@ mod tests {
             ("xml", "<a>\n</b>", "line 2"),
             ("plist", "<plist><x/></plist>", "plist"),
             ("json", "[[[[", "line 1"),
+            ("ndjson", "{\"a\": 1}\n{\"b\"\n", "line 3"),
             ("cloudevents", "{}", "specversion"),
         ] {
             let error = decode(decode_as, None, body.as_bytes()).unwrap_err();
@@ -205,7 +231,7 @@ mod tests {
     fn unknown_notations_are_refused_with_those_there_are() {
         let mut problems = Problems::default();
         assert!(serde_saphyr::from_str::<DecodeSpec>("[json, toml]").unwrap().validate(&mut problems).is_none());
-        insta::assert_snapshot!(problems.iter().next().unwrap().message, @r#""toml" is no notation; expected one of cloudevents, json, form, xml, plist, auto, or a list of them"#);
+        insta::assert_snapshot!(problems.iter().next().unwrap().message, @r#""toml" is no notation; expected one of cloudevents, json, ndjson, form, xml, plist, auto, or a list of them"#);
     }
 
     proptest! {

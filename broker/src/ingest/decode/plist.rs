@@ -3,10 +3,15 @@
 use axum::http::HeaderMap;
 use serde_json::Value;
 
-use super::Notation;
+use super::{Notation, nothing_more};
 
-pub(super) const NOTATION: Notation =
-    Notation { name: "plist", types: "application/x-plist, application/x-apple-aspen-mdm", accepts, decode };
+pub(super) const NOTATION: Notation = Notation {
+    name: "plist",
+    types: "application/x-plist, application/x-apple-aspen-mdm",
+    accepts,
+    accepts_by_name: nothing_more,
+    decode,
+};
 
 fn accepts(media_type: &str, _: &HeaderMap) -> bool {
     matches!(

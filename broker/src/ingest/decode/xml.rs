@@ -3,10 +3,15 @@
 use axum::http::HeaderMap;
 use serde_json::Value;
 
-use super::Notation;
+use super::{Notation, nothing_more};
 
-pub(super) const NOTATION: Notation =
-    Notation { name: "xml", types: "application/xml, text/xml (or …+xml)", accepts, decode };
+pub(super) const NOTATION: Notation = Notation {
+    name: "xml",
+    types: "application/xml, text/xml (or …+xml)",
+    accepts,
+    accepts_by_name: nothing_more,
+    decode,
+};
 
 fn accepts(media_type: &str, _: &HeaderMap) -> bool {
     matches!(media_type, "application/xml" | "text/xml") || media_type.ends_with("+xml")
