@@ -13,3 +13,5 @@ def present: with_entries(select(.value | . != null and . != "" and . != {} and 
 def text: if type == "string" or type == "number" then tostring else null end;
 def object: if type == "object" then . else {} end;
 def list: if type == "array" then . elif . == null then [] else [.] end;
+def email: if type == "string" and test("^[^@\\s]+@[^@\\s]+$") then . else null end;
+def first_text(values): first((values | text | select(. != null and . != "" and . != "null")), null);

@@ -12,11 +12,14 @@
 //! | `from_plist` | a plist as XML, or an XML or binary plist in base64 | JSON; dates as RFC 3339, data as base64 |
 //! | `from_xml` | XML | JSON, see [`xml`] |
 //! | `epoch_time` | seconds or milliseconds since 1970, a number or its text | RFC 3339, or null where it is none |
+//! | `to_time` | a time as `epoch_time` takes it, RFC 3339 (a space for the `T` too, any fraction, no zone for UTC), RFC 2822 | RFC 3339, or null where it is none, or before 1970 |
 //! | `to_token` | a string such as `user.mfa.factor` or `PolicyFinished` | a snake_case word, or null where none is left |
 //! | `present` | an object | without the keys whose value is null, or an empty text, list or object |
 //! | `text` | anything | a text or number as text, else null |
 //! | `object` | anything | an object as it is, else an empty one |
 //! | `list` | anything | a list as it is, null as the empty one, else a list of it alone |
+//! | `email` | anything | a text that is an e-mail address, else null |
+//! | `first_text(…)` | anything | the first of the values that is a number or a text with something in it, as text, else null |
 //!
 //! A program comes from the administrator, as configuration does. It is not stopped when it never ends (`repeat(.)`
 //! inside an array, `def f: f; f`): whoever runs programs on a server's threads gives them a thread and a deadline.
@@ -25,6 +28,7 @@
 mod convert;
 mod natives;
 pub mod plist;
+mod time;
 pub mod xml;
 
 use jaq_core::{
@@ -235,6 +239,19 @@ mod tests {
             ("epoch_time", json!("1685313891"), json!("2023-05-28T22:44:51.000Z")),
             ("epoch_time", json!("soon"), Value::Null),
             ("epoch_time", Value::Null, Value::Null),
+            ("to_time", json!("2026-03-04T05:06:07.5720125Z"), json!("2026-03-04T05:06:07.572Z")),
+            ("to_time", json!("2026-03-04 05:06:07 UTC"), json!("2026-03-04T05:06:07.000Z")),
+            ("to_time", json!("2026-03-04 05:06:07.25"), json!("2026-03-04T05:06:07.250Z")),
+            ("to_time", json!("2026-03-04 05:06:07 +0100"), json!("2026-03-04T04:06:07.000Z")),
+            ("to_time", json!("2026-03-04T05:06:07.000+0000"), json!("2026-03-04T05:06:07.000Z")),
+            ("to_time", json!("2026-03-04 05:06:07.891 +0100 CET"), json!("2026-03-04T04:06:07.891Z")),
+            ("to_time", json!("2026-03-04T05:06:07.000-07:00"), json!("2026-03-04T12:06:07.000Z")),
+            ("to_time", json!("Wed, 04 Mar 2026 05:06:07 GMT"), json!("2026-03-04T05:06:07.000Z")),
+            ("to_time", json!("1553550275"), json!("2019-03-25T21:44:35.000Z")),
+            ("to_time", json!(1_553_550_275_590_i64), json!("2019-03-25T21:44:35.590Z")),
+            ("to_time", json!("0001-01-01T00:00:00Z"), Value::Null),
+            ("to_time", json!("0000-00-00T00:00:00Z"), Value::Null),
+            ("to_time", json!(["2026-03-04T05:06:07Z"]), Value::Null),
             ("to_token", json!("ComputerPolicyFinished"), json!("computer_policy_finished")),
             ("to_token", json!("user.mfa.factor-reset"), json!("user_mfa_factor_reset")),
             ("to_token", json!("RestAPIOperation"), json!("rest_api_operation")),
@@ -242,6 +259,9 @@ mod tests {
             ("present", json!({"a": null, "b": "", "c": {}, "d": [], "e": 0, "f": false}), json!({"e": 0, "f": false})),
             ("map(text)", json!(["a", 1, true, null, {}]), json!(["a", "1", null, null, null])),
             ("map(object)", json!([{"a": 1}, "a", null]), json!([{"a": 1}, {}, {}])),
+            ("map(email)", json!(["ada@example.com", "ada", 1, null]), json!(["ada@example.com", null, null, null])),
+            ("first_text(.[])", json!([null, "", "null", {}, 7, "a"]), json!("7")),
+            ("first_text(.a, .b)", json!({}), Value::Null),
             ("map(list)", json!([[1], null, "a"]), json!([[1], [], ["a"]])),
         ] {
             assert_eq!(run(program, &input), Ok(vec![output]), "{program} of {input}");
@@ -338,7 +358,7 @@ mod tests {
         #[test]
         fn no_text_panics_the_own_filters(text in any::<String>()) {
             static FILTERS: std::sync::LazyLock<Program> = std::sync::LazyLock::new(|| {
-                Program::compile("from_plist?, from_xml?, epoch_time?, to_token?, fromjson?", &[]).unwrap()
+                Program::compile("from_plist?, from_xml?, epoch_time?, to_time?, to_token?, fromjson?", &[]).unwrap()
             });
             FILTERS.run(&Value::from(text), &[]).unwrap();
         }

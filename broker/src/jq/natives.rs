@@ -8,7 +8,7 @@ use jaq_json::{Val, ValR};
 use jaq_std::ValT as _;
 use serde_json::Value;
 
-use super::{Data, convert, plist, xml};
+use super::{Data, convert, plist, time, xml};
 
 type Native = Filter<RunPtr<Data>>;
 
@@ -26,6 +26,7 @@ fn own() -> Vec<Native> {
         // jaq's own recurses as deep as the text does.
         ("fromjson", v(0), |cv| bome(read(cv, |text| serde_json::from_str(text).map_err(|error| error.to_string())))),
         ("epoch_time", v(0), |cv| bome(Ok(epoch_time(&cv.1).map_or(Val::Null, convert::text_val)))),
+        ("to_time", v(0), |cv| bome(Ok(to_time(&cv.1).map_or(Val::Null, convert::text_val)))),
         ("to_token", v(0), |cv| bome(with_text(&cv.1, |text| Ok(to_token(text).map_or(Val::Null, convert::text_val))))),
         ("env", v(0), |cv| refuse(cv, "env")),
         ("now", v(0), |cv| refuse(cv, "now")),
@@ -53,21 +54,19 @@ fn read(cv: Cv<'_, Data>, parse: impl FnOnce(&str) -> Result<Value, String>) -> 
     with_text(&cv.1, |text| parse(text).map(|value| convert::to_val(&value)).map_err(Error::str))
 }
 
-/// Points in time below this are seconds, others milliseconds: as seconds it lies in the year 5138, as milliseconds in 1973.
-const SECONDS_END: f64 = 1e11;
-
 fn epoch_time(value: &Val) -> Option<String> {
     let number = match value.as_utf8_bytes() {
         Some(text) => std::str::from_utf8(text).ok()?.trim().parse::<f64>().ok()?,
         None => value.as_f64()?,
     };
-    let millis = if number.abs() < SECONDS_END { number * 1000.0 } else { number }.round();
-    // Beyond 2^53 a float is no longer exact, and beyond 9999 no time is.
-    if !millis.is_finite() || millis.abs() > 253_402_300_799_999.0 {
-        return None;
+    time::of_epoch(number)
+}
+
+fn to_time(value: &Val) -> Option<String> {
+    match value.as_utf8_bytes() {
+        Some(text) => time::of_text(std::str::from_utf8(text).ok()?),
+        None => epoch_time(value),
     }
-    let millis: i64 = format!("{millis:.0}").parse().ok()?;
-    emote_proto::Time::from_millis(millis).map(String::from)
 }
 
 /// Splits at everything that is no letter or digit and where lower case turns upper, and joins with `_`.

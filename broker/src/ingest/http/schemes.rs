@@ -27,8 +27,8 @@ const SVIX_PUBLIC: &str = "whpk_1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4=";
 const SVIX_V1A: &str = "v1a,hnO3f9T8Ytu9HwrXslvumlUpqtNVqkhqw/enGzPCXe5BdqzCInXqYXFymVJaA7AZdpXwVLPo3mNl8EM+m7TBAg==";
 const MINUTES: Option<(i64, i64)> = Some((-300, 300));
 
-/// Vendors' published vectors; those for Kolide and App Store Connect were made with another implementation of HMAC.
-const VECTORS: [Vector; 10] = [
+/// Vendors' published vectors; those for Kolide, PagerDuty and App Store Connect were made with another implementation of HMAC.
+const VECTORS: [Vector; 11] = [
     Vector {
         verify: "github: {secret: SECRET}",
         secret: "It's a Secret to Everybody",
@@ -68,6 +68,17 @@ const VECTORS: [Vector; 10] = [
         secret: "kolide-secret",
         headers: &[("Authorization", "06821cb90636aeaa84b1c7fdc46d42a0be167b22da0c4f693d25879c4e22b7d6")],
         body: r#"{"data": {"id": "1"}, "event": "devices.created"}"#,
+        now: "2026-01-01T00:00:00Z",
+        window: None,
+    },
+    Vector {
+        verify: "hmac: {secret: SECRET, header: X-PagerDuty-Signature, encoding: hex, prefix: 'v1='}",
+        secret: "pd-secret",
+        headers: &[(
+            "X-PagerDuty-Signature",
+            "v1=00,v1=0adc41c5a6f9abe37cbdc1e9cd2fd9de6dc004b83c4700cac45a7b5c4d617a55",
+        )],
+        body: r#"{"event":{"id":"01","event_type":"pagey.ping"}}"#,
         now: "2026-01-01T00:00:00Z",
         window: None,
     },

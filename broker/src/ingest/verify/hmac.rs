@@ -2,7 +2,7 @@
 //!
 //! `message` says what is signed: text with `{body}`, `{timestamp}` and `{header:NAME}` in it. GitHub and NanoMDM sign
 //! `{body}`, Slack `v0:{timestamp}:{body}`, Zendesk `{timestamp}{body}`; they and others have names of their own
-//! ([`super::named`]). The header may hold several signatures with spaces between them; one that matches is enough. A
+//! ([`super::named`]). The header may hold several signatures with spaces or commas between them; one that matches is enough. A
 //! timestamp is one in seconds since 1970 or in RFC 3339.
 
 use std::path::Path;
@@ -153,7 +153,9 @@ impl Check for Signature {
                 Piece::Header(name) => request.required(name)?.as_bytes(),
             });
         }
-        let words = given.split(' ').filter_map(|word| word.strip_prefix(&self.prefix)).take(MAX_SIGNATURES);
+        // Standard Webhooks' prefix `v1,` has the comma in it.
+        let separators: &[char] = if self.prefix.contains(',') { &[' '] } else { &[' ', ','] };
+        let words = given.split(separators).filter_map(|word| word.strip_prefix(&self.prefix)).take(MAX_SIGNATURES);
         let signatures: Vec<Vec<u8>> = words.filter_map(|text| self.encoding.decode(text)).collect();
         if matches(&self.keys, &message, &signatures) {
             let mark = self.timestamp.as_ref().map(|_| Mark::Time(timestamp.to_owned()));
