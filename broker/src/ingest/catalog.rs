@@ -1,7 +1,7 @@
 //! The catalogue's sources: one file each in `broker/catalog/sources/` (see [`crate::catalog`]).
 //!
 //! Beside what every entry says, a file says how the vendor proves who it is (`verify`), in which notation it sends
-//! (`decode`), what it asks beforehand (`handshake`), and the jq program that maps its payloads to events (`map`, or
+//! (`decode`), what it asks beforehand (`handshake`), what it wants to read afterwards (`reply`), and the jq program that maps its payloads to events (`map`, or
 //! `map_of` to share another entry's). In `broker/catalog/fixtures/<name>/` lie payloads with the events they must
 //! become; a test runs them all.
 
@@ -12,7 +12,7 @@ use include_dir::{Dir, include_dir};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{DecodeSpec, HandshakeSpec, Unmapped, VerifySpec};
+use super::{DecodeSpec, HandshakeSpec, ReplySpec, Unmapped, VerifySpec};
 use crate::{
     catalog::{self, Entry},
     config::Problems,
@@ -28,6 +28,7 @@ pub struct Body {
     verify: Value,
     pub(super) decode: Option<DecodeSpec>,
     pub(super) handshake: Option<HandshakeSpec>,
+    pub(super) reply: Option<ReplySpec>,
     #[serde(default)]
     pub(super) unmapped: Unmapped,
     map: Option<String>,

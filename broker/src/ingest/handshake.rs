@@ -1,11 +1,12 @@
 //! The question some vendors ask of a URL before they send to it: give back what this request holds.
 //!
 //! Asked once, by anyone, and answered with nothing but what was asked, so it needs no secret; where the question stands in
-//! the body, as Slack's does, the body was verified first.
+//! the body, as Slack's does, the body was verified first. Workspace ONE asks whether its credential is right: `reply: ok`
+//! is the answer to a GET that proves who sent it, and to no other.
 
 use axum::{
     Json,
-    http::{Method, header},
+    http::{HeaderName, HeaderValue, Method, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use serde::Deserialize;
@@ -51,6 +52,10 @@ enum Reply {
     Text,
     /// An object with the challenge under this key.
     Json(String),
+    /// The challenge in a header of this name, and as text.
+    Header(String),
+    /// Nothing: there is no challenge, and the sender is told whether it proved who it is.
+    Ok,
 }
 
 impl HandshakeSpec {
@@ -89,8 +94,20 @@ impl HandshakeSpec {
             (Some(name), None, None) => verify_header_name("header", name, problems),
             (None, Some(_), None) => {}
             (None, None, Some(_)) if self.method == AskedBy::Post => {}
+            (None, None, None) if self.reply == Reply::Ok => {
+                if self.method != AskedBy::Get {
+                    problems.add("method", "what comes by POST is a webhook: its sender is told anyway");
+                }
+            }
             (None, None, Some(_)) => problems.add("method", "a challenge in the body comes by POST"),
             _ => problems.add("", "say where the challenge stands: either `header`, `query` or `body`"),
+        }
+        match &self.reply {
+            Reply::Header(name) => verify_header_name("reply.header", name, problems),
+            Reply::Ok if !self.asks_for_proof() => {
+                problems.add("reply", "a challenge is given back: as `text`, `{json: KEY}` or `{header: NAME}`");
+            }
+            _ => {}
         }
         if self.body.is_none() && !self.when.is_empty() {
             problems.add("when", "is about the body, in which there is no challenge");
@@ -103,6 +120,11 @@ impl HandshakeSpec {
             AskedBy::Get => method == Method::GET,
             AskedBy::Post => method == Method::POST,
         }
+    }
+
+    /// Whether there is no challenge, and the sender is told whether it proved who it is.
+    pub(super) fn asks_for_proof(&self) -> bool {
+        self.header.is_none() && self.query.is_none() && self.body.is_none()
     }
 
     /// The answer, if the request asks.
@@ -128,11 +150,21 @@ impl HandshakeSpec {
         }
         Ok(match &self.reply {
             Reply::Json(key) => Json(Map::from_iter([(key.clone(), Value::from(challenge))])).into_response(),
-            Reply::Text => {
-                let headers =
-                    [(header::CONTENT_TYPE, "text/plain; charset=utf-8"), (header::X_CONTENT_TYPE_OPTIONS, "nosniff")];
-                (headers, challenge.to_owned()).into_response()
+            Reply::Text => as_text(challenge),
+            Reply::Header(name) => {
+                let mut response = as_text(challenge);
+                // Both came out of a header, or were checked: what cannot stand in one is in the body alone.
+                if let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), HeaderValue::from_str(challenge)) {
+                    response.headers_mut().insert(name, value);
+                }
+                response
             }
+            Reply::Ok => StatusCode::OK.into_response(),
         })
     }
+}
+
+fn as_text(challenge: &str) -> Response {
+    let headers = [(header::CONTENT_TYPE, "text/plain; charset=utf-8"), (header::X_CONTENT_TYPE_OPTIONS, "nosniff")];
+    (headers, challenge.to_owned()).into_response()
 }

@@ -22,7 +22,9 @@ use futures_util::StreamExt as _;
 use serde_json::json;
 use tokio::sync::Semaphore;
 
-use super::{Aliases, Cidr, Counts, Moment, Publish, PublishError, Refusal, Request, Source, Taken, address};
+use super::{
+    Aliases, Cidr, Counts, HandshakeSpec, Moment, Publish, PublishError, Refusal, Request, Source, Taken, address,
+};
 use crate::outage::Outage;
 
 /// A body must have arrived within this time.
@@ -167,6 +169,11 @@ impl Ingest {
         }
         let body = whole_body(&headers, body, source.max_body()).await?;
         let request = Request::new(headers, query, body);
+        if handshake.is_some_and(HandshakeSpec::asks_for_proof) {
+            source.prepare(&request).await;
+            source.prove(request, (self.clock)())?;
+            return Ok(StatusCode::OK.into_response());
+        }
         match handshake.map(|handshake| handshake.answer(&request)) {
             Some(Some(answer)) => return answer,
             Some(None) if method != Method::POST => {
@@ -187,6 +194,9 @@ impl Ingest {
         tracing::info!(source = %source.name(), status = 200, events = ids.len(), "webhook taken");
         if source.takes_security_events() {
             return Ok(StatusCode::ACCEPTED.into_response());
+        }
+        if let Some(reply) = source.reply() {
+            return Ok(reply.response());
         }
         Ok(Json(json!({ "events": ids.iter().map(EventId::to_string).collect::<Vec<_>>() })).into_response())
     }

@@ -7,11 +7,11 @@ use std::{
     time::Instant,
 };
 
-use emote_proto::{Draft, Name};
+use emote_proto::{Draft, Name, Time};
 use serde_json::Value;
 
 use super::{
-    Aliases, Cidr, HandshakeSpec, Moment, Refusal, Request, Unverified, VerifySpec,
+    Aliases, Cidr, HandshakeSpec, Moment, Refusal, ReplySpec, Request, Unverified, VerifySpec,
     decode::Decoder,
     map::Mapping,
     verify::{Check, Proof},
@@ -27,6 +27,7 @@ pub struct Plan {
     pub(super) decoder: Decoder,
     pub(super) mapping: Mapping,
     pub(super) handshake: Option<HandshakeSpec>,
+    pub(super) reply: Option<ReplySpec>,
     pub(super) max_body: usize,
     pub(super) rate: Option<Rate>,
     pub(super) from: Option<Vec<Cidr>>,
@@ -108,6 +109,10 @@ impl Source {
         self.plan.handshake.as_ref()
     }
 
+    pub(super) fn reply(&self) -> Option<&ReplySpec> {
+        self.plan.reply.as_ref()
+    }
+
     /// Whether requests from this address are taken at all.
     pub(super) fn takes_from(&self, sender: Option<IpAddr>) -> bool {
         let within = |ranges: &[Cidr]| sender.is_some_and(|sender| ranges.iter().any(|range| range.contains(sender)));
@@ -122,6 +127,11 @@ impl Source {
     /// Gets what [`Self::take`] will need from elsewhere for this request, such as keys.
     pub async fn prepare(&self, request: &Request<Unverified>) {
         self.check.prepare(request).await;
+    }
+
+    /// Whether a request proves who sent it, and nothing more.
+    pub(super) fn prove(&self, request: Request<Unverified>, now: Time) -> Result<(), Refusal> {
+        request.verify(&*self.check, now).map(drop)
     }
 
     /// What a request stands for: verified, decoded and mapped, each with id, source and trust. Only what was

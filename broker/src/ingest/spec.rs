@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
-    Cidr, DecodeSpec, Dedupe, HandshakeSpec, Plan, Unmapped, VerifySpec,
+    Cidr, DecodeSpec, Dedupe, HandshakeSpec, Plan, ReplySpec, Unmapped, VerifySpec,
     catalog::{self, Body},
     map::Mapping,
 };
@@ -39,6 +39,8 @@ pub struct SourceSpec {
     pub map: Option<String>,
     /// What the vendor asks of a URL before it sends to it.
     pub handshake: Option<HandshakeSpec>,
+    /// What the vendor wants to read once its events are stored; 200 and their ids where not said.
+    pub reply: Option<ReplySpec>,
     /// Largest body in bytes; 1 MiB where not said.
     pub max_body: Option<usize>,
     /// How many requests are taken, by each broker; all of them where not said.
@@ -110,6 +112,12 @@ impl SourceSpec {
             handshake.validate(&mut inner);
             problems.add_all("handshake", inner);
         }
+        let reply = self.reply.clone().or_else(|| entry?.body.reply.clone());
+        if let Some(reply) = &reply {
+            let mut inner = Problems::default();
+            reply.validate(&mut inner);
+            problems.add_all("reply", inner);
+        }
         let decode = self.decode.clone().or_else(|| entry?.body.decode.clone()).unwrap_or_else(DecodeSpec::auto);
         let decoder = decode.validate(&mut problems);
         let program = self.map(entry, &mut problems).and_then(|map| problems.take("map", Mapping::compile(map)));
@@ -129,7 +137,7 @@ impl SourceSpec {
                 let unmapped = self.unmapped.or_else(|| Some(entry?.body.unmapped)).unwrap_or_default();
                 let (source, dedupe, max_age) = (name.clone(), self.dedupe, self.max_age);
                 let mapping = Mapping { source, program, dedupe, max_age, unmapped };
-                Ok(Plan { verify, decoder, mapping, handshake, max_body, rate, from: self.from.clone() })
+                Ok(Plan { verify, decoder, mapping, handshake, reply, max_body, rate, from: self.from.clone() })
             }
             _ => Err(problems),
         }

@@ -212,6 +212,11 @@ fn a_missing_setting_says_what_to_write() {
         ("verify: none\nmap: .\nmax_body: 0", "max_body", "from 1"),
         ("verify: none\nmap: .\nhandshake: {reply: text}", "handshake", "either"),
         ("verify: none\nmap: .\nhandshake: {header: a, query: b, reply: text}", "handshake", "either"),
+        ("verify: none\nmap: .\nhandshake: {method: POST, reply: ok}", "handshake.method", "POST"),
+        ("verify: none\nmap: .\nhandshake: {query: a, reply: ok}", "handshake.reply", "given back"),
+        ("verify: none\nmap: .\nhandshake: {query: a, reply: {header: a b}}", "handshake.reply.header", "no name"),
+        ("verify: none\nmap: .\nreply: {status: 404}", "reply.status", "299"),
+        ("verify: none\nmap: .\nreply: {content_type: \"a\\nb\"}", "reply.content_type", "no value"),
         ("verify: none\nmap: .\nhandshake: {body: a, reply: text}", "handshake.method", "POST"),
         ("verify: none\nmap: .\nhandshake: {query: a, reply: text, when: {b: c}}", "handshake.when", "body"),
     ] {

@@ -46,13 +46,22 @@ struct Answer {
     body: String,
 }
 
-const SOURCES: [(&str, &str); 5] = [
+const SOURCES: [(&str, &str); 8] = [
     ("mdm", "preset: nanomdm\nsettings: {secret: '${file:secret}'}"),
     ("okta", "preset: okta\nsettings: {secret: '${file:secret}'}"),
     ("hr", "preset: json\nsettings: {token: '${file:secret}'}\nmax_body: 100"),
     (
         "open",
         "verify: none\nunmapped: refuse\ndecode: [json, xml]\nmap: '.events[]? // {scope: \"a\", action: .action}'",
+    ),
+    (
+        "soap",
+        "verify: none\nunmapped: refuse\nmap: '{scope: \"a\", action: .action}'\nreply: {status: 202, content_type: text/xml, body: <Ack>true</Ack>}",
+    ),
+    ("addigy", "verify: none\nmap: empty\nhandshake: {method: POST, header: X-Token, reply: {header: X-Token}}"),
+    (
+        "tested",
+        "verify: {basic: {username: '${file:secret}', password: '${file:secret}'}}\nmap: empty\nhandshake: {reply: ok}",
     ),
     ("graph", "verify: none\ndecode: json\nmap: empty\nhandshake: {method: POST, query: validationToken, reply: text}"),
 ];
@@ -261,6 +270,45 @@ async fn challenges_are_given_back() {
         StatusCode::BAD_REQUEST
     );
     assert!(edge.stored().is_empty());
+}
+
+#[tokio::test]
+async fn a_challenge_is_given_back_in_a_header_too() {
+    let edge = Edge::new();
+    let answer = edge.post("addigy", &[("x-token", "a b")], "{}").await;
+    assert_eq!((answer.status, answer.body.as_str()), (StatusCode::OK, "a b"));
+    assert_eq!(answer.headers["x-token"], "a b");
+    let without = edge.post("addigy", &[], "{}").await;
+    assert_eq!((without.status, without.body.as_str()), (StatusCode::OK, r#"{"events":[]}"#));
+    assert!(edge.stored().is_empty());
+}
+
+#[tokio::test]
+async fn who_asks_whether_its_credential_is_right_is_told_by_get() {
+    let edge = Edge::new();
+    let credential = format!("Basic {}", data_encoding::BASE64.encode(b"s3cret:s3cret"));
+    let right = edge.send("GET", "/in/tested", &[("authorization", &credential)], "").await;
+    assert_eq!((right.status, right.body.as_str()), (StatusCode::OK, ""));
+    for headers in [&[][..], &[("authorization", "Basic czNjcmV0OnM=")]] {
+        assert_eq!(edge.send("GET", "/in/tested", headers, "").await.status, StatusCode::UNAUTHORIZED);
+    }
+    assert_eq!(edge.send("PUT", "/in/tested", &[], "").await.headers["allow"], "GET, POST");
+    assert_eq!(edge.post("tested", &[("authorization", &credential)], "{}").await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn what_a_vendor_wants_to_read_is_said_once_the_stream_has_the_event_and_not_before() {
+    let edge = Edge::new();
+    *edge.stream.failure.lock().unwrap() = Some(PublishError::Unavailable("away".to_owned()));
+    let away = edge.post("soap", &[], r#"{"action":"b"}"#).await;
+    assert!(away.status == StatusCode::SERVICE_UNAVAILABLE && !away.body.contains("Ack"), "{}", away.body);
+    *edge.stream.failure.lock().unwrap() = None;
+    let refused = edge.post("soap", &[], r#"{"action":1}"#).await;
+    assert!(refused.status.is_client_error() && !refused.body.contains("Ack"), "{}", refused.body);
+    let taken = edge.post("soap", &[], r#"{"action":"b"}"#).await;
+    assert_eq!((taken.status, taken.body.as_str()), (StatusCode::ACCEPTED, "<Ack>true</Ack>"));
+    assert_eq!(taken.headers["content-type"], "text/xml");
+    assert_eq!(edge.stored().len(), 1);
 }
 
 #[tokio::test]
