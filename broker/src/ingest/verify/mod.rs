@@ -17,7 +17,8 @@
 //!
 //! **Replays.** Whoever got hold of a request can send it again, and nothing more: another body does not verify. The
 //! same body gives the same event ids ([`super::map`]; also with `dedupe: none`, where an id or a time was signed), the stream drops an id it has had within two minutes, and the core
-//! acts on an id once within 48 hours, whichever broker took it. Beyond that a replay is refused by its signed time:
+//! acts on an id once within 48 hours, whichever broker took it. GitHub tells its events apart by a header that it
+//! does not sign: who has a request of it may send it again under another name. Beyond that a replay is refused by its signed time:
 //! within five minutes for `slack`, `zendesk`, `standard_webhooks`, `svix` and `hmac` with a timestamp, within a day for
 //! `jws`. The other signatures hold no time, as their senders made them: for those a source may set `max_age`, which
 //! refuses events whose own time (part of the signed body) is older. Without it, and for what proves no body at all, who
