@@ -292,3 +292,5 @@ mod testing;
 mod tests;
 #[cfg(test)]
 mod tokens;
+#[cfg(test)]
+mod vendors;

@@ -24,13 +24,16 @@ pub(super) fn of_epoch(number: f64) -> Option<String> {
     emote_proto::Time::from_millis(millis).map(String::from)
 }
 
-/// A date with its time of day: RFC 3339, with a space for its `T`, with `UTC` or an offset behind a space, or RFC 2822;
+/// A date with its time of day: RFC 3339, with a space for its `T`, with `UTC` or an offset behind a space, RFC 2822, or .NET's;
 /// in UTC where it names no zone. What lies before 1970 stands for no time at all, as Go's 0001-01-01 does.
 pub(super) fn of_text(text: &str) -> Option<String> {
     let text = text.trim();
     if text.len() > MAX_TEXT {
         return None;
     }
+    // .NET's `/Date(1772600767891)/`, perhaps with an offset that changes nothing.
+    let dotnet = text.strip_prefix("/Date(").and_then(|rest| rest.strip_suffix(")/"));
+    let text = dotnet.map_or(text, |inner| inner.split_once('+').map_or(inner, |(millis, _)| millis));
     if let Ok(number) = text.parse() {
         return of_epoch(number);
     }
