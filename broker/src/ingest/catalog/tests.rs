@@ -144,8 +144,8 @@ fn every_real_payload_becomes_at_least_one_event() {
     let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/samples");
     for entry in all() {
         let folder = samples.join(entry.name);
-        let deeper = folder.join("shape");
-        let files = [folder, deeper].into_iter().filter_map(|folder| std::fs::read_dir(folder).ok()).flatten();
+        let (shapes, plists) = (folder.join("shape"), folder.join("raw"));
+        let files = [folder, shapes, plists].into_iter().filter_map(|folder| std::fs::read_dir(folder).ok()).flatten();
         for path in files.map(|file| file.unwrap().path()) {
             let content_type = match path.extension().and_then(|ending| ending.to_str()) {
                 // What a transmitter says of itself is no event.
@@ -154,6 +154,7 @@ fn every_real_payload_becomes_at_least_one_event() {
                 Some("json") if entry.name == "cloudevents" => "application/cloudevents+json",
                 Some("json") => "application/json; charset=utf-8",
                 Some("xml") => "text/xml",
+                Some("plist") => "application/x-plist",
                 _ => continue,
             };
             let body = std::fs::read(&path).unwrap();
