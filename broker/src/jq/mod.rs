@@ -19,6 +19,9 @@
 //! | `object` | anything | an object as it is, else an empty one |
 //! | `list` | anything | a list as it is, null as the empty one, else a list of it alone |
 //! | `email` | anything | a text that is an e-mail address, else null |
+//! | `said` | anything | as `text`, trimmed, and null where it says nothing (`null`, `unknown`, `n/a` …) |
+//! | `serial` | anything | what can be a serial number, else null: manufacturers' `System Serial Number` is none |
+//! | `raw` | `{"unknown": …}`, as a map marks what it knows no place for, or anything else | what stands there, or as it is |
 //! | `first_text(…)` | anything | the first of the values that is a number or a text with something in it, as text, else null |
 //!
 //! A program comes from the administrator, as configuration does. It is not stopped when it never ends (`repeat(.)`
@@ -262,6 +265,16 @@ mod tests {
             ("map(text)", json!(["a", 1, true, null, {}]), json!(["a", "1", null, null, null])),
             ("map(object)", json!([{"a": 1}, "a", null]), json!([{"a": 1}, {}, {}])),
             ("map(email)", json!(["ada@example.com", "ada", 1, null]), json!(["ada@example.com", null, null, null])),
+            (
+                "map(said)",
+                json!([" a ", 1, "NULL", "", "unknown", [], null]),
+                json!(["a", "1", null, null, null, null, null]),
+            ),
+            (
+                "map(serial)",
+                json!(["C02XL0GTJGH5", "System Serial Number", "0000", "a\nb", "ä", null]),
+                json!(["C02XL0GTJGH5", null, null, null, null, null]),
+            ),
             ("first_text(.[])", json!([null, "", "null", {}, 7, "a"]), json!("7")),
             ("first_text(.a, .b)", json!({}), Value::Null),
             ("map(list)", json!([[1], null, "a"]), json!([[1], [], ["a"]])),
