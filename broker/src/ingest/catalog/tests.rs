@@ -4,6 +4,8 @@
 //! base64; or `body` with `type`), `headers`, `serials` (UDID to serial number), and the `events` that must come out,
 //! without id, source and trust.
 
+mod loose;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
@@ -145,7 +147,10 @@ fn every_real_payload_becomes_at_least_one_event() {
     for entry in all() {
         let folder = samples.join(entry.name);
         let (shapes, plists) = (folder.join("shape"), folder.join("raw"));
-        let files = [folder, shapes, plists].into_iter().filter_map(|folder| std::fs::read_dir(folder).ok()).flatten();
+        // What Okta transmits is of the preset for all transmitters.
+        let okta = (entry.name == "ssf").then(|| samples.join("okta-ssf"));
+        let folders = [folder, shapes, plists].into_iter().chain(okta);
+        let files = folders.filter_map(|folder| std::fs::read_dir(folder).ok()).flatten();
         for path in files.map(|file| file.unwrap().path()) {
             let content_type = match path.extension().and_then(|ending| ending.to_str()) {
                 // What a transmitter says of itself is no event.
