@@ -91,6 +91,16 @@ fn an_entry_is_the_same_event_whatever_page_it_comes_in() {
     }
 }
 
+/// Google opens a channel with a message that is all headers.
+#[test]
+fn a_message_without_a_body_needs_no_content_type() {
+    let headers = [("x-goog-resource-state", "sync"), ("x-goog-channel-id", "users")];
+    let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+    let drafts = plan("google-workspace").rehearse(request(None, &headers, vec![]), &Serials::default(), &moment());
+    let info = json!({"channel": "users", "event": "sync"});
+    assert_eq!(plain(&drafts.unwrap()), [json!({"scope": "source", "action": "verification", "info": info})]);
+}
+
 /// Every value of `value`, by where it stands, the whole last.
 fn places(value: &Value, at: &str, found: &mut Vec<String>) {
     match value {
