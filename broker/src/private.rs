@@ -3,7 +3,7 @@
 use std::{
     fs::File,
     io::Read,
-    os::unix::fs::PermissionsExt,
+    os::unix::fs::{MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
@@ -69,6 +69,15 @@ pub(crate) fn key(path: &Path, readers: Readers) -> Result<PrivateKeyDer<'static
     // What the library says of it is not repeated: it is a secret's.
     let none = |_| FileError::Pem { path: path.to_owned(), problem: "there is no private key in it (PEM)".to_owned() };
     PrivateKeyDer::from_pem_slice(read(path, readers)?.as_bytes()).map_err(none)
+}
+
+/// What changes with a file: device, inode, time of its last change in ns, size. None where there is no file.
+pub(crate) type Stamp = Option<(u64, u64, i64, i64, u64)>;
+
+/// What the file is now.
+pub(crate) fn stamp(path: &Path) -> Stamp {
+    let meta = std::fs::metadata(path).ok()?;
+    Some((meta.dev(), meta.ino(), meta.ctime(), meta.ctime_nsec(), meta.size()))
 }
 
 #[cfg(test)]

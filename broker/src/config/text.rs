@@ -1,8 +1,6 @@
 //! Texts: cut to size, and with references to secrets in them.
 
-use std::path::Path;
-
-use crate::config::{Secret, SecretRef};
+use crate::config::{Secret, SecretError, SecretRef};
 
 /// `text` cut to at most `max` characters; what is cut leaves a `…`.
 pub(crate) fn clip(text: &str, max: usize) -> String {
@@ -63,11 +61,15 @@ impl Template {
         }
     }
 
-    pub(crate) fn fill(&self, folder: &Path) -> Result<Filled, crate::config::SecretError> {
+    /// The text with what `resolve` gives for its references.
+    pub(crate) fn fill(
+        &self,
+        resolve: impl Fn(&SecretRef) -> Result<Secret, SecretError>,
+    ) -> Result<Filled, SecretError> {
         let mut secrets = Vec::new();
         for part in &self.0 {
             if let Part::Secret(reference) = part {
-                secrets.push(reference.resolve(folder)?);
+                secrets.push(resolve(reference)?);
             }
         }
         let mut of_references = secrets.iter();

@@ -1,7 +1,6 @@
 //! Certificate and key of a listener: read at the start, and again whenever their files have changed.
 
 use std::{
-    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -26,7 +25,7 @@ pub(super) struct Pair {
 }
 
 /// What changes with a file: device, inode, time of its last change in ns, size. None where there is no file.
-type Stamp = [Option<(u64, u64, i64, i64, u64)>; 2];
+type Stamp = [private::Stamp; 2];
 
 impl Pair {
     /// Reads the files.
@@ -82,10 +81,7 @@ impl Pair {
 }
 
 fn stamp(certificate: &Path, key: &Path) -> Stamp {
-    [certificate, key].map(|path| {
-        let meta = std::fs::metadata(path).ok()?;
-        Some((meta.dev(), meta.ino(), meta.ctime(), meta.ctime_nsec(), meta.size()))
-    })
+    [certificate, key].map(private::stamp)
 }
 
 fn read(certificate: &Path, key: &Path) -> Result<ServerConfig, ListenError> {

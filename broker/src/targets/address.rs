@@ -26,7 +26,7 @@ pub(super) fn resolve(
     setup: &Setup<'_>,
     problems: &mut Problems,
 ) -> Option<(Url, Vec<Secret>)> {
-    let filled = problems.take(key, template.fill(setup.folder))?;
+    let filled = problems.take(key, setup.filled(template))?;
     let url = problems.take(key, wire::endpoint(filled.text.expose(), insecure))?;
     let mut secrets = filled.secrets;
     if !secrets.is_empty() {

@@ -2,102 +2,160 @@
 //!
 //! ```yaml
 //! kind: http
-//! url: https://tickets.example.com/api/tickets
+//! url: https://tickets.example.com/api
 //! auth: {bearer: "${env:TICKETS_TOKEN}"}
 //! headers: {X-Team: client-platform}
-//! body: '{title: "\(.node.name): \(.event.action)", serial: .node.serial}'
+//! lookup:
+//!   - {name: asset, path: '["assets", .serial]', take: .body.id, missing: '"no asset \(.serial)"'}
+//! path: '["assets", .lookup.asset, "tickets"]'
+//! body: '{title: "\(.node.name): \(.event.action)", serial: .serial, team: .settings.team}'
+//! settings: {team: clients}
+//! answer: 'if .body.ok == false then {never: .body.error} else null end'
+//! report: {scope: ticket, action: opened}
 //! ```
 //!
+//! What the programs see stands in `programs`, what an answer means in `answer`, who may be asked for a token in `auth`.
 //! With `batch:`, one request is for several jobs: its body is a JSON array of their bodies, or a line each where the
-//! content type is `application/x-ndjson`; its `Idempotency-Key` is made from the ids of its jobs.
+//! content type is `application/x-ndjson`, or what `batch_body` or `join` make of them; its `Idempotency-Key` is made from
+//! the ids of its jobs.
 
+mod answer;
+mod auth;
+mod batch;
 mod body;
+mod lookup;
+mod place;
+mod plan;
+mod programs;
 mod reading;
 #[cfg(test)]
 mod tests;
+mod token;
 
 use std::sync::Arc;
 
-use reqwest::{
-    Method, RequestBuilder, Url,
-    header::{CONTENT_TYPE, HeaderMap},
-};
+use reqwest::{RequestBuilder, Url, header::HeaderMap};
 use serde_json::{Value, json};
 
-use self::body::Body;
+use self::{auth::Auth, plan::PinIn, plan::Plan};
 use super::{
-    Outcome, Target,
-    wire::{self, Auth, Client},
+    Outcome, Role, Target,
+    wire::{self, Answer, Client},
 };
-use crate::core::Job;
+use crate::{config::Secret, core::Job};
 
 pub(super) use self::reading::read;
 
 struct Http {
     client: Client,
     url: Url,
-    method: Method,
     headers: HeaderMap,
-    auth: Option<Auth>,
-    body: Arc<Body>,
+    auth: Auth,
+    /// What is put into bodies and no program sees.
+    body_secrets: Vec<(String, Secret)>,
+    pin_key: Option<Secret>,
+    plan: Arc<Plan>,
+}
+
+/// The PIN of a job's command, and the UUID from which it is had again.
+struct Pin {
+    pin: Secret,
+    command_uuid: String,
 }
 
 impl Http {
-    fn request(&self, key: String) -> RequestBuilder {
-        let request = self.client.request(self.method.clone(), self.url.clone()).headers(self.headers.clone());
-        let request = request.header("Idempotency-Key", key);
-        match &self.auth {
-            Some(auth) => auth.apply(request),
-            None => request,
-        }
+    fn request(&self, url: Url, key: String) -> RequestBuilder {
+        let request = self.client.request(self.plan.method.clone(), url).headers(self.headers.clone());
+        request.header("Idempotency-Key", key)
     }
 
-    async fn send(&self, request: RequestBuilder, target: &emote_proto::Name) -> Outcome {
-        match self.client.send(request, None).await.and_then(wire::Answer::success) {
-            Err(outcome) => outcome,
-            Ok(answer) => {
-                let info = json!({"target": target, "method": self.method.as_str(), "status": answer.status});
-                Outcome::done("http", "request", info)
-            }
+    /// Sends `request` with what says who sends it. Says too which secrets it held beside the target's own. A token that
+    /// is refused is asked for anew, once.
+    async fn authorized(
+        &self,
+        role: Role,
+        request: RequestBuilder,
+        also: &[Secret],
+    ) -> Result<(Answer, Vec<Secret>), Outcome> {
+        let mut secrets = also.to_vec();
+        let Auth::Token(source) = &self.auth else {
+            let answer = self.client.send_for(role, self.auth.apply(request), also).await?;
+            return Ok((answer, secrets));
+        };
+        let again = request.try_clone();
+        let token = source.token(&self.client).await?;
+        secrets.push(token.clone());
+        let answer = self.client.send_for(role, request.bearer_auth(token.expose()), &secrets).await?;
+        let Some(request) = again.filter(|_| answer.status == 401) else { return Ok((answer, secrets)) };
+        source.forget(&token).await;
+        let token = source.token(&self.client).await?;
+        secrets.push(token.clone());
+        let answer = self.client.send_for(role, request.bearer_auth(token.expose()), &secrets).await?;
+        Ok((answer, secrets))
+    }
+
+    async fn send_one(&self, job: &Job, input: &Value, pin: Option<&Pin>) -> Result<Outcome, Outcome> {
+        let mut context = self.context(job, input)?;
+        for lookup in &self.plan.lookups {
+            lookup.find(self, &mut context).await?;
         }
+        let plain = Value::Object(context.clone());
+        let with_pin = pin.map(|pin| {
+            let mut context = context.clone();
+            context.insert("pin".to_owned(), pin.pin.expose().into());
+            Value::Object(context)
+        });
+        let sees = |program: PinIn| match &with_pin {
+            Some(with_pin) if self.plan.pin_in == Some(program) => with_pin,
+            _ => &plain,
+        };
+        let url = self.plan.place.of(&self.url, sees(PinIn::Path), sees(PinIn::Query)).map_err(Outcome::never)?;
+        let mut request = self.request(url, wire::idempotency_key(&job.id));
+        if let Some(body) = &self.plan.body {
+            let value = body.value(sees(PinIn::Body)).map_err(Outcome::never)?;
+            let bytes = match body.batch {
+                Some(_) => body.of_several(vec![value], &self.body_secrets),
+                None => body.of_one(value, &self.body_secrets),
+            };
+            let bytes = bytes.map_err(Outcome::never)?;
+            if bytes.len() > self.plan.limits.bytes {
+                return Err(self.too_large(bytes.len()));
+            }
+            let bytes = if self.client.script().is_some() { Ok(bytes) } else { body.packed(bytes) };
+            request = body.with(request, bytes.map_err(Outcome::never)?);
+        }
+        let also = pin.map(|pin| pin.pin.clone());
+        let (answer, _) = self.authorized(Role::Job, request, also.as_slice()).await?;
+        let info = self.info(&job.target, &answer, pin);
+        Ok(self.plan.meaning.of_one(&answer, &context, info))
+    }
+
+    fn info(&self, target: &emote_proto::Name, answer: &Answer, pin: Option<&Pin>) -> Value {
+        let mut info = json!({"target": target, "method": self.plan.method.as_str(), "status": answer.status});
+        if let (Value::Object(info), Some(pin)) = (&mut info, pin) {
+            info.insert("command_uuid".to_owned(), pin.command_uuid.clone().into());
+        }
+        info
     }
 }
 
 #[async_trait::async_trait]
 impl Target for Http {
     async fn deliver(&self, job: &Job, input: &Value) -> Outcome {
-        let mut request = self.request(wire::idempotency_key(&job.id));
-        if self.method != Method::GET || self.body.program.is_some() {
-            request = match self.body.of_one(job, input) {
-                Ok(body) => request.header(CONTENT_TYPE, self.body.content_type.clone()).body(body),
-                Err(reason) => return Outcome::never(reason),
-            };
-        }
-        self.send(request, &job.target).await
+        let pin = self.pin_key.as_ref().filter(|_| self.plan.pin_in.is_some()).map(|key| {
+            let command_uuid = job.id.command_uuid();
+            Pin { pin: self.client.pin(key, &command_uuid), command_uuid }
+        });
+        let (Ok(outcome) | Err(outcome)) = self.send_one(job, input, pin.as_ref()).await;
+        let also = pin.map(|pin| pin.pin);
+        self.client.clean_outcome(outcome, also.as_slice())
     }
 
     fn batches(&self) -> bool {
         true
     }
 
-    /// One request. A job whose body cannot be made is left out; the answer is the outcome of all others.
     async fn deliver_batch(&self, jobs: &[(&Job, &Value)]) -> Vec<Outcome> {
-        let (mut outcomes, mut ids, mut values) = (Vec::with_capacity(jobs.len()), Vec::new(), Vec::new());
-        for (job, input) in jobs {
-            match self.body.value(job, input) {
-                Ok(value) => {
-                    ids.push(job.id.as_str());
-                    values.push(value);
-                    outcomes.push(None);
-                }
-                Err(reason) => outcomes.push(Some(Outcome::never(reason))),
-            }
-        }
-        let Some((first, _)) = jobs.first().filter(|_| !values.is_empty()) else {
-            return outcomes.into_iter().flatten().collect();
-        };
-        let request = self.request(wire::batch_key(&ids)).header(CONTENT_TYPE, self.body.content_type.clone());
-        let answer = self.send(request.body(self.body.joined(values)), &first.target).await;
-        outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(|| answer.clone())).collect()
+        self.send_several(jobs).await
     }
 }

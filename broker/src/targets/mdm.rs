@@ -22,8 +22,8 @@ use serde_json::{Value, json};
 
 use super::address;
 use super::spec::{Setup, Unresolved};
-use super::wire::{self, Answer, Auth, Client, join};
-use super::{Outcome, Target, serial};
+use super::wire::{self, Answer, Auth, Client, MIN_PIN_KEY, join};
+use super::{Outcome, Target, serial, udid};
 use crate::config::fields::Fields;
 use crate::config::text::Template;
 use crate::config::{Problems, Secret, SecretRef};
@@ -34,9 +34,6 @@ mod command;
 pub use command::pin_for;
 
 use command::Command;
-
-/// Shorter, and who sees one PIN could find the key by trying.
-const MIN_PIN_KEY: usize = 16;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Server {
@@ -91,8 +88,8 @@ pub(super) fn read(fields: &mut Fields<'_>) -> Option<Box<dyn Unresolved>> {
 impl Unresolved for Spec {
     fn resolve(&self, setup: &Setup<'_>, problems: &mut Problems) -> Option<Box<dyn Target>> {
         let url = address::resolve(&self.url, "url", self.insecure, setup, problems);
-        let api_key = problems.take("api_key", self.api_key.resolve(setup.folder));
-        let pin_key = self.pin_key.as_ref().and_then(|key| problems.take("pin_key", key.resolve(setup.folder)));
+        let api_key = problems.take("api_key", setup.secret(&self.api_key));
+        let pin_key = self.pin_key.as_ref().and_then(|key| problems.take("pin_key", setup.secret(key)));
         if pin_key.as_ref().is_some_and(|key| key.expose().len() < MIN_PIN_KEY) {
             problems.add("pin_key", format!("is too short: {MIN_PIN_KEY} random characters at least"));
         }
@@ -120,12 +117,12 @@ impl Target for Mdm {
 
 impl Mdm {
     async fn send(&self, job: &Job, input: &Value) -> Result<Outcome, Outcome> {
-        let udid = udid(job).map_err(Outcome::never)?;
+        let udid = udid_of(job).map_err(Outcome::never)?;
         let command = Command::from_input(input).map_err(Outcome::never)?;
         let command_uuid = job.id.command_uuid();
         let pin = match (&self.pin_key, command.needs_pin()) {
             (_, false) => None,
-            (Some(key), true) => Some(pin_for(key, &command_uuid)),
+            (Some(key), true) => Some(self.client.pin(key, &command_uuid)),
             (None, true) => {
                 return Err(Outcome::never("DeviceLock needs a PIN: give the target a pin_key to derive it from"));
             }
@@ -137,7 +134,7 @@ impl Mdm {
         };
         let request = request.header("Idempotency-Key", wire::idempotency_key(&job.id));
         let request = self.auth.apply(request).header(CONTENT_TYPE, "application/xml").body(body);
-        let answer = self.client.send(request, pin.as_ref()).await?;
+        let answer = self.client.send(request, pin.as_slice()).await?;
         let mut queued = match (self.server, answer.status) {
             (_, 401 | 403) => return Err(Outcome::never(format!("{}: check the api_key", answer.describe()))),
             (_, 404) => {
@@ -173,20 +170,17 @@ impl Mdm {
             Some(error) => Err(Outcome::never(error)),
             None => answer.success(),
         };
-        match self.client.send(request, None).await.and_then(told) {
+        match self.client.send(request, &[]).await.and_then(told) {
             Err(Outcome::Retry { reason, .. } | Outcome::Never { reason }) => Some(reason),
             Ok(_) | Err(Outcome::Done(_)) => None,
         }
     }
 }
 
-/// The device's UDID: its node's. The event's counts only where it is about the same node.
-fn udid(job: &Job) -> Result<&str, String> {
-    let of_node = job.node.as_ref().and_then(|node| node.get("udid")).and_then(Value::as_str);
-    let same_node = job.node.is_none() || serial(job) == job.event.serial();
-    let udid = of_node.or_else(|| job.event.udid().filter(|_| same_node)).filter(|udid| !udid.is_empty());
+/// The device's UDID.
+fn udid_of(job: &Job) -> Result<&str, String> {
     let who = || serial(job).map(|serial| format!("the node {serial}")).unwrap_or_else(|| "the event".to_owned());
-    let udid = udid.ok_or_else(|| {
+    let udid = udid(job).ok_or_else(|| {
         format!("{} has no known UDID: it becomes known when the MDM's webhook or the agent tells it", who())
     })?;
     // A comma would address more devices than one, a slash other files or paths.

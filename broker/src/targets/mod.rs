@@ -13,11 +13,14 @@ use crate::core::Job;
 
 mod address;
 mod asset;
+mod connections;
 mod http;
 mod log;
 mod mdm;
 mod policy;
+mod reply;
 mod rotate;
+mod script;
 mod settings;
 mod slack;
 mod spec;
@@ -26,6 +29,7 @@ mod testing;
 mod wire;
 
 pub use mdm::pin_for;
+pub use script::{Role, Script, Shown, Told};
 pub use settings::{Backoff, Batch, BreakerSettings, DeliverySettings, Jitter, Retry};
 
 pub use crate::rate::Rate;
@@ -119,6 +123,13 @@ pub trait Target: Send + Sync {
 fn serial(job: &Job) -> Option<&str> {
     let of_node = job.node.as_ref().and_then(|node| node.get("serial")).and_then(Value::as_str);
     of_node.or_else(|| job.event.serial()).filter(|serial| !serial.is_empty())
+}
+
+/// The UDID of the node that a job is about: its node's. The event's counts only where it is about the same node.
+fn udid(job: &Job) -> Option<&str> {
+    let of_node = job.node.as_ref().and_then(|node| node.get("udid")).and_then(Value::as_str);
+    let same_node = job.node.is_none() || serial(job) == job.event.serial();
+    of_node.or_else(|| job.event.udid().filter(|_| same_node)).filter(|udid| !udid.is_empty())
 }
 
 #[cfg(test)]

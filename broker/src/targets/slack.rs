@@ -119,7 +119,7 @@ impl Target for Slack {
             .header("Idempotency-Key", wire::idempotency_key(&job.id))
             .header(CONTENT_TYPE, "application/json; charset=utf-8")
             .body(Value::Object(message.clone()).to_string());
-        let answer = self.client.send(request, None).await.and_then(Answer::success);
+        let answer = self.client.send(request, &[]).await.and_then(Answer::success);
         match answer.and_then(|answer| self.accepted(&answer)) {
             Err(outcome) => outcome,
             Ok(ts) => {

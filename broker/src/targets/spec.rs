@@ -1,15 +1,20 @@
 //! A target file: read, validated without secrets, then resolved with them.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use emote_proto::Name;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{DeliverySettings, KINDS, Target, policy};
-use crate::config::Problems;
-use crate::config::fields::Fields;
-use crate::core::Policy;
+use super::{DeliverySettings, KINDS, Script, Target, policy};
+use crate::{
+    config::{
+        Problems, Secret, SecretError, SecretRef,
+        fields::Fields,
+        text::{Filled, Template},
+    },
+    core::Policy,
+};
 
 /// The content of `targets/<name>.yaml`, as it was written.
 #[derive(Debug, Clone, Deserialize)]
@@ -39,6 +44,23 @@ pub(super) struct Setup<'a> {
     pub(super) folder: &'a Path,
     /// The settings all kinds share.
     pub(super) delivery: &'a DeliverySettings,
+    /// What is there in place of the network and of secrets, if something is.
+    pub(super) script: Option<&'a Arc<Script>>,
+}
+
+impl Setup<'_> {
+    /// The secret that `reference` leads to.
+    pub(super) fn secret(&self, reference: &SecretRef) -> Result<Secret, SecretError> {
+        match self.script {
+            Some(script) => Ok(script.stand_in(reference.to_string())),
+            None => reference.resolve(self.folder),
+        }
+    }
+
+    /// The text with its secrets in it.
+    pub(super) fn filled(&self, template: &Template) -> Result<Filled, SecretError> {
+        template.fill(|reference| self.secret(reference))
+    }
 }
 
 /// A target file in which nothing is wrong. Its secrets are still references.
@@ -104,8 +126,17 @@ impl TargetSpec {
 impl Validated {
     /// Fetches the secrets and makes the target. Relative paths are taken from `folder`, the configuration folder.
     pub fn resolve(&self, folder: &Path) -> Result<Box<dyn Target>, Problems> {
+        self.made(folder, None)
+    }
+
+    /// Makes the target without secrets; its requests go to `script`.
+    pub fn rehearse(&self, folder: &Path, script: &Arc<Script>) -> Result<Box<dyn Target>, Problems> {
+        self.made(folder, Some(script))
+    }
+
+    fn made(&self, folder: &Path, script: Option<&Arc<Script>>) -> Result<Box<dyn Target>, Problems> {
         let mut problems = Problems::default();
-        let setup = Setup { folder, delivery: &self.delivery };
+        let setup = Setup { folder, delivery: &self.delivery, script };
         match self.unresolved.resolve(&setup, &mut problems) {
             Some(target) if problems.is_empty() => Ok(target),
             _ => Err(problems),

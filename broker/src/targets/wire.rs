@@ -3,42 +3,48 @@
 //! Nothing that leaves this module holds a secret: errors carry no URL, and what the other side writes is cleaned of
 //! every secret that was sent to it.
 
-use std::time::Duration;
+use std::sync::Arc;
 
 use emote_proto::EventId;
 use jiff::Timestamp;
 use percent_encoding::{CONTROLS, utf8_percent_encode};
-use reqwest::header::{HeaderMap, HeaderValue, RETRY_AFTER};
+use reqwest::header::{HeaderMap, HeaderValue};
 use reqwest::{RequestBuilder, Url};
+use serde_json::Value;
+use zeroize::Zeroizing;
 
-use super::Outcome;
+use super::connections::Connections;
+pub(super) use super::connections::Tls;
+use super::reply::retry_after;
+pub(super) use super::reply::{Answer, quote};
 use super::spec::Setup;
-use crate::config::text::clip;
+use super::{Outcome, Role, Script, Told, pin_for};
 use crate::config::{Problems, Secret, SecretRef};
 use crate::core::JobId;
 use crate::loopback::is_loopback;
 
-/// The longest wait that the other side may ask for.
-const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
+/// Shorter, and who sees one PIN could find the key by trying.
+pub(super) const MIN_PIN_KEY: usize = 16;
 /// How much of a reply is read, in bytes.
 const MAX_REPLY: usize = 64 * 1024;
-/// How much of a reply is quoted, in characters.
-const MAX_QUOTE: usize = 200;
+/// How much of a reply is read where something is looked up in it, in bytes.
+const MAX_FOUND: usize = 1024 * 1024;
 /// A shorter text is no secret worth hiding, and hiding it would garble every reason.
 const MIN_SECRET: usize = 4;
 
 /// A target's connections, and the secrets that its requests hold.
 pub(super) struct Client {
-    http: reqwest::Client,
+    http: Connections,
+    script: Option<Arc<Script>>,
     secrets: Vec<Secret>,
 }
 
-/// A reply, without secrets.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Answer {
-    pub(super) status: u16,
-    pub(super) retry_after: Option<Duration>,
-    pub(super) body: String,
+/// A reply as it came.
+struct Raw {
+    status: u16,
+    headers: HeaderMap,
+    body: Vec<u8>,
+    is_cut: bool,
 }
 
 /// How a request says who sends it; the secrets still references.
@@ -57,19 +63,13 @@ pub(super) enum Auth {
 impl Client {
     /// A client for `url`, whose requests hold `secrets`. No connection is made yet.
     pub(super) fn new(setup: &Setup<'_>, url: &Url, secrets: Vec<Secret>) -> Result<Self, String> {
-        install_crypto();
-        let timeout = setup.delivery.timeout;
-        let mut builder = reqwest::Client::builder()
-            .user_agent(concat!("emote/", env!("CARGO_PKG_VERSION")))
-            .redirect(reqwest::redirect::Policy::none())
-            .timeout(timeout)
-            .connect_timeout(timeout.min(Duration::from_secs(5)))
-            .pool_max_idle_per_host(setup.delivery.concurrency);
-        if url.host_str().is_some_and(is_loopback) {
-            builder = builder.no_proxy();
-        }
-        let http = builder.build().map_err(|error| format!("no HTTP client can be made: {}", chain(error)))?;
-        let mut client = Self { http, secrets: Vec::new() };
+        Self::with_tls(setup, url, secrets, &Tls::default())
+    }
+
+    /// The same, with certificates of one's own.
+    pub(super) fn with_tls(setup: &Setup<'_>, url: &Url, secrets: Vec<Secret>, tls: &Tls) -> Result<Self, String> {
+        let http = Connections::new(setup, url, tls)?;
+        let mut client = Self { http, script: setup.script.cloned(), secrets: Vec::new() };
         secrets.into_iter().for_each(|secret| client.hide(secret));
         Ok(client)
     }
@@ -84,72 +84,122 @@ impl Client {
     }
 
     pub(super) fn request(&self, method: reqwest::Method, url: Url) -> RequestBuilder {
-        self.http.request(method, url)
+        self.http.current().request(method, url)
     }
 
-    /// Sends a request and reads the reply, whatever its status. `also` is one more secret, of this request alone.
-    pub(super) async fn send(&self, request: RequestBuilder, also: Option<&Secret>) -> Result<Answer, Outcome> {
+    /// Sends a request that does what a job asks, and reads the reply, whatever its status. `also` are more secrets, of
+    /// this request alone.
+    pub(super) async fn send(&self, request: RequestBuilder, also: &[Secret]) -> Result<Answer, Outcome> {
+        self.send_for(Role::Job, request, also).await
+    }
+
+    /// The same for a request that is for something else.
+    pub(super) async fn send_for(
+        &self,
+        role: Role,
+        request: RequestBuilder,
+        also: &[Secret],
+    ) -> Result<Answer, Outcome> {
+        let raw = self.exchange(role, request, also).await?;
+        let named = raw.headers.iter().map(|(name, value)| {
+            let value = self.clean(&String::from_utf8_lossy(value.as_bytes()), also);
+            (name.to_string(), Value::from(value))
+        });
+        Ok(Answer {
+            status: raw.status,
+            retry_after: retry_after(&raw.headers, Timestamp::now()),
+            headers: named.collect(),
+            body: self.clean(&String::from_utf8_lossy(&raw.body), also),
+            is_cut: raw.is_cut,
+        })
+    }
+
+    /// Sends a request whose reply has a secret in it: `read` is given status, headers and body as they came, and what it
+    /// takes of them stays among its own. A status that is none of success is the same as anywhere.
+    pub(super) async fn fetch<T>(
+        &self,
+        request: RequestBuilder,
+        read: impl FnOnce(&HeaderMap, &str) -> T,
+    ) -> Result<T, Outcome> {
+        let raw = self.exchange(Role::Token, request, &[]).await?;
+        let body = Zeroizing::new(String::from_utf8_lossy(&raw.body).into_owned());
+        let cleaned = Answer {
+            status: raw.status,
+            retry_after: retry_after(&raw.headers, Timestamp::now()),
+            body: self.clean(&body, &[]),
+            ..Answer::default()
+        };
+        cleaned.success()?;
+        Ok(read(&raw.headers, &body))
+    }
+
+    async fn exchange(&self, role: Role, request: RequestBuilder, also: &[Secret]) -> Result<Raw, Outcome> {
         let failed = |error: reqwest::Error| {
             let builder = error.is_builder();
             let reason = self.clean(&chain(error.without_url()), also);
             if builder { Outcome::never(reason) } else { Outcome::retry(reason) }
         };
-        let mut response = request.send().await.map_err(failed)?;
-        let retry_after = retry_after(response.headers(), Timestamp::now());
-        let mut body = Vec::new();
+        let request = request.build().map_err(failed)?;
+        if let Some(script) = &self.script {
+            let Told { status, headers, body } = script.answer(role, &request).map_err(Outcome::never)?;
+            return Ok(Raw { status, headers, body: body.into_bytes(), is_cut: false });
+        }
+        let mut response = self.http.current().execute(request).await.map_err(failed)?;
+        let most = if role == Role::Lookup { MAX_FOUND } else { MAX_REPLY };
+        let (mut body, mut is_cut) = (Vec::new(), false);
         // The status has been said: a reply that breaks off after it does not undo what was done.
         while let Ok(Some(chunk)) = response.chunk().await {
             body.extend_from_slice(&chunk);
-            if body.len() >= MAX_REPLY {
-                body.truncate(MAX_REPLY);
+            if body.len() > most {
+                body.truncate(most);
+                is_cut = true;
                 break;
             }
         }
-        let body = self.clean(&String::from_utf8_lossy(&body), also);
-        Ok(Answer { status: response.status().as_u16(), retry_after, body })
+        Ok(Raw { status: response.status().as_u16(), headers: response.headers().clone(), body, is_cut })
     }
 
-    fn clean(&self, text: &str, also: Option<&Secret>) -> String {
-        also.into_iter().chain(&self.secrets).fold(text.to_owned(), |text, secret| text.replace(secret.expose(), "…"))
+    /// The script that is there in place of the network, if one is.
+    pub(super) fn script(&self) -> Option<&Arc<Script>> {
+        self.script.as_ref()
     }
-}
 
-impl Answer {
-    /// The answer where its status is one of success, else what it means for the job.
-    pub(super) fn success(self) -> Result<Self, Outcome> {
-        match self.status {
-            200..=299 => Ok(self),
-            300..=399 => Err(Outcome::never(format!(
-                "{}: redirects are not followed; give the address that it leads to",
-                self.describe()
-            ))),
-            408 | 425 | 429 | 500.. => Err(self.retry(self.describe())),
-            _ => Err(Outcome::never(self.describe())),
+    /// The PIN of a command (see [`pin_for`]); in a script what stands for it.
+    pub(super) fn pin(&self, key: &Secret, command_uuid: &str) -> Secret {
+        match &self.script {
+            Some(script) => script.stand_in("<PIN>".to_owned()),
+            None => pin_for(key, command_uuid),
         }
     }
 
-    /// Not now; after the time that the other side named.
-    pub(super) fn retry(&self, reason: String) -> Outcome {
-        Outcome::Retry { after: self.retry_after, reason }
+    /// `text` without secrets.
+    pub(super) fn clean(&self, text: &str, also: &[Secret]) -> String {
+        let also = also.iter().filter(|secret| !secret.expose().is_empty());
+        also.chain(&self.secrets).fold(text.to_owned(), |text, secret| text.replace(secret.expose(), "…"))
     }
 
-    /// Status and the start of the reply, for a reason.
-    pub(super) fn describe(&self) -> String {
-        let name = reqwest::StatusCode::from_u16(self.status).ok().and_then(|status| status.canonical_reason());
-        let name = name.map(|name| format!(" {name}")).unwrap_or_default();
-        let quote = quote(&self.body);
-        if quote.is_empty() {
-            format!("answered {}{name}", self.status)
-        } else {
-            format!("answered {}{name}: {quote}", self.status)
+    /// `value` without secrets in any of its texts and keys.
+    pub(super) fn clean_value(&self, value: Value, also: &[Secret]) -> Value {
+        match value {
+            Value::String(text) => Value::String(self.clean(&text, also)),
+            Value::Array(items) => items.into_iter().map(|item| self.clean_value(item, also)).collect(),
+            Value::Object(map) => {
+                map.into_iter().map(|(key, value)| (self.clean(&key, also), self.clean_value(value, also))).collect()
+            }
+            other => other,
         }
     }
-}
 
-/// The start of what the other side wrote, on one line.
-pub(super) fn quote(text: &str) -> String {
-    let printable: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    clip(&printable.split_whitespace().collect::<Vec<_>>().join(" "), MAX_QUOTE)
+    /// `outcome` without secrets.
+    pub(super) fn clean_outcome(&self, outcome: Outcome, also: &[Secret]) -> Outcome {
+        match outcome {
+            Outcome::Done(report) => {
+                Outcome::Done(super::Report { info: self.clean_value(report.info, also), ..report })
+            }
+            Outcome::Retry { after, reason } => Outcome::Retry { after, reason: self.clean(&reason, also) },
+            Outcome::Never { reason } => Outcome::Never { reason: self.clean(&reason, also) },
+        }
+    }
 }
 
 impl Auth {
@@ -165,7 +215,7 @@ impl Auth {
         match self {
             Self::Bearer(token) => vec![token.clone()],
             Self::Basic { user, password } => {
-                let pair = zeroize::Zeroizing::new(format!("{}:{}", user.expose(), password.expose()));
+                let pair = Zeroizing::new(format!("{}:{}", user.expose(), password.expose()));
                 vec![password.clone(), Secret::new(data_encoding::BASE64.encode(pair.as_bytes()))]
             }
         }
@@ -173,14 +223,15 @@ impl Auth {
 }
 
 impl AuthRef {
-    pub(super) fn resolve(&self, setup: &Setup<'_>, problems: &mut Problems) -> Option<Auth> {
+    /// With its secrets; `at` is where it stands.
+    pub(super) fn resolve(&self, at: &str, setup: &Setup<'_>, problems: &mut Problems) -> Option<Auth> {
         match self {
-            Self::Bearer(token) => bearer(token, "auth.bearer", setup, problems),
+            Self::Bearer(token) => bearer(token, &format!("{at}.bearer"), setup, problems),
             Self::Basic { user, password } => {
-                let user = problems.take("auth.basic.user", user.fill(setup.folder));
+                let user = problems.take(&format!("{at}.basic.user"), setup.filled(user));
                 let password = match password {
                     None => Some(Secret::new("")),
-                    Some(password) => problems.take("auth.basic.password", password.resolve(setup.folder)),
+                    Some(password) => problems.take(&format!("{at}.basic.password"), setup.secret(password)),
                 };
                 Some(Auth::Basic { user: user?.text, password: password? })
             }
@@ -190,7 +241,7 @@ impl AuthRef {
 
 /// The token that the field `key` refers to.
 pub(super) fn bearer(token: &SecretRef, key: &str, setup: &Setup<'_>, problems: &mut Problems) -> Option<Auth> {
-    let token = problems.take(key, token.resolve(setup.folder))?;
+    let token = problems.take(key, setup.secret(token))?;
     problems.take(key, header_value(&token))?;
     Some(Auth::Bearer(token))
 }
@@ -242,21 +293,8 @@ pub(super) fn join(base: &Url, segments: &[&str]) -> Url {
     url
 }
 
-/// What `Retry-After` asks for, in seconds or as a date (RFC 9110, 10.2.3); at most an hour.
-fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
-    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    let wait = match text.parse::<u64>() {
-        Ok(seconds) => Duration::from_secs(seconds),
-        Err(_) => {
-            let at = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).ok()?;
-            Duration::try_from(at.duration_since(now)).unwrap_or_default()
-        }
-    };
-    Some(wait.min(MAX_RETRY_AFTER))
-}
-
 /// An error and all that led to it, without the URL.
-fn chain(error: reqwest::Error) -> String {
+pub(super) fn chain(error: reqwest::Error) -> String {
     let error = error.without_url();
     let mut text = if error.is_timeout() { "no reply in time".to_owned() } else { error.to_string() };
     let mut source = std::error::Error::source(&error);
@@ -270,76 +308,9 @@ fn chain(error: reqwest::Error) -> String {
     text
 }
 
-/// TLS by ring; whoever comes first installs it for the process.
-fn install_crypto() {
-    drop(rustls::crypto::ring::default_provider().install_default());
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn answer(status: u16, body: &str) -> Answer {
-        Answer { status, retry_after: None, body: body.to_owned() }
-    }
-
-    #[test]
-    fn the_status_decides() {
-        for (status, expected) in [
-            (200, "done"),
-            (204, "done"),
-            (301, "never"),
-            (400, "never"),
-            (401, "never"),
-            (403, "never"),
-            (404, "never"),
-            (408, "retry"),
-            (409, "never"),
-            (410, "never"),
-            (413, "never"),
-            (422, "never"),
-            (425, "retry"),
-            (429, "retry"),
-            (500, "retry"),
-            (502, "retry"),
-            (503, "retry"),
-            (504, "retry"),
-        ] {
-            let found = match answer(status, "").success() {
-                Ok(_) => "done",
-                Err(Outcome::Retry { .. }) => "retry",
-                Err(_) => "never",
-            };
-            assert_eq!(found, expected, "{status}");
-        }
-    }
-
-    #[test]
-    fn a_reason_quotes_the_start_of_the_reply_on_one_line() {
-        assert_eq!(answer(404, "").describe(), "answered 404 Not Found");
-        assert_eq!(answer(404, " no\r\n\x1b[31m such ").describe(), "answered 404 Not Found: no [31m such");
-        let long = answer(400, &"x".repeat(1000)).describe();
-        assert_eq!(long.chars().count(), "answered 400 Bad Request: ".len() + MAX_QUOTE);
-    }
-
-    #[test]
-    fn retry_after_is_seconds_or_a_date_and_bounded() {
-        let now: Timestamp = "2026-11-23T06:41:00Z".parse().unwrap();
-        for (text, expected) in [
-            ("7", Some(7)),
-            ("0", Some(0)),
-            ("86400", Some(3600)),
-            ("Mon, 23 Nov 2026 06:41:30 GMT", Some(30)),
-            ("Mon, 23 Nov 2026 06:40:00 GMT", Some(0)),
-            ("Tue, 24 Nov 2026 06:41:00 GMT", Some(3600)),
-            ("soon", None),
-            ("-1", None),
-            ("", None),
-        ] {
-            let headers = HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static(text))]);
-            assert_eq!(retry_after(&headers, now), expected.map(Duration::from_secs), "{text}");
-        }
-    }
 
     #[test]
     fn plain_http_stays_on_this_machine() {

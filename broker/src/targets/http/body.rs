@@ -1,12 +1,22 @@
-//! What a request says: of one job, or of several.
+//! What a request says: of one job, or of several, in the notation that its content type names.
 
-use reqwest::header::HeaderValue;
-use serde_json::Value;
+use std::io::Write;
 
-use crate::{core::Job, jq::Program};
+use reqwest::{
+    RequestBuilder,
+    header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue},
+};
+use serde_json::{Map, Value};
+
+use super::{place::pairs, programs::one};
+use crate::{
+    config::{Secret, fields::kind},
+    jq::Program,
+};
 
 /// A value a line (<https://github.com/ndjson/ndjson-spec>).
 const NDJSON: &str = "application/x-ndjson";
+const FORM: &str = "application/x-www-form-urlencoded";
 
 /// How it is made.
 #[derive(Debug)]
@@ -14,52 +24,97 @@ pub(super) struct Body {
     /// Makes it from the job; without one it is the input.
     pub(super) program: Option<Program>,
     pub(super) content_type: HeaderValue,
+    /// Whether it is compressed.
+    pub(super) gzip: bool,
+    /// Makes one body of a list of them.
+    pub(super) batch: Option<Program>,
+    /// What stands between the bodies of several jobs.
+    pub(super) join: Option<String>,
 }
 
 impl Body {
-    /// The bytes to send for one job. A text goes as it is unless JSON is declared.
-    pub(super) fn of_one(&self, job: &Job, input: &Value) -> Result<Vec<u8>, String> {
-        let json = self.content_type.to_str().is_ok_and(|text| text.contains("json"));
-        Ok(match self.value(job, input)? {
-            Value::String(text) if !json => text.into_bytes(),
-            value => value.to_string().into_bytes(),
-        })
-    }
-
-    /// The bytes to send for several: a JSON array, or a line each where NDJSON is declared.
-    pub(super) fn joined(&self, values: Vec<Value>) -> Vec<u8> {
-        if self.content_type.to_str().is_ok_and(|text| text.starts_with(NDJSON)) {
-            return values.iter().flat_map(|value| format!("{value}\n").into_bytes()).collect();
-        }
-        Value::Array(values).to_string().into_bytes()
-    }
-
     /// What a job has to say: the body program's only result, or the input.
-    pub(super) fn value(&self, job: &Job, input: &Value) -> Result<Value, String> {
-        Ok(match &self.program {
-            None => input.clone(),
-            Some(program) => {
-                let mut results = program.run(&context(job, input), &[]).map_err(|error| format!("body: {error}"))?;
-                match (results.pop(), results.len()) {
-                    (Some(result), 0) => result,
-                    (None, _) => return Err("body: the program gave nothing; it must give one value".to_owned()),
-                    (_, more) => {
-                        return Err(format!(
-                            "body: the program gave {} values; it must give one",
-                            more.saturating_add(1)
-                        ));
-                    }
-                }
-            }
+    pub(super) fn value(&self, context: &Value) -> Result<Value, String> {
+        match &self.program {
+            None => Ok(context.get("input").cloned().unwrap_or_default()),
+            Some(program) => one(program, "body", context),
+        }
+    }
+
+    /// The bytes for one job. A text goes as it is unless JSON is declared. `secrets` are put into the object.
+    pub(super) fn of_one(&self, value: Value, secrets: &[(String, Secret)]) -> Result<Vec<u8>, String> {
+        let value = with_secrets(value, secrets)?;
+        if self.content_type.to_str().is_ok_and(|text| text.starts_with(FORM)) {
+            let pairs = pairs(&value, "body")?;
+            return serde_urlencoded::to_string(pairs)
+                .map(String::into_bytes)
+                .map_err(|error| format!("body: {error}"));
+        }
+        Ok(self.piece(value).into_bytes())
+    }
+
+    /// The bytes for several.
+    pub(super) fn of_several(&self, values: Vec<Value>, secrets: &[(String, Secret)]) -> Result<Vec<u8>, String> {
+        if let Some(program) = &self.batch {
+            return self.of_one(one(program, "batch_body", &Value::Array(values))?, secrets);
+        }
+        let lines = self.content_type.to_str().is_ok_and(|text| text.starts_with(NDJSON));
+        Ok(match &self.join {
+            Some(join) => values.into_iter().map(|value| self.piece(value)).collect::<Vec<_>>().join(join).into_bytes(),
+            None if lines => values.iter().flat_map(|value| format!("{value}\n").into_bytes()).collect(),
+            None => Value::Array(values).to_string().into_bytes(),
         })
+    }
+
+    /// About how many bytes a value takes among others.
+    pub(super) fn size(&self, value: &Value) -> usize {
+        let own = match value {
+            Value::String(text) if !self.is_json() => text.len(),
+            value => value.to_string().len(),
+        };
+        own.saturating_add(self.join.as_ref().map_or(1, String::len))
+    }
+
+    /// What is sent: the bytes, or the bytes compressed.
+    pub(super) fn packed(&self, bytes: Vec<u8>) -> Result<Vec<u8>, String> {
+        if !self.gzip {
+            return Ok(bytes);
+        }
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        encoder.write_all(&bytes).and_then(|()| encoder.finish()).map_err(|error| format!("compress: {error}"))
+    }
+
+    /// The request with these bytes and what says how to read them.
+    pub(super) fn with(&self, request: RequestBuilder, bytes: Vec<u8>) -> RequestBuilder {
+        let request = request.header(CONTENT_TYPE, self.content_type.clone());
+        let request = if self.gzip { request.header(CONTENT_ENCODING, "gzip") } else { request };
+        request.body(bytes)
+    }
+
+    fn is_json(&self) -> bool {
+        self.content_type.to_str().is_ok_and(|text| text.contains("json"))
+    }
+
+    fn piece(&self, value: Value) -> String {
+        match value {
+            Value::String(text) if !self.is_json() => text,
+            value => value.to_string(),
+        }
     }
 }
 
-/// What a target's jq programs see: `{event, node, rule, target, job, input}`.
-fn context(job: &Job, input: &Value) -> Value {
-    let mut context = job.context();
-    if let Value::Object(map) = &mut context {
-        map.insert("input".to_owned(), input.clone());
+/// The object with secrets in it that no program sees.
+fn with_secrets(value: Value, secrets: &[(String, Secret)]) -> Result<Value, String> {
+    if secrets.is_empty() {
+        return Ok(value);
     }
-    context
+    let mut map = match value {
+        Value::Object(map) => map,
+        Value::Null => Map::new(),
+        other => return Err(format!("body_secrets go into an object, and the body is {}", kind(&other))),
+    };
+    for (key, secret) in secrets {
+        map.insert(key.clone(), secret.expose().into());
+    }
+    Ok(Value::Object(map))
 }

@@ -1,65 +1,96 @@
 //! The file of a target of this kind: read, then made ready with its secrets.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
+use emote_proto::Token;
 use reqwest::{
     Method,
-    header::{HeaderMap, HeaderName, HeaderValue},
+    header::{HeaderName, HeaderValue},
 };
+use serde_json::{Map, Value};
 
 use super::{
     super::{
         Target, address,
         spec::{Setup, Unresolved},
-        wire::{self, Auth, AuthRef, Client},
+        wire::{Client, MIN_PIN_KEY, Tls},
     },
     Http,
+    answer::Meaning,
+    auth::{self, Auth, AuthRef, filled, header_map, texts},
     body::Body,
+    lookup::Lookup,
+    place::Place,
+    plan::{Limits, PinIn, Plan},
 };
 use crate::config::{
-    Problems,
+    Problems, SecretRef,
     fields::{Fields, kind},
     text::Template,
 };
 
 const METHODS: [Method; 5] = [Method::DELETE, Method::GET, Method::PATCH, Method::POST, Method::PUT];
 /// Set by the kind itself or by HTTP.
-const RESERVED_HEADERS: [&str; 6] =
-    ["idempotency-key", "content-type", "content-length", "transfer-encoding", "host", "connection"];
+const RESERVED_HEADERS: [&str; 7] = [
+    "idempotency-key",
+    "content-type",
+    "content-length",
+    "content-encoding",
+    "transfer-encoding",
+    "host",
+    "connection",
+];
 /// Their value is a secret in itself.
 const SECRET_HEADERS: [&str; 3] = ["authorization", "proxy-authorization", "cookie"];
+/// The most steps before a request.
+const MAX_LOOKUPS: usize = 8;
+/// The most bytes of a request's body, whatever a file says.
+const MAX_BODY: u64 = 64 * 1024 * 1024;
 
 #[derive(Debug)]
 struct Spec {
     url: Template,
     insecure: bool,
-    method: Method,
     headers: Vec<(HeaderName, Template)>,
     auth: Option<AuthRef>,
-    body: Arc<Body>,
+    body_secrets: Vec<(String, Template)>,
+    pin_key: Option<SecretRef>,
+    tls: Tls,
+    plan: Arc<Plan>,
 }
 
 pub(in crate::targets) fn read(fields: &mut Fields<'_>) -> Option<Box<dyn Unresolved>> {
     let insecure = fields.flag("insecure").unwrap_or_default();
     let url = address::read(fields, "url", insecure, "url: https://hooks.example.com/emote");
-    let method = match fields.text("method") {
-        None => Method::POST,
-        Some(text) => METHODS.into_iter().find(|method| method.as_str() == text).unwrap_or_else(|| {
-            fields.problem("method", "expected one of DELETE, GET, PATCH, POST, PUT");
-            Method::POST
-        }),
-    };
+    let method = method(fields).unwrap_or(Method::POST);
     let headers = headers(fields);
-    let auth = fields.object("auth", auth).flatten();
-    let program = fields.jq("body");
-    let content_type = fields.text("content_type").unwrap_or_else(|| "application/json".to_owned());
-    let content_type =
-        HeaderValue::from_str(&content_type).map_err(|_| fields.problem("content_type", "not a media type"));
-    let body = Arc::new(Body { program, content_type: content_type.ok()? });
-    Some(Box::new(Spec { url: url?, insecure, method, headers, auth, body }))
+    let auth = fields.object("auth", |fields| auth::read(fields, insecure)).flatten();
+    let body = body(fields, &method);
+    let body_secrets = texts(fields, "body_secrets");
+    let place = Place { path: fields.jq("path"), query: fields.jq("query") };
+    let lookups = fields.list("lookup", |fields, path, value| fields.element(path, value, lookup).flatten());
+    let lookups = distinct(fields, lookups.unwrap_or_default());
+    let (pin_key, pin_in) = pin(fields);
+    let device = fields.flag("device").unwrap_or_default();
+    if fields.has("batch") && (!lookups.is_empty() || pin_in.is_some()) {
+        fields.problem("batch", "a request for several jobs can neither look up nor have a PIN for each of them");
+    }
+    let meaning = meaning(fields);
+    let settings = settings(fields);
+    let limits = fields.object("limits", limits).unwrap_or(Limits { items: usize::MAX, bytes: usize::MAX });
+    let tls = fields.object("tls", tls).unwrap_or_default();
+    let plan = Plan { method, place, lookups, body: body?, meaning: meaning?, settings, limits, pin_in, device };
+    Some(Box::new(Spec { url: url?, insecure, headers, auth, body_secrets, pin_key, tls, plan: Arc::new(plan) }))
 }
 
-fn headers(fields: &mut Fields<'_>) -> Vec<(HeaderName, Template)> {
+fn method(fields: &mut Fields<'_>) -> Option<Method> {
+    fields.parsed("method", |value| {
+        let found = METHODS.into_iter().find(|method| value.as_str() == Some(method.as_str()));
+        found.ok_or_else(|| "expected one of DELETE, GET, PATCH, POST, PUT".to_owned())
+    })
+}
+
+pub(super) fn headers(fields: &mut Fields<'_>) -> Vec<(HeaderName, Template)> {
     let mut headers = Vec::new();
     for (name, value) in fields.entries("headers").into_iter().flatten() {
         let at = format!("headers.{name}");
@@ -85,45 +116,143 @@ fn headers(fields: &mut Fields<'_>) -> Vec<(HeaderName, Template)> {
     headers
 }
 
-fn auth(fields: &mut Fields<'_>) -> Option<AuthRef> {
-    if fields.has("bearer") == fields.has("basic") {
-        fields.problem("", "expected one of basic, bearer");
-        return None;
+/// None where there is a problem; nothing in it where requests have no body.
+fn body(fields: &mut Fields<'_>, method: &Method) -> Option<Option<Body>> {
+    let without = fields.value("body").and_then(Value::as_bool) == Some(false);
+    let program = if without { None } else { fields.jq("body") };
+    let content_type = fields.text("content_type").unwrap_or_else(|| "application/json".to_owned());
+    let content_type =
+        HeaderValue::from_str(&content_type).map_err(|_| fields.problem("content_type", "not a media type"));
+    let gzip = fields.parsed("compress", |value| match value.as_str() {
+        Some("gzip") => Ok(true),
+        Some("none") => Ok(false),
+        _ => Err("expected gzip or none".to_owned()),
+    });
+    let (batch, join) = (fields.jq("batch_body"), fields.text("join"));
+    if batch.is_some() && join.is_some() {
+        fields.problem("join", "batch_body makes the body already");
     }
-    if fields.has("bearer") {
-        return fields.secret("bearer").map(AuthRef::Bearer);
+    let body = Body { program, content_type: content_type.ok()?, gzip: gzip.unwrap_or_default(), batch, join };
+    let has_body = !without && (*method != Method::GET || body.program.is_some());
+    Some(has_body.then_some(body))
+}
+
+fn lookup(fields: &mut Fields<'_>) -> Option<Lookup> {
+    let name = fields.text("name");
+    let name = fields.require("name", name, "name: computer");
+    if name.as_deref().is_some_and(|name| Token::new(name).is_err()) {
+        fields.problem("name", "expected a word in lower case such as computer");
     }
-    fields.object("basic", |fields| {
-        let user = fields.template("user");
-        let user = fields.require("user", user, "user: emote");
-        let password = fields.secret("password");
-        user.map(|user| AuthRef::Basic { user, password })
-    })?
+    let method = method(fields).unwrap_or(Method::GET);
+    let read = fields.flag("read").unwrap_or_default();
+    if method != Method::GET && !(method == Method::POST && read) {
+        fields.problem("method", "a lookup changes nothing: expected GET, or POST with read: true");
+    }
+    let place = Place { path: fields.jq("path"), query: fields.jq("query") };
+    let body = fields.jq("body");
+    if body.is_some() && method == Method::GET {
+        fields.problem("body", "a GET has none: say method: POST and read: true");
+    }
+    let take = fields.jq("take");
+    let take = fields.require("take", take, "take: .body.id");
+    let missing = fields.jq("missing");
+    let example = fields.value("example").cloned();
+    Some(Lookup { name: name?, method, place, body, take: take?, missing, example })
+}
+
+fn distinct(fields: &mut Fields<'_>, lookups: Vec<Lookup>) -> Vec<Lookup> {
+    if lookups.len() > MAX_LOOKUPS {
+        fields.problem("lookup", format!("more than {MAX_LOOKUPS} steps"));
+    }
+    for (at, lookup) in lookups.iter().enumerate() {
+        if lookups.iter().take(at).any(|before| before.name == lookup.name) {
+            fields.problem(&format!("lookup[{at}].name"), "another step has this name");
+        }
+    }
+    lookups
+}
+
+fn pin(fields: &mut Fields<'_>) -> (Option<SecretRef>, Option<PinIn>) {
+    let key = fields.secret("pin_key");
+    let pin_in = fields.parsed("pin_in", |value| match value.as_str() {
+        Some("path") => Ok(PinIn::Path),
+        Some("query") => Ok(PinIn::Query),
+        Some("body") => Ok(PinIn::Body),
+        _ => Err("expected one of body, path, query: the program that sees .pin".to_owned()),
+    });
+    if pin_in.is_some() {
+        fields.require("pin_key", key.as_ref(), "pin_key: ${file:pin.key}, from which PINs are derived");
+    }
+    (key, pin_in)
+}
+
+fn meaning(fields: &mut Fields<'_>) -> Option<Meaning> {
+    let (answer, answers) = (fields.jq("answer"), fields.jq("answers"));
+    let said = fields.object("report", |fields| {
+        let mut word = |key: &'static str, example: &str| {
+            let token = fields
+                .parsed(key, |value| Token::new(value.as_str().unwrap_or_default()).map_err(|error| error.to_string()));
+            fields.require(key, token, example)
+        };
+        let (scope, action) = (word("scope", "scope: mdm"), word("action", "action: device_lock"));
+        (scope, action, fields.jq("info"))
+    });
+    let (scope, action, info) = match said {
+        Some((scope, action, info)) => (scope, action, info),
+        None => (Token::new("http").ok(), Token::new("request").ok(), None),
+    };
+    Some(Meaning { answer, answers, info, scope: scope?, action: action? })
+}
+
+/// Constants for the programs; a reference among them would be sent as it is written.
+fn settings(fields: &mut Fields<'_>) -> Value {
+    let map: Map<String, Value> = fields.entries("settings").cloned().unwrap_or_default();
+    for (key, value) in &map {
+        let is_secret = value.as_str().is_some_and(|text| text.contains("${env:") || text.contains("${file:"));
+        if is_secret {
+            fields.problem(&format!("settings.{key}"), "programs see no secrets: use auth, headers or body_secrets");
+        }
+    }
+    Value::Object(map)
+}
+
+fn limits(fields: &mut Fields<'_>) -> Limits {
+    let items = fields.number("max_items", 1..=1_000_000);
+    let bytes = fields.size("max_bytes").filter(|bytes| *bytes <= MAX_BODY);
+    Limits {
+        items: items.and_then(|items| usize::try_from(items).ok()).unwrap_or(usize::MAX),
+        bytes: bytes.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(usize::MAX),
+    }
+}
+
+fn tls(fields: &mut Fields<'_>) -> Tls {
+    let mut path = |key: &'static str| fields.text(key).map(PathBuf::from);
+    let tls = Tls { certificate: path("certificate"), key: path("key"), ca: path("ca") };
+    if tls.certificate.is_some() != tls.key.is_some() {
+        fields.problem("", "expected certificate and key: a client certificate is nothing without its key");
+    }
+    tls
 }
 
 impl Unresolved for Spec {
     fn resolve(&self, setup: &Setup<'_>, problems: &mut Problems) -> Option<Box<dyn Target>> {
         let address = address::resolve(&self.url, "url", self.insecure, setup, problems);
-        let auth = self.auth.as_ref().map(|auth| auth.resolve(setup, problems));
-        let mut secrets = Vec::new();
-        let mut headers = HeaderMap::new();
-        for (name, template) in &self.headers {
-            let at = format!("headers.{name}");
-            let Some(filled) = problems.take(&at, template.fill(setup.folder)) else { continue };
-            secrets.extend(filled.secrets);
-            if let Some(value) = problems.take(&at, wire::header_value(&filled.text)) {
-                headers.insert(name.clone(), value);
-            }
+        let auth = self.auth.as_ref().map(|auth| auth.resolve(self.insecure, setup, problems));
+        let body_secrets = filled(&self.body_secrets, "body_secrets", setup, problems);
+        let pin_key = self.pin_key.as_ref().and_then(|key| problems.take("pin_key", setup.secret(key)));
+        if pin_key.as_ref().is_some_and(|key| key.expose().len() < MIN_PIN_KEY) {
+            problems.add("pin_key", format!("is too short: {MIN_PIN_KEY} random characters at least"));
         }
+        let mut secrets = Vec::new();
+        let headers = header_map(&self.headers, "headers", setup, &mut secrets, problems);
         let (url, of_url) = address?;
-        let auth = match auth {
-            None => None,
-            Some(auth) => Some(auth?),
+        let (auth, of_auth) = match auth {
+            None => (Auth::None, Vec::new()),
+            Some(auth) => auth?,
         };
-        secrets.extend(of_url);
-        secrets.extend(auth.iter().flat_map(Auth::secrets));
-        let client = problems.take("", Client::new(setup, &url, secrets))?;
-        let (method, body) = (self.method.clone(), Arc::clone(&self.body));
-        Some(Box::new(Http { client, url, method, headers, auth, body }))
+        let (body_secrets, of_body) = body_secrets?;
+        secrets.extend(of_url.into_iter().chain(of_auth).chain(of_body).chain(pin_key.clone()));
+        let client = problems.take("tls", Client::with_tls(setup, &url, secrets, &self.tls))?;
+        Some(Box::new(Http { client, url, headers, auth, body_secrets, pin_key, plan: Arc::clone(&self.plan) }))
     }
 }

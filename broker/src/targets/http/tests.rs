@@ -1,6 +1,12 @@
 use super::super::testing::{self, Stand, TOKEN, job, lines, problems, show};
 use super::*;
 
+mod answers;
+mod lookups;
+mod pins;
+mod tls;
+mod tokens;
+
 const PLAIN: &str = "kind: http\nurl: '%URL%/hook'";
 
 async fn outcome_of(reply: testing::Reply) -> String {
@@ -88,7 +94,7 @@ async fn several_jobs_are_one_request() {
     assert!(stand.seen().ends_with(r#"[{"a":1}]"#));
 }
 
-fn job_of(rule: &str) -> Job {
+pub(super) fn job_of(rule: &str) -> Job {
     let rule = emote_proto::Name::new(rule).unwrap();
     let id = crate::core::JobId::new(job().event.id, &rule, &job().target, None);
     Job { id, rule, ..job() }
@@ -160,12 +166,12 @@ fn all_that_is_wrong_is_said_at_once() {
     headers.X-S: a secret is given by reference, ${env:NAME} or ${file:PATH}, never in the file itself
     headers.a b: not the name of a header
     auth.bearer: a secret is given by reference, ${env:NAME} or ${file:PATH}, never in the file itself
-    auth.digest: unknown key: expected one of basic, bearer
-    bdoy: unknown key: expected one of auth, batch, body, breaker, concurrency, content_type, destructive, guard, headers, insecure, kind, max_age, method, ordered, rate, retry, timeout, url
+    auth.digest: unknown key: expected one of basic, bearer, header, login, oauth2
+    bdoy: unknown key: expected one of answer, answers, auth, batch, batch_body, body, body_secrets, breaker, compress, concurrency, content_type, destructive, device, guard, headers, insecure, join, kind, limits, lookup, max_age, method, ordered, path, pin_in, pin_key, query, rate, report, retry, settings, timeout, tls, url
     "#);
     insta::assert_snapshot!(problems("kind: http\nauth: {}"), @r#"
     url: is missing: for example url: https://hooks.example.com/emote
-    auth: expected one of basic, bearer
+    auth: expected one of basic, bearer, header, login, oauth2
     "#);
     insta::assert_snapshot!(problems("kind: htpp\nurl: 3"), @"kind: unknown kind: expected one of asset, http, log, mdm, slack");
     insta::assert_snapshot!(problems("{}"), @"kind: is missing: for example kind: http");
@@ -201,13 +207,10 @@ fn an_address_from_a_secret_is_checked_too() {
 
 #[test]
 fn delivery_settings_have_defaults_and_human_durations() {
-    insta::assert_debug_snapshot!(testing::validate("kind: http\nurl: https://x").unwrap(), @r#"
-    Validated {
-        name: Name(
-            "the-target",
-        ),
-        kind: "http",
-        delivery: DeliverySettings {
+    let plain = testing::validate("kind: http\nurl: https://x").unwrap();
+    insta::assert_debug_snapshot!((plain.delivery, plain.policy), @r#"
+    (
+        DeliverySettings {
             retry: Retry {
                 max_attempts: 185,
                 max_age: 86400s,
@@ -227,29 +230,12 @@ fn delivery_settings_have_defaults_and_human_durations() {
             },
             batch: None,
         },
-        policy: Policy {
+        Policy {
             guard: None,
             max_age: None,
             ordered: false,
         },
-        unresolved: Spec {
-            url: Template(
-                [
-                    Plain(
-                        "https://x",
-                    ),
-                ],
-            ),
-            insecure: false,
-            method: POST,
-            headers: [],
-            auth: None,
-            body: Body {
-                program: None,
-                content_type: "application/json",
-            },
-        },
-    }
+    )
     "#);
     let yaml = "kind: log\nretry: {max_attempts: 3, max_age: 1h 30m, backoff: {initial: 2s, max: 5m}}\ntimeout: 30s\nconcurrency: 1\ndestructive: true";
     insta::assert_debug_snapshot!(testing::validate(yaml).unwrap(), @r#"

@@ -1,0 +1,194 @@
+//! Requests that are not sent: shown as they would be, or answered as told.
+//!
+//! A target that is made with a [`Script`] in place of the network takes the same way as any other. In place of each
+//! secret stands a word of its own, which is turned into the reference again where a request is shown; so nothing that is
+//! shown has a secret in it, and none needs to be there.
+
+use std::{
+    collections::VecDeque,
+    sync::{Mutex, PoisonError},
+};
+
+use reqwest::{
+    Request,
+    header::{AUTHORIZATION, HeaderMap, USER_AGENT},
+};
+use serde::Serialize;
+
+use crate::config::Secret;
+
+/// What a request is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// It asks for a token.
+    Token,
+    /// It looks something up that the others need.
+    Lookup,
+    /// It does what the job asks.
+    Job,
+}
+
+/// A request as it would be sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Shown {
+    /// What it is for.
+    pub role: Role,
+    /// Its method.
+    pub method: String,
+    /// Where it goes.
+    pub url: String,
+    /// Its headers, names in lower case, without those that HTTP itself needs.
+    pub headers: Vec<(String, String)>,
+    /// Its body, before it is compressed.
+    pub body: String,
+}
+
+/// An answer to give.
+#[derive(Debug, Clone, Default)]
+pub struct Told {
+    /// Its status.
+    pub status: u16,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its body.
+    pub body: String,
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct Script {
+    /// What each stand-in stands for.
+    stands_for: Mutex<Vec<String>>,
+    seen: Mutex<Vec<Shown>>,
+    /// The answers to come, where there are any.
+    answers: Option<Mutex<VecDeque<Told>>>,
+    token: Option<Told>,
+}
+
+impl Script {
+    /// Shows requests. What they need of answers is made up.
+    pub fn showing() -> Self {
+        Self::default()
+    }
+
+    /// Answers in this order; a request for a token gets `token`, or one that stands in for it.
+    pub fn answering(answers: Vec<Told>, token: Option<Told>) -> Self {
+        Self { answers: Some(Mutex::new(answers.into())), token, ..Self::default() }
+    }
+
+    /// The requests so far.
+    pub fn seen(&self) -> Vec<Shown> {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let shown = |shown: &Shown| Shown {
+            url: self.shown(&shown.url),
+            headers: shown.headers.iter().map(|(name, value)| (name.clone(), self.shown(value))).collect(),
+            body: self.shown(&shown.body),
+            ..shown.clone()
+        };
+        seen.iter().map(shown).collect()
+    }
+
+    /// `text`, with what each stand-in stands for in its place.
+    pub fn shown(&self, text: &str) -> String {
+        let stands_for = self.stands_for.lock().unwrap_or_else(PoisonError::into_inner);
+        stands_for.iter().enumerate().fold(text.to_owned(), |text, (at, what)| text.replace(&stand_in(at), what))
+    }
+
+    /// A word that stands for `what`: letters and digits, which no encoding changes.
+    pub(super) fn stand_in(&self, what: String) -> Secret {
+        let mut stands_for = self.stands_for.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = stands_for.iter().position(|known| *known == what).unwrap_or_else(|| {
+            stands_for.push(what);
+            stands_for.len().saturating_sub(1)
+        });
+        Secret::new(stand_in(at))
+    }
+
+    /// Whether what answers say must be made up.
+    pub(super) fn makes_up(&self, role: Role) -> bool {
+        match role {
+            Role::Token => self.token.is_none(),
+            Role::Lookup | Role::Job => self.answers.is_none(),
+        }
+    }
+
+    /// Notes the request and gives its answer; an error where none is left.
+    pub(super) fn answer(&self, role: Role, request: &Request) -> Result<Told, String> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).push(read(role, request));
+        let plain = Told { status: 200, ..Told::default() };
+        match (role, &self.answers) {
+            (Role::Token, _) => Ok(self.token.clone().unwrap_or(plain)),
+            (_, None) => Ok(plain),
+            (_, Some(answers)) => {
+                let next = answers.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+                next.ok_or_else(|| "no answer is left for this request".to_owned())
+            }
+        }
+    }
+}
+
+fn stand_in(at: usize) -> String {
+    format!("emotestandin{at:06}x")
+}
+
+fn read(role: Role, request: &Request) -> Shown {
+    let hidden = [USER_AGENT.as_str(), "accept", "host", "content-length"];
+    let headers = request.headers().iter().filter(|(name, _)| !hidden.contains(&name.as_str()));
+    let headers = headers.map(|(name, value)| {
+        let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
+        let value = if name == AUTHORIZATION { basic(&value).unwrap_or(value) } else { value };
+        (name.to_string(), value)
+    });
+    let mut headers: Vec<_> = headers.collect();
+    headers.sort();
+    let body = request.body().and_then(reqwest::Body::as_bytes).unwrap_or_default();
+    Shown {
+        role,
+        method: request.method().to_string(),
+        url: request.url().to_string(),
+        headers,
+        body: String::from_utf8_lossy(body).into_owned(),
+    }
+}
+
+/// User and password as they are before they are encoded.
+fn basic(value: &str) -> Option<String> {
+    let decoded = data_encoding::BASE64.decode(value.strip_prefix("Basic ")?.as_bytes()).ok()?;
+    Some(format!("Basic {}", String::from_utf8(decoded).ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_stands_in_for_a_secret_is_shown_as_its_reference() {
+        let script = Script::showing();
+        let one = script.stand_in("${env:A}".to_owned());
+        let two = script.stand_in("${env:B}".to_owned());
+        assert_eq!(script.stand_in("${env:A}".to_owned()), one);
+        assert_ne!(one, two);
+        drop(rustls::crypto::ring::default_provider().install_default());
+        let client = reqwest::Client::new();
+        let url = format!("https://{}.example.com/?q={}", one.expose(), two.expose());
+        let request = client.post(url).basic_auth(one.expose(), Some(two.expose())).body("x").build().unwrap();
+        assert_eq!(script.answer(Role::Job, &request).unwrap().status, 200);
+        let shown = script.seen().remove(0);
+        assert_eq!(shown.url, "https://${env:A}.example.com/?q=${env:B}");
+        assert_eq!(shown.headers, [("authorization".to_owned(), "Basic ${env:A}:${env:B}".to_owned())]);
+        assert_eq!(shown.body, "x");
+    }
+
+    #[test]
+    fn answers_come_in_their_order_and_end() {
+        drop(rustls::crypto::ring::default_provider().install_default());
+        let request = reqwest::Client::new().get("https://example.com").build().unwrap();
+        let told = |status| Told { status, ..Told::default() };
+        let script = Script::answering(vec![told(201), told(404)], None);
+        let statuses: Vec<_> = [Role::Lookup, Role::Token, Role::Job, Role::Job]
+            .map(|role| script.answer(role, &request).map(|told| told.status).ok())
+            .into();
+        assert_eq!(statuses, [Some(201), Some(200), Some(404), None]);
+    }
+}
