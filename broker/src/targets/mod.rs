@@ -13,11 +13,13 @@ use crate::core::Job;
 
 mod address;
 mod asset;
+pub mod catalog;
 mod connections;
 mod http;
 mod log;
 mod mdm;
 mod policy;
+mod preset;
 mod reply;
 mod rotate;
 mod script;

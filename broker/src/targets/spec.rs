@@ -3,11 +3,17 @@
 use std::{path::Path, sync::Arc};
 
 use emote_proto::Name;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{DeliverySettings, KINDS, Script, Target, policy};
+use super::{
+    DeliverySettings, KINDS, Script, Target,
+    catalog::Body,
+    policy,
+    preset::{self, Origins},
+};
 use crate::{
+    catalog::Entry,
     config::{
         Problems, Secret, SecretError, SecretRef,
         fields::Fields,
@@ -17,7 +23,7 @@ use crate::{
 };
 
 /// The content of `targets/<name>.yaml`, as it was written.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(transparent)]
 pub struct TargetSpec(Map<String, Value>);
 
@@ -74,10 +80,23 @@ pub struct Validated {
     pub delivery: DeliverySettings,
     /// What it asks of whatever is to be done by it.
     pub policy: Policy,
+    origins: Origins,
     unresolved: Box<dyn Unresolved>,
 }
 
 impl TargetSpec {
+    /// The target that a preset is, doing this, with its settings as in their examples.
+    pub fn example(entry: &Entry<Body>, action: Option<&str>) -> Self {
+        let settings = entry.card.settings.iter();
+        let settings: Map<_, _> =
+            settings.map(|(name, setting)| (name.clone(), Value::from(setting.example.as_str()))).collect();
+        let mut map = Map::new();
+        map.insert("preset".to_owned(), entry.name.into());
+        map.insert("settings".to_owned(), Value::Object(settings));
+        map.extend(action.map(|action| ("action".to_owned(), Value::from(action))));
+        Self(map)
+    }
+
     /// From the file's content.
     pub fn new(map: Map<String, Value>) -> Self {
         Self(map)
@@ -86,7 +105,9 @@ impl TargetSpec {
     /// Checks all of it; no secret is fetched. The paths of problems are dotted, such as `retry.backoff.max`.
     pub fn validate(&self, name: Name) -> Result<Validated, Problems> {
         let mut problems = Problems::default();
-        let mut fields = Fields::new(&self.0, &mut problems);
+        let Some(expanded) = preset::expand(&self.0, &name, &mut problems) else { return Err(problems) };
+        let (map, origins) = expanded.parts();
+        let mut fields = Fields::new(&map, &mut problems);
         let delivery = DeliverySettings::read(&mut fields);
         let policy = policy::read(&mut fields, &delivery);
         let text = fields.text("kind");
@@ -116,9 +137,9 @@ impl TargetSpec {
         });
         match read {
             Some((kind, unresolved)) if problems.is_empty() => {
-                Ok(Validated { name, kind: kind.name, delivery, policy, unresolved })
+                Ok(Validated { name, kind: kind.name, delivery, policy, origins, unresolved })
             }
-            _ => Err(problems),
+            _ => Err(origins.place(problems)),
         }
     }
 }
@@ -139,7 +160,7 @@ impl Validated {
         let setup = Setup { folder, delivery: &self.delivery, script };
         match self.unresolved.resolve(&setup, &mut problems) {
             Some(target) if problems.is_empty() => Ok(target),
-            _ => Err(problems),
+            _ => Err(self.origins.place(problems)),
         }
     }
 }

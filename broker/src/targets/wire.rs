@@ -57,7 +57,7 @@ pub(super) enum AuthRef {
 /// How a request says who sends it.
 pub(super) enum Auth {
     Bearer(Secret),
-    Basic { user: Secret, password: Secret },
+    Basic { user: Secret, password: Secret, user_is_secret: bool },
 }
 
 impl Client {
@@ -206,7 +206,7 @@ impl Auth {
     pub(super) fn apply(&self, request: RequestBuilder) -> RequestBuilder {
         match self {
             Self::Bearer(token) => request.bearer_auth(token.expose()),
-            Self::Basic { user, password } => request.basic_auth(user.expose(), Some(password.expose())),
+            Self::Basic { user, password, .. } => request.basic_auth(user.expose(), Some(password.expose())),
         }
     }
 
@@ -214,9 +214,10 @@ impl Auth {
     pub(super) fn secrets(&self) -> Vec<Secret> {
         match self {
             Self::Bearer(token) => vec![token.clone()],
-            Self::Basic { user, password } => {
+            Self::Basic { user, password, user_is_secret } => {
                 let pair = Zeroizing::new(format!("{}:{}", user.expose(), password.expose()));
-                vec![password.clone(), Secret::new(data_encoding::BASE64.encode(pair.as_bytes()))]
+                let sent = Secret::new(data_encoding::BASE64.encode(pair.as_bytes()));
+                [password.clone(), sent].into_iter().chain(user_is_secret.then(|| user.clone())).collect()
             }
         }
     }
@@ -233,7 +234,9 @@ impl AuthRef {
                     None => Some(Secret::new("")),
                     Some(password) => problems.take(&format!("{at}.basic.password"), setup.secret(password)),
                 };
-                Some(Auth::Basic { user: user?.text, password: password? })
+                let user = user?;
+                let user_is_secret = !user.secrets.is_empty();
+                Some(Auth::Basic { user: user.text, password: password?, user_is_secret })
             }
         }
     }

@@ -190,7 +190,11 @@ impl OAuth2 {
         let params = filled(&self.params, &at("params"), setup, problems);
         let ((url, mut secrets), id, secret, (params, of_params)) = (url?, id?, secret?, params?);
         let mut form = vec![("grant_type".to_owned(), Secret::new("client_credentials"))];
-        let basic = self.in_header.then(|| wire::Auth::Basic { user: id.text.clone(), password: secret.clone() });
+        let basic = self.in_header.then(|| wire::Auth::Basic {
+            user: id.text.clone(),
+            password: secret.clone(),
+            user_is_secret: !id.secrets.is_empty(),
+        });
         if basic.is_none() {
             form.extend([("client_id".to_owned(), id.text), ("client_secret".to_owned(), secret.clone())]);
         }

@@ -103,7 +103,7 @@ impl Body {
     }
 }
 
-/// The object with secrets in it that no program sees.
+/// The object with secrets in it that no program sees. A key with dots leads into objects within it.
 fn with_secrets(value: Value, secrets: &[(String, Secret)]) -> Result<Value, String> {
     if secrets.is_empty() {
         return Ok(value);
@@ -114,7 +114,33 @@ fn with_secrets(value: Value, secrets: &[(String, Secret)]) -> Result<Value, Str
         other => return Err(format!("body_secrets go into an object, and the body is {}", kind(&other))),
     };
     for (key, secret) in secrets {
-        map.insert(key.clone(), secret.expose().into());
+        put(&mut map, key, secret)?;
     }
     Ok(Value::Object(map))
+}
+
+fn put(map: &mut Map<String, Value>, key: &str, secret: &Secret) -> Result<(), String> {
+    let Some((first, rest)) = key.split_once('.') else {
+        map.insert(key.to_owned(), secret.expose().into());
+        return Ok(());
+    };
+    match map.entry(first).or_insert_with(|| Value::Object(Map::new())) {
+        Value::Object(inner) => put(inner, rest, secret),
+        other => Err(format!("body_secrets: {first} is {} in the body, not an object", kind(other))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_secret_goes_where_its_key_leads() {
+        let put = |value: Value, key: &str| with_secrets(value, &[(key.to_owned(), Secret::new("s"))]);
+        assert_eq!(put(json!({"a": 1}), "b"), Ok(json!({"a": 1, "b": "s"})));
+        assert_eq!(put(Value::Null, "a.b.c"), Ok(json!({"a": {"b": {"c": "s"}}})));
+        assert_eq!(put(json!({"a": {"x": 1}}), "a.b"), Ok(json!({"a": {"x": 1, "b": "s"}})));
+        assert!(put(json!({"a": 1}), "a.b").is_err() && put(json!([1]), "a").is_err());
+    }
 }

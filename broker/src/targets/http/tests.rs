@@ -276,6 +276,11 @@ fn delivery_settings_have_defaults_and_human_durations() {
             max_age: None,
             ordered: false,
         },
+        origins: Origins {
+            preset: None,
+            own: [],
+            settings: {},
+        },
         unresolved: Spec {
             path: None,
             rotation: Rotation {

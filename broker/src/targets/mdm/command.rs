@@ -9,10 +9,22 @@ use crate::config::Secret;
 use crate::config::fields::kind;
 
 /// The commands there are, each with what reads the rest of its input.
-const REQUEST_TYPES: [(&str, Read); 3] =
-    [("DeviceInformation", device_information), ("DeviceLock", device_lock), ("Settings", settings)];
+const REQUEST_TYPES: [(&str, Read); 9] = [
+    ("DeviceInformation", device_information),
+    ("DeviceLock", device_lock),
+    ("EraseDevice", erase_device),
+    ("InstalledApplicationList", nothing),
+    ("ProfileList", nothing),
+    ("RestartDevice", nothing),
+    ("SecurityInfo", nothing),
+    ("Settings", settings),
+    ("ShutDownDevice", nothing),
+];
 
-type Read = fn(&mut Input, &mut Dictionary) -> Result<(), String>;
+/// What becomes of a Mac's disk when it is erased (`ObliterationBehavior`).
+const OBLITERATION: [&str; 4] = ["Default", "DoNotObliterate", "ObliterateWithWarning", "Always"];
+
+pub(super) type Read = fn(&mut Input, &mut Dictionary) -> Result<(), String>;
 
 /// What a DeviceInformation command asks where the rule does not say.
 const QUERIES: [&str; 16] = [
@@ -44,19 +56,13 @@ pub(super) struct Command {
 impl Command {
     /// Reads a rule's input: `{request_type, …}`, keys in snake case or as Apple spells them.
     pub(super) fn from_input(input: &Value) -> Result<Self, String> {
-        let expected = || {
-            let names: Vec<&str> = REQUEST_TYPES.iter().map(|(name, _)| *name).collect();
-            format!("expected one of {}", names.join(", "))
-        };
         let map = input
             .as_object()
             .ok_or_else(|| format!("the input must be an object with request_type, not {}", kind(input)))?;
         let mut input = Input(map.iter().map(|(key, value)| (snake_case(key), value.clone())).collect());
         let named =
             input.text("request_type", 64)?.ok_or_else(|| format!("the input has no request_type: {}", expected()))?;
-        let found = REQUEST_TYPES.iter().find(|(name, _)| *name == named);
-        let (request_type, read) =
-            found.ok_or_else(|| format!("request_type {named:?} cannot be sent: {}", expected()))?;
+        let (request_type, read) = known(&named)?;
         let mut fields = Dictionary::new();
         fields.insert("RequestType".to_owned(), (*request_type).into());
         read(&mut input, &mut fields)?;
@@ -68,7 +74,7 @@ impl Command {
 
     /// Whether the device needs a PIN to let its user in again.
     pub(super) fn needs_pin(&self) -> bool {
-        self.request_type == "DeviceLock"
+        matches!(self.request_type, "DeviceLock" | "EraseDevice")
     }
 
     /// The property list that is enqueued.
@@ -88,7 +94,28 @@ impl Command {
     }
 }
 
-/// The PIN of the DeviceLock command `command_uuid`, in six digits: HMAC-SHA256 of the UUID in upper case under `key`,
+/// The command of this name.
+pub(super) fn known(request_type: &str) -> Result<&'static (&'static str, Read), String> {
+    let found = REQUEST_TYPES.iter().find(|(name, _)| *name == request_type);
+    found.ok_or_else(|| format!("request_type {request_type:?} cannot be sent: {}", expected()))
+}
+
+/// Whether nothing is left on the device after it.
+pub(super) fn erases(request_type: &str) -> bool {
+    request_type == "EraseDevice"
+}
+
+/// Whether two keys of an input are one.
+pub(super) fn same_key(one: &str, other: &str) -> bool {
+    snake_case(one) == snake_case(other)
+}
+
+fn expected() -> String {
+    let names: Vec<&str> = REQUEST_TYPES.iter().map(|(name, _)| *name).collect();
+    format!("expected one of {}", names.join(", "))
+}
+
+/// The PIN of the DeviceLock or EraseDevice command `command_uuid`, in six digits: HMAC-SHA256 of the UUID in upper case under `key`,
 /// as a number, modulo a million. So no stream ever holds it, and who has the key can find it again.
 pub fn pin_for(key: &Secret, command_uuid: &str) -> Secret {
     let mut pin = 0_u32;
@@ -102,7 +129,7 @@ pub fn pin_for(key: &Secret, command_uuid: &str) -> Secret {
 }
 
 /// What is left to read of an input.
-struct Input(Map<String, Value>);
+pub(super) struct Input(Map<String, Value>);
 
 impl Input {
     fn text(&mut self, key: &str, max: usize) -> Result<Option<String>, String> {
@@ -125,10 +152,30 @@ fn is_unwritable(c: char) -> bool {
     c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}')
 }
 
-fn device_lock(input: &mut Input, command: &mut Dictionary) -> Result<(), String> {
+fn nothing(_: &mut Input, _: &mut Dictionary) -> Result<(), String> {
+    Ok(())
+}
+
+fn without_pin(input: &Input) -> Result<(), String> {
     if input.0.contains_key("pin") {
         return Err("a PIN does not travel in jobs: the target derives it from its pin_key".to_owned());
     }
+    Ok(())
+}
+
+fn erase_device(input: &mut Input, command: &mut Dictionary) -> Result<(), String> {
+    without_pin(input)?;
+    if let Some(behavior) = input.text("obliteration_behavior", 64)? {
+        if !OBLITERATION.contains(&behavior.as_str()) {
+            return Err(format!("obliteration_behavior: expected one of {}", OBLITERATION.join(", ")));
+        }
+        command.insert("ObliterationBehavior".to_owned(), behavior.into());
+    }
+    Ok(())
+}
+
+fn device_lock(input: &mut Input, command: &mut Dictionary) -> Result<(), String> {
+    without_pin(input)?;
     if let Some(message) = input.text("message", 1000)? {
         command.insert("Message".to_owned(), message.into());
     }
@@ -263,8 +310,11 @@ mod tests {
     fn what_cannot_be_sent_is_refused_with_what_can() {
         for (input, said) in [
             (json!("DeviceLock"), "an object with request_type"),
-            (json!({}), "expected one of DeviceInformation, DeviceLock, Settings"),
-            (json!({"request_type": "EraseDevice"}), "expected one of DeviceInformation, DeviceLock, Settings"),
+            (json!({}), "expected one of DeviceInformation, DeviceLock, EraseDevice, "),
+            (json!({"request_type": "RemoveProfile"}), "expected one of DeviceInformation, DeviceLock, EraseDevice, "),
+            (json!({"request_type": "EraseDevice", "pin": "123456"}), "pin_key"),
+            (json!({"request_type": "EraseDevice", "obliteration_behavior": "x"}), "expected one of Default, "),
+            (json!({"request_type": "RestartDevice", "name": "x"}), "takes no \"name\""),
             (json!({"request_type": 3}), "must be a text"),
             (json!({"request_type": "DeviceLock", "PIN": "123456"}), "pin_key"),
             (json!({"request_type": "DeviceLock", "massage": "x"}), "takes no \"massage\""),
