@@ -30,6 +30,7 @@ mod rules;
 mod serve;
 mod source;
 mod table;
+mod target;
 mod targets;
 mod trace;
 mod watch;
@@ -116,6 +117,8 @@ enum Command {
     Catalog(catalog::Args),
     /// Try out a source: what a payload becomes
     Source(source::Args),
+    /// Try out a target: the requests that it makes of a job
+    Target(target::Args),
     /// Show what each target is doing: state, backlog, last error
     Targets(targets::Args),
     /// How often rules matched, and what became of that: stats
@@ -172,6 +175,7 @@ pub async fn run(cli: Cli) -> Exit {
         Command::MtlsConfig(args) => mtls_config::run(args),
         Command::Catalog(args) => catalog::run(args),
         Command::Source(args) => source::run(args),
+        Command::Target(args) => target::run(args).await,
         Command::Completions(args) => completions::run(&args),
         Command::NatsGuard(args) => dev::guard(args).await,
     };

@@ -12,11 +12,11 @@ use crate::{config::SecretRef, targets::pin_for};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 A Mac is locked with a PIN made from the target's pin_key and the command's UUID; it is kept nowhere. The UUID is in the
-event mdm.command_sent, as `emote node SERIAL` and `emote trace EVENT` show it.
+event mdm.command_sent, or mdm.device_lock, as `emote node SERIAL` and `emote trace EVENT` show it.
 
 Example: emote pin mdm-lock 0B7E63C2-6A51-5C0F-9D0C-6A3A1B1F5E11 --config my-emote")]
 pub(super) struct Args {
-    /// The target that sent the lock command
+    /// The target that sent the command that locks or erases
     target: Name,
     /// The command's UUID
     command_uuid: String,
@@ -39,7 +39,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     // The line that it stands in may hold a secret.
     let told = |error: serde_saphyr::Error| anyhow::anyhow!("{}: {}", file.display(), error.without_snippet());
     let map: Map<String, Value> = serde_saphyr::from_str(&text).map_err(told)?;
-    let Some(key) = map.get("pin_key").and_then(Value::as_str) else {
+    let of_preset = || map.get("settings")?.get("pin_key");
+    let Some(key) = map.get("pin_key").or_else(of_preset).and_then(Value::as_str) else {
         anyhow::bail!("{} has no pin_key: this target locks no Macs", file.display());
     };
     let key: SecretRef =
@@ -64,6 +65,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("targets")).unwrap();
         std::fs::write(folder.path().join("targets/mdm-lock.yaml"), "kind: mdm\npin_key: ${file:key}\n").unwrap();
+        let preset = "preset: jamf-pro\naction: lock\nsettings: {pin_key: '${file:key}'}\n";
+        std::fs::write(folder.path().join("targets/jamf-lock.yaml"), preset).unwrap();
         std::fs::write(folder.path().join("targets/log.yaml"), "kind: log\n").unwrap();
         let key = folder.path().join("key");
         std::fs::write(&key, "0123456789abcdef0123").unwrap();
@@ -74,6 +77,7 @@ mod tests {
             run(&Args { target, command_uuid, config, output: Output::Json })
         };
         assert_eq!(ask("mdm-lock", "0B7E63C2-6A51-5C0F-9D0C-6A3A1B1F5E11").unwrap(), Exit::Ok);
+        assert_eq!(ask("jamf-lock", "0B7E63C2-6A51-5C0F-9D0C-6A3A1B1F5E11").unwrap(), Exit::Ok);
         assert!(ask("mdm-lock", "not-a-uuid").is_err());
         assert!(ask("log", "0B7E63C2-6A51-5C0F-9D0C-6A3A1B1F5E11").is_err());
         assert!(ask("nope", "0B7E63C2-6A51-5C0F-9D0C-6A3A1B1F5E11").is_err());

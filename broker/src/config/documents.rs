@@ -21,6 +21,8 @@ pub(super) const RULES: &str = "rules";
 pub(super) const TESTS: &str = "tests";
 /// Where sources are.
 pub(super) const SOURCES: &str = "sources";
+/// Where targets are.
+pub(super) const TARGETS: &str = "targets";
 /// Most files of a kind.
 const MAX_FILES: usize = 10_000;
 

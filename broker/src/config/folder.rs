@@ -9,7 +9,9 @@ use emote_rules::Pattern;
 
 use super::{
     Case, Identity, Problems, Report, Set, Settings,
-    documents::{Document, Files, RULES, SOURCES, TESTS, document, documents, each, origin, text_of_file, values},
+    documents::{
+        Document, Files, RULES, SOURCES, TARGETS, TESTS, document, documents, each, origin, text_of_file, values,
+    },
     file::read_text,
     report::Origin,
     rule_file, trust_file, yaml,
@@ -238,6 +240,30 @@ pub fn source_of(root: &Path, name: &Name) -> Result<Option<SourceSpec>, Report>
     report.ok(spec)
 }
 
+/// The target of this name in the folder at `root`, if there is one; whatever else is wrong with it.
+pub fn target_of(root: &Path, name: &Name) -> Result<Option<Validated>, Report> {
+    let file = PathBuf::from(format!("{TARGETS}/{name}.yaml"));
+    if std::fs::symlink_metadata(root.join(&file)).is_err_and(|error| error.kind() == ErrorKind::NotFound) {
+        return Ok(None);
+    }
+    let mut report = Report::default();
+    let Some(document) = document(Files::Disk(root), TARGETS, file, name.clone(), &mut report) else {
+        return Err(report);
+    };
+    let validated = TargetSpec::new(document.map.clone()).validate(name.clone());
+    let target = validated.map_err(|found| report.add_all(&document.origin(), found)).ok();
+    report.ok(target)
+}
+
+/// What is wrong with secrets of the target of this name in the folder at `root`, where its file says them.
+pub fn target_problems(root: &Path, name: &Name, problems: Problems) -> Report {
+    let file = PathBuf::from(format!("{TARGETS}/{name}.yaml"));
+    let text = read_text(&root.join(&file)).unwrap_or_default();
+    let mut report = Report::default();
+    report.add_all(&origin(TARGETS, &file, &text), problems);
+    report
+}
+
 /// The pattern of a rule, given the text of its file; whatever else is wrong with it.
 pub fn pattern_in(file: &Path, text: &str) -> Result<Pattern, Report> {
     let mut report = Report::default();
@@ -288,7 +314,7 @@ fn read_settings(root: &Path, report: &mut Report) -> Settings {
 /// The targets in which nothing is wrong, and the names of all.
 fn read_targets(files: Files<'_>, report: &mut Report) -> (Vec<Validated>, Vec<Name>) {
     let mut names = Vec::new();
-    let targets = each(files, "targets", report, |document, problems| {
+    let targets = each(files, TARGETS, report, |document, problems| {
         names.push(document.name.clone());
         if matches!(document.name.as_str(), EMIT_TARGET | CORE_RULE) {
             problems.add("", format!("{} is a name that emote uses itself: name the target otherwise", document.name));

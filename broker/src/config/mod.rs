@@ -21,7 +21,7 @@ mod trust_file;
 mod yaml;
 
 pub use case::Case;
-pub use folder::{Folder, Parts, pattern_in, pattern_of, patterns, source_of};
+pub use folder::{Folder, Parts, pattern_in, pattern_of, patterns, source_of, target_of, target_problems};
 pub use identity::{Identity, IdentityError, IdentitySettings};
 pub use problem::{Problem, Problems};
 pub use report::{FileProblem, Report};

@@ -27,6 +27,10 @@ pub(super) fn read(_: &mut Fields<'_>) -> Option<Box<dyn Unresolved>> {
 }
 
 impl Unresolved for Asset {
+    fn is_shown(&self) -> bool {
+        true
+    }
+
     fn resolve(&self, _: &Setup<'_>, _: &mut Problems) -> Option<Box<dyn Target>> {
         Some(Box::new(Self))
     }

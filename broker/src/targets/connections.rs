@@ -54,7 +54,7 @@ impl Connections {
         let at = |path: &Option<PathBuf>| path.as_ref().map(|path| setup.folder.join(path));
         let tls = Tls { certificate: at(&tls.certificate), key: at(&tls.key), ca: at(&tls.ca) };
         // Without the network there is nobody to show a certificate to.
-        let tls = if setup.script.is_some() { Tls::default() } else { tls };
+        let tls = if setup.script.is_some_and(|script| script.stands_in()) { Tls::default() } else { tls };
         let terms = Terms {
             timeout: setup.delivery.timeout,
             idle: setup.delivery.concurrency,

@@ -121,7 +121,7 @@ impl Http {
             if bytes.len() > self.plan.limits.bytes {
                 return Err(self.too_large(bytes.len()));
             }
-            let bytes = if self.client.script().is_some() { Ok(bytes) } else { body.packed(bytes) };
+            let bytes = if self.client.stand_in().is_some() { Ok(bytes) } else { body.packed(bytes) };
             request = body.with(request, bytes.map_err(Outcome::never)?);
         }
         let also = pin.map(|pin| pin.pin.clone());

@@ -115,6 +115,10 @@ pub(super) fn read(fields: &mut Fields<'_>) -> Option<Box<dyn Unresolved>> {
 }
 
 impl Unresolved for Spec {
+    fn is_shown(&self) -> bool {
+        true
+    }
+
     fn resolve(&self, setup: &Setup<'_>, problems: &mut Problems) -> Option<Box<dyn Target>> {
         let url = address::resolve(&self.url, "url", self.insecure, setup, problems);
         let api_key = problems.take("api_key", setup.secret(&self.api_key));

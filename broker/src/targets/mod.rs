@@ -31,7 +31,7 @@ mod testing;
 mod wire;
 
 pub use mdm::pin_for;
-pub use script::{Role, Script, Shown, Told};
+pub use script::{Answered, Role, Script, Shown, Told};
 pub use settings::{Backoff, Batch, BreakerSettings, DeliverySettings, Jitter, Retry};
 
 pub use crate::rate::Rate;

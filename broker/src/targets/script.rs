@@ -1,21 +1,26 @@
-//! Requests that are not sent: shown as they would be, or answered as told.
+//! Requests that are not sent: shown as they would be, or answered as told. Or sent, and noted with their answers.
 //!
 //! A target that is made with a [`Script`] in place of the network takes the same way as any other. In place of each
 //! secret stands a word of its own, which is turned into the reference again where a request is shown; so nothing that is
-//! shown has a secret in it, and none needs to be there.
+//! shown has a secret in it, and none needs to be there. Where requests are sent their secrets are real, and whoever notes
+//! them takes those out.
 
 use std::{
     collections::VecDeque,
+    io::Read as _,
     sync::{Mutex, PoisonError},
 };
 
 use reqwest::{
     Request,
-    header::{AUTHORIZATION, HeaderMap, USER_AGENT},
+    header::{AUTHORIZATION, CONTENT_ENCODING, HeaderMap, USER_AGENT},
 };
 use serde::Serialize;
 
 use crate::config::Secret;
+
+/// The largest body that is shown, in bytes.
+const MAX_SHOWN: u64 = 1 << 20;
 
 /// What a request is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -42,6 +47,18 @@ pub struct Shown {
     pub headers: Vec<(String, String)>,
     /// Its body, before it is compressed.
     pub body: String,
+    /// What was answered, where it was sent; nothing of an answer with a token in it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub answer: Option<Answered>,
+}
+
+/// An answer that came.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Answered {
+    /// Its status.
+    pub status: u16,
+    /// The start of its body.
+    pub body: String,
 }
 
 /// An answer to give.
@@ -64,6 +81,8 @@ pub struct Script {
     /// The answers to come, where there are any.
     answers: Option<Mutex<VecDeque<Told>>>,
     token: Option<Told>,
+    /// Whether requests are sent.
+    sends: bool,
 }
 
 impl Script {
@@ -75,6 +94,31 @@ impl Script {
     /// Answers in this order; a request for a token gets `token`, or one that stands in for it.
     pub fn answering(answers: Vec<Told>, token: Option<Told>) -> Self {
         Self { answers: Some(Mutex::new(answers.into())), token, ..Self::default() }
+    }
+
+    /// Notes what is sent.
+    pub fn noting() -> Self {
+        Self { sends: true, ..Self::default() }
+    }
+
+    /// Whether it is there in place of the network and of secrets.
+    pub(super) fn stands_in(&self) -> bool {
+        !self.sends
+    }
+
+    /// Notes a request that is sent, without what `clean` takes out.
+    pub(super) fn note(&self, role: Role, request: &Request, clean: impl Fn(&str) -> String) {
+        let read = read(role, request, false);
+        let headers = read.headers.into_iter().map(|(name, value)| (name, clean(&value))).collect();
+        let shown = Shown { url: clean(&read.url), headers, body: clean(&read.body), ..read };
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).push(shown);
+    }
+
+    /// Notes the answer to the request that was noted last.
+    pub(super) fn note_answer(&self, answer: Answered) {
+        if let Some(last) = self.seen.lock().unwrap_or_else(PoisonError::into_inner).last_mut() {
+            last.answer = Some(answer);
+        }
     }
 
     /// The requests so far.
@@ -107,15 +151,16 @@ impl Script {
 
     /// Whether what answers say must be made up.
     pub(super) fn makes_up(&self, role: Role) -> bool {
-        match role {
-            Role::Token => self.token.is_none(),
-            Role::Lookup | Role::Job => self.answers.is_none(),
-        }
+        self.stands_in()
+            && match role {
+                Role::Token => self.token.is_none(),
+                Role::Lookup | Role::Job => self.answers.is_none(),
+            }
     }
 
     /// Notes the request and gives its answer; an error where none is left.
     pub(super) fn answer(&self, role: Role, request: &Request) -> Result<Told, String> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).push(read(role, request));
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).push(read(role, request, true));
         let plain = Told { status: 200, ..Told::default() };
         match (role, &self.answers) {
             (Role::Token, _) => Ok(self.token.clone().unwrap_or(plain)),
@@ -132,12 +177,13 @@ fn stand_in(at: usize) -> String {
     format!("emotestandin{at:06}x")
 }
 
-fn read(role: Role, request: &Request) -> Shown {
+/// A request; `opens` is whether what basic authentication encodes is shown as it is.
+fn read(role: Role, request: &Request, opens: bool) -> Shown {
     let hidden = [USER_AGENT.as_str(), "accept", "host", "content-length"];
     let headers = request.headers().iter().filter(|(name, _)| !hidden.contains(&name.as_str()));
     let headers = headers.map(|(name, value)| {
         let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
-        let value = if name == AUTHORIZATION { basic(&value).unwrap_or(value) } else { value };
+        let value = if opens && name == AUTHORIZATION { basic(&value).unwrap_or(value) } else { value };
         (name.to_string(), value)
     });
     let mut headers: Vec<_> = headers.collect();
@@ -148,8 +194,17 @@ fn read(role: Role, request: &Request) -> Shown {
         method: request.method().to_string(),
         url: request.url().to_string(),
         headers,
-        body: String::from_utf8_lossy(body).into_owned(),
+        body: unpacked(request, body),
+        answer: None,
     }
+}
+
+fn unpacked(request: &Request, body: &[u8]) -> String {
+    let is_packed = request.headers().get(CONTENT_ENCODING).is_some_and(|value| value == "gzip");
+    let mut text = Vec::new();
+    let decoder = flate2::read::GzDecoder::new(body);
+    let unpacked = is_packed && decoder.take(MAX_SHOWN).read_to_end(&mut text).is_ok();
+    String::from_utf8_lossy(if unpacked { &text } else { body }).into_owned()
 }
 
 /// User and password as they are before they are encoded.

@@ -84,6 +84,10 @@ pub(super) fn read(fields: &mut Fields<'_>) -> Option<Box<dyn Unresolved>> {
 }
 
 impl Unresolved for Spec {
+    fn is_shown(&self) -> bool {
+        true
+    }
+
     fn resolve(&self, setup: &Setup<'_>, problems: &mut Problems) -> Option<Box<dyn Target>> {
         let (url, post, secrets) = match &self.post {
             Post::Webhook(template) => {

@@ -40,6 +40,11 @@ pub struct Kind {
 
 /// A kind's own settings, validated; its secrets are still references.
 pub(super) trait Unresolved: std::fmt::Debug + Send + Sync {
+    /// Whether all that its target does is a request by a [`super::wire::Client`], or nothing: so it can be shown.
+    fn is_shown(&self) -> bool {
+        false
+    }
+
     /// Fetches the secrets and makes the target, or notes why it cannot.
     fn resolve(&self, setup: &Setup<'_>, problems: &mut Problems) -> Option<Box<dyn Target>>;
 }
@@ -57,7 +62,7 @@ pub(super) struct Setup<'a> {
 impl Setup<'_> {
     /// The secret that `reference` leads to.
     pub(super) fn secret(&self, reference: &SecretRef) -> Result<Secret, SecretError> {
-        match self.script {
+        match self.script.filter(|script| script.stands_in()) {
             Some(script) => Ok(script.stand_in(reference.to_string())),
             None => reference.resolve(self.folder),
         }
@@ -150,8 +155,13 @@ impl Validated {
         self.made(folder, None)
     }
 
-    /// Makes the target without secrets; its requests go to `script`.
-    pub fn rehearse(&self, folder: &Path, script: &Arc<Script>) -> Result<Box<dyn Target>, Problems> {
+    /// Whether what it does can be shown without doing it.
+    pub fn is_shown(&self) -> bool {
+        self.unresolved.is_shown()
+    }
+
+    /// Makes the target with `script` in place of the network and of secrets, or beside them where it only notes.
+    pub fn with_script(&self, folder: &Path, script: &Arc<Script>) -> Result<Box<dyn Target>, Problems> {
         self.made(folder, Some(script))
     }
 

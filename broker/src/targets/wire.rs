@@ -18,7 +18,7 @@ pub(super) use super::connections::Tls;
 use super::reply::retry_after;
 pub(super) use super::reply::{Answer, quote};
 use super::spec::Setup;
-use super::{Outcome, Role, Script, Told, pin_for};
+use super::{Answered, Outcome, Role, Script, Told, pin_for};
 use crate::config::{Problems, Secret, SecretRef};
 use crate::core::JobId;
 use crate::loopback::is_loopback;
@@ -140,9 +140,12 @@ impl Client {
             if builder { Outcome::never(reason) } else { Outcome::retry(reason) }
         };
         let request = request.build().map_err(failed)?;
-        if let Some(script) = &self.script {
+        if let Some(script) = self.stand_in() {
             let Told { status, headers, body } = script.answer(role, &request).map_err(Outcome::never)?;
             return Ok(Raw { status, headers, body: body.into_bytes(), is_cut: false });
+        }
+        if let Some(script) = &self.script {
+            script.note(role, &request, |text| self.clean(text, also));
         }
         let mut response = self.http.current().execute(request).await.map_err(failed)?;
         let most = if role == Role::Lookup { MAX_FOUND } else { MAX_REPLY };
@@ -156,17 +159,23 @@ impl Client {
                 break;
             }
         }
-        Ok(Raw { status: response.status().as_u16(), headers: response.headers().clone(), body, is_cut })
+        let status = response.status().as_u16();
+        if let Some(script) = &self.script {
+            let shown =
+                if role == Role::Token { "…".to_owned() } else { String::from_utf8_lossy(&body).into_owned() };
+            script.note_answer(Answered { status, body: self.clean(&shown, also) });
+        }
+        Ok(Raw { status, headers: response.headers().clone(), body, is_cut })
     }
 
     /// The script that is there in place of the network, if one is.
-    pub(super) fn script(&self) -> Option<&Arc<Script>> {
-        self.script.as_ref()
+    pub(super) fn stand_in(&self) -> Option<&Arc<Script>> {
+        self.script.as_ref().filter(|script| script.stands_in())
     }
 
     /// The PIN of a command (see [`pin_for`]); in a script what stands for it.
     pub(super) fn pin(&self, key: &Secret, command_uuid: &str) -> Secret {
-        match &self.script {
+        match self.stand_in() {
             Some(script) => script.stand_in("<PIN>".to_owned()),
             None => pin_for(key, command_uuid),
         }

@@ -2,7 +2,7 @@
 
 mod page;
 
-use page::{Kind, Page, pages, reference, remark};
+use page::{Kind, Page, inputs, noted, pages, reference, remark};
 
 use super::{Exit, Output, print_line, render, table};
 
@@ -10,7 +10,7 @@ use super::{Exit, Output, print_line, render, table};
 #[command(after_help = "\
   emote catalog ls
   emote catalog ls --kind source -o json | jq -r .name
-  emote catalog show jamf-pro                 what to set, at the vendor's side and here")]
+  emote catalog show jamf-pro                 what to set, at the vendor's side and here, and what it can do")]
 pub(super) struct Args {
     #[command(subcommand)]
     command: Command,
@@ -101,6 +101,16 @@ fn shown(page: &Page) -> String {
     }
     for (name, setting) in &page.card.settings {
         text.push(format!("  {name:<20} {}{}", setting.about, remark(setting)));
+    }
+    if !page.actions.is_empty() {
+        text.push(format!("{bold}Actions{bold:#}"));
+    }
+    for (name, action) in &page.actions {
+        text.push(format!("  {name:<20} {}{}", action.about, noted(action)));
+        text.extend(action.input.iter().map(|(key, about)| format!("  {dim}{:<20} input {key}: {about}{dim:#}", "")));
+    }
+    if !page.input.is_empty() {
+        text.push(format!("{bold}Input of the rule{bold:#}\n  {}", inputs(&page.input, "")));
     }
     text.join("\n")
 }

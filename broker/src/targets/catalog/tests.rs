@@ -156,7 +156,7 @@ impl Fixture {
         let target = target.unwrap_or_else(|problems| panic!("{} {}: {problems:?}", entry.name, self.title));
         let answers = self.answers.iter().map(Answer::told).collect();
         let script = Arc::new(Script::answering(answers, self.token.as_ref().map(|token| token.answer.told())));
-        let ready = target.rehearse(Path::new("/"), &script).unwrap_or_else(|problems| panic!("{problems:?}"));
+        let ready = target.with_script(Path::new("/"), &script).unwrap_or_else(|problems| panic!("{problems:?}"));
         let inputs: Vec<Option<&Value>> = match &self.inputs {
             Some(inputs) => inputs.iter().map(Some).collect(),
             None => vec![self.input.as_ref()],

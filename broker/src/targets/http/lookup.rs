@@ -42,7 +42,7 @@ impl Lookup {
             request = request.header(CONTENT_TYPE, "application/json").body(body);
         }
         let (answer, secrets) = http.authorized(Role::Lookup, request, &[]).await?;
-        let made_up = http.client.script().is_some_and(|script| script.makes_up(Role::Lookup));
+        let made_up = http.client.stand_in().is_some_and(|script| script.makes_up(Role::Lookup));
         let found = if made_up {
             self.example.clone().unwrap_or_else(|| format!("<{}>", self.name).into())
         } else if answer.status == 404 {

@@ -235,6 +235,10 @@ fn tls(fields: &mut Fields<'_>) -> Tls {
 }
 
 impl Unresolved for Spec {
+    fn is_shown(&self) -> bool {
+        true
+    }
+
     fn resolve(&self, setup: &Setup<'_>, problems: &mut Problems) -> Option<Box<dyn Target>> {
         let address = address::resolve(&self.url, "url", self.insecure, setup, problems);
         let auth = self.auth.as_ref().map(|auth| auth.resolve(self.insecure, setup, problems));

@@ -85,7 +85,7 @@ impl Source {
 
     async fn ask(&self, client: &Client) -> Result<(Secret, Duration), Outcome> {
         let answer = client.fetch(self.request(client)?, |headers, body| self.read(headers, body)).await?;
-        if let Some(script) = client.script()
+        if let Some(script) = client.stand_in()
             && script.makes_up(Role::Token)
         {
             return Ok((script.stand_in("<token>".to_owned()), LIFE));

@@ -1,0 +1,385 @@
+//! `emote target test`: the requests that a target makes of a job, shown without a server or a secret, or sent.
+
+use std::{
+    io::{IsTerminal as _, Read as _, Write as _},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use anyhow::Context as _;
+use emote_proto::{Event, EventId, Name};
+use serde_json::{Map, Value, json};
+
+use super::{Exit, Output, print_line, render};
+use crate::{
+    config,
+    core::{Input, Job, JobId},
+    targets::{Outcome, Role, Script, Shown, TargetSpec, Validated, catalog},
+};
+
+/// Largest file of an event, in bytes.
+const MAX_FILE: u64 = 8 * 1024 * 1024;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Print the requests that a target makes of a job
+    Test(Test),
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Sends nothing and needs no secret unless --send is given: a secret is shown as its reference, a token that would be asked \
+for as <token>, a PIN as <PIN>, and what would be looked up by an example of it. A preset is shown with the examples of its \
+settings.
+
+  emote target test jamf-pro/lock
+  emote target test jamf-pro/lock --input '{\"message\": \"Call IT\"}'
+  emote target test tickets --event enroll.json --node '{\"serial\": \"C02XL0GTJGH5\"}' -o json
+  emote target test tickets --event enroll.json --send          asks first, where the target is destructive
+
+Exit codes: 0 these are its requests, or it is done · 1 there is none to be made, or it failed · 3 the target's file has \
+problems · 5 no such target, preset, action or file")]
+struct Test {
+    /// A target of the folder (targets/NAME.yaml), or PRESET or PRESET/ACTION of the catalogue
+    name: String,
+    /// The configuration folder
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    folder: PathBuf,
+    /// The event that the job is about; - for standard input. Without it: a Mac that has enrolled
+    #[arg(long, value_name = "FILE")]
+    event: Option<PathBuf>,
+    /// What the rule's input would give; without it a target has the event, and a preset a word for each key it knows
+    #[arg(long, value_name = "JSON", value_parser = json_value)]
+    input: Option<Value>,
+    /// The node's record, as `emote node SERIAL -o json` shows it
+    #[arg(long, value_name = "JSON", value_parser = json_value)]
+    node: Option<Value>,
+    /// Do it: fetch the secrets, send the requests, show the answers
+    #[arg(long)]
+    send: bool,
+    /// Do not ask before something that destroys is sent
+    #[arg(long, requires = "send")]
+    yes: bool,
+    /// What to print: table, or json, one request a line
+    #[arg(long, short, value_enum, hide_possible_values = true, default_value_t)]
+    output: Output,
+}
+
+fn json_value(text: &str) -> Result<Value, String> {
+    serde_json::from_str(text).map_err(|error| format!("not JSON: {error}"))
+}
+
+/// What is tried out.
+struct Tried {
+    target: Validated,
+    /// What the catalogue's entry knows of the rule's input.
+    input: Option<Value>,
+    is_of_folder: bool,
+}
+
+pub(super) async fn run(args: Args) -> anyhow::Result<Exit> {
+    match args.command {
+        Command::Test(test) => test.run().await,
+    }
+}
+
+impl Test {
+    async fn run(self) -> anyhow::Result<Exit> {
+        let tried = match self.tried()? {
+            Ok(tried) => tried,
+            Err(said) => {
+                anstream::eprintln!("{said}");
+                return Ok(Exit::NotFound);
+            }
+        };
+        let Some(event) = self.event()? else {
+            anstream::eprintln!("{}: there is no such file", self.event.as_deref().unwrap_or(Path::new("")).display());
+            return Ok(Exit::NotFound);
+        };
+        let input = self.input.clone().or_else(|| tried.input.clone());
+        let job = self.job(&tried.target, event, input.as_ref());
+        let input = input.unwrap_or(serde_json::to_value(&*job.event)?);
+        if self.send {
+            return self.send(&tried, &job, &input).await;
+        }
+        if !tried.target.is_shown() {
+            let what = json!({"kind": tried.target.kind, "input": input});
+            anstream::eprintln!("{} sends no request that could be shown; it is given", tried.target.kind);
+            print_line(serde_json::to_string_pretty(&what)?)?;
+            return Ok(Exit::Ok);
+        }
+        let script = Arc::new(Script::showing());
+        let ready = tried.target.with_script(&self.folder, &script);
+        let ready = ready.map_err(|problems| config::target_problems(&self.folder, &tried.target.name, problems))?;
+        let outcome = ready.deliver(&job, &input).await;
+        let seen = script.seen();
+        self.show(&seen)?;
+        match outcome {
+            // An answer that nobody gave says nothing; that no request was made does.
+            Outcome::Done(report) if seen.is_empty() => {
+                print_line(serde_json::to_string(&ended(&Outcome::Done(report)))?)?;
+                Ok(Exit::Ok)
+            }
+            outcome if !seen.iter().any(|shown| shown.role == Role::Job) => {
+                self.told(&ended(&outcome), &script)?;
+                Ok(Exit::Failed)
+            }
+            _ => Ok(Exit::Ok),
+        }
+    }
+
+    /// The target, or what there is instead.
+    fn tried(&self) -> anyhow::Result<Result<Tried, String>> {
+        let (preset, action) = self.name.split_once('/').map_or((&*self.name, None), |(p, a)| (p, Some(a)));
+        if action.is_none()
+            && let Ok(name) = Name::new(preset)
+            && let Some(target) = config::target_of(&self.folder, &name)?
+        {
+            return Ok(Ok(Tried { target, input: None, is_of_folder: true }));
+        }
+        let Some(entry) = catalog::find(preset) else {
+            let names: Vec<_> = catalog::all().iter().map(|entry| entry.name).collect();
+            let folder = self.folder.display();
+            return Ok(Err(format!(
+                "There is no targets/{preset}.yaml in {folder}, and no such preset; presets are {}",
+                names.join(", ")
+            )));
+        };
+        let actions = &entry.body.actions;
+        let found = action.and_then(|action| actions.get(action));
+        if found.is_none() && !(action.is_none() && actions.is_empty()) {
+            let names: Vec<_> = actions.keys().map(|action| format!("{preset}/{action}")).collect();
+            return Ok(Err(if names.is_empty() {
+                format!("{preset} does one thing only: leave out what is behind the /")
+            } else {
+                format!("Say what it is to do: {}", names.join(", "))
+            }));
+        }
+        let known = found.map_or(&entry.body.input, |action| &action.input);
+        let words: Map<String, Value> = known.keys().map(|key| (key.clone(), format!("<{key}>").into())).collect();
+        let input = (entry.body.kind == "http").then_some(Value::Object(words));
+        let target = TargetSpec::example(entry, action).validate(Name::new(entry.name)?);
+        let target = target.map_err(|problems| anyhow::anyhow!("the preset {preset}: {problems:?}"))?;
+        Ok(Ok(Tried { target, input, is_of_folder: false }))
+    }
+
+    /// The event of the file, with what every event has and it lacks; None where there is no file.
+    fn event(&self) -> anyhow::Result<Option<Event>> {
+        let now = jiff::Timestamp::now();
+        let mut whole = json!({
+            "id": EventId::derived(&["target test", &now.to_string()]), "time": emote_proto::Time::from(now),
+            "source": "test", "trust": "unverified",
+        });
+        let said = match &self.event {
+            None => json!({
+                "scope": "device", "action": "enroll", "user": {"id": "ada@example.com", "name": "Ada"},
+                "device": {"uuid": "C02XL0GTJGH5", "udid": "6AB1E5E2-1D2F-4A4E-8B0B-3D4C6E1F9A77", "name": "ada-mbp"},
+            }),
+            Some(file) => match read(file) {
+                Ok(text) => serde_json::from_str(&text).with_context(|| format!("reading {}", file.display()))?,
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+                Err(error) => return Err(error).with_context(|| format!("reading {}", file.display())),
+            },
+        };
+        let said = said.as_object().context("an event is an object")?;
+        if let Value::Object(whole) = &mut whole {
+            whole.extend(said.clone());
+        }
+        Ok(Some(serde_json::from_value(whole).context("this is no event")?))
+    }
+
+    fn job(&self, target: &Validated, event: Event, input: Option<&Value>) -> Job {
+        let node = self.node.clone().or_else(|| {
+            let device = serde_json::to_value(event.device.as_ref()?).ok()?;
+            let known = json!({"serial": device["uuid"], "udid": device["udid"], "name": device["name"]});
+            Some(known)
+        });
+        let rule = Name::new("test").unwrap_or_else(|_| target.name.clone());
+        Job {
+            node: node.map(Into::into),
+            input: input.map(|_| Input::Jq(".".to_owned())),
+            ..Job::new(JobId::new(event.id, &rule, &target.name, None), rule, target.name.clone(), event)
+        }
+    }
+
+    async fn send(&self, tried: &Tried, job: &Job, input: &Value) -> anyhow::Result<Exit> {
+        if !tried.is_of_folder {
+            anyhow::bail!("a preset has examples for settings: write a file targets/NAME.yaml, and send by NAME");
+        }
+        let node = job.node_key().unwrap_or_else(|| "no node".to_owned());
+        if tried.target.policy.guard.is_some() && !self.yes && !asked(&tried.target.name, &node)? {
+            anyhow::bail!("nothing was sent");
+        }
+        let script = Arc::new(Script::noting());
+        let ready = tried.target.with_script(&self.folder, &script);
+        let ready = ready.map_err(|problems| config::target_problems(&self.folder, &tried.target.name, problems))?;
+        let limit = tried.target.delivery.timeout;
+        let outcome = tokio::time::timeout(limit, ready.deliver(job, input)).await;
+        let outcome =
+            outcome.unwrap_or_else(|_| Outcome::Retry { after: None, reason: format!("no answer within {limit:?}") });
+        self.show(&script.seen())?;
+        self.told(&ended(&outcome), &script)?;
+        Ok(if matches!(outcome, Outcome::Done(_)) { Exit::Ok } else { Exit::Failed })
+    }
+
+    fn show(&self, seen: &[Shown]) -> anyhow::Result<()> {
+        for (at, shown) in seen.iter().enumerate() {
+            match self.output {
+                Output::Json => print_line(serde_json::to_string(shown)?)?,
+                Output::Table if at > 0 => print_line(format!("\n{}", text(shown)))?,
+                Output::Table => print_line(text(shown))?,
+            };
+        }
+        Ok(())
+    }
+
+    fn told(&self, ended: &Value, script: &Script) -> anyhow::Result<()> {
+        let line = script.shown(&serde_json::to_string(ended)?);
+        match self.output {
+            Output::Json => print_line(line)?,
+            Output::Table => print_line(format!("\n{}outcome{:#} {}", render::BOLD, render::BOLD, printable(&line)))?,
+        };
+        Ok(())
+    }
+}
+
+fn ended(outcome: &Outcome) -> Value {
+    match outcome {
+        Outcome::Done(report) => json!({"done": format!("{}.{}", report.scope, report.action), "info": report.info}),
+        Outcome::Retry { after: None, reason } => json!({"retry": reason}),
+        Outcome::Retry { after: Some(after), reason } => json!({"retry": reason, "after_s": after.as_secs()}),
+        Outcome::Never { reason } => json!({"never": reason}),
+    }
+}
+
+/// Asks whoever is there whether to go on; they answer with the node's name.
+fn asked(target: &Name, node: &str) -> anyhow::Result<bool> {
+    if !std::io::stdin().is_terminal() {
+        anyhow::bail!("{target} is destructive, and nobody is here to ask: say --yes");
+    }
+    anstream::eprint!("{target} is destructive. To do it to {node}, write {node}: ");
+    std::io::stderr().flush()?;
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer)?;
+    Ok(answer.trim() == node)
+}
+
+fn read(file: &Path) -> std::io::Result<String> {
+    let mut text = String::new();
+    if file.as_os_str() == "-" {
+        std::io::stdin().take(MAX_FILE).read_to_string(&mut text)?;
+    } else {
+        std::fs::File::open(file)?.take(MAX_FILE).read_to_string(&mut text)?;
+    }
+    Ok(text)
+}
+
+/// A request as people read it, with its answer where there is one.
+fn text(shown: &Shown) -> String {
+    let (bold, dim) = (render::BOLD, render::DIM);
+    let what = match shown.role {
+        Role::Token => "asks for a token",
+        Role::Lookup => "looks up",
+        Role::Job => "does it",
+    };
+    let mut lines = vec![format!("{bold}{} {}{bold:#}  {dim}{what}{dim:#}", shown.method, printable(&shown.url))];
+    lines.extend(shown.headers.iter().map(|(name, value)| format!("  {dim}{name}: {}{dim:#}", printable(value))));
+    lines.extend(body(&shown.body));
+    if let Some(answer) = &shown.answer {
+        lines.push(format!("{bold}answered {}{bold:#}", answer.status));
+        lines.extend(body(&answer.body));
+    }
+    lines.join("\n")
+}
+
+/// A body's lines, JSON as people write it.
+fn body(text: &str) -> Vec<String> {
+    let pretty = serde_json::from_str::<Value>(text).ok().and_then(|value| serde_json::to_string_pretty(&value).ok());
+    let text = pretty.as_deref().unwrap_or(text);
+    text.lines().map(|line| format!("  {}", printable(line))).collect()
+}
+
+fn printable(text: &str) -> String {
+    text.replace(char::is_control, "\u{fffd}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn test(name: &str, folder: &Path) -> Test {
+        Test {
+            name: name.to_owned(),
+            folder: folder.to_owned(),
+            event: None,
+            input: None,
+            node: None,
+            send: false,
+            yes: false,
+            output: Output::Json,
+        }
+    }
+
+    #[tokio::test]
+    async fn every_preset_and_action_is_shown_without_a_secret() {
+        let folder = tempfile::tempdir().unwrap();
+        for entry in catalog::all() {
+            let actions: Vec<String> = match entry.body.actions.is_empty() {
+                true => vec![entry.name.to_owned()],
+                false => entry.body.actions.keys().map(|action| format!("{}/{action}", entry.name)).collect(),
+            };
+            for name in actions {
+                let mut test = test(&name, folder.path());
+                if entry.body.kind == "mdm" {
+                    test.input = Some(if name.ends_with("/name") { json!({"name": "ada-mbp"}) } else { json!({}) });
+                }
+                assert_eq!(test.run().await.unwrap(), Exit::Ok, "{name}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_not_there_and_what_is_no_job_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["nope", "jamf-pro", "jamf-pro/explode", "nope/lock"] {
+            assert_eq!(test(name, folder.path()).run().await.unwrap(), Exit::NotFound, "{name}");
+        }
+        let event = folder.path().join("event.json");
+        std::fs::write(&event, r#"{"scope": "user", "action": "suspended", "user": {"id": "ada@example.com"}}"#)
+            .unwrap();
+        let nobody = Test { event: Some(event), ..test("jamf-pro/lock", folder.path()) };
+        assert_eq!(nobody.run().await.unwrap(), Exit::Failed);
+        let no_file = Test { event: Some("/nowhere".into()), ..test("jamf-pro/lock", folder.path()) };
+        assert_eq!(no_file.run().await.unwrap(), Exit::NotFound);
+    }
+
+    #[tokio::test]
+    async fn what_destroys_is_sent_only_when_somebody_says_so() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("targets")).unwrap();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let (send, mut receive) = tokio::sync::mpsc::channel(8);
+        let app = axum::Router::new().fallback(move |uri: axum::http::Uri| async move {
+            send.send(uri.to_string()).await.unwrap();
+            "{}"
+        });
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        let yaml = format!("kind: http\nurl: '{url}/x'\ndestructive: true\n");
+        std::fs::write(folder.path().join("targets/boom.yaml"), yaml).unwrap();
+        let sent = |yes| Test { send: true, yes, ..test("boom", folder.path()) };
+        let error = sent(false).run().await.unwrap_err().to_string();
+        assert!(error.contains("say --yes") || error.contains("nothing was sent"), "{error}");
+        assert!(receive.try_recv().is_err());
+        assert_eq!(sent(true).run().await.unwrap(), Exit::Ok);
+        assert_eq!(receive.recv().await.unwrap(), "/x");
+        let preset = Test { send: true, yes: true, ..test("jamf-pro/lock", folder.path()) };
+        assert!(preset.run().await.unwrap_err().to_string().contains("write a file"));
+    }
+}
