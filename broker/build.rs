@@ -1,7 +1,7 @@
 //! Files that are built in: a new one among them is noticed.
 
 fn main() {
-    for folder in ["catalog/sources", "src/cli/init/template"] {
+    for folder in ["catalog/sources", "catalog/targets", "src/cli/init/template"] {
         println!("cargo:rerun-if-changed={folder}");
     }
 }

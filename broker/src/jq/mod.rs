@@ -13,6 +13,7 @@
 //! | `from_xml` | XML | JSON, see [`xml`] |
 //! | `epoch_time` | seconds or milliseconds since 1970, a number or its text | RFC 3339, or null where it is none |
 //! | `to_time` | a time as `epoch_time` takes it, RFC 3339 (a space for the `T` too, any fraction, no zone for UTC), RFC 2822 | RFC 3339, or null where it is none, or before 1970 |
+//! | `epoch_ms` | RFC 3339 | milliseconds since 1970, or null where it is none |
 //! | `to_token` | a string such as `user.mfa.factor` or `PolicyFinished` | a snake_case word, or null where none is left |
 //! | `present` | an object | without the keys whose value is null, or an empty text, list or object |
 //! | `text` | anything | a text or number as text, else null |
@@ -257,6 +258,10 @@ mod tests {
             ("to_time", json!("0001-01-01T00:00:00Z"), Value::Null),
             ("to_time", json!("0000-00-00T00:00:00Z"), Value::Null),
             ("to_time", json!(["2026-03-04T05:06:07Z"]), Value::Null),
+            ("epoch_ms", json!("2019-03-25T21:44:35.590Z"), json!(1_553_550_275_590_i64)),
+            ("epoch_ms", json!("2019-03-25T22:44:35+01:00"), json!(1_553_550_275_000_i64)),
+            ("epoch_ms", json!("soon"), Value::Null),
+            ("epoch_ms", json!(7), Value::Null),
             ("to_token", json!("ComputerPolicyFinished"), json!("computer_policy_finished")),
             ("to_token", json!("user.mfa.factor-reset"), json!("user_mfa_factor_reset")),
             ("to_token", json!("RestAPIOperation"), json!("rest_api_operation")),
@@ -373,7 +378,11 @@ mod tests {
         #[test]
         fn no_text_panics_the_own_filters(text in any::<String>()) {
             static FILTERS: std::sync::LazyLock<Program> = std::sync::LazyLock::new(|| {
-                Program::compile("from_plist?, from_xml?, epoch_time?, to_time?, to_token?, fromjson?", &[]).unwrap()
+                Program::compile(
+                    "from_plist?, from_xml?, epoch_time?, epoch_ms?, to_time?, to_token?, fromjson?",
+                    &[],
+                )
+                .unwrap()
             });
             FILTERS.run(&Value::from(text), &[]).unwrap();
         }

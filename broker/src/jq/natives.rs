@@ -27,6 +27,7 @@ fn own() -> Vec<Native> {
         ("fromjson", v(0), |cv| bome(read(cv, |text| serde_json::from_str(text).map_err(|error| error.to_string())))),
         ("epoch_time", v(0), |cv| bome(Ok(epoch_time(&cv.1).map_or(Val::Null, convert::text_val)))),
         ("to_time", v(0), |cv| bome(Ok(to_time(&cv.1).map_or(Val::Null, convert::text_val)))),
+        ("epoch_ms", v(0), |cv| bome(Ok(epoch_ms(&cv.1).unwrap_or(Val::Null)))),
         ("to_token", v(0), |cv| bome(with_text(&cv.1, |text| Ok(to_token(text).map_or(Val::Null, convert::text_val))))),
         ("env", v(0), |cv| refuse(cv, "env")),
         ("now", v(0), |cv| refuse(cv, "now")),
@@ -67,6 +68,13 @@ fn to_time(value: &Val) -> Option<String> {
         Some(text) => time::of_text(std::str::from_utf8(text).ok()?),
         None => epoch_time(value),
     }
+}
+
+/// The milliseconds since 1970 of a point in time.
+fn epoch_ms(value: &Val) -> Option<Val> {
+    let text = std::str::from_utf8(value.as_utf8_bytes()?).ok()?;
+    let at: jiff::Timestamp = text.trim().parse().ok()?;
+    Some(convert::to_val(&Value::from(at.as_millisecond())))
 }
 
 /// Splits at everything that is no letter or digit and where lower case turns upper, and joins with `_`.

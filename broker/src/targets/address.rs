@@ -2,7 +2,7 @@
 
 use reqwest::Url;
 
-use super::{spec::Setup, wire};
+use super::{Script, spec::Setup, wire};
 use crate::config::{Problems, Secret, fields::Fields, text::Template};
 
 /// The address at `key`, checked as far as no secret is in it.
@@ -27,7 +27,13 @@ pub(super) fn resolve(
     problems: &mut Problems,
 ) -> Option<(Url, Vec<Secret>)> {
     let filled = problems.take(key, setup.filled(template))?;
-    let url = problems.take(key, wire::endpoint(filled.text.expose(), insecure))?;
+    let stands_in = setup.script.is_some_and(|script| script.stands_in());
+    let url = match filled.text.expose() {
+        // An address that is all secret: what stands in for it is none.
+        text if stands_in && !text.contains("://") => wire::endpoint(&Script::address(text), insecure),
+        text => wire::endpoint(text, insecure),
+    };
+    let url = problems.take(key, url)?;
     let mut secrets = filled.secrets;
     if !secrets.is_empty() {
         // Servers like to quote the path that they do not know.

@@ -136,7 +136,18 @@ impl Script {
     /// `text`, with what each stand-in stands for in its place.
     pub fn shown(&self, text: &str) -> String {
         let stands_for = self.stands_for.lock().unwrap_or_else(PoisonError::into_inner);
-        stands_for.iter().enumerate().fold(text.to_owned(), |text, (at, what)| text.replace(&stand_in(at), what))
+        stands_for.iter().enumerate().fold(text.to_owned(), |text, (at, what)| {
+            let (word, address) = (stand_in(at), Self::address(&stand_in(at)));
+            match text.strip_suffix('/') {
+                Some(whole) if whole == address => what.clone(),
+                _ => text.replace(&address, what).replace(&word, what),
+            }
+        })
+    }
+
+    /// An address to stand in for one that is a secret as a whole.
+    pub(super) fn address(stand_in: &str) -> String {
+        format!("https://{stand_in}.address")
     }
 
     /// A word that stands for `what`: letters and digits, which no encoding changes.

@@ -93,8 +93,9 @@ impl TargetSpec {
     /// The target that a preset is, doing this, with its settings as in their examples.
     pub fn example(entry: &Entry<Body>, action: Option<&str>) -> Self {
         let settings = entry.card.settings.iter();
-        let settings: Map<_, _> =
-            settings.map(|(name, setting)| (name.clone(), Value::from(setting.example.as_str()))).collect();
+        // An example is YAML, as it stands in a file.
+        let read = |example: &str| serde_saphyr::from_str(example).unwrap_or_else(|_| Value::from(example));
+        let settings: Map<_, _> = settings.map(|(name, setting)| (name.clone(), read(&setting.example))).collect();
         let mut map = Map::new();
         map.insert("preset".to_owned(), entry.name.into());
         map.insert("settings".to_owned(), Value::Object(settings));
