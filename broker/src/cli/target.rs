@@ -102,9 +102,7 @@ impl Test {
             anstream::eprintln!("{}: there is no such file", self.event.as_deref().unwrap_or(Path::new("")).display());
             return Ok(Exit::NotFound);
         };
-        let input = self.input.clone().or_else(|| tried.input.clone());
-        let job = self.job(&tried.target, event, input.as_ref());
-        let input = input.unwrap_or(serde_json::to_value(&*job.event)?);
+        let (job, input) = self.job(&tried, event)?;
         if self.send {
             return self.send(&tried, &job, &input).await;
         }
@@ -114,24 +112,23 @@ impl Test {
             print_line(serde_json::to_string_pretty(&what)?)?;
             return Ok(Exit::Ok);
         }
+        let (seen, outcome) = self.rehearsed(&tried, &job, &input).await?;
+        self.show(&seen)?;
+        // An answer that nobody gave says nothing; that no request was made does.
+        if seen.iter().any(|shown| shown.role == Role::Job) {
+            return Ok(Exit::Ok);
+        }
+        self.told(&outcome)?;
+        Ok(if outcome.get("done").is_some() { Exit::Ok } else { Exit::Failed })
+    }
+
+    /// The requests that would be made, and how the job would end if nothing were answered to them.
+    async fn rehearsed(&self, tried: &Tried, job: &Job, input: &Value) -> anyhow::Result<(Vec<Shown>, Value)> {
         let script = Arc::new(Script::showing());
         let ready = tried.target.with_script(&self.folder, &script);
         let ready = ready.map_err(|problems| config::target_problems(&self.folder, &tried.target.name, problems))?;
-        let outcome = ready.deliver(&job, &input).await;
-        let seen = script.seen();
-        self.show(&seen)?;
-        match outcome {
-            // An answer that nobody gave says nothing; that no request was made does.
-            Outcome::Done(report) if seen.is_empty() => {
-                print_line(serde_json::to_string(&ended(&Outcome::Done(report)))?)?;
-                Ok(Exit::Ok)
-            }
-            outcome if !seen.iter().any(|shown| shown.role == Role::Job) => {
-                self.told(&ended(&outcome), &script)?;
-                Ok(Exit::Failed)
-            }
-            _ => Ok(Exit::Ok),
-        }
+        let outcome = ended(&ready.deliver(job, input).await).to_string();
+        Ok((script.seen(), serde_json::from_str(&script.shown(&outcome))?))
     }
 
     /// The target, or what there is instead.
@@ -194,18 +191,21 @@ impl Test {
         Ok(Some(serde_json::from_value(whole).context("this is no event")?))
     }
 
-    fn job(&self, target: &Validated, event: Event, input: Option<&Value>) -> Job {
+    /// The job, and what its rule's input would give.
+    fn job(&self, tried: &Tried, event: Event) -> anyhow::Result<(Job, Value)> {
+        let given = self.input.clone().or_else(|| tried.input.clone());
         let node = self.node.clone().or_else(|| {
             let device = serde_json::to_value(event.device.as_ref()?).ok()?;
-            let known = json!({"serial": device["uuid"], "udid": device["udid"], "name": device["name"]});
-            Some(known)
+            Some(json!({"serial": device["uuid"], "udid": device["udid"], "name": device["name"]}))
         });
-        let rule = Name::new("test").unwrap_or_else(|_| target.name.clone());
-        Job {
+        let (rule, target) = (Name::new("test")?, tried.target.name.clone());
+        let job = Job {
             node: node.map(Into::into),
-            input: input.map(|_| Input::Jq(".".to_owned())),
-            ..Job::new(JobId::new(event.id, &rule, &target.name, None), rule, target.name.clone(), event)
-        }
+            input: given.as_ref().map(|_| Input::Jq(".".to_owned())),
+            ..Job::new(JobId::new(event.id, &rule, &target, None), rule, target, event)
+        };
+        let input = given.unwrap_or(serde_json::to_value(&*job.event)?);
+        Ok((job, input))
     }
 
     async fn send(&self, tried: &Tried, job: &Job, input: &Value) -> anyhow::Result<Exit> {
@@ -224,7 +224,7 @@ impl Test {
         let outcome =
             outcome.unwrap_or_else(|_| Outcome::Retry { after: None, reason: format!("no answer within {limit:?}") });
         self.show(&script.seen())?;
-        self.told(&ended(&outcome), &script)?;
+        self.told(&ended(&outcome))?;
         Ok(if matches!(outcome, Outcome::Done(_)) { Exit::Ok } else { Exit::Failed })
     }
 
@@ -239,11 +239,11 @@ impl Test {
         Ok(())
     }
 
-    fn told(&self, ended: &Value, script: &Script) -> anyhow::Result<()> {
-        let line = script.shown(&serde_json::to_string(ended)?);
+    fn told(&self, outcome: &Value) -> anyhow::Result<()> {
+        let bold = render::BOLD;
         match self.output {
-            Output::Json => print_line(line)?,
-            Output::Table => print_line(format!("\n{}outcome{:#} {}", render::BOLD, render::BOLD, printable(&line)))?,
+            Output::Json => print_line(outcome)?,
+            Output::Table => print_line(format!("\n{bold}outcome{bold:#} {}", printable(&outcome.to_string())))?,
         };
         Ok(())
     }
@@ -339,9 +339,35 @@ mod tests {
                 if entry.body.kind == "mdm" {
                     test.input = Some(if name.ends_with("/name") { json!({"name": "ada-mbp"}) } else { json!({}) });
                 }
-                assert_eq!(test.run().await.unwrap(), Exit::Ok, "{name}");
+                let tried = test.tried().unwrap().unwrap();
+                let (job, input) = test.job(&tried, test.event().unwrap().unwrap()).unwrap();
+                let (seen, outcome) = test.rehearsed(&tried, &job, &input).await.unwrap();
+                let does = seen.iter().find(|shown| shown.role == Role::Job);
+                let does = does.unwrap_or_else(|| panic!("{name}: {outcome}"));
+                let all = serde_json::to_string(does).unwrap() + &text(does);
+                assert!(!all.contains("emotestandin") && does.answer.is_none(), "{all}");
             }
         }
+    }
+
+    #[tokio::test]
+    async fn a_request_is_shown_as_it_would_be_sent() {
+        let folder = tempfile::tempdir().unwrap();
+        let test = Test { input: Some(json!({"message": "Call IT"})), ..test("simplemdm/lock", folder.path()) };
+        let tried = test.tried().unwrap().unwrap();
+        let (job, input) = test.job(&tried, test.event().unwrap().unwrap()).unwrap();
+        let (seen, _) = test.rehearsed(&tried, &job, &input).await.unwrap();
+        let shown: Vec<String> = seen.iter().map(text).collect();
+        let shown = anstream::adapter::strip_str(&shown.join("\n")).to_string().replace(job.id.as_str(), "JOB");
+        insta::assert_snapshot!(shown, @r"
+        GET https://a.simplemdm.com/api/v1/devices?limit=100&search=C02XL0GTJGH5  looks up
+          authorization: Basic ${env:SIMPLEMDM_API_KEY}:
+        POST https://a.simplemdm.com/api/v1/devices/4021/lock  does it
+          authorization: Basic ${env:SIMPLEMDM_API_KEY}:
+          content-type: application/x-www-form-urlencoded
+          idempotency-key: JOB
+          message=Call+IT&pin=<PIN>
+        ");
     }
 
     #[tokio::test]
