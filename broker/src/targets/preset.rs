@@ -29,8 +29,8 @@ pub(super) struct Origins {
     preset: Option<&'static str>,
     /// Fields that the file itself says.
     own: Vec<String>,
-    /// Fields that the catalogue says, with the settings that stand in them.
-    settings: BTreeMap<String, Vec<String>>,
+    /// Fields that the catalogue says, the settings in them still to be filled in.
+    template: Map<String, Value>,
 }
 
 /// What `map` says together with its preset, if it names one; None where that cannot be said.
@@ -144,12 +144,7 @@ fn merged(
     if let Some(action) = action {
         template.extend(action.fields.clone());
     }
-    let mut origins = Origins { preset: Some(entry.name), ..Origins::default() };
-    for (key, value) in &template {
-        let text = value.to_string();
-        let in_it = entry.card.settings.keys().filter(|name| text.contains(&format!("${{setting:{name}}}")));
-        origins.settings.insert(key.clone(), in_it.cloned().collect());
-    }
+    let mut origins = Origins { preset: Some(entry.name), own: Vec::new(), template: template.clone() };
     let mut map = match entry.card.fill(&Value::Object(template), settings) {
         Value::Object(map) => map,
         _ => Map::new(),
@@ -190,11 +185,10 @@ impl Origins {
         let mut placed = Problems::default();
         for problem in found {
             let top = problem.path.split(['.', '[']).next().unwrap_or_default().to_owned();
-            match self.settings.get(&top).filter(|_| !self.own.contains(&top)) {
-                Some(settings) => match settings.as_slice() {
-                    [] => placed.add("preset", format!("{preset}: {}: {}", problem.path, problem.message)),
-                    [one] => placed.add(format!("settings.{one}"), problem.message),
-                    several => placed.add("settings", in_one_of(several, &problem)),
+            match self.template.get(&top).filter(|_| !self.own.contains(&top)) {
+                Some(value) => match setting_in(value, &problem) {
+                    Some(setting) => placed.add(format!("settings.{setting}"), problem.message),
+                    None => placed.add("preset", format!("{preset}: {}: {}", problem.path, problem.message)),
                 },
                 None if problem.steps.is_empty() => placed.add(problem.path, problem.message),
                 None => placed.add_at(problem.path, problem.steps, problem.message),
@@ -204,9 +198,16 @@ impl Origins {
     }
 }
 
-/// Of which setting a problem is told, where several stand in a field.
-fn in_one_of(settings: &[String], problem: &Problem) -> String {
-    format!("{}: {} (of {})", problem.path, problem.message, settings.join(", "))
+/// The first setting in what the catalogue says at the problem's place, or in as much of it as is there.
+fn setting_in(top: &Value, problem: &Problem) -> Option<String> {
+    let steps = problem.path.split('.').skip(1);
+    let at = steps.scan(top, |value, key| {
+        *value = value.get(key)?;
+        Some(*value)
+    });
+    let text = at.last().unwrap_or(top).to_string();
+    let (_, behind) = text.split_once("${setting:")?;
+    behind.split_once('}').map(|(name, _)| name.to_owned())
 }
 
 #[cfg(test)]
@@ -268,6 +269,9 @@ mod tests {
 
     #[test]
     fn a_secret_that_is_not_there_is_told_at_its_setting() {
+        let yaml = format!("{}\naction: push", JAMF.replace("env:B", "file:no") + "}");
+        let found = lines(validate(&yaml).unwrap().resolve(std::path::Path::new("/nowhere")).err().unwrap());
+        assert!(found.contains("settings.client_secret: the secret file /nowhere/no cannot be read"), "{found}");
         let yaml = "preset: kandji\naction: push\nsettings: {url: https://x.example, token: '${file:no}'}";
         let found = lines(validate(yaml).unwrap().resolve(std::path::Path::new("/nowhere")).err().unwrap());
         assert!(found.starts_with("settings.token: the secret file /nowhere/no cannot be read"), "{found}");

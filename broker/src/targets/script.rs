@@ -16,6 +16,7 @@ use reqwest::{
     header::{AUTHORIZATION, CONTENT_ENCODING, HeaderMap, USER_AGENT},
 };
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::config::Secret;
 
@@ -115,7 +116,12 @@ impl Script {
     }
 
     /// Notes the answer to the request that was noted last.
-    pub(super) fn note_answer(&self, answer: Answered) {
+    pub(super) fn note_answer(&self, status: u16, body: &str) {
+        let body = match serde_json::from_str(body) {
+            Ok(value) => without_secrets(value).to_string(),
+            Err(_) => body.to_owned(),
+        };
+        let answer = Answered { status, body };
         if let Some(last) = self.seen.lock().unwrap_or_else(PoisonError::into_inner).last_mut() {
             last.answer = Some(answer);
         }
@@ -210,6 +216,25 @@ fn read(role: Role, request: &Request, opens: bool) -> Shown {
     }
 }
 
+/// What an answer says, without what vendors make themselves: PINs, tokens and the like.
+fn without_secrets(value: Value) -> Value {
+    let is_secret = |key: &str| {
+        let key = key.to_ascii_lowercase();
+        ["pin", "passcode", "password", "secret", "token", "unlockcode"].iter().any(|word| key.ends_with(word))
+    };
+    match value {
+        Value::Array(items) => items.into_iter().map(without_secrets).collect(),
+        Value::Object(map) => map
+            .into_iter()
+            .map(|(key, value)| {
+                let value = if is_secret(&key) && !value.is_object() { "…".into() } else { without_secrets(value) };
+                (key, value)
+            })
+            .collect(),
+        other => other,
+    }
+}
+
 fn unpacked(request: &Request, body: &[u8]) -> String {
     let is_packed = request.headers().get(CONTENT_ENCODING).is_some_and(|value| value == "gzip");
     let mut text = Vec::new();
@@ -244,6 +269,15 @@ mod tests {
         assert_eq!(shown.url, "https://${env:A}.example.com/?q=${env:B}");
         assert_eq!(shown.headers, [("authorization".to_owned(), "Basic ${env:A}:${env:B}".to_owned())]);
         assert_eq!(shown.body, "x");
+    }
+
+    #[test]
+    fn a_pin_that_a_vendor_makes_is_not_shown() {
+        let answer =
+            serde_json::json!({"PIN": "871204", "unlock_pin": 1, "device": [{"passcode": "x", "name": "ada-mbp"}]});
+        let shown =
+            serde_json::json!({"PIN": "…", "unlock_pin": "…", "device": [{"passcode": "…", "name": "ada-mbp"}]});
+        assert_eq!(without_secrets(answer), shown);
     }
 
     #[test]

@@ -18,7 +18,7 @@ pub(super) use super::connections::Tls;
 use super::reply::retry_after;
 pub(super) use super::reply::{Answer, quote};
 use super::spec::Setup;
-use super::{Answered, Outcome, Role, Script, Told, pin_for};
+use super::{Outcome, Role, Script, Told, pin_for};
 use crate::config::{Problems, Secret, SecretRef};
 use crate::core::JobId;
 use crate::loopback::is_loopback;
@@ -163,7 +163,7 @@ impl Client {
         if let Some(script) = &self.script {
             let shown =
                 if role == Role::Token { "…".to_owned() } else { String::from_utf8_lossy(&body).into_owned() };
-            script.note_answer(Answered { status, body: self.clean(&shown, also) });
+            script.note_answer(status, &self.clean(&shown, also));
         }
         Ok(Raw { status, headers: response.headers().clone(), body, is_cut })
     }

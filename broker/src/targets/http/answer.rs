@@ -85,7 +85,8 @@ impl Meaning {
     /// Where the program fails: an answer that is none of success is still that.
     fn unreadable(&self, answer: &Answer, reason: String, info: Value) -> Outcome {
         match self.as_the_status_says(answer, info) {
-            Outcome::Done(_) => Outcome::never(format!("{reason}; {}", answer.describe())),
+            // What a vendor says when it has done something may be a PIN: it is not repeated.
+            Outcome::Done(_) => Outcome::never(format!("{reason}; the status is {}", answer.status)),
             failed => failed,
         }
     }

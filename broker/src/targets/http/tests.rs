@@ -279,7 +279,7 @@ fn delivery_settings_have_defaults_and_human_durations() {
         origins: Origins {
             preset: None,
             own: [],
-            settings: {},
+            template: {},
         },
         unresolved: Spec {
             path: None,

@@ -44,11 +44,11 @@ async fn a_program_knows_better_than_the_status() {
         (
             "{}",
             (200, &[], ""),
-            "never answer: the program gave an object without one of retry, never and report; answered 200 OK",
+            "never answer: the program gave an object without one of retry, never and report; the status is 200",
         ),
         ("{retry: 1, never: 2}", (200, &[], ""), "never answer: the program gave an object"),
         ("3", (200, &[], ""), "never answer: the program gave a number"),
-        ("error(\"x\")", (200, &[], ""), "never answer: x; answered 200 OK"),
+        ("error(\"x\")", (200, &[], ""), "never answer: x; the status is 200"),
         ("error(\"x\")", (503, &[], ""), "retry answered 503 Service Unavailable"),
     ] {
         let stand = Stand::replying(&[reply]).await;
