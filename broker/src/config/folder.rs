@@ -9,9 +9,7 @@ use emote_rules::Pattern;
 
 use super::{
     Case, Identity, Problems, Report, Set, Settings,
-    documents::{
-        Document, Files, RULES, SOURCES, TARGETS, TESTS, document, documents, each, origin, text_of_file, values,
-    },
+    documents::{Document, Files, RULES, SOURCES, TARGETS, TESTS, documents, each, origin, text_of_file, values},
     file::read_text,
     report::Origin,
     rule_file, trust_file, yaml,
@@ -228,42 +226,6 @@ pub fn pattern_of(root: &Path, name: &Name) -> Result<Option<Pattern>, Report> {
     }
 }
 
-/// The source of this name in the folder at `root`, if there is one; whatever else is wrong with it.
-pub fn source_of(root: &Path, name: &Name) -> Result<Option<SourceSpec>, Report> {
-    let file = PathBuf::from(format!("{SOURCES}/{name}.yaml"));
-    if std::fs::symlink_metadata(root.join(&file)).is_err_and(|error| error.kind() == ErrorKind::NotFound) {
-        return Ok(None);
-    }
-    let mut report = Report::default();
-    let document = document(Files::Disk(root), SOURCES, file, name.clone(), &mut report);
-    let spec = document.and_then(|document| read_source(&document, &mut report));
-    report.ok(spec)
-}
-
-/// The target of this name in the folder at `root`, if there is one; whatever else is wrong with it.
-pub fn target_of(root: &Path, name: &Name) -> Result<Option<Validated>, Report> {
-    let file = PathBuf::from(format!("{TARGETS}/{name}.yaml"));
-    if std::fs::symlink_metadata(root.join(&file)).is_err_and(|error| error.kind() == ErrorKind::NotFound) {
-        return Ok(None);
-    }
-    let mut report = Report::default();
-    let Some(document) = document(Files::Disk(root), TARGETS, file, name.clone(), &mut report) else {
-        return Err(report);
-    };
-    let validated = TargetSpec::new(document.map.clone()).validate(name.clone());
-    let target = validated.map_err(|found| report.add_all(&document.origin(), found)).ok();
-    report.ok(target)
-}
-
-/// What is wrong with secrets of the target of this name in the folder at `root`, where its file says them.
-pub fn target_problems(root: &Path, name: &Name, problems: Problems) -> Report {
-    let file = PathBuf::from(format!("{TARGETS}/{name}.yaml"));
-    let text = read_text(&root.join(&file)).unwrap_or_default();
-    let mut report = Report::default();
-    report.add_all(&origin(TARGETS, &file, &text), problems);
-    report
-}
-
 /// The pattern of a rule, given the text of its file; whatever else is wrong with it.
 pub fn pattern_in(file: &Path, text: &str) -> Result<Pattern, Report> {
     let mut report = Report::default();
@@ -335,7 +297,7 @@ fn read_sources(files: Files<'_>, report: &mut Report) -> Vec<(Name, SourceSpec)
         .collect()
 }
 
-fn read_source(document: &Document, report: &mut Report) -> Option<SourceSpec> {
+pub(super) fn read_source(document: &Document, report: &mut Report) -> Option<SourceSpec> {
     let spec = match yaml::read::<SourceSpec>(&document.text) {
         Ok(spec) => spec,
         Err(error) => {

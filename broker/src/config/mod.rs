@@ -16,15 +16,17 @@ mod rule_file;
 mod secret;
 mod set;
 mod settings;
+mod single;
 pub(crate) mod text;
 mod trust_file;
 mod yaml;
 
 pub use case::Case;
-pub use folder::{Folder, Parts, pattern_in, pattern_of, patterns, source_of, target_of, target_problems};
+pub use folder::{Folder, Parts, pattern_in, pattern_of, patterns};
 pub use identity::{Identity, IdentityError, IdentitySettings};
 pub use problem::{Problem, Problems};
 pub use report::{FileProblem, Report};
 pub use secret::{Secret, SecretError, SecretRef};
 pub use set::{Difference, Set, SetError};
 pub use settings::{NatsSettings, Settings};
+pub use single::{source_of, target_of, target_problems};
