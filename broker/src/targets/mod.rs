@@ -141,9 +141,10 @@ mod tests {
     use proptest::prelude::*;
 
     /// A target of each kind; every line of [`KINDS`] has one here.
-    const EACH: [&str; 7] = [
+    const EACH: [&str; 8] = [
         "kind: asset",
         "kind: http\nurl: '%URL%'\nbody: .input",
+        "kind: http\nurl: '%URL%'\nauth: {header: {name: X-Key, value: '${file:token}'}}\nbody_secrets: {a.b: '${file:path}'}\npin_key: '${file:pin}'\npin_in: body\nlookup: [{name: it, path: '[.input]', query: .node, take: .body}]\npath: .lookup.it\nquery: .input\nbody: '{pin, it: .lookup.it}'\nanswer: .body\nreport: {scope: a, action: b, info: .body}",
         "kind: log\npath: log.jsonl\nmax_size: 2kB",
         "kind: mdm\nserver: nanomdm\nurl: '%URL%'\napi_key: '${file:token}'\npin_key: '${file:pin}'",
         "kind: mdm\nserver: micromdm\nurl: '%URL%'\napi_key: '${file:token}'\npin_key: '${file:pin}'",
@@ -190,6 +191,23 @@ mod tests {
                 map.insert("kind".to_owned(), KINDS[kind].name.into());
             }
             if let Ok(spec) = serde_json::from_value::<TargetSpec>(spec) {
+                let _ = spec.validate(emote_proto::Name::new("t").unwrap());
+            }
+        }
+
+        #[test]
+        fn no_file_with_a_preset_panics(
+            mut file in any_json(), settings in any_json(), preset in 0..catalog::all().len(), action in 0..20_usize,
+        ) {
+            let entry = &catalog::all()[preset];
+            if let Value::Object(map) = &mut file {
+                map.insert("preset".to_owned(), entry.name.into());
+                map.insert("action".to_owned(), entry.body.actions.keys().nth(action).cloned().into());
+                let example = serde_json::to_value(TargetSpec::example(entry, None)).unwrap();
+                let settings = if action % 2 == 0 { settings } else { example["settings"].clone() };
+                map.insert("settings".to_owned(), settings);
+            }
+            if let Ok(spec) = serde_json::from_value::<TargetSpec>(file) {
                 let _ = spec.validate(emote_proto::Name::new("t").unwrap());
             }
         }
