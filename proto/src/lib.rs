@@ -20,7 +20,7 @@ mod time;
 mod token;
 
 pub use clock::{ClockAnswer, MAX_CLOCK_WORD, clock_answer_subject};
-pub use event::{Cause, Device, Draft, Event, EventError, Info, Link, Receipt, Trust, User};
+pub use event::{Cause, Device, Draft, Event, EventError, Info, Link, Receipt, Replay, Trust, User};
 pub use id::EventId;
 pub use names::{bucket, consumer, header, limits, service, source, stream, subjects};
 pub use node::{NodeError, NodeKey};

@@ -5,14 +5,16 @@ mod own;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use emote_proto::{
-    Draft, Event, EventError, EventId, Name, Receipt, Subject, SubjectError, Time, Trust, limits, source,
+    Draft, Event, EventError, EventId, Name, Receipt, Replay, Subject, SubjectError, Time, Trust, limits, source,
 };
 use emote_rules::{RuleSet, Scratch};
 use serde_json::{Value, json};
 
 use super::{
     Believed, Fanout, Job, JobId, Node, Overlay, Policy, Record, Rule, RuleBook, RuleTarget, SharedEvent, StateError,
-    Tallied, Tally, claims, tally, trust,
+    Tallied, Tally, claims,
+    replay::{self, Opened},
+    tally, trust,
 };
 
 /// Devices of a user that a job names at most.
@@ -42,6 +44,9 @@ pub enum Rejection {
     /// Its body is none, or contradicts the subject.
     #[error(transparent)]
     Event(#[from] EventError),
+    /// It is a replay, and carries no event that could be played again.
+    #[error("a replay that cannot be: {0}")]
+    Replay(String),
     /// Folding it ended in a panic.
     #[error("folding it failed, which is a mistake in emote: {0}")]
     Panic(String),
@@ -69,21 +74,22 @@ impl Parsed {
         Ok(Self { subject: entry.subject.parse()?, draft: Draft::parse(entry.payload)? })
     }
 
-    fn complete(self, entry: &Entry<'_>, believed: &Believed) -> Result<Event, Rejection> {
+    fn complete(self, entry: &Entry<'_>, believed: &Believed) -> Result<Opened, Rejection> {
         let trust = believed.of(self.subject.source.as_str(), &self.draft);
-        self.complete_as(entry, trust)
+        self.complete_as(entry, trust, believed)
     }
 
-    fn complete_as(self, entry: &Entry<'_>, trust: Trust) -> Result<Event, Rejection> {
+    fn complete_as(self, entry: &Entry<'_>, trust: Trust, believed: &Believed) -> Result<Opened, Rejection> {
         let Self { subject, draft } = self;
         let (message_id, sequence, received) = (entry.message_id, entry.sequence, entry.received);
-        Ok(draft.receive(&Receipt { subject: &subject, message_id, sequence, received }, trust)?)
+        let event = draft.receive(&Receipt { subject: &subject, message_id, sequence, received }, trust)?;
+        replay::open(event, entry, believed)
     }
 }
 
 /// Completes an entry into an event, without the fold's knowledge: what the command line shows.
 pub fn open_entry(entry: &Entry<'_>, believed: &Believed) -> Result<Event, Rejection> {
-    Parsed::of(entry)?.complete(entry, believed)
+    Ok(Parsed::of(entry)?.complete(entry, believed)?.event)
 }
 
 impl Core {
@@ -117,8 +123,8 @@ impl Core {
 
     /// [`Core::apply`] of an entry that is believed as `trust`, whoever it comes from: for trying rules.
     pub fn apply_as(&self, state: &mut Overlay<'_>, entry: &Entry<'_>, trust: Trust) -> Result<Vec<Job>, StateError> {
-        match Parsed::of(entry).and_then(|parsed| parsed.complete_as(entry, trust)) {
-            Ok(event) => self.apply_event(state, event, entry.received),
+        match Parsed::of(entry).and_then(|parsed| parsed.complete_as(entry, trust, &self.believed)) {
+            Ok(opened) => self.apply_event(state, opened, entry.received),
             Err(rejection) => Ok(vec![own::rejected(entry, &rejection)]),
         }
     }
@@ -131,7 +137,7 @@ impl Core {
         parsed: Result<Parsed, Rejection>,
     ) -> Result<Vec<Job>, StateError> {
         match parsed.and_then(|parsed| parsed.complete(entry, &self.believed)) {
-            Ok(event) => self.apply_event(state, event, entry.received),
+            Ok(opened) => self.apply_event(state, opened, entry.received),
             Err(rejection) => Ok(vec![own::rejected(entry, &rejection)]),
         }
     }
@@ -179,9 +185,11 @@ impl Core {
         own::order_refused(event, reason)
     }
 
-    fn apply_event(&self, state: &mut Overlay<'_>, event: Event, received: Time) -> Result<Vec<Job>, StateError> {
+    fn apply_event(&self, state: &mut Overlay<'_>, opened: Opened, received: Time) -> Result<Vec<Job>, StateError> {
+        let Opened { event, replay } = opened;
         // The agent's own protocol stores an event once; everything else may be repeated by whoever sends it.
-        if event.source.as_str() != source::AGENT && state.seen_before(event.id, received)? {
+        let once = event.source.as_str() == source::AGENT && replay.is_none();
+        if !once && state.seen_before(event.id, received)? {
             return Ok(Vec::new());
         }
         if let Some((rule, target)) = tally::ended(&event) {
@@ -190,31 +198,33 @@ impl Core {
         }
         let event = join(state, event)?;
         let node = learn(state, &event, received)?;
-        self.act(state, &event.into(), node.as_deref(), received)
+        self.act(state, (&event.into(), replay.as_ref()), node.as_deref(), received)
     }
 
     fn act(
         &self,
         state: &mut Overlay<'_>,
-        event: &SharedEvent,
+        (event, replay): (&SharedEvent, Option<&Replay>),
         node: Option<&Node>,
         received: Time,
     ) -> Result<Vec<Job>, StateError> {
         let json = event.json().as_bytes();
         if json.len() > limits::MAX_COMPLETED {
             let reason = format!("{} bytes once completed: at most {} are allowed", json.len(), limits::MAX_COMPLETED);
-            return Ok(vec![own::unmatched(event, &reason)]);
+            return Ok(vec![own::unmatched(event, replay, &reason)]);
         }
         let mut scratch = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
         let matched: Vec<usize> = match self.set.find(json, &mut scratch) {
             Ok(matched) => matched.copied().collect(),
             // The event was parsed above and written by us: only a limit of the matcher's own can refuse it.
-            Err(error) => return Ok(vec![own::unmatched(event, &error.to_string())]),
+            Err(error) => return Ok(vec![own::unmatched(event, replay, &error.to_string())]),
         };
         drop(scratch);
         let mut jobs = Vec::new();
         let mut user = None;
-        for rule in matched.into_iter().filter_map(|index| self.book.rules.get(index)) {
+        let may_act =
+            |rule: &&Rule| replay.is_none_or(|replay| replay.rules.is_empty() || replay.rules.contains(&rule.name));
+        for rule in matched.into_iter().filter_map(|index| self.book.rules.get(index)).filter(may_act) {
             let counted = Tallied::Rule(rule.name.to_string());
             state.count(&counted, |tally| {
                 tally.matched += 1;
@@ -225,7 +235,7 @@ impl Core {
             }
             let user = user.clone().flatten();
             let (state, jobs) = (&mut *state, &mut jobs);
-            let mut giving = Giving { core: self, state, rule, counted, event, user, received, jobs };
+            let mut giving = Giving { core: self, state, rule, counted, event, replay, user, received, jobs };
             match rule.fanout {
                 Fanout::Event => giving.each_target(node, None)?,
                 Fanout::UserDevices => giving.each_device()?,
@@ -298,6 +308,7 @@ struct Giving<'a, 'o> {
     rule: &'a Rule,
     counted: Tallied,
     event: &'a SharedEvent,
+    replay: Option<&'a Replay>,
     user: Option<Value>,
     received: Time,
     jobs: &'a mut Vec<Job>,
@@ -308,7 +319,7 @@ impl Giving<'_, '_> {
         let Some(user) = self.event.user_id() else { return Ok(()) };
         let devices = self.state.devices_of(user)?;
         if devices.is_empty() {
-            self.jobs.push(own::no_devices(self.rule, self.event, user));
+            self.jobs.push(own::no_devices(self.rule, self.event, self.replay, user));
         }
         for key in devices {
             let device = self.state.node(&key)?;
@@ -321,7 +332,7 @@ impl Giving<'_, '_> {
         let about = node.map(|node| node.key.as_str()).or(self.event.user_id());
         if let Some(reason) = loop_reason(self.rule, self.event, about) {
             self.state.count(&self.counted, |tally| tally.loops_stopped += 1)?;
-            self.jobs.push(own::loop_stopped(self.rule, self.event, about, &reason));
+            self.jobs.push(own::loop_stopped(self.rule, (self.event, self.replay), about, &reason));
             return Ok(());
         }
         let view = node.map(|node| Record::of(&node.view_for(self.event.trust)));
@@ -333,6 +344,7 @@ impl Giving<'_, '_> {
                 input: input.clone(),
                 config: self.core.book.hash.clone(),
                 owner_unproven: fanned_to.is_some() && node.is_some_and(Node::owner_is_unproven),
+                replay: self.replay.cloned(),
                 ..Job::new(id, self.rule.name.clone(), target.clone(), self.event.clone())
             };
             self.give(job)?;
@@ -373,6 +385,12 @@ impl Giving<'_, '_> {
 
 /// Why the job must not be done at all, if it must not.
 fn refusal(policy: &Policy, job: &Job, received: Time) -> Option<String> {
+    if let Some(replay) = job.replay.as_ref().filter(|replay| policy.guard.is_some() && !replay.destructive) {
+        return Some(format!(
+            "the event, or what led to it, is of the replay {}: {} is destructive, and acts on replays only where they say so",
+            replay.id, job.target
+        ));
+    }
     let age = received.millis_since(job.event.time);
     if let Some(max_age) = policy.max_age.filter(|max_age| age > *max_age) {
         let (age, max_age) = (age / 1000, max_age / 1000);

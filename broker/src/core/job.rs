@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use emote_proto::{Cause, Event, EventId, Link, Name, Trust, source};
+use emote_proto::{Cause, Event, EventId, Link, Name, Replay, Trust, source};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -92,6 +92,9 @@ pub struct Job {
     /// How often it was taken from the dead letters and given out again.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub redriven: u32,
+    /// Where the event, or what led to it, is played again: by which replay.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replay: Option<Replay>,
     /// The entry of EVENTS that could not be folded, where that is what the job tells: it goes to the dead letters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub poison: Option<Poison>,
@@ -158,6 +161,7 @@ impl Job {
             held: None,
             ordered_by: None,
             redriven: 0,
+            replay: None,
             poison: None,
         }
     }
@@ -193,6 +197,7 @@ impl Job {
             chain,
             job: Some(self.id.to_string()),
             trust: Some(self.trust()),
+            replay: self.replay.clone(),
         }
     }
 

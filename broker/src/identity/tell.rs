@@ -83,7 +83,17 @@ impl Tidings {
 
 fn cause(event: EventId, action: &str) -> Cause {
     let (rule, target) = ("identity".to_owned(), action.to_owned());
-    Cause { event, rule, target, root: event, depth: 1, chain: Vec::new(), job: None, trust: Some(Trust::Verified) }
+    Cause {
+        event,
+        rule,
+        target,
+        root: event,
+        depth: 1,
+        chain: Vec::new(),
+        job: None,
+        trust: Some(Trust::Verified),
+        replay: None,
+    }
 }
 
 /// A key as events have it.

@@ -98,6 +98,26 @@ pub struct Cause {
     /// The least that any event from the root to here was trusted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trust: Option<Trust>,
+    /// The root is an event that happened once and was played again, by this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replay: Option<Replay>,
+}
+
+/// On an event that is played again, and on what it sets off: by which replay, and what that may do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replay {
+    /// The name of the replay.
+    pub id: String,
+    /// The event that is played again.
+    pub original: EventId,
+    /// When it was played again.
+    pub time: Time,
+    /// Only these rules act; none for all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<Name>,
+    /// Whether destructive targets act.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub destructive: bool,
 }
 
 /// One step of a chain of effects.

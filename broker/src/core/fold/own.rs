@@ -1,6 +1,6 @@
 //! What the core has to say itself: events that the emit target publishes.
 
-use emote_proto::{Device, Event, EventId, Link, Name, Token, Trust, User, source};
+use emote_proto::{Device, Event, EventId, Link, Name, Replay, Token, Trust, User, source};
 use serde_json::{Value, json};
 
 use super::{Entry, Rejection};
@@ -9,20 +9,26 @@ use crate::core::{CORE_RULE, EMIT_TARGET, Job, JobId, Poison, Rule, job::least_t
 /// Longest body of an entry that goes into its dead letter, in bytes of JSON: escaping may make it six times as long.
 const MAX_BODY: usize = 512 * 1024;
 
-pub(super) fn loop_stopped(rule: &Rule, event: &Event, about: Option<&str>, reason: &str) -> Job {
+pub(super) fn loop_stopped(
+    rule: &Rule,
+    (event, replay): (&Event, Option<&Replay>),
+    about: Option<&str>,
+    reason: &str,
+) -> Job {
     let cause = event.cause.as_ref();
     let chain: Vec<Link> = cause.map(|cause| cause.chain.clone()).unwrap_or_default();
     let root = cause.map_or(event.id, |cause| cause.root).to_string();
     let id = EventId::derived(&["loop", &root, rule.name.as_str(), about.unwrap_or("-")]);
     let info = json!({"rule": rule.name, "event": event.id, "chain": chain, "reason": reason});
-    own_event(id, event, "rule", "loop_stopped", info)
+    own_event(id, event, "rule", "loop_stopped", marked(info, replay))
 }
 
 /// Somebody is waiting for what such a rule does: that it did nothing is worth an event.
-pub(super) fn no_devices(rule: &Rule, event: &Event, user: &str) -> Job {
+pub(super) fn no_devices(rule: &Rule, event: &Event, replay: Option<&Replay>, user: &str) -> Job {
     let id = EventId::derived(&["no-devices", &event.id.to_string(), rule.name.as_str()]);
     let reason = format!("no device is known to belong to {user}");
-    own_event(id, event, "rule", "no_devices", json!({"rule": rule.name, "event": event.id, "reason": reason}))
+    let info = json!({"rule": rule.name, "event": event.id, "reason": reason});
+    own_event(id, event, "rule", "no_devices", marked(info, replay))
 }
 
 /// A job that the target's guard does not let happen.
@@ -39,7 +45,7 @@ fn guard(job: &Job, action: &'static str, reason: &str) -> Job {
     let id = EventId::derived(&["guard", action, job.id.as_str()]);
     let (rule, target) = (&job.rule, &job.target);
     let info = json!({"job": job.id, "rule": rule, "target": target, "event": job.event.id, "reason": reason});
-    let mut own = own_event(id, &job.event, "guard", action, info);
+    let mut own = own_event(id, &job.event, "guard", action, marked(info, job.replay.as_ref()));
     if let Some(device) = about(job) {
         own.event.device = Some(device);
     }
@@ -55,9 +61,9 @@ fn about(job: &Job) -> Option<Device> {
     (uuid.is_some() || udid.is_some()).then(|| Device { uuid, udid, ..Device::default() })
 }
 
-pub(super) fn unmatched(event: &Event, reason: &str) -> Job {
+pub(super) fn unmatched(event: &Event, replay: Option<&Replay>, reason: &str) -> Job {
     let id = EventId::derived(&["unmatched", &event.id.to_string()]);
-    own_event(id, event, "event", "rejected", json!({"event": event.id, "reason": clip(reason)}))
+    own_event(id, event, "event", "rejected", marked(json!({"event": event.id, "reason": clip(reason)}), replay))
 }
 
 /// An entry that is no event, or that cannot be folded: told by an event, kept as a dead letter.
@@ -128,6 +134,14 @@ fn fitting(text: &str, bytes: usize) -> &str {
 /// A reason may repeat what was found, which may be as long as an event.
 fn clip(reason: &str) -> String {
     reason.chars().take(2_000).collect()
+}
+
+/// What is told of a replay bears its mark, so that what is set off by that is bound by it too.
+fn marked(mut info: Value, replay: Option<&Replay>) -> Value {
+    if let (Value::Object(info), Some(replay)) = (&mut info, replay) {
+        info.insert("replay".to_owned(), json!(replay));
+    }
+    info
 }
 
 /// An event of the core's own about the same node as `about`, to be published by the emit target.

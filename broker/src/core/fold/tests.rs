@@ -6,6 +6,8 @@ use serde_json::{Value, json};
 use super::*;
 use crate::core::{DEDUPE_WINDOW_MILLIS, EMIT_TARGET, Guard, Memory, Records};
 
+mod replay;
+
 fn name(text: &str) -> Name {
     Name::new(text).unwrap()
 }
