@@ -1,10 +1,11 @@
 //! The broker: what `emote` is made of. `main` only picks a subcommand.
 //!
-//! Direction of dependencies: `cli` → `run` → {`ingest`, `deliver`, `engine`, `console`, `ops`} → `bus`; `core` knows nothing of
+//! Direction of dependencies: `cli` → `run` → {`ingest`, `deliver`, `engine`, `archive`, `console`, `ops`} → `bus`; `core` knows nothing of
 //! any of them. Only `bus` names async-nats, only `store` names redb.
 
 #![forbid(unsafe_code)]
 
+pub mod archive;
 pub mod bus;
 pub mod catalog;
 pub mod cli;

@@ -103,6 +103,8 @@ pub mod consumer {
         format!("core-{partition}")
     }
 
+    /// What archives, on EVENTS; shows how far that is behind. How far it is, the archive itself says.
+    pub const ARCHIVE: &str = "archive";
     /// What answers agents that ask about their credentials, on EVENTS.
     pub const IDENTITY: &str = "identity";
     /// What carries out orders about agents and tokens, on EVENTS.

@@ -8,6 +8,7 @@
     reason = "a test that finds something missing has failed"
 )]
 
+mod archive;
 mod away;
 mod bad_input;
 mod chain;

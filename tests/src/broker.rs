@@ -31,6 +31,13 @@ impl Broker {
         Self { config: config.to_owned(), logs: logs.to_owned(), port, ops, console, env: Vec::new(), process: None }
     }
 
+    /// Adds lines to its `emote.yaml`, for its next start.
+    pub fn add_settings(&self, lines: &str) {
+        let file = self.config.join("emote.yaml");
+        let before = std::fs::read_to_string(&file).unwrap();
+        std::fs::write(file, format!("{before}{lines}")).unwrap();
+    }
+
     /// Starts it and waits until it takes webhooks.
     pub async fn start(&mut self) {
         self.begin();

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use async_nats::jetstream::{
-    context::GetStreamErrorKind,
+    context::{ConsumerInfoErrorKind, GetStreamErrorKind},
     stream::{RawMessageErrorKind, Stream},
 };
 use emote_proto::{Name, Time, consumer, stream, subjects};
@@ -82,6 +82,21 @@ impl Bus {
             }
         });
         looked.buffer_unordered(AT_ONCE).try_collect().await.map_err(|error| failed(&error))
+    }
+
+    /// What of EVENTS is not archived yet; `None` where nothing ever was.
+    pub async fn archive_backlog(&self) -> Result<Option<Backlog>, BusError> {
+        let failed = no_answer("looking for what is not archived yet");
+        let events = self.js.get_stream_no_info(stream::EVENTS).await.map_err(|error| failed(&error))?;
+        let info = match events.consumer_info(consumer::ARCHIVE).await {
+            Ok(info) => info,
+            Err(error) if error.kind() == ConsumerInfoErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(failed(&error)),
+        };
+        let jobs = info.num_pending.saturating_add(info.num_ack_pending as u64);
+        let reached = info.ack_floor.stream_sequence;
+        let oldest = if jobs == 0 { Ok(None) } else { first_behind(&events, subjects::EVENTS, reached).await };
+        Ok(Some(Backlog { jobs, oldest: oldest.map_err(|error| failed(&error))? }))
     }
 
     /// The targets that have been worked on or have jobs, and how many jobs of each have not ended.

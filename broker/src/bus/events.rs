@@ -29,6 +29,10 @@ pub const RUN_ENTRIES: usize = 500;
 const RUN_BYTES: usize = 4 * 1024 * 1024;
 /// Runs that are read while one is folded.
 const RUNS_AHEAD: usize = 2;
+/// Longer than entries may wait for the others of their segment (`archive.age`).
+const ARCHIVED_WITHIN: Duration = Duration::from_secs(25 * 3600);
+/// More entries than one cut of the archive has, and what is read ahead of it.
+const ARCHIVED_AT_ONCE: i64 = 120_000;
 const EXPIRES: Duration = Duration::from_secs(10);
 const HEARTBEAT: Duration = Duration::from_secs(3);
 
@@ -88,20 +92,38 @@ impl Bus {
     /// Reads EVENTS from behind `position`, for the core of `partition`. The durable consumer is made anew: where to
     /// read from is the checkpoint's business, the consumer shows the lag.
     pub async fn read_events(&self, partition: u32, position: u64) -> Result<Reader, ReadError> {
-        let read = |error: &dyn std::fmt::Display| ReadError(error.to_string());
-        let name = consumer::core(partition);
-        let events = self.js.get_stream_no_info(stream::EVENTS).await.map_err(|error| read(&error))?;
-        if let Err(error) = events.delete_consumer(&name).await {
-            tracing::debug!(%error, "no consumer to replace");
-        }
         let config = pull::Config {
-            durable_name: Some(name),
+            durable_name: Some(consumer::core(partition)),
             description: Some("Emote: the core; its position is the checkpoint's".to_owned()),
             ack_policy: AckPolicy::All,
             ack_wait: Duration::from_secs(1800),
             max_ack_pending: 20_000,
             ..pull::Config::default()
         };
+        self.read_anew(config, position).await
+    }
+
+    /// Reads EVENTS from behind `position`, for the archive. The durable consumer is made anew: where to read from is the
+    /// archive's business, the consumer shows the lag.
+    pub async fn read_for_archive(&self, position: u64) -> Result<Reader, ReadError> {
+        let config = pull::Config {
+            durable_name: Some(consumer::ARCHIVE.to_owned()),
+            description: Some("Emote: the archive; its position is what is stored there".to_owned()),
+            ack_policy: AckPolicy::All,
+            ack_wait: ARCHIVED_WITHIN,
+            max_ack_pending: ARCHIVED_AT_ONCE,
+            ..pull::Config::default()
+        };
+        self.read_anew(config, position).await
+    }
+
+    async fn read_anew(&self, config: pull::Config, position: u64) -> Result<Reader, ReadError> {
+        let read = |error: &dyn std::fmt::Display| ReadError(error.to_string());
+        let events = self.js.get_stream_no_info(stream::EVENTS).await.map_err(|error| read(&error))?;
+        let name = config.durable_name.as_deref().unwrap_or_default();
+        if let Err(error) = events.delete_consumer(name).await {
+            tracing::debug!(%error, "no consumer to replace");
+        }
         self.reader(config, position).await
     }
 

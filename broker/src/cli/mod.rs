@@ -3,6 +3,7 @@
 mod agents;
 mod apply;
 mod applying;
+mod archive;
 mod catalog;
 mod check;
 mod completions;
@@ -26,6 +27,7 @@ mod pattern_arg;
 mod pin;
 mod plan;
 mod render;
+mod replay;
 mod rules;
 mod serve;
 mod source;
@@ -125,6 +127,10 @@ enum Command {
     Rules(rules::Args),
     /// Jobs that wait for somebody's word: list, approve, deny
     Held(held::Args),
+    /// Events that are kept for longer: list, verify, get
+    Archive(archive::Args),
+    /// Play events again, for rules that came later or targets that were away
+    Replay(replay::Args),
     /// Jobs that were given up: list, show, redrive, drop
     Dead(dead::Args),
     /// Macs' credentials: list, approve, revoke; enrolment tokens
@@ -162,6 +168,8 @@ pub async fn run(cli: Cli) -> Exit {
         Command::Rules(args) => rules::run(args).await,
         Command::Held(args) => held::run(args).await,
         Command::Dead(args) => dead::run(args).await,
+        Command::Archive(args) => archive::run(args).await,
+        Command::Replay(args) => replay::run(args).await,
         Command::Dev(args) => dev::run(args).await,
         Command::Serve(args) => serve::run(args).await,
         Command::Events(args) => events::run(args).await,

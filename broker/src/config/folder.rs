@@ -148,6 +148,9 @@ impl Folder {
                 Err(found) => report.append(found),
             }
         }
+        if let Some(Err(error)) = self.settings.archive.as_ref().map(|archive| archive.resolve(&self.root)) {
+            report.add(Path::new("emote.yaml"), format!("archive: {error}"));
+        }
         let (settings, root) = (self.settings.clone(), self.root.clone());
         report.ok(Parts { settings, sources, targets, core: self.core(None), root })
     }

@@ -1,5 +1,6 @@
 //! The configuration folder: raw files to validated settings, all problems at once.
 
+mod archive;
 mod case;
 mod console;
 mod documents;

@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 
 use super::{IdentitySettings, Problems, SecretRef, fields::Fields};
 use crate::{
+    archive::ArchiveSpec,
     bus::{BusSettings, StreamSettings},
     console::http::ConsoleSpec,
     ingest::Cidr,
@@ -33,6 +34,8 @@ pub struct Settings {
     pub console: Option<ConsoleSpec>,
     /// How agents come to credentials; none where NATS does not ask them for any.
     pub identity: Option<IdentitySettings>,
+    /// Where events are archived; none where they are not.
+    pub archive: Option<ArchiveSpec>,
     /// The data folder, relative to the configuration folder.
     pub data: PathBuf,
 }
@@ -77,6 +80,7 @@ impl Default for Settings {
             ops: Some(on_loopback(8481)),
             console: Some(ConsoleSpec::default()),
             identity: None,
+            archive: None,
             data: PathBuf::from("data"),
         }
     }
@@ -99,6 +103,7 @@ impl Settings {
         fields.object("ops", |fields| read_ops(&mut settings.ops, fields));
         fields.object("console", |fields| super::console::read(&mut settings.console, fields));
         settings.identity = fields.object("identity", IdentitySettings::read).flatten();
+        settings.archive = fields.object("archive", super::archive::read).flatten();
         fields.finish();
         settings
     }

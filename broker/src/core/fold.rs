@@ -100,6 +100,11 @@ impl Core {
         Self { book, set, scratch: Mutex::default(), believed }
     }
 
+    /// The same without rules: it learns, and sets off nothing.
+    pub fn without_rules(&self) -> Self {
+        Self::new(RuleBook { rules: Vec::new(), ..self.book.clone() })
+    }
+
     /// The hash of its set of rules, where it was applied.
     pub fn hash(&self) -> Option<&str> {
         self.book.hash.as_deref()

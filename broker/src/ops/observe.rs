@@ -12,6 +12,7 @@ use tokio::sync::Mutex;
 
 use super::Watched;
 use crate::{
+    archive,
     bus::{Backlog, Bus, BusError, StreamState},
     core::{EMIT_TARGET, Tallied, Tally},
     deliver::TargetSnapshot,
@@ -54,6 +55,8 @@ pub(super) struct Observed {
     pub(super) nowhere: u64,
     /// What became of agents that asked for credentials; none where this broker gives out none.
     pub(super) identity: Option<Counted>,
+    /// What its archiver is doing; none where this broker has no archive.
+    pub(super) archive: Option<archive::Status>,
     /// Nodes in the records.
     pub(super) nodes: Option<u64>,
     /// Bytes of the records.
@@ -77,6 +80,8 @@ pub(super) struct InNats {
     pub(super) behind: u64,
     /// Since when the first of them is there.
     pub(super) behind_since: Option<Time>,
+    /// Entries of EVENTS that are not archived yet; none where nothing ever was.
+    pub(super) archive: Option<Backlog>,
 }
 
 /// What was asked of NATS lately.
@@ -160,6 +165,7 @@ impl Observed {
             sources: BTreeMap::new(),
             nowhere: 0,
             identity: None,
+            archive: None,
             nodes: None,
             store: None,
             nats: None,
@@ -194,6 +200,7 @@ pub(super) async fn look(started: Time, watched: &Watched, looks: &Looks) -> Obs
         sources: watched.sources.counts().by_source(),
         nowhere: watched.sources.counts().nowhere(),
         identity: watched.identity.as_ref().map(Counts::counted),
+        archive: watched.archive.as_ref().map(archive::Telling::status),
         nodes,
         store,
         nats,
@@ -203,11 +210,12 @@ pub(super) async fn look(started: Time, watched: &Watched, looks: &Looks) -> Obs
 async fn in_nats(watched: &Watched) -> Result<InNats, BusError> {
     let bus = &watched.bus;
     let held = tokio::time::timeout(WITHIN / 2, bus.held_by_target());
-    let (checkpoint, backlogs, held, dead) = tokio::try_join!(
+    let (checkpoint, backlogs, held, dead, archive) = tokio::try_join!(
         bus.checkpoint(watched.partition),
         bus.backlogs(),
         async { held.await.ok().transpose() },
         bus.dead_by_target(),
+        bus.archive_backlog(),
     )?;
     // Looked at after the checkpoint, so that it is never in front of the log's end.
     let streams = bus.stream_states().await?;
@@ -215,5 +223,5 @@ async fn in_nats(watched: &Watched) -> Result<InNats, BusError> {
     let done = checkpoint.map_or(0, |(checkpoint, _)| checkpoint.sequence);
     let behind = last.saturating_sub(done);
     let behind_since = if behind == 0 { None } else { bus.first_event_behind(done).await? };
-    Ok(InNats { streams, backlogs, held, dead, behind, behind_since })
+    Ok(InNats { streams, backlogs, held, dead, behind, behind_since, archive })
 }

@@ -6,6 +6,7 @@ use emote_proto::Name;
 use tokio::sync::watch;
 
 use crate::{
+    archive::Telling,
     bus::Bus,
     deliver::Targets,
     engine::{Ruling, Shared},
@@ -35,6 +36,8 @@ pub struct Watched {
     pub taking: watch::Receiver<bool>,
     /// What it does with agents' credentials, where it does.
     pub identity: Option<Counts>,
+    /// What its archiver is doing, where it has one.
+    pub archive: Option<Telling>,
 }
 
 impl Watched {

@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    archive::{Archiver, SpecError},
     bus::{Bus, BusError, StreamSettings},
     cli::Exit,
     config::{Folder, Report, Set, Settings},
@@ -112,6 +113,11 @@ pub async fn start_watched(bus: Bus, start: Start, ops: Ops, shutdown: &Cancella
     }
     let mdm = keys.as_ref().map(|keys| keys.mdm.clone());
     let gives_credentials = keys.is_some();
+    let archive = settings.archive.clone().map(|spec| {
+        spec.make(&root)?;
+        Ok::<_, SpecError>((spec.open(&root)?, spec))
+    });
+    let archive = archive.transpose().context("emote.yaml: archive")?;
     let library = Library::new(bus.clone(), root, settings);
     let engine =
         Engine::new(Parts { bus: bus.clone(), store: Arc::clone(&store), library, first, partition: PARTITION });
@@ -123,6 +129,7 @@ pub async fn start_watched(bus: Bus, start: Start, ops: Ops, shutdown: &Cancella
         Ok(())
     });
 
+    let archiver = archive.map(|(depot, spec)| Archiver::new(bus.clone(), depot, spec, shared.leads()));
     let sources = Arc::new(ingest::Sources::default());
     let workers = workers::Workers::new(bus.clone(), Arc::clone(&store), Arc::clone(&sources), shared.leads());
     let targets = workers.targets();
@@ -137,7 +144,15 @@ pub async fn start_watched(bus: Bus, start: Start, ops: Ops, shutdown: &Cancella
         sources: Arc::clone(&sources),
         taking: workers.ready(),
         identity: keys.is_some().then(identity::Counts::default),
+        archive: archiver.as_ref().map(Archiver::telling),
     };
+    if let Some(archiver) = archiver {
+        let stop = shutdown.clone();
+        tasks.spawn(async move {
+            archiver.run(stop).await;
+            Ok(())
+        });
+    }
     if let (Some(identity), Some(counts)) = (keys, watched.identity.clone()) {
         let (bus, store, leads) = (bus.clone(), Arc::clone(&store), shared.leads());
         let office = Office { bus, store, leads, identity, counts };

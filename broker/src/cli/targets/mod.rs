@@ -58,12 +58,23 @@ fn list(view: &View, output: Output) -> anyhow::Result<Exit> {
         }
         Output::Table => {
             print_line(shown(&rows, view.now, table::width().unwrap_or(200)))?;
+            if let Some(archive) = archive_shown(view) {
+                print_line(archive)?;
+            }
             if let Some(note) = view.note() {
                 anstream::eprintln!("{}{note}{:#}", render::DIM, render::DIM);
             }
         }
     }
     Ok(Exit::Ok)
+}
+
+/// What waits for the archive.
+fn archive_shown(view: &View) -> Option<String> {
+    let backlog = view.archive?;
+    let oldest = backlog.oldest.map(|oldest| format!(", the oldest for {}", render::ago(oldest, view.now)));
+    let dim = render::DIM;
+    Some(format!("{dim}archive{dim:#}  {} events not archived yet{}", backlog.jobs, oldest.unwrap_or_default()))
 }
 
 /// The table; under each target that failed, how it did, in `width` columns.

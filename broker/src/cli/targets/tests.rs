@@ -55,6 +55,7 @@ fn view() -> View {
         .into(),
         held: [("mdm".to_owned(), 3)].into(),
         dead: [("mdm".to_owned(), 1)].into(),
+        archive: Some(Backlog { jobs: 5, oldest: Some(at(940)) }),
     }
 }
 

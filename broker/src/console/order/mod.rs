@@ -5,6 +5,7 @@ pub(crate) mod agents;
 pub(crate) mod config;
 pub(crate) mod dead;
 pub(crate) mod held;
+pub(crate) mod replay;
 
 use std::time::Duration;
 

@@ -3,6 +3,7 @@
 //! Counts of rules and targets that are kept in the log are the same at every broker (`max by (rule)`, not `sum`), and
 //! begin anew where a broker's records do. What is said to be of this broker is summed over brokers.
 
+mod archive;
 mod engine;
 mod identity;
 mod rules;
@@ -34,6 +35,7 @@ pub(super) fn page(seen: &Observed) -> String {
     targets::write(&mut page, seen);
     streams::write(&mut page, seen);
     identity::write(&mut page, seen);
+    archive::write(&mut page, seen);
     page.text()
 }
 

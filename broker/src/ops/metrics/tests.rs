@@ -8,6 +8,7 @@ use emote_proto::Name;
 
 use super::*;
 use crate::{
+    archive,
     bus::{Backlog, StreamState},
     core::{Tallied, Tally},
     deliver::{BUCKETS_MS, Latency, Running, TargetSnapshot},
@@ -98,9 +99,11 @@ fn observed() -> Observed {
         dead: [("core".to_owned(), 1), ("slack".to_owned(), 1), ("gone".to_owned(), 5)].into(),
         behind: 2,
         behind_since: backlog(0, Some(30)).oldest,
+        archive: Some(backlog(6, Some(90))),
     };
     let counts = SourceCounts { taken: 2, events: 3, refused: [("denied", 1)].into(), not_published: 0 };
     Observed {
+        archive: Some(archive::Status { active: true, events: 12, stops: 1, ..archive::Status::default() }),
         started: at(1_000),
         now: at(NOW),
         silence: Some(Duration::from_millis(500)),
@@ -178,6 +181,11 @@ fn everything_is_told_and_nothing_twice() {
         ("emote_credentials_expiring", 2.0),
         ("emote_held_jobs{target=\"slack\"}", 2.0),
         ("emote_dead_letters{target=\"slack\"}", 1.0),
+        ("emote_archive_behind", 6.0),
+        ("emote_archive_oldest_seconds", 90.0),
+        ("emote_archive_active", 1.0),
+        ("emote_archive_events_total", 12.0),
+        ("emote_archive_stops_total", 1.0),
     ] {
         assert_eq!(samples.get(key), Some(&value), "{key}");
     }

@@ -29,6 +29,8 @@ pub(crate) struct View {
     pub(crate) backlogs: BTreeMap<Name, Backlog>,
     pub(crate) held: BTreeMap<String, u64>,
     pub(crate) dead: BTreeMap<String, u64>,
+    /// What is not archived yet; none where nothing ever was.
+    pub(crate) archive: Option<Backlog>,
 }
 
 /// A target.
@@ -57,13 +59,18 @@ impl View {
     /// Asks NATS and the brokers.
     pub(crate) async fn ask(bus: &Bus) -> Result<Self, anyhow::Error> {
         let in_force = in_force::ask(bus).await?;
-        let (brokers, backlogs, held, dead) =
-            tokio::try_join!(ask_brokers(bus), bus.backlogs(), bus.held_by_target(), bus.dead_by_target())?;
+        let (brokers, backlogs, held, dead, archive) = tokio::try_join!(
+            ask_brokers(bus),
+            bus.backlogs(),
+            bus.held_by_target(),
+            bus.dead_by_target(),
+            bus.archive_backlog()
+        )?;
         let tallies = match in_force::who_counts(&brokers) {
             Some(broker) => tallies_of(bus, &broker.id).await?,
             None => None,
         };
-        Ok(Self { now: jiff::Timestamp::now().into(), brokers, in_force, tallies, backlogs, held, dead })
+        Ok(Self { now: jiff::Timestamp::now().into(), brokers, in_force, tallies, backlogs, held, dead, archive })
     }
 
     /// Every target in force, then those that are not any more but have jobs left.

@@ -1,0 +1,175 @@
+//! The archive: every entry of the stream once, whatever happens to those who write it; and playing it again.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use emote_tests::{Broker, Stack, emote, until};
+use serde_json::{Value, json};
+
+const NOTED: &str = "pattern: {scope: [test]}\ntargets: [log]\n";
+
+/// `emote archive …` in the stack's folder, which must end well: its lines of JSON.
+async fn archive(stack: &Stack, args: &[&str]) -> Vec<Value> {
+    let config = stack.config.to_str().unwrap();
+    let output = emote(&[&["archive"], args, &["-o", "json", "--config", config]].concat()).await;
+    assert!(output.status.success(), "emote archive {args:?}: {output:?}");
+    String::from_utf8(output.stdout).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+async fn publish(stack: &Stack, from: u64, to: u64) {
+    for n in from..to {
+        let (source, text) = (["manual", "script", "other"][usize::try_from(n % 3).unwrap()], "x".repeat(200));
+        let event = json!({"scope": "test", "action": "noted", "info": {"n": n, "text": text}});
+        stack.streams.publish(&format!("events.{source}.C{}.test.noted", n % 7), event.to_string()).await;
+    }
+}
+
+/// Waits until nothing happens any more and all of it is archived; then compares.
+async fn all_archived(stack: &Stack) -> Value {
+    let stored = stack.settled().await.len() as u64;
+    until("all of the stream is archived", async || {
+        let days = archive(stack, &["ls"]).await;
+        days.iter().map(|day| day["events"].as_u64().unwrap()).sum::<u64>() >= stored
+    })
+    .await;
+    let verified = archive(stack, &["verify"]).await.remove(0);
+    assert_eq!(verified["fine"], true, "{verified}");
+    let stored = stack.streams.read("EVENTS", "events.>").await;
+    assert_eq!(verified["found"]["events"], json!(stored.len()), "{verified}");
+    assert_eq!(verified["found"]["absent"], 0);
+    let noted: Vec<u64> = archive(stack, &["get", "--scope", "test"])
+        .await
+        .iter()
+        .map(|event| event["info"]["n"].as_u64().unwrap())
+        .collect();
+    let once: BTreeSet<u64> = noted.iter().copied().collect();
+    assert_eq!(once.len(), noted.len(), "each is archived once");
+    verified
+}
+
+#[tokio::test]
+async fn a_broker_that_is_killed_again_and_again_archives_each_event_once() {
+    let settings = "archive: {to: archive, size: 4KiB, age: 1s}\n";
+    let stack = Stack::new().file("rules/noted.yaml", NOTED).lines("emote.yaml", settings);
+    let mut stack = stack.without_broker().start().await;
+    for round in 0..8 {
+        stack.broker.start().await;
+        publish(&stack, round * 40, round * 40 + 40).await;
+        // Long enough to begin with its work, and each time a little longer.
+        tokio::time::sleep(Duration::from_millis(50 + round * 120)).await;
+        stack.broker.kill();
+    }
+    stack.broker.start().await;
+    let verified = all_archived(&stack).await;
+    assert!(verified["found"]["manifests"].as_u64().unwrap() >= 8, "{verified}");
+    let metrics = stack.http.get(format!("http://127.0.0.1:{}/metrics", stack.broker.ops)).send().await.unwrap();
+    let metrics = metrics.text().await.unwrap();
+    assert!(metrics.contains("emote_archive_behind 0") && metrics.contains("emote_archive_active 1"), "{metrics}");
+    assert!(stack.shown(&["targets"]).await.contains("archive  0 events not archived yet"));
+}
+
+#[tokio::test]
+async fn whoever_leads_archives_and_who_comes_back_does_not_archive_again() {
+    let mut stack = Stack::new().file("rules/noted.yaml", NOTED).without_broker().start().await;
+    let at = stack.config.join("archive");
+    // Each cuts in its own way.
+    let settings = |size: &str| format!("archive: {{to: {:?}, size: {size}, age: 1s}}\n", at.to_str().unwrap());
+    let other = stack.other_broker();
+    stack.broker.add_settings(&settings("3KiB"));
+    other.add_settings(&settings("7KiB"));
+    let mut brokers = [stack.take_broker(), other];
+    for broker in &mut brokers {
+        broker.start().await;
+    }
+    until("somebody leads", async || brokers.iter().any(|broker| broker.last_led().is_some())).await;
+    let leader = |brokers: &[Broker]| brokers.iter().enumerate().max_by_key(|(_, broker)| broker.last_led()).unwrap().0;
+    for round in 0..4 {
+        let index = leader(&brokers);
+        let led = brokers[1 - index].last_led();
+        publish(&stack, round * 50, round * 50 + 50).await;
+        if round % 2 == 0 {
+            brokers[index].freeze(true);
+        } else {
+            brokers[index].kill();
+        }
+        until("the other one leads", async || brokers[1 - index].last_led() > led).await;
+        publish(&stack, 1_000 + round * 50, 1_000 + round * 50 + 50).await;
+        if round % 2 == 0 {
+            brokers[index].freeze(false);
+        } else {
+            brokers[index].start().await;
+        }
+    }
+    all_archived(&stack).await;
+    brokers.iter_mut().for_each(Broker::kill);
+}
+
+async fn told(stack: &Stack, what: &str) -> Vec<Value> {
+    stack.streams.read("EVENTS", &format!("events.broker.*.{what}")).await.iter().map(|event| event.json()).collect()
+}
+
+async fn jobs(stack: &Stack, target: &str) -> usize {
+    stack.streams.read("DELIVERIES", &format!("deliver.{target}.*")).await.len()
+}
+
+#[tokio::test]
+async fn what_happened_is_played_again_from_the_archive_and_from_the_stream() {
+    let danger = "kind: log\npath: data/danger.jsonl\ndestructive: true\nguard: {limit: 100}\n";
+    let stack = Stack::new()
+        .file("targets/danger.yaml", danger)
+        .file("targets/other.yaml", "kind: log\npath: data/other.jsonl\n")
+        .file("rules/noted.yaml", NOTED)
+        .file("rules/other.yaml", "pattern: {scope: [test]}\ntargets: [other]\n")
+        .file("rules/danger.yaml", "pattern: {scope: [test]}\ntargets: [danger]\n")
+        .lines("emote.yaml", "archive: {to: archive, age: 1s}\n");
+    let stack = stack.start().await;
+    publish(&stack, 0, 6).await;
+    stack.settled().await;
+    let before = [jobs(&stack, "log").await, jobs(&stack, "other").await, jobs(&stack, "danger").await];
+    assert_eq!(before[1..], [6, 6]);
+    until("it is archived", async || archive(&stack, &["get", "--scope", "test"]).await.len() == 6).await;
+    // What is archived may leave the stream.
+    stack.streams.js.get_stream("EVENTS").await.unwrap().purge().filter("events.manual.>").await.unwrap();
+
+    let config = stack.config.to_str().unwrap().to_owned();
+    let replay = async |args: &[&str]| {
+        let pattern = r#"{"scope": ["test"]}"#;
+        let usual = ["replay", "--from", "1h", "--pattern", pattern, "--config", &config, "-o", "json"];
+        stack.shown(&[&usual[..], args].concat()).await
+    };
+    let dry = replay(&["--dry-run"]).await;
+    let dry: Vec<Value> = dry.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let of = |rule: &str| {
+        dry.iter().find(|row| row["rule"] == rule).map(|row| (row["jobs"].clone(), row["refused"].clone()))
+    };
+    assert_eq!(of("danger"), Some((json!(0), json!(6))), "{dry:?}");
+    assert_eq!(of("other"), Some((json!(6), json!(0))), "{dry:?}");
+    assert!(stack.streams.read("EVENTS", "events.admin.*.event.replayed").await.is_empty(), "nothing is ordered");
+
+    let ordered = replay(&["--rules", "other,danger", "--id", "r1", "--by", "ada", "-m", "it was away"]).await;
+    assert_eq!(serde_json::from_str::<Value>(&ordered).unwrap()["ordered"]["replayed"], 6);
+    stack.settled().await;
+    let after = [jobs(&stack, "log").await, jobs(&stack, "other").await, jobs(&stack, "danger").await];
+    assert_eq!(after, [before[0], 12, 6], "only the rules that were named act, and nothing destructive");
+    let refused = told(&stack, "guard.refused").await;
+    assert_eq!(refused.len(), 6);
+    assert!(refused[0]["info"]["reason"].as_str().unwrap().contains("danger is destructive"), "{}", refused[0]);
+    let again = replay(&["--rules", "other,danger", "--id", "r1", "--by", "ada"]).await;
+    let again: Value = serde_json::from_str(&again).unwrap();
+    assert_eq!((&again["ordered"]["replayed"], &again["ordered"]["already"]), (&json!(0), &json!(6)));
+    let orders = stack.streams.read("EVENTS", "events.admin.ada.event.replayed").await;
+    assert_eq!((orders.len(), orders[0].json()["info"]["reason"].clone()), (6, json!("it was away")));
+    assert_eq!(
+        stack.streams.read("EVENTS", "events.admin.ada.replay.ordered").await.len(),
+        2,
+        "who ordered it is told"
+    );
+
+    replay(&["--rules", "danger", "--destructive", "--id", "r2"]).await;
+    stack.settled().await;
+    assert_eq!(jobs(&stack, "danger").await, 12);
+    let traced = stack.shown(&["trace", orders[0].json()["id"].as_str().unwrap()]).await;
+    assert!(traced.contains("test.noted") && traced.contains("other"), "{traced}");
+    assert!(!stack.emote(&["replay", "--from", "1h", "--rules", "nope"]).await.status.success());
+    let none = stack.emote(&["replay", "--from", "1h", "--source", "nobody", "--config", &config]).await;
+    assert_eq!(none.status.code(), Some(5));
+}
