@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use emote_tests::{Broker, Stack, emote, until};
+use emote_tests::{Broker, Process, Stack, emote, free_port, private_file, until};
 use serde_json::{Value, json};
 
 const NOTED: &str = "pattern: {scope: [test]}\ntargets: [log]\n";
@@ -127,8 +127,6 @@ async fn what_happened_is_played_again_from_the_archive_and_from_the_stream() {
     let before = [jobs(&stack, "log").await, jobs(&stack, "other").await, jobs(&stack, "danger").await];
     assert_eq!(before[1..], [6, 6]);
     until("it is archived", async || archive(&stack, &["get", "--scope", "test"]).await.len() == 6).await;
-    // What is archived may leave the stream.
-    stack.streams.js.get_stream("EVENTS").await.unwrap().purge().filter("events.manual.>").await.unwrap();
 
     let config = stack.config.to_str().unwrap().to_owned();
     let replay = async |args: &[&str]| {
@@ -167,9 +165,63 @@ async fn what_happened_is_played_again_from_the_archive_and_from_the_stream() {
     replay(&["--rules", "danger", "--destructive", "--id", "r2"]).await;
     stack.settled().await;
     assert_eq!(jobs(&stack, "danger").await, 12);
+    // What is archived may have left the stream.
+    stack.streams.js.get_stream("EVENTS").await.unwrap().purge().filter("events.manual.>").await.unwrap();
+    let gone: Value = serde_json::from_str(&replay(&["--rules", "other", "--id", "r3"]).await).unwrap();
+    assert_eq!(gone["ordered"]["replayed"], 6);
+    until("they are done", async || jobs(&stack, "other").await == 18).await;
     let traced = stack.shown(&["trace", orders[0].json()["id"].as_str().unwrap()]).await;
     assert!(traced.contains("test.noted") && traced.contains("other"), "{traced}");
     assert!(!stack.emote(&["replay", "--from", "1h", "--rules", "nope"]).await.status.success());
     let none = stack.emote(&["replay", "--from", "1h", "--source", "nobody", "--config", &config]).await;
     assert_eq!(none.status.code(), Some(5));
+}
+
+/// What speaks S3, with a bucket; nothing where it is not installed.
+async fn s3(logs: &std::path::Path) -> Option<(Process, String)> {
+    let Some(moto) = std::env::var_os("EMOTE_TEST_MOTO") else {
+        eprintln!(
+            "LEFT OUT: EMOTE_TEST_MOTO names no folder with moto, which speaks S3; ./tests/run gets it where it can"
+        );
+        assert!(std::env::var_os("CI").is_none(), "moto is missing, and in CI that is a failure");
+        return None;
+    };
+    let port = free_port().to_string();
+    let mut command = std::process::Command::new("python3");
+    command.args(["-m", "moto.server", "-H", "127.0.0.1", "-p", &port]).env("PYTHONPATH", moto);
+    let server = Process::start("moto", command, logs);
+    let url = format!("http://127.0.0.1:{port}");
+    let made = async || {
+        let signed =
+            "AWS4-HMAC-SHA256 Credential=a/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=x";
+        let request = reqwest::Client::new().put(format!("{url}/emote-archive")).header("Authorization", signed);
+        request.send().await.is_ok_and(|answer| answer.status().is_success())
+    };
+    until("there is a bucket", made).await;
+    Some((server, url))
+}
+
+#[tokio::test]
+async fn an_archive_in_s3_is_as_good_and_its_key_is_nowhere() {
+    let mut stack = Stack::new().file("rules/noted.yaml", NOTED).secret("s3-key").without_broker().start().await;
+    let Some((mut server, url)) = s3(&stack.logs).await else { return };
+    stack.broker.add_settings(&format!(
+        "archive:\n  to: s3://emote-archive/em/ote\n  endpoint: {url}\n  insecure: true\n  region: us-east-1\n  \
+         access_key_id: AKIAEXAMPLE\n  secret_access_key: ${{file:secrets/s3-key}}\n  size: 4KiB\n  age: 1s\n"
+    ));
+    for round in 0..3 {
+        stack.broker.start().await;
+        publish(&stack, round * 40, round * 40 + 40).await;
+        tokio::time::sleep(Duration::from_millis(300 + round * 300)).await;
+        stack.broker.kill();
+    }
+    stack.broker.start().await;
+    let verified = all_archived(&stack).await;
+    assert!(verified["found"]["segments"].as_u64().unwrap() > 5, "{verified}");
+    private_file(&stack.config.join("secrets/s3-key"), "");
+    let check = emote(&["check", "--secrets", stack.config.to_str().unwrap()]).await;
+    assert_eq!(check.status.code(), Some(3));
+    assert!(String::from_utf8_lossy(&check.stdout).contains("emote.yaml: archive: the secret file"), "{check:?}");
+    stack.broker.kill();
+    server.kill();
 }
