@@ -232,3 +232,54 @@ impl Wire {
 fn retries() -> RetryConfig {
     RetryConfig { max_retries: 4, retry_timeout: RETRY_WITHIN, ..RetryConfig::default() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_of_store_is_made_ready_and_its_secrets_are_not_told() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        std::fs::write(&path, "aHVudGVyMg==").unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        let secret = |name: &str| SecretRef::File(name.into());
+        let s3 = |keys, wire| Place::S3 { bucket: "bucket".into(), region: None, endpoint: None, keys, wire };
+        let azure = |key| Place::Azure {
+            container: "c".into(),
+            account: "a".into(),
+            key: Some(key),
+            endpoint: None,
+            wire: Wire::default(),
+        };
+        let gcs = Place::Gcs { bucket: "b".into(), service_account: Some(secret("key")), wire: Wire::default() };
+        let ca = Wire { ca: Some("key".into()), insecure: false };
+        for (place, said) in [
+            (s3(Some(("id".into(), secret("key"))), Wire::default()), None),
+            (s3(Some(("id".into(), secret("none"))), Wire::default()), Some("the secret file")),
+            (s3(None, ca), Some("there is no certificate in it")),
+            (azure(secret("key")), None),
+            (azure(secret("none")), Some("the secret file")),
+            (gcs, Some("")),
+            (Place::Folder("none".into()), Some("there is no such folder")),
+        ] {
+            let spec =
+                ArchiveSpec { place, prefix: String::new(), size: 1, age: REQUEST_WITHIN, conditional_puts: true };
+            let told = spec.open(folder.path()).err().map(|error| error.to_string());
+            assert_eq!(told.is_some(), said.is_some(), "{told:?}");
+            let told = told.unwrap_or_default();
+            assert!(told.contains(said.unwrap_or_default()) && !told.contains("aHVudGVyMg"), "{told}");
+        }
+        let spec = ArchiveSpec {
+            place: Place::Folder("new/archive".into()),
+            prefix: String::new(),
+            size: 1,
+            age: REQUEST_WITHIN,
+            conditional_puts: true,
+        };
+        spec.make(folder.path()).unwrap();
+        let mode = std::fs::metadata(folder.path().join("new/archive")).unwrap().permissions().mode();
+        assert!(mode.trailing_zeros() >= 6 && spec.open(folder.path()).is_ok(), "{mode:o}");
+    }
+}
