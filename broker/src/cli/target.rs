@@ -306,7 +306,7 @@ fn body(text: &str) -> Vec<String> {
 }
 
 fn printable(text: &str) -> String {
-    text.replace(char::is_control, "\u{fffd}")
+    text.replace('\t', "  ").replace(char::is_control, "\u{fffd}")
 }
 
 #[cfg(test)]
