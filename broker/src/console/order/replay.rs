@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use bytes::Bytes;
 use emote_proto::{EventId, Filter, Name, Subject, Time, Token, limits, source};
 use serde_json::{Value, json};
 
@@ -27,7 +28,7 @@ pub(crate) fn order(
     signature: &Signature,
     terms: &Terms,
     original: &Original,
-) -> anyhow::Result<Option<(Subject, EventId, Vec<u8>)>> {
+) -> anyhow::Result<Option<(Subject, EventId, Bytes)>> {
     let mut info = replay_info(terms, original.id, &original.entry.entry())?;
     if let (Value::Object(info), Some(reason)) = (&mut info, &signature.reason) {
         info.insert("reason".to_owned(), json!(reason));
@@ -44,7 +45,7 @@ pub(crate) fn order(
         scope: Token::new(scope)?,
         action: Token::new(action)?,
     };
-    Ok((body.len() <= limits::MAX_EVENT).then_some((subject, id, body)))
+    Ok((body.len() <= limits::MAX_EVENT).then_some((subject, id, body.into())))
 }
 
 /// The events that the replay of this name has played again already, as far as the stream goes back.
