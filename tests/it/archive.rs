@@ -67,6 +67,47 @@ async fn a_broker_that_is_killed_again_and_again_archives_each_event_once() {
     assert!(stack.shown(&["targets"]).await.contains("archive  0 events not archived yet"));
 }
 
+/// Where it is ended is where a file stands in the way of a folder: of the cut's, of a segment's, of the manifest's.
+#[tokio::test]
+async fn a_broker_that_is_killed_between_two_steps_goes_on_there() {
+    let settings = "archive: {to: archive, size: 4KiB, age: 1s}\n";
+    let stack = Stack::new().file("rules/noted.yaml", NOTED).lines("emote.yaml", settings);
+    let mut stack = stack.start().await;
+    let events = stack.streams.js.get_stream("EVENTS").await.unwrap();
+    let stream = events.cached_info().created.unix_timestamp_nanos();
+    let day = jiff::Timestamp::now().strftime("%Y-%m-%d").to_string();
+    let places = [format!("_cuts/{stream}"), "script".to_owned(), format!("_manifests/{stream}/{day}")];
+    stack.broker.kill();
+    for (round, place) in (0..).zip(places) {
+        let (archived, obstacle) = (stack.config.join("archive"), stack.config.join("archive").join(place));
+        let aside = archived.join("aside");
+        std::fs::create_dir_all(obstacle.parent().unwrap()).unwrap();
+        let was_there = obstacle.exists();
+        if was_there {
+            std::fs::rename(&obstacle, &aside).unwrap();
+        }
+        std::fs::write(&obstacle, "").unwrap();
+        stack.broker.start().await;
+        publish(&stack, round * 40, round * 40 + 40).await;
+        until("it is stopped there", async || {
+            let metrics =
+                stack.http.get(format!("http://127.0.0.1:{}/metrics", stack.broker.ops)).send().await.unwrap();
+            let metrics = metrics.text().await.unwrap();
+            metrics.lines().any(|line| line.starts_with("emote_archive_stops_total ") && !line.ends_with(" 0"))
+        })
+        .await;
+        stack.broker.kill();
+        std::fs::remove_file(&obstacle).unwrap();
+        if was_there {
+            std::fs::rename(&aside, &obstacle).unwrap();
+        }
+        stack.broker.start().await;
+        all_archived(&stack).await;
+        stack.broker.kill();
+    }
+    assert!(stack.logged().contains("going on with a cut that was begun before"));
+}
+
 #[tokio::test]
 async fn whoever_leads_archives_and_who_comes_back_does_not_archive_again() {
     let mut stack = Stack::new().file("rules/noted.yaml", NOTED).without_broker().start().await;
