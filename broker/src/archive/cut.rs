@@ -136,7 +136,7 @@ impl Cut {
         }
     }
 
-    /// Reads what [`Cut::to_json`] wrote.
+    /// Reads what [`to_json`] wrote.
     pub(super) fn parse(json: &[u8]) -> Result<Self, String> {
         let cut: Self = serde_json::from_slice(json).map_err(|error| error.to_string())?;
         check(cut.version, cut.first, cut.last, &cut.day)?;

@@ -1,3 +1,5 @@
+//! Replays: what is carried, what it sets off, and what is refused.
+
 use emote_proto::Replay;
 
 use super::*;
