@@ -286,6 +286,7 @@ fn text(shown: &Shown) -> String {
     let what = match shown.role {
         Role::Token => "asks for a token",
         Role::Lookup => "looks up",
+        Role::Page => "fetches",
         Role::Job => "does it",
     };
     let mut lines = vec![format!("{bold}{} {}{bold:#}  {dim}{what}{dim:#}", shown.method, printable(&shown.url))];

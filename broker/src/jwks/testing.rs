@@ -132,7 +132,7 @@ impl Fetch for std::sync::Arc<Published> {
 }
 
 /// Made for tests and used nowhere else: PKCS #8, 2048 bits.
-const RSA: &str = "\
+pub(crate) const RSA: &str = "\
 MIIEvgIBADANBgkqhkiG9w0BAQEFAASCBKgwggSkAgEAAoIBAQDSrWmZnN0+lRB0
 RHGKwulrWXTkwvCDM3KLBRn3RWNseSp3981m0BHZ63+qKWRdhxGyhuoUIJLMXJEE
 2kos7zPBPJy8/Yiiuf73aT2DR9UrtXLppTOo2RqLHm8Q4Pxe7HomOp/U8Rmqoc+i

@@ -6,7 +6,7 @@ use super::{Script, spec::Setup, wire};
 use crate::config::{Problems, Secret, fields::Fields, text::Template};
 
 /// The address at `key`, checked as far as no secret is in it.
-pub(super) fn read(fields: &mut Fields<'_>, key: &'static str, insecure: bool, example: &str) -> Option<Template> {
+pub(crate) fn read(fields: &mut Fields<'_>, key: &'static str, insecure: bool, example: &str) -> Option<Template> {
     let template = fields.template(key);
     let template = fields.require(key, template, example)?;
     match template.plain().map(|text| wire::endpoint(text, insecure)) {
@@ -19,7 +19,7 @@ pub(super) fn read(fields: &mut Fields<'_>, key: &'static str, insecure: bool, e
 }
 
 /// The address with its secrets in it, and what of it must not be shown.
-pub(super) fn resolve(
+pub(crate) fn resolve(
     template: &Template,
     key: &str,
     insecure: bool,

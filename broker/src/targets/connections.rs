@@ -19,16 +19,16 @@ const LOOKED_AT_EVERY: Duration = Duration::from_secs(5);
 
 /// Files of certificates, in PEM; relative paths are taken from the configuration folder.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Tls {
+pub(crate) struct Tls {
     /// The client's own, with `key`.
-    pub(super) certificate: Option<PathBuf>,
-    pub(super) key: Option<PathBuf>,
+    pub(crate) certificate: Option<PathBuf>,
+    pub(crate) key: Option<PathBuf>,
     /// Whom to trust, in place of the system's roots.
-    pub(super) ca: Option<PathBuf>,
+    pub(crate) ca: Option<PathBuf>,
 }
 
 /// See the module.
-pub(super) struct Connections {
+pub(crate) struct Connections {
     tls: Tls,
     terms: Terms,
     state: Mutex<State>,
@@ -49,7 +49,7 @@ struct Terms {
 
 impl Connections {
     /// For requests to `url`. None is made yet.
-    pub(super) fn new(setup: &Setup<'_>, url: &Url, tls: &Tls) -> Result<Self, String> {
+    pub(crate) fn new(setup: &Setup<'_>, url: &Url, tls: &Tls) -> Result<Self, String> {
         install_crypto();
         let at = |path: &Option<PathBuf>| path.as_ref().map(|path| setup.folder.join(path));
         let tls = Tls { certificate: at(&tls.certificate), key: at(&tls.key), ca: at(&tls.ca) };
@@ -67,7 +67,7 @@ impl Connections {
     }
 
     /// Those with the certificates as they are now.
-    pub(super) fn current(&self) -> reqwest::Client {
+    pub(crate) fn current(&self) -> reqwest::Client {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if self.tls != Tls::default() && state.looked_at.elapsed() >= LOOKED_AT_EVERY {
             state.looked_at = Instant::now();

@@ -20,14 +20,16 @@
 //! the ids of its jobs.
 
 mod answer;
-mod auth;
+pub(crate) mod auth;
 mod batch;
 mod body;
+mod duo;
 mod lookup;
-mod place;
+pub(crate) mod place;
 mod plan;
 mod programs;
-mod reading;
+pub(crate) mod reading;
+mod signed;
 #[cfg(test)]
 mod tests;
 mod token;
@@ -77,21 +79,7 @@ impl Http {
         request: RequestBuilder,
         also: &[Secret],
     ) -> Result<(Answer, Vec<Secret>), Outcome> {
-        let mut secrets = also.to_vec();
-        let Auth::Token(source) = &self.auth else {
-            let answer = self.client.send_for(role, self.auth.apply(request), also).await?;
-            return Ok((answer, secrets));
-        };
-        let again = request.try_clone();
-        let token = source.token(&self.client).await?;
-        secrets.push(token.clone());
-        let answer = self.client.send_for(role, request.bearer_auth(token.expose()), &secrets).await?;
-        let Some(request) = again.filter(|_| answer.status == 401) else { return Ok((answer, secrets)) };
-        source.forget(&token).await;
-        let token = source.token(&self.client).await?;
-        secrets.push(token.clone());
-        let answer = self.client.send_for(role, request.bearer_auth(token.expose()), &secrets).await?;
-        Ok((answer, secrets))
+        self.auth.send(&self.client, role, request, also).await
     }
 
     async fn send_one(&self, job: &Job, input: &Value, pin: Option<&Pin>) -> Result<Outcome, Outcome> {

@@ -11,24 +11,24 @@ use serde_json::Value;
 
 use crate::core::Job;
 
-mod address;
+pub(crate) mod address;
 mod asset;
 pub mod catalog;
-mod connections;
-mod http;
+pub(crate) mod connections;
+pub(crate) mod http;
 mod log;
 mod mdm;
 mod policy;
 mod preset;
-mod reply;
+pub(crate) mod reply;
 mod rotate;
 mod script;
 mod settings;
 mod slack;
-mod spec;
+pub(crate) mod spec;
 #[cfg(test)]
 mod testing;
-mod wire;
+pub(crate) mod wire;
 
 pub use mdm::pin_for;
 pub use script::{Answered, Role, Script, Shown, Told};

@@ -16,19 +16,19 @@ const MAX_QUOTE: usize = 200;
 
 /// A reply, without secrets.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Answer {
-    pub(super) status: u16,
-    pub(super) retry_after: Option<Duration>,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) retry_after: Option<Duration>,
     /// By name, in lower case.
-    pub(super) headers: Map<String, Value>,
-    pub(super) body: String,
+    pub(crate) headers: Map<String, Value>,
+    pub(crate) body: String,
     /// Whether there was more of it than is read.
-    pub(super) is_cut: bool,
+    pub(crate) is_cut: bool,
 }
 
 impl Answer {
     /// The answer where its status is one of success, else what it means for the job.
-    pub(super) fn success(self) -> Result<Self, Outcome> {
+    pub(crate) fn success(self) -> Result<Self, Outcome> {
         match self.status {
             200..=299 => Ok(self),
             300..=399 => Err(Outcome::never(format!(
@@ -41,12 +41,12 @@ impl Answer {
     }
 
     /// Not now; after the time that the other side named.
-    pub(super) fn retry(&self, reason: String) -> Outcome {
+    pub(crate) fn retry(&self, reason: String) -> Outcome {
         Outcome::Retry { after: self.retry_after, reason }
     }
 
     /// Status and the start of the reply, for a reason.
-    pub(super) fn describe(&self) -> String {
+    pub(crate) fn describe(&self) -> String {
         let name = reqwest::StatusCode::from_u16(self.status).ok().and_then(|status| status.canonical_reason());
         let name = name.map(|name| format!(" {name}")).unwrap_or_default();
         let quote = quote(&self.body);
@@ -59,13 +59,13 @@ impl Answer {
 }
 
 /// The start of what the other side wrote, on one line.
-pub(super) fn quote(text: &str) -> String {
+pub(crate) fn quote(text: &str) -> String {
     let printable: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     clip(&printable.split_whitespace().collect::<Vec<_>>().join(" "), MAX_QUOTE)
 }
 
 /// What `Retry-After` asks for, in seconds or as a date (RFC 9110, 10.2.3); at most an hour.
-pub(super) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+pub(crate) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     let wait = match text.parse::<u64>() {
         Ok(seconds) => Duration::from_secs(seconds),

@@ -31,6 +31,8 @@ pub enum Role {
     Token,
     /// It looks something up that the others need.
     Lookup,
+    /// It fetches a page of what a source polls.
+    Page,
     /// It does what the job asks.
     Job,
 }
@@ -171,7 +173,7 @@ impl Script {
         self.stands_in()
             && match role {
                 Role::Token => self.token.is_none(),
-                Role::Lookup | Role::Job => self.answers.is_none(),
+                Role::Lookup | Role::Page | Role::Job => self.answers.is_none(),
             }
     }
 

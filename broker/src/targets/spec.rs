@@ -50,18 +50,18 @@ pub(super) trait Unresolved: std::fmt::Debug + Send + Sync {
 }
 
 /// What a target is made with beside its own settings.
-pub(super) struct Setup<'a> {
+pub(crate) struct Setup<'a> {
     /// The configuration folder: relative paths are taken from it.
-    pub(super) folder: &'a Path,
+    pub(crate) folder: &'a Path,
     /// The settings all kinds share.
-    pub(super) delivery: &'a DeliverySettings,
+    pub(crate) delivery: &'a DeliverySettings,
     /// What is there in place of the network and of secrets, if something is.
-    pub(super) script: Option<&'a Arc<Script>>,
+    pub(crate) script: Option<&'a Arc<Script>>,
 }
 
 impl Setup<'_> {
     /// The secret that `reference` leads to.
-    pub(super) fn secret(&self, reference: &SecretRef) -> Result<Secret, SecretError> {
+    pub(crate) fn secret(&self, reference: &SecretRef) -> Result<Secret, SecretError> {
         match self.script.filter(|script| script.stands_in()) {
             Some(script) => Ok(script.stand_in(reference.to_string())),
             None => reference.resolve(self.folder),
@@ -69,7 +69,7 @@ impl Setup<'_> {
     }
 
     /// The text with its secrets in it.
-    pub(super) fn filled(&self, template: &Template) -> Result<Filled, SecretError> {
+    pub(crate) fn filled(&self, template: &Template) -> Result<Filled, SecretError> {
         template.fill(|reference| self.secret(reference))
     }
 }

@@ -14,9 +14,9 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::connections::Connections;
-pub(super) use super::connections::Tls;
+pub(crate) use super::connections::Tls;
 use super::reply::retry_after;
-pub(super) use super::reply::{Answer, quote};
+pub(crate) use super::reply::{Answer, quote};
 use super::spec::Setup;
 use super::{Outcome, Role, Script, Told, pin_for};
 use crate::config::{Problems, Secret, SecretRef};
@@ -24,16 +24,18 @@ use crate::core::JobId;
 use crate::loopback::is_loopback;
 
 /// Shorter, and who sees one PIN could find the key by trying.
-pub(super) const MIN_PIN_KEY: usize = 16;
+pub(crate) const MIN_PIN_KEY: usize = 16;
 /// How much of a reply is read, in bytes.
 const MAX_REPLY: usize = 64 * 1024;
 /// How much of a reply is read where something is looked up in it, in bytes.
 const MAX_FOUND: usize = 1024 * 1024;
+/// How much of a page is read that a source fetches, in bytes.
+const MAX_PAGE: usize = 16 * 1024 * 1024;
 /// A shorter text is no secret worth hiding, and hiding it would garble every reason.
 const MIN_SECRET: usize = 4;
 
 /// A target's connections, and the secrets that its requests hold.
-pub(super) struct Client {
+pub(crate) struct Client {
     http: Connections,
     script: Option<Arc<Script>>,
     secrets: Vec<Secret>,
@@ -49,25 +51,25 @@ struct Raw {
 
 /// How a request says who sends it; the secrets still references.
 #[derive(Debug)]
-pub(super) enum AuthRef {
+pub(crate) enum AuthRef {
     Bearer(SecretRef),
     Basic { user: crate::config::text::Template, password: Option<SecretRef> },
 }
 
 /// How a request says who sends it.
-pub(super) enum Auth {
+pub(crate) enum Auth {
     Bearer(Secret),
     Basic { user: Secret, password: Secret, user_is_secret: bool },
 }
 
 impl Client {
     /// A client for `url`, whose requests hold `secrets`. No connection is made yet.
-    pub(super) fn new(setup: &Setup<'_>, url: &Url, secrets: Vec<Secret>) -> Result<Self, String> {
+    pub(crate) fn new(setup: &Setup<'_>, url: &Url, secrets: Vec<Secret>) -> Result<Self, String> {
         Self::with_tls(setup, url, secrets, &Tls::default())
     }
 
     /// The same, with certificates of one's own.
-    pub(super) fn with_tls(setup: &Setup<'_>, url: &Url, secrets: Vec<Secret>, tls: &Tls) -> Result<Self, String> {
+    pub(crate) fn with_tls(setup: &Setup<'_>, url: &Url, secrets: Vec<Secret>, tls: &Tls) -> Result<Self, String> {
         let http = Connections::new(setup, url, tls)?;
         let mut client = Self { http, script: setup.script.cloned(), secrets: Vec::new() };
         secrets.into_iter().for_each(|secret| client.hide(secret));
@@ -75,7 +77,7 @@ impl Client {
     }
 
     /// From now on `secret` is taken out of what the other side writes.
-    pub(super) fn hide(&mut self, secret: Secret) {
+    pub(crate) fn hide(&mut self, secret: Secret) {
         if secret.expose().len() >= MIN_SECRET && !self.secrets.contains(&secret) {
             self.secrets.push(secret);
             // A secret that holds another one goes first, else the rest of it would stay.
@@ -83,26 +85,28 @@ impl Client {
         }
     }
 
-    pub(super) fn request(&self, method: reqwest::Method, url: Url) -> RequestBuilder {
+    pub(crate) fn request(&self, method: reqwest::Method, url: Url) -> RequestBuilder {
         self.http.current().request(method, url)
     }
 
     /// Sends a request that does what a job asks, and reads the reply, whatever its status. `also` are more secrets, of
     /// this request alone.
-    pub(super) async fn send(&self, request: RequestBuilder, also: &[Secret]) -> Result<Answer, Outcome> {
+    pub(crate) async fn send(&self, request: RequestBuilder, also: &[Secret]) -> Result<Answer, Outcome> {
         self.send_for(Role::Job, request, also).await
     }
 
     /// The same for a request that is for something else.
-    pub(super) async fn send_for(
+    pub(crate) async fn send_for(
         &self,
         role: Role,
         request: RequestBuilder,
         also: &[Secret],
     ) -> Result<Answer, Outcome> {
         let raw = self.exchange(role, request, also).await?;
-        let named = raw.headers.iter().map(|(name, value)| {
-            let value = self.clean(&String::from_utf8_lossy(value.as_bytes()), also);
+        // What stands there several times is one list (RFC 9110, 5.3).
+        let named = raw.headers.keys().map(|name| {
+            let values = raw.headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
+            let value = self.clean(&values.collect::<Vec<_>>().join(", "), also);
             (name.to_string(), Value::from(value))
         });
         Ok(Answer {
@@ -116,7 +120,7 @@ impl Client {
 
     /// Sends a request whose reply has a secret in it: `read` is given status, headers and body as they came, and what it
     /// takes of them stays among its own. A status that is none of success is the same as anywhere.
-    pub(super) async fn fetch<T>(
+    pub(crate) async fn fetch<T>(
         &self,
         request: RequestBuilder,
         read: impl FnOnce(&HeaderMap, &str) -> T,
@@ -148,7 +152,11 @@ impl Client {
             script.note(role, &request, |text| self.clean(text, also));
         }
         let mut response = self.http.current().execute(request).await.map_err(failed)?;
-        let most = if role == Role::Lookup { MAX_FOUND } else { MAX_REPLY };
+        let most = match role {
+            Role::Page => MAX_PAGE,
+            Role::Lookup => MAX_FOUND,
+            Role::Token | Role::Job => MAX_REPLY,
+        };
         let (mut body, mut is_cut) = (Vec::new(), false);
         // The status has been said: a reply that breaks off after it does not undo what was done.
         while let Ok(Some(chunk)) = response.chunk().await {
@@ -169,12 +177,12 @@ impl Client {
     }
 
     /// The script that is there in place of the network, if one is.
-    pub(super) fn stand_in(&self) -> Option<&Arc<Script>> {
+    pub(crate) fn stand_in(&self) -> Option<&Arc<Script>> {
         self.script.as_ref().filter(|script| script.stands_in())
     }
 
     /// The PIN of a command (see [`pin_for`]); in a script what stands for it.
-    pub(super) fn pin(&self, key: &Secret, command_uuid: &str) -> Secret {
+    pub(crate) fn pin(&self, key: &Secret, command_uuid: &str) -> Secret {
         match self.stand_in() {
             Some(script) => script.stand_in("<PIN>".to_owned()),
             None => pin_for(key, command_uuid),
@@ -182,13 +190,13 @@ impl Client {
     }
 
     /// `text` without secrets.
-    pub(super) fn clean(&self, text: &str, also: &[Secret]) -> String {
+    pub(crate) fn clean(&self, text: &str, also: &[Secret]) -> String {
         let also = also.iter().filter(|secret| !secret.expose().is_empty());
         also.chain(&self.secrets).fold(text.to_owned(), |text, secret| text.replace(secret.expose(), "…"))
     }
 
     /// `value` without secrets in any of its texts and keys.
-    pub(super) fn clean_value(&self, value: Value, also: &[Secret]) -> Value {
+    pub(crate) fn clean_value(&self, value: Value, also: &[Secret]) -> Value {
         match value {
             Value::String(text) => Value::String(self.clean(&text, also)),
             Value::Array(items) => items.into_iter().map(|item| self.clean_value(item, also)).collect(),
@@ -200,7 +208,7 @@ impl Client {
     }
 
     /// `outcome` without secrets.
-    pub(super) fn clean_outcome(&self, outcome: Outcome, also: &[Secret]) -> Outcome {
+    pub(crate) fn clean_outcome(&self, outcome: Outcome, also: &[Secret]) -> Outcome {
         match outcome {
             Outcome::Done(report) => {
                 Outcome::Done(super::Report { info: self.clean_value(report.info, also), ..report })
@@ -212,7 +220,7 @@ impl Client {
 }
 
 impl Auth {
-    pub(super) fn apply(&self, request: RequestBuilder) -> RequestBuilder {
+    pub(crate) fn apply(&self, request: RequestBuilder) -> RequestBuilder {
         match self {
             Self::Bearer(token) => request.bearer_auth(token.expose()),
             Self::Basic { user, password, .. } => request.basic_auth(user.expose(), Some(password.expose())),
@@ -220,7 +228,7 @@ impl Auth {
     }
 
     /// What must not be shown: the secrets, and the form in which they are sent.
-    pub(super) fn secrets(&self) -> Vec<Secret> {
+    pub(crate) fn secrets(&self) -> Vec<Secret> {
         match self {
             Self::Bearer(token) => vec![token.clone()],
             Self::Basic { user, password, user_is_secret } => {
@@ -234,7 +242,7 @@ impl Auth {
 
 impl AuthRef {
     /// With its secrets; `at` is where it stands.
-    pub(super) fn resolve(&self, at: &str, setup: &Setup<'_>, problems: &mut Problems) -> Option<Auth> {
+    pub(crate) fn resolve(&self, at: &str, setup: &Setup<'_>, problems: &mut Problems) -> Option<Auth> {
         match self {
             Self::Bearer(token) => bearer(token, &format!("{at}.bearer"), setup, problems),
             Self::Basic { user, password } => {
@@ -252,14 +260,14 @@ impl AuthRef {
 }
 
 /// The token that the field `key` refers to.
-pub(super) fn bearer(token: &SecretRef, key: &str, setup: &Setup<'_>, problems: &mut Problems) -> Option<Auth> {
+pub(crate) fn bearer(token: &SecretRef, key: &str, setup: &Setup<'_>, problems: &mut Problems) -> Option<Auth> {
     let token = problems.take(key, setup.secret(token))?;
     problems.take(key, header_value(&token))?;
     Some(Auth::Bearer(token))
 }
 
 /// A header's value; marked as sensitive, so that nothing logs it.
-pub(super) fn header_value(value: &Secret) -> Result<HeaderValue, &'static str> {
+pub(crate) fn header_value(value: &Secret) -> Result<HeaderValue, &'static str> {
     let mut header = HeaderValue::from_str(value.expose())
         .map_err(|_| "cannot be sent in a header: only visible ASCII characters can")?;
     header.set_sensitive(true);
@@ -267,19 +275,19 @@ pub(super) fn header_value(value: &Secret) -> Result<HeaderValue, &'static str> 
 }
 
 /// The `Idempotency-Key` of a job: its id, percent-encoded where a header cannot hold it.
-pub(super) fn idempotency_key(id: &JobId) -> String {
+pub(crate) fn idempotency_key(id: &JobId) -> String {
     utf8_percent_encode(id.as_str(), CONTROLS).to_string()
 }
 
 /// The `Idempotency-Key` of a request for several jobs: the same jobs in the same order give the same key.
-pub(super) fn batch_key(ids: &[&str]) -> String {
+pub(crate) fn batch_key(ids: &[&str]) -> String {
     let parts: Vec<&str> = std::iter::once("batch").chain(ids.iter().copied()).collect();
     format!("batch/{}", EventId::derived(&parts))
 }
 
 /// Checks an address: https, or http where nobody else can listen or it was said that this is fine.
 /// The address itself may be a secret and is not repeated.
-pub(super) fn endpoint(text: &str, insecure: bool) -> Result<Url, String> {
+pub(crate) fn endpoint(text: &str, insecure: bool) -> Result<Url, String> {
     let url: Url =
         text.parse().map_err(|error| format!("not a URL ({error}): for example https://hooks.example.com/emote"))?;
     if !url.has_host() || !matches!(url.scheme(), "https" | "http") {
@@ -297,7 +305,7 @@ pub(super) fn endpoint(text: &str, insecure: bool) -> Result<Url, String> {
 }
 
 /// `base` with `segments` after its path, each percent-encoded.
-pub(super) fn join(base: &Url, segments: &[&str]) -> Url {
+pub(crate) fn join(base: &Url, segments: &[&str]) -> Url {
     let mut url = base.clone();
     if let Ok(mut path) = url.path_segments_mut() {
         path.pop_if_empty().extend(segments);
@@ -306,7 +314,7 @@ pub(super) fn join(base: &Url, segments: &[&str]) -> Url {
 }
 
 /// An error and all that led to it, without the URL.
-pub(super) fn chain(error: reqwest::Error) -> String {
+pub(crate) fn chain(error: reqwest::Error) -> String {
     let error = error.without_url();
     let mut text = if error.is_timeout() { "no reply in time".to_owned() } else { error.to_string() };
     let mut source = std::error::Error::source(&error);

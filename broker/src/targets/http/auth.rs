@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use jiff::Timestamp;
 use reqwest::{
     RequestBuilder,
     header::{HeaderMap, HeaderName, HeaderValue},
@@ -9,11 +10,13 @@ use reqwest::{
 
 use super::{
     super::{
-        address,
+        Outcome, Role, address,
         spec::Setup,
-        wire::{self, header_value},
+        wire::{self, Answer, Client, header_value},
     },
+    duo::{self, Duo},
     reading::headers,
+    signed,
     token::{Asking, Reading, Source},
 };
 use crate::config::{
@@ -29,15 +32,17 @@ const MAX_TEXTS: usize = 32;
 
 /// As it is written; the secrets still references.
 #[derive(Debug)]
-pub(super) enum AuthRef {
+pub(crate) enum AuthRef {
     Fixed(wire::AuthRef),
     Header { name: HeaderName, value: Template },
+    Duo(duo::Spec),
+    Signed(Box<signed::Spec>),
     OAuth2(Box<OAuth2>),
     Login(Box<Login>),
 }
 
 #[derive(Debug)]
-pub(super) struct OAuth2 {
+pub(crate) struct OAuth2 {
     url: Template,
     id: Template,
     secret: SecretRef,
@@ -46,7 +51,7 @@ pub(super) struct OAuth2 {
 }
 
 #[derive(Debug)]
-pub(super) struct Login {
+pub(crate) struct Login {
     url: Template,
     basic: Option<wire::AuthRef>,
     headers: Vec<(HeaderName, Template)>,
@@ -55,26 +60,54 @@ pub(super) struct Login {
 }
 
 /// Ready to be used.
-pub(super) enum Auth {
+pub(crate) enum Auth {
     None,
     Fixed(wire::Auth),
     Header(HeaderName, HeaderValue),
+    Duo(Duo),
     Token(Box<Source>),
 }
 
 impl Auth {
     /// The request with what is the same in each.
-    pub(super) fn apply(&self, request: RequestBuilder) -> RequestBuilder {
+    pub(crate) fn apply(&self, request: RequestBuilder) -> RequestBuilder {
         match self {
             Self::None | Self::Token(_) => request,
             Self::Fixed(auth) => auth.apply(request),
             Self::Header(name, value) => request.header(name.clone(), value.clone()),
+            Self::Duo(duo) => duo.sign(request, Timestamp::now()),
         }
+    }
+
+    /// Sends `request` with what says who sends it. Says too which secrets it held beside the client's own. A token that
+    /// is refused is asked for anew, once.
+    pub(crate) async fn send(
+        &self,
+        client: &Client,
+        role: Role,
+        request: RequestBuilder,
+        also: &[Secret],
+    ) -> Result<(Answer, Vec<Secret>), Outcome> {
+        let mut secrets = also.to_vec();
+        let Self::Token(source) = self else {
+            let answer = client.send_for(role, self.apply(request), also).await?;
+            return Ok((answer, secrets));
+        };
+        let again = request.try_clone();
+        let token = source.token(client).await?;
+        secrets.push(token.clone());
+        let answer = client.send_for(role, request.bearer_auth(token.expose()), &secrets).await?;
+        let Some(request) = again.filter(|_| answer.status == 401) else { return Ok((answer, secrets)) };
+        source.forget(&token).await;
+        let token = source.token(client).await?;
+        secrets.push(token.clone());
+        let answer = client.send_for(role, request.bearer_auth(token.expose()), &secrets).await?;
+        Ok((answer, secrets))
     }
 }
 
-pub(super) fn read(fields: &mut Fields<'_>, insecure: bool) -> Option<AuthRef> {
-    let ways = ["basic", "bearer", "header", "login", "oauth2"];
+pub(crate) fn read(fields: &mut Fields<'_>, insecure: bool) -> Option<AuthRef> {
+    let ways = ["basic", "bearer", "duo", "header", "login", "oauth2", "signed"];
     let given: Vec<&str> = ways.into_iter().filter(|way| fields.has(way)).collect();
     if given.len() != 1 {
         fields.problem("", format!("expected one of {}", ways.join(", ")));
@@ -84,6 +117,11 @@ pub(super) fn read(fields: &mut Fields<'_>, insecure: bool) -> Option<AuthRef> {
         "bearer" => fields.secret("bearer").map(wire::AuthRef::Bearer).map(AuthRef::Fixed),
         "basic" => fields.object("basic", basic).flatten().map(AuthRef::Fixed),
         "header" => fields.object("header", header).flatten(),
+        "duo" => fields.object("duo", duo::read).flatten().map(AuthRef::Duo),
+        "signed" => {
+            let spec = fields.object("signed", |fields| signed::read(fields, insecure)).flatten();
+            spec.map(|spec| AuthRef::Signed(Box::new(spec)))
+        }
         "oauth2" => fields.object("oauth2", |fields| oauth2(fields, insecure)).flatten(),
         _ => fields.object("login", |fields| login(fields, insecure)).flatten(),
     }
@@ -142,7 +180,7 @@ fn login(fields: &mut Fields<'_>, insecure: bool) -> Option<AuthRef> {
 }
 
 /// An object of texts with secrets in them or without.
-pub(super) fn texts(fields: &mut Fields<'_>, key: &'static str) -> Vec<(String, Template)> {
+pub(crate) fn texts(fields: &mut Fields<'_>, key: &'static str) -> Vec<(String, Template)> {
     let mut texts = Vec::new();
     for (name, value) in fields.entries(key).into_iter().flatten() {
         let at = format!("{key}.{name}");
@@ -158,7 +196,7 @@ pub(super) fn texts(fields: &mut Fields<'_>, key: &'static str) -> Vec<(String, 
 
 impl AuthRef {
     /// With its secrets, which are to be hidden wherever they show up.
-    pub(super) fn resolve(
+    pub(crate) fn resolve(
         &self,
         insecure: bool,
         setup: &Setup<'_>,
@@ -175,6 +213,8 @@ impl AuthRef {
                 let header = problems.take("auth.header.value", header_value(&filled.text))?;
                 Some((Auth::Header(name.clone(), header), filled.secrets))
             }
+            Self::Duo(duo) => duo.resolve(setup, problems),
+            Self::Signed(signed) => signed.resolve(insecure, setup, problems),
             Self::OAuth2(oauth2) => oauth2.resolve(insecure, setup, problems),
             Self::Login(login) => login.resolve(insecure, setup, problems),
         }
@@ -229,7 +269,7 @@ impl Login {
 type Filled = (Vec<(String, Secret)>, Vec<Secret>);
 
 /// Texts with their secrets in them, and the secrets.
-pub(super) fn filled(
+pub(crate) fn filled(
     texts: &[(String, Template)],
     at: &str,
     setup: &Setup<'_>,
@@ -246,7 +286,7 @@ pub(super) fn filled(
 }
 
 /// Headers with their secrets in them; the secrets go to `secrets`.
-pub(super) fn header_map(
+pub(crate) fn header_map(
     headers: &[(HeaderName, Template)],
     at: &str,
     setup: &Setup<'_>,

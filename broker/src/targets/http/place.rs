@@ -16,14 +16,14 @@ const MAX_URL: usize = 8 * 1024;
 
 /// What is appended to an address for each job.
 #[derive(Debug, Default)]
-pub(super) struct Place {
-    pub(super) path: Option<Program>,
-    pub(super) query: Option<Program>,
+pub(crate) struct Place {
+    pub(crate) path: Option<Program>,
+    pub(crate) query: Option<Program>,
 }
 
 impl Place {
     /// The address for a job, of which each of the programs sees its own.
-    pub(super) fn of(&self, base: &Url, path_sees: &Value, query_sees: &Value) -> Result<Url, String> {
+    pub(crate) fn of(&self, base: &Url, path_sees: &Value, query_sees: &Value) -> Result<Url, String> {
         let mut url = base.clone();
         if let Some(path) = &self.path {
             append(&mut url, &segments(&one(path, "path", path_sees)?)?)?;
@@ -84,7 +84,7 @@ fn append(url: &mut Url, segments: &[String]) -> Result<(), String> {
 }
 
 /// The pairs of an object: a text each, several where there is a list, none for null.
-pub(super) fn pairs(value: &Value, what: &str) -> Result<Vec<(String, String)>, String> {
+pub(crate) fn pairs(value: &Value, what: &str) -> Result<Vec<(String, String)>, String> {
     let map = match value {
         Value::Null => return Ok(Vec::new()),
         Value::Object(map) => map,

@@ -83,14 +83,14 @@ pub(in crate::targets) fn read(fields: &mut Fields<'_>) -> Option<Box<dyn Unreso
     Some(Box::new(Spec { url: url?, insecure, headers, auth, body_secrets, pin_key, tls, plan: Arc::new(plan) }))
 }
 
-fn method(fields: &mut Fields<'_>) -> Option<Method> {
+pub(crate) fn method(fields: &mut Fields<'_>) -> Option<Method> {
     fields.parsed("method", |value| {
         let found = METHODS.into_iter().find(|method| value.as_str() == Some(method.as_str()));
         found.ok_or_else(|| "expected one of DELETE, GET, PATCH, POST, PUT".to_owned())
     })
 }
 
-pub(super) fn headers(fields: &mut Fields<'_>) -> Vec<(HeaderName, Template)> {
+pub(crate) fn headers(fields: &mut Fields<'_>) -> Vec<(HeaderName, Template)> {
     let mut headers = Vec::new();
     for (name, value) in fields.entries("headers").into_iter().flatten() {
         let at = format!("headers.{name}");
@@ -225,7 +225,7 @@ fn limits(fields: &mut Fields<'_>) -> Limits {
     }
 }
 
-fn tls(fields: &mut Fields<'_>) -> Tls {
+pub(crate) fn tls(fields: &mut Fields<'_>) -> Tls {
     let mut path = |key: &'static str| fields.text(key).map(PathBuf::from);
     let tls = Tls { certificate: path("certificate"), key: path("key"), ca: path("ca") };
     if tls.certificate.is_some() != tls.key.is_some() {

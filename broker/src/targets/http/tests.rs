@@ -166,12 +166,12 @@ fn all_that_is_wrong_is_said_at_once() {
     headers.X-S: a secret is given by reference, ${env:NAME} or ${file:PATH}, never in the file itself
     headers.a b: not the name of a header
     auth.bearer: a secret is given by reference, ${env:NAME} or ${file:PATH}, never in the file itself
-    auth.digest: unknown key: expected one of basic, bearer, header, login, oauth2
+    auth.digest: unknown key: expected one of basic, bearer, duo, header, login, oauth2, signed
     bdoy: unknown key: expected one of answer, answers, auth, batch, batch_body, body, body_secrets, breaker, compress, concurrency, content_type, destructive, device, guard, headers, insecure, join, kind, limits, lookup, max_age, method, ordered, path, pin_in, pin_key, query, rate, report, retry, settings, timeout, tls, url
     "#);
     insta::assert_snapshot!(problems("kind: http\nauth: {}"), @r#"
     url: is missing: for example url: https://hooks.example.com/emote
-    auth: expected one of basic, bearer, header, login, oauth2
+    auth: expected one of basic, bearer, duo, header, login, oauth2, signed
     "#);
     insta::assert_snapshot!(problems("kind: htpp\nurl: 3"), @"kind: unknown kind: expected one of asset, http, log, mdm, slack");
     insta::assert_snapshot!(problems("{}"), @"kind: is missing: for example kind: http");

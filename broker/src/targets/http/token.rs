@@ -15,6 +15,7 @@ use super::super::{
     Outcome, Role,
     wire::{Auth, Client, header_value},
 };
+use super::signed::Signer;
 use crate::{config::Secret, jq::Program};
 
 /// How long a token is used where its answer does not say.
@@ -25,16 +26,18 @@ const MARGIN: Duration = Duration::from_secs(30);
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
 /// Where tokens come from.
-pub(super) struct Source {
-    pub(super) url: Url,
-    pub(super) asking: Asking,
-    pub(super) held: Mutex<Option<Held>>,
+pub(crate) struct Source {
+    pub(crate) url: Url,
+    pub(crate) asking: Asking,
+    pub(crate) held: Mutex<Option<Held>>,
 }
 
 /// How one is asked for.
-pub(super) enum Asking {
+pub(crate) enum Asking {
     /// By a form with these pairs, and by user and password where they stand there.
     OAuth2 { form: Vec<(String, Secret)>, basic: Option<Auth> },
+    /// By a form with what a private key signs each time.
+    Signed(Box<Signer>),
     /// By JSON with these texts.
     Login {
         body: Vec<(String, Secret)>,
@@ -47,22 +50,22 @@ pub(super) enum Asking {
 
 /// What is taken of the answer to a login.
 #[derive(Debug)]
-pub(super) struct Reading {
-    pub(super) token: Program,
+pub(crate) struct Reading {
+    pub(crate) token: Program,
     /// Seconds from now, or a point in time.
-    pub(super) expires: Option<Program>,
-    pub(super) life: Option<Duration>,
+    pub(crate) expires: Option<Program>,
+    pub(crate) life: Option<Duration>,
 }
 
 /// A token in use.
-pub(super) struct Held {
+pub(crate) struct Held {
     token: Secret,
     until: Instant,
 }
 
 impl Source {
     /// A token that holds.
-    pub(super) async fn token(&self, client: &Client) -> Result<Secret, Outcome> {
+    pub(crate) async fn token(&self, client: &Client) -> Result<Secret, Outcome> {
         let mut held = self.held.lock().await;
         if let Some(held) = held.as_ref().filter(|held| Instant::now() < held.until) {
             return Ok(held.token.clone());
@@ -76,7 +79,7 @@ impl Source {
     }
 
     /// Forgets `token`, which was refused; not one that another job has got since.
-    pub(super) async fn forget(&self, token: &Secret) {
+    pub(crate) async fn forget(&self, token: &Secret) {
         let mut held = self.held.lock().await;
         if held.as_ref().is_some_and(|held| held.token == *token) {
             *held = None;
@@ -106,6 +109,12 @@ impl Source {
                 let form_type = HeaderValue::from_static("application/x-www-form-urlencoded");
                 (request.header(reqwest::header::CONTENT_TYPE, form_type).body(form), basic)
             }
+            Asking::Signed(signer) => {
+                let form = signer.form(Timestamp::now()).map_err(Outcome::never)?;
+                let form = serde_urlencoded::to_string(form).map_err(Outcome::never)?;
+                let form_type = HeaderValue::from_static("application/x-www-form-urlencoded");
+                (request.header(reqwest::header::CONTENT_TYPE, form_type).body(form), &None)
+            }
             Asking::Login { body, basic, headers, .. } => {
                 let mut request = request.headers(headers.clone());
                 if !body.is_empty() {
@@ -127,7 +136,7 @@ impl Source {
     /// The token in an answer, and how long it holds. No message repeats what the answer says.
     fn read(&self, headers: &HeaderMap, body: &str) -> Result<(Secret, Duration), String> {
         match &self.asking {
-            Asking::OAuth2 { .. } => {
+            Asking::OAuth2 { .. } | Asking::Signed(_) => {
                 let answer: Value = serde_json::from_str(body).map_err(|_| "the answer is not JSON".to_owned())?;
                 let token = answer.get("access_token").and_then(Value::as_str).filter(|token| !token.is_empty());
                 let token = token.ok_or("the answer has no access_token")?;

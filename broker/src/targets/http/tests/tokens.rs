@@ -147,8 +147,8 @@ async fn a_header_of_its_own_proves_who_sends() {
 #[test]
 fn what_is_wrong_is_said() {
     for (auth, expected) in [
-        ("{}", "auth: expected one of basic, bearer, header, login, oauth2"),
-        ("{bearer: '${env:A}', header: {}}", "auth: expected one of basic, bearer, header, login, oauth2"),
+        ("{}", "auth: expected one of basic, bearer, duo, header, login, oauth2, signed"),
+        ("{bearer: '${env:A}', header: {}}", "auth: expected one of basic, bearer, duo, header, login, oauth2, signed"),
         ("{header: {name: X-Key, value: hunter2}}", "auth.header.value: is a secret, given by reference"),
         ("{header: {name: 'a b', value: '${env:A}'}}", "auth.header.name: not the name of a header"),
         ("{oauth2: {}}", "auth.oauth2.token_url: is missing"),
