@@ -182,6 +182,7 @@ impl Folder {
             policies: self.targets.iter().map(|target| (target.name.clone(), target.policy.clone())).collect(),
             sources: self.sources.iter().map(|(name, _)| name.clone()).collect(),
             believed: self.believed.clone(),
+            silent_after: BTreeMap::new(),
         })
     }
 

@@ -1,8 +1,11 @@
 //! One entry of the log after the other: complete it, learn from it, match it, make its jobs.
 
-mod own;
+pub(super) mod own;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use emote_proto::{
     Draft, Event, EventError, EventId, Name, Receipt, Replay, Subject, SubjectError, Time, Trust, limits, source,
@@ -14,7 +17,7 @@ use super::{
     Believed, Fanout, Job, JobId, Node, Overlay, Policy, Record, Rule, RuleBook, RuleTarget, SharedEvent, StateError,
     Tallied, Tally, claims,
     replay::{self, Opened},
-    tally, trust,
+    silence, tally, trust,
 };
 
 /// Devices of a user that a job names at most.
@@ -115,6 +118,11 @@ impl Core {
         &self.believed
     }
 
+    /// How long sources may be silent until that is told, in milliseconds.
+    pub fn silent_after(&self) -> &BTreeMap<Name, i64> {
+        &self.book.silent_after
+    }
+
     /// What `target` asks of whatever is to be done by it.
     pub fn policy(&self, target: &Name) -> Option<&Policy> {
         self.book.policies.get(target)
@@ -201,9 +209,17 @@ impl Core {
             state.count(&rule, |tally| tally.end(&event, received))?;
             state.count(&target, |tally| tally.end(&event, received))?;
         }
+        let limit = |name: &str| Some(*self.book.silent_after.iter().find(|(known, _)| known.as_str() == name)?.1);
+        // What is played again was said long ago.
+        let told = match &replay {
+            None => silence::note(state, &event, received, limit)?,
+            Some(_) => None,
+        };
         let event = join(state, event)?;
         let node = learn(state, &event, received)?;
-        self.act(state, (&event.into(), replay.as_ref()), node.as_deref(), received)
+        let mut jobs = self.act(state, (&event.into(), replay.as_ref()), node.as_deref(), received)?;
+        jobs.extend(told);
+        Ok(jobs)
     }
 
     fn act(

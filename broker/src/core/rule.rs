@@ -51,4 +51,6 @@ pub struct RuleBook {
     pub sources: Vec<Name>,
     /// What events of other sources are believed as; unverified where nothing is said.
     pub believed: BTreeMap<Name, Trust>,
+    /// How long sources may be silent until that is told, in milliseconds; others are not waited for.
+    pub silent_after: BTreeMap<Name, i64>,
 }

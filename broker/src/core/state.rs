@@ -8,7 +8,7 @@ use std::{
 
 use emote_proto::{EventId, Name, Time, Trust};
 
-use super::{Budgets, Guard, Node, Tallied, Tally};
+use super::{Budgets, Guard, Heard, Node, Tallied, Tally};
 
 /// An event that comes again within this time is the same event; what vendors retry for longer is not known.
 pub const DEDUPE_WINDOW_MILLIS: i64 = 48 * 3600 * 1000;
@@ -41,6 +41,8 @@ pub trait Records: Sync {
     fn last_job(&self, target: &str, node: &str) -> Result<Option<EventId>, StateError>;
     /// What became of a rule's or a target's jobs.
     fn tally(&self, of: &Tallied) -> Result<Tally, StateError>;
+    /// When a source was last heard, where it is waited for.
+    fn heard(&self, source: &str) -> Result<Option<Heard>, StateError>;
     /// What destructive targets have spent.
     fn budgets(&self) -> Result<Budgets, StateError>;
 }
@@ -62,6 +64,8 @@ pub struct Changes {
     pub last_jobs: BTreeMap<(String, String), EventId>,
     /// Tallies as they are now.
     pub tallies: HashMap<Tallied, Tally>,
+    /// When sources were last heard, where that changed.
+    pub heard: BTreeMap<String, Heard>,
     /// The hash of the set of rules that is in force from the next entry on, where that changed.
     pub config: Option<String>,
     /// What destructive targets have spent, where that changed.
@@ -167,6 +171,19 @@ impl<'a> Overlay<'a> {
             self.spent += 1;
         }
         Ok(spent)
+    }
+
+    /// See [`Records::heard`].
+    pub fn heard(&self, source: &str) -> Result<Option<Heard>, StateError> {
+        self.changes.heard.get(source).copied().map_or_else(|| self.base.heard(source), |heard| Ok(Some(heard)))
+    }
+
+    /// Notes when a source was last heard.
+    pub fn put_heard(&mut self, source: &str, heard: Heard) {
+        match self.changes.heard.get_mut(source) {
+            Some(known) => *known = heard,
+            None => drop(self.changes.heard.insert(source.to_owned(), heard)),
+        }
     }
 
     /// From the next entry on the set of rules of this hash is in force.
@@ -324,6 +341,7 @@ pub struct Memory {
     seen: BTreeMap<EventId, Time>,
     last_jobs: BTreeMap<(String, String), EventId>,
     tallies: BTreeMap<Tallied, Tally>,
+    heard: BTreeMap<String, Heard>,
     budgets: Budgets,
 }
 
@@ -348,6 +366,7 @@ impl Memory {
         self.seen.extend(changes.seen);
         self.last_jobs.extend(changes.last_jobs);
         self.tallies.extend(changes.tallies);
+        self.heard.extend(changes.heard);
         self.budgets = changes.budgets.unwrap_or(std::mem::take(&mut self.budgets));
     }
 }
@@ -379,6 +398,10 @@ impl Records for Memory {
 
     fn tally(&self, of: &Tallied) -> Result<Tally, StateError> {
         Ok(self.tallies.get(of).cloned().unwrap_or_default())
+    }
+
+    fn heard(&self, source: &str) -> Result<Option<Heard>, StateError> {
+        Ok(self.heard.get(source).copied())
     }
 
     fn budgets(&self) -> Result<Budgets, StateError> {

@@ -12,6 +12,7 @@
 //! | `arrivals` | (sequence that a commit led to, part) | ids that came with it, 16 bytes each, and when: ms since 1970, 8 bytes, big endian |
 //! | `last_jobs` | (target, node key) | id of the event that tells the end of the last job, 16 bytes |
 //! | `tallies` | `rule/<name>` or `target/<name>` | JSON [`Tally`](crate::core::Tally) |
+//! | `heard` | source | JSON [`Heard`](crate::core::Heard) |
 //!
 //! Changes and the position they bring it to are one transaction. Most commits are left to the next durable one, at
 //! most a second later: what a crash takes back is folded again from the log. Never written to but by [`Store::commit`].
@@ -44,6 +45,7 @@ const CLAIMED_ALIASES: TableDefinition<'_, &str, &str> = TableDefinition::new("c
 const OWNERS: TableDefinition<'_, (&str, &str), ()> = TableDefinition::new("owners");
 const LAST_JOBS: TableDefinition<'_, (&str, &str), &[u8; 16]> = TableDefinition::new("last_jobs");
 const TALLIES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("tallies");
+const HEARD: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("heard");
 
 const FORMAT: &str = "4";
 const DURABLE_EVERY: Duration = Duration::from_secs(1);
@@ -188,6 +190,7 @@ impl Store {
             write.open_table(ARRIVALS)?;
             write.open_table(LAST_JOBS)?;
             write.open_table(TALLIES)?;
+            write.open_table(HEARD)?;
             let position = meta.get("position")?.and_then(|text| text.value().parse().ok()).unwrap_or(0);
             self.position.store(position, Ordering::Release);
             drop(meta);
@@ -242,6 +245,7 @@ impl Store {
         write.open_table(ARRIVALS)?.retain(|_, _| false)?;
         write.open_table(LAST_JOBS)?.retain(|_, _| false)?;
         write.open_table(TALLIES)?.retain(|_, _| false)?;
+        write.open_table(HEARD)?.retain(|_, _| false)?;
         write.commit()?;
         *self.pending() = Pending::default();
         self.position.store(0, Ordering::Release);
@@ -286,6 +290,10 @@ impl Store {
             let mut tallies = write.open_table(TALLIES)?;
             for (of, tally) in sorted(&changes.tallies) {
                 tallies.insert(of.key().as_str(), encode(tally).as_slice())?;
+            }
+            let mut heard = write.open_table(HEARD)?;
+            for (source, at) in &changes.heard {
+                heard.insert(source.as_str(), encode(at).as_slice())?;
             }
             let mut meta = write.open_table(META)?;
             if let Some(hash) = &changes.config {

@@ -9,10 +9,10 @@ use emote_proto::{EventId, Time};
 use redb::{Key, ReadOnlyTable, ReadTransaction, ReadableTable, ReadableTableMetadata, TableDefinition, Value};
 
 use super::{
-    ALIASES, CLAIMED_ALIASES, LAST_JOBS, META, NODES, OWNERS, StoreError, TALLIES,
+    ALIASES, CLAIMED_ALIASES, HEARD, LAST_JOBS, META, NODES, OWNERS, StoreError, TALLIES,
     seen::{Pending, SEEN},
 };
-use crate::core::{Budgets, Node, Records, StateError, Tallied, Tally};
+use crate::core::{Budgets, Heard, Node, Records, StateError, Tallied, Tally};
 
 /// Records as of one position.
 pub struct Snapshot {
@@ -28,6 +28,7 @@ pub struct Snapshot {
     seen: Table<&'static [u8; 16], i64>,
     last_jobs: Table<(&'static str, &'static str), &'static [u8; 16]>,
     tallies: Table<&'static str, &'static [u8]>,
+    heard: Table<&'static str, &'static [u8]>,
 }
 
 struct Table<K: Key + 'static, V: Value + 'static>(OnceLock<ReadOnlyTable<K, V>>);
@@ -63,6 +64,7 @@ impl Snapshot {
             seen: Table::new(),
             last_jobs: Table::new(),
             tallies: Table::new(),
+            heard: Table::new(),
         }
     }
 
@@ -125,6 +127,11 @@ impl Snapshot {
     fn get_last_job(&self, target: &str, node: &str) -> Result<Option<EventId>, StoreError> {
         let last_jobs = self.last_jobs.of(&self.read, LAST_JOBS)?;
         Ok(last_jobs.get((target, node))?.map(|id| EventId::from_bytes(*id.value())))
+    }
+
+    fn get_heard(&self, source: &str) -> Result<Option<Heard>, StoreError> {
+        let found = self.heard.of(&self.read, HEARD)?.get(source)?;
+        found.map(|json| decode(source, json.value())).transpose()
     }
 
     fn get_tally(&self, of: &Tallied) -> Result<Tally, StoreError> {
@@ -190,6 +197,10 @@ impl Records for Snapshot {
 
     fn tally(&self, of: &Tallied) -> Result<Tally, StateError> {
         self.get_tally(of).map_err(state_error)
+    }
+
+    fn heard(&self, source: &str) -> Result<Option<Heard>, StateError> {
+        self.get_heard(source).map_err(state_error)
     }
 
     fn budgets(&self) -> Result<Budgets, StateError> {

@@ -1,6 +1,6 @@
 //! What the core has to say itself: events that the emit target publishes.
 
-use emote_proto::{Device, Event, EventId, Link, Name, Replay, Token, Trust, User, source};
+use emote_proto::{Device, Event, EventId, Link, Name, Replay, Time, Token, Trust, User, source};
 use serde_json::{Value, json};
 
 use super::{Entry, Rejection};
@@ -59,6 +59,31 @@ fn about(job: &Job) -> Option<Device> {
     let uuid = text("serial");
     let udid = if uuid.is_some() { None } else { text("udid") };
     (uuid.is_some() || udid.is_some()).then(|| Device { uuid, udid, ..Device::default() })
+}
+
+/// Nothing has come from a source for too long, as the timer `event` found out.
+pub(in crate::core) fn silent(event: &Event, name: &str, since: Time, now: Time, limit: i64) -> Job {
+    let id = EventId::derived(&["silent", name, &since.to_string()]);
+    let info = json!({
+        "source": name, "last_heard": since, "silent_for_s": now.millis_since(since) / 1000, "silent_after_s": limit / 1000,
+    });
+    of_source(own_event(id, event, "source", "silent", info), now)
+}
+
+/// A source speaks again with `event`.
+pub(in crate::core) fn recovered(event: &Event, since: Time, now: Time) -> Job {
+    let name = event.source.as_str();
+    let id = EventId::derived(&["recovered", name, &since.to_string()]);
+    let info = json!({
+        "source": name, "event": event.id, "last_heard": since, "silent_for_s": now.millis_since(since) / 1000,
+    });
+    of_source(own_event(id, event, "source", "recovered", info), now)
+}
+
+/// About a source, not about what its event is about.
+fn of_source(mut job: Job, now: Time) -> Job {
+    (job.event.time, job.event.device, job.event.user, job.event.cause) = (now, None, None, None);
+    job
 }
 
 pub(super) fn unmatched(event: &Event, replay: Option<&Replay>, reason: &str) -> Job {
@@ -185,7 +210,7 @@ fn token(text: &'static str) -> Token {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use emote_proto::{Time, limits};
+    use emote_proto::limits;
 
     #[test]
     fn whatever_is_in_an_entry_its_job_fits_into_a_message() {
