@@ -24,6 +24,7 @@ pub mod localnats;
 mod loopback;
 pub mod ops;
 mod outage;
+pub mod poll;
 mod private;
 mod random;
 pub mod rate;

@@ -66,11 +66,11 @@ impl Bus {
     }
 }
 
-fn no_answer(reason: impl ToString) -> BusError {
+pub(super) fn no_answer(reason: impl ToString) -> BusError {
     BusError::NoAnswer { doing: "storing events", reason: reason.to_string() }
 }
 
-fn not_stored(error: PublishError) -> BusError {
+pub(super) fn not_stored(error: PublishError) -> BusError {
     match error.kind() {
         Kind::TimedOut | Kind::BrokenPipe | Kind::StreamNotFound => no_answer(error),
         _ if lacks_room(&error) => no_answer(error),

@@ -84,16 +84,30 @@ fn read<Body: DeserializeOwned>(name: &'static str, text: &str) -> Result<Entry<
 }
 
 impl Card {
-    /// Notes settings that the entry does not have, miss or are given where a reference must be; whether all is right.
-    /// `else_write` is what else would do where one is missing.
+    /// The settings that `template` names and that nothing works without.
+    pub(crate) fn required_in(&self, template: &Value) -> Vec<&str> {
+        let text = template.to_string();
+        self.required().filter(|name| text.contains(&format!("${{setting:{name}}}"))).collect()
+    }
+
+    fn required(&self) -> impl Iterator<Item = &str> {
+        self.settings.iter().filter(|(_, setting)| setting.is_required()).map(|(name, _)| name.as_str())
+    }
+
+    /// Notes settings that the entry does not have, miss (in `template`, where that is given) or are given where a reference must be; whether all
+    /// is right. `else_write` is what else would do where one is missing.
     pub(crate) fn check(
         &self,
         (preset, file): (&str, &str),
         settings: &BTreeMap<String, Value>,
-        else_write: &str,
+        (template, else_write): (Option<&Value>, &str),
         problems: &mut Problems,
     ) -> bool {
         let mut right = true;
+        let needed = match template {
+            Some(template) => self.required_in(template),
+            None => self.required().collect(),
+        };
         for unknown in settings.keys().filter(|setting| !self.settings.contains_key(*setting)) {
             let known: Vec<_> = self.settings.keys().map(String::as_str).collect();
             let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
@@ -103,7 +117,7 @@ impl Card {
         for (name, setting) in &self.settings {
             let path = format!("settings.{name}");
             match settings.get(name) {
-                None if setting.is_required() => {
+                None if needed.contains(&name.as_str()) => {
                     let (about, example) = (&setting.about, &setting.example);
                     problems.add(
                         path,
@@ -217,7 +231,7 @@ mod tests {
     fn what_is_missing_unknown_or_no_reference_is_told() {
         let mut problems = Problems::default();
         let given = settings(json!({"tokn": "x", "token": "hunter2"}));
-        assert!(!card().check(("t", "targets/t.yaml"), &given, "", &mut problems));
+        assert!(!card().check(("t", "targets/t.yaml"), &given, (None, ""), &mut problems));
         let told: Vec<String> =
             problems.iter().map(|problem| format!("{}: {}", problem.path, problem.message)).collect();
         assert!(told.iter().all(|line| !line.contains("hunter2")), "{told:?}");
@@ -228,6 +242,6 @@ mod tests {
         ");
         let mut problems = Problems::default();
         let right = settings(json!({"site": "acme", "token": ["${env:A}", "${file:b}"]}));
-        assert!(card().check(("t", "targets/t.yaml"), &right, "", &mut problems) && problems.is_empty());
+        assert!(card().check(("t", "targets/t.yaml"), &right, (None, ""), &mut problems) && problems.is_empty());
     }
 }

@@ -31,6 +31,7 @@ mod replay;
 mod rules;
 mod serve;
 mod source;
+mod sources;
 mod table;
 mod target;
 mod targets;
@@ -121,6 +122,8 @@ enum Command {
     Source(source::Args),
     /// Try out a target: the requests that it makes of a job
     Target(target::Args),
+    /// Show what comes from each source: last heard, counts, polls, last error
+    Sources(sources::Args),
     /// Show what each target is doing: state, backlog, last error
     Targets(targets::Args),
     /// How often rules matched, and what became of that: stats
@@ -164,6 +167,7 @@ pub async fn run(cli: Cli) -> Exit {
         Command::Plan(args) => plan::run(args).await,
         Command::Apply(args) => apply::run(args).await,
         Command::Config(args) => config::run(args).await,
+        Command::Sources(args) => sources::run(args).await,
         Command::Targets(args) => targets::run(args).await,
         Command::Rules(args) => rules::run(args).await,
         Command::Held(args) => held::run(args).await,

@@ -182,8 +182,16 @@ impl Folder {
             policies: self.targets.iter().map(|target| (target.name.clone(), target.policy.clone())).collect(),
             sources: self.sources.iter().map(|(name, _)| name.clone()).collect(),
             believed: self.believed.clone(),
-            silent_after: BTreeMap::new(),
+            silent_after: self.silent_after(),
         })
+    }
+
+    fn silent_after(&self) -> BTreeMap<Name, i64> {
+        let of = |(name, spec): &(Name, SourceSpec)| {
+            let after = spec.validate(name).ok()?.silent_after()?;
+            Some((name.clone(), i64::try_from(after.as_millis()).ok()?))
+        };
+        self.sources.iter().filter_map(of).collect()
     }
 
     /// Refuses what must not run on a NATS that asks nobody for credentials, if that is what there is.

@@ -20,7 +20,11 @@ pub struct Problems(Vec<Problem>);
 impl Problems {
     /// Adds a problem at `path`.
     pub fn add(&mut self, path: impl Into<String>, message: impl std::fmt::Display) {
-        self.0.push(Problem { path: path.into(), steps: Vec::new(), message: message.to_string() });
+        let (path, message) = (path.into(), message.to_string());
+        // What two parts of a file need is missed once.
+        if !self.0.iter().any(|known| known.path == path && known.message == message) {
+            self.0.push(Problem { path, steps: Vec::new(), message });
+        }
     }
 
     /// Adds a problem with the value to which these steps lead, which people know as `path`.

@@ -7,10 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     bus::{Asked, Bus, BusError},
-    core::{Tallied, Tally},
+    core::{Records as _, Tallied, Tally},
     deliver::{LastError, Running, TargetSnapshot},
     engine::Role,
     ops::Watched,
+    poll::{self, PollReport},
     store::{Store, StoreError},
 };
 
@@ -40,6 +41,32 @@ pub struct BrokerReport {
     pub trouble: Option<String>,
     /// Its targets.
     pub targets: BTreeMap<Name, TargetReport>,
+    /// Its sources.
+    #[serde(default)]
+    pub sources: BTreeMap<String, SourceReport>,
+}
+
+/// A source at one broker. Counts are since that broker was started.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SourceReport {
+    /// Webhooks that were taken.
+    pub taken: u64,
+    /// Events that they became.
+    pub events: u64,
+    /// Webhooks that were refused, by reason.
+    pub refused: BTreeMap<String, u64>,
+    /// Times that the stream did not take events.
+    pub not_published: u64,
+    /// Since when it is told to be silent, where it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub silent: Option<Time>,
+    /// What is fetched instead, or beside.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub poll: Option<PollReport>,
+    /// What is fetched to find what webhooks have not told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reconcile: Option<PollReport>,
 }
 
 /// A target at one broker. Counts are since that broker was started.
@@ -129,6 +156,11 @@ pub(super) fn report(id: &str, started: Time, watched: &Watched) -> BrokerReport
     if serde_json::to_vec(&targets).is_ok_and(|json| json.len() > REPORT_BYTES) {
         targets.values_mut().for_each(|target| target.last_error = None);
     }
+    let mut sources = sources(watched);
+    if serde_json::to_vec(&sources).is_ok_and(|json| json.len() > REPORT_BYTES / 4) {
+        let polls = sources.values_mut().flat_map(|source| [&mut source.poll, &mut source.reconcile]);
+        polls.flatten().for_each(|poll| poll.last_error = None);
+    }
     BrokerReport {
         id: id.to_owned(),
         host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
@@ -138,7 +170,33 @@ pub(super) fn report(id: &str, started: Time, watched: &Watched) -> BrokerReport
         position: watched.store.position(),
         trouble: status.trouble,
         targets,
+        sources,
     }
+}
+
+fn sources(watched: &Watched) -> BTreeMap<String, SourceReport> {
+    let counts = watched.sources.counts().by_source();
+    let mut sources: BTreeMap<String, SourceReport> = counts
+        .into_iter()
+        .map(|(name, counts)| {
+            let refused = counts.refused.into_iter().map(|(reason, count)| (reason.to_owned(), count)).collect();
+            let (taken, events, not_published) = (counts.taken, counts.events, counts.not_published);
+            (name, SourceReport { taken, events, refused, not_published, ..SourceReport::default() })
+        })
+        .collect();
+    for ((name, kind), report) in watched.polls.reports() {
+        let source = sources.entry(name).or_default();
+        match kind {
+            poll::Kind::Poll => source.poll = Some(report),
+            poll::Kind::Reconcile => source.reconcile = Some(report),
+        }
+    }
+    if let Ok(records) = watched.store.snapshot() {
+        for (name, source) in &mut sources {
+            source.silent = records.heard(name).ok().flatten().and_then(|heard| heard.silent);
+        }
+    }
+    sources
 }
 
 pub(super) async fn answer_tallies(store: &Store, asked: Asked) -> Result<(), BusError> {

@@ -22,7 +22,7 @@ use crate::{
     store::{Store, StoreError},
 };
 
-pub use brokers::{BrokerReport, TalliesAnswer, TalliesQuestion, TargetReport, ask_brokers, ask_tallies};
+pub use brokers::{BrokerReport, SourceReport, TalliesAnswer, TalliesQuestion, TargetReport, ask_brokers, ask_tallies};
 pub use vouches::{VouchesAnswer, VouchesQuestion, ask_vouches};
 
 /// Nodes in one page at most, and bytes of their records: a reply must fit into a message.

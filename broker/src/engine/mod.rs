@@ -20,6 +20,7 @@ mod rules;
 mod silence;
 mod status;
 mod take_over;
+mod timers;
 mod working;
 
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
@@ -39,6 +40,7 @@ use crate::{
 
 pub use rules::{Library, Ruling, RulingError};
 pub use status::{Role, Shared, Status};
+pub use timers::Timers;
 
 const PAUSE_FIRST: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(5);

@@ -2,7 +2,7 @@
 //!
 //! Beside what every entry says, a file says how the vendor proves who it is (`verify`), in which notation it sends
 //! (`decode`), what it asks beforehand (`handshake`), what it wants to read afterwards (`reply`), and the jq program that maps its payloads to events (`map`, or
-//! `map_of` to share another entry's). In `broker/catalog/fixtures/<name>/` lie payloads with the events they must
+//! `map_of` to share another entry's); and what can be fetched of it (`poll`, `reconcile`). In `broker/catalog/fixtures/<name>/` lie payloads with the events they must
 //! become; a test runs them all.
 
 use std::{collections::BTreeMap, sync::LazyLock};
@@ -10,12 +10,13 @@ use std::{collections::BTreeMap, sync::LazyLock};
 use emote_proto::Name;
 use include_dir::{Dir, include_dir};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{DecodeSpec, HandshakeSpec, ReplySpec, Unmapped, VerifySpec};
 use crate::{
     catalog::{self, Entry},
     config::Problems,
+    poll,
 };
 
 static FILES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/catalog/sources");
@@ -31,6 +32,9 @@ pub struct Body {
     pub(super) reply: Option<ReplySpec>,
     #[serde(default)]
     pub(super) unmapped: Unmapped,
+    /// Fields of a [`poll::Plan`] with settings in them.
+    pub(super) poll: Option<Value>,
+    pub(super) reconcile: Option<Value>,
     map: Option<String>,
     map_of: Option<String>,
 }
@@ -69,10 +73,52 @@ impl Entry<Body> {
     ) -> Option<VerifySpec> {
         let file = format!("sources/{source}.yaml");
         let otherwise = ", or `verify: none` to take what anyone sends";
-        if !self.card.check((self.name, &file), settings, otherwise, problems) {
+        if !self.card.check((self.name, &file), settings, (Some(&self.body.verify), otherwise), problems) {
             return None;
         }
         problems.take("settings", serde_json::from_value(self.card.fill(&self.body.verify, settings)))
+    }
+
+    /// The settings without which it takes no webhooks.
+    pub fn needs(&self) -> Vec<&str> {
+        self.card.required_in(&self.body.verify)
+    }
+
+    /// What it can fetch: `poll`, `reconcile`.
+    pub fn fetches(&self) -> Vec<&'static str> {
+        let of = [(poll::Kind::Poll, &self.body.poll), (poll::Kind::Reconcile, &self.body.reconcile)];
+        of.into_iter().filter(|(_, template)| template.is_some()).map(|(kind, _)| kind.key()).collect()
+    }
+
+    /// Whether the settings say how webhooks are proven.
+    pub(super) fn verify_is_set(&self, settings: &BTreeMap<String, Value>) -> bool {
+        let needed = self.needs();
+        !needed.is_empty() && needed.iter().all(|name| settings.contains_key(*name))
+    }
+
+    /// What is fetched: the entry's fields with `settings` filled in, under `own`.
+    pub(super) fn polled(
+        &self,
+        kind: poll::Kind,
+        source: &Name,
+        settings: &BTreeMap<String, Value>,
+        own: Map<String, Value>,
+        problems: &mut Problems,
+    ) -> Option<Map<String, Value>> {
+        let template = match kind {
+            poll::Kind::Poll => &self.body.poll,
+            poll::Kind::Reconcile => &self.body.reconcile,
+        };
+        let Some(Value::Object(template)) = template else { return Some(own) };
+        let template = template.iter().filter(|(key, _)| !own.contains_key(*key));
+        let template = Value::Object(template.map(|(key, value)| (key.clone(), value.clone())).collect());
+        let file = format!("sources/{source}.yaml");
+        if !self.card.check((self.name, &file), settings, (Some(&template), ""), problems) {
+            return None;
+        }
+        let Value::Object(mut filled) = self.card.fill(&template, settings) else { return Some(own) };
+        filled.extend(own);
+        Some(filled)
     }
 }
 

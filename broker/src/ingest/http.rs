@@ -54,8 +54,9 @@ impl Sources {
     }
 
     /// From now on these. Requests under way end with the source they began with.
-    pub fn replace(&self, sources: impl IntoIterator<Item = Source>) {
-        let by_name = sources.into_iter().map(|source| (source.name().to_string(), Arc::new(source))).collect();
+    pub fn replace(&self, sources: impl IntoIterator<Item = impl Into<Arc<Source>>>) {
+        let sources = sources.into_iter().map(Into::into);
+        let by_name = sources.map(|source: Arc<Source>| (source.name().to_string(), source)).collect();
         let by_name: BTreeMap<String, Arc<Source>> = by_name;
         self.counts.keep(by_name.keys());
         *self.now.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(by_name);
@@ -67,7 +68,8 @@ impl Sources {
     }
 
     fn find(&self, name: &str) -> Option<Arc<Source>> {
-        self.now.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+        let now = self.now.read().unwrap_or_else(PoisonError::into_inner);
+        now.get(name).filter(|source| source.takes_webhooks()).cloned()
     }
 }
 

@@ -50,10 +50,16 @@ impl Aliases for NoAliases {
 #[async_trait::async_trait]
 impl Publish for Bus {
     async fn publish(&self, events: Vec<(Subject, EventId, Bytes)>) -> Result<(), PublishError> {
-        self.publish_events(events).await.map_err(|error| match error {
-            BusError::NoAnswer { .. } | BusError::Unreachable { .. } => PublishError::Unavailable(error.to_string()),
-            error => PublishError::Refused(error.to_string()),
-        })
+        self.publish_events(events).await.map_err(PublishError::from)
+    }
+}
+
+impl From<BusError> for PublishError {
+    fn from(error: BusError) -> Self {
+        match error {
+            BusError::NoAnswer { .. } | BusError::Unreachable { .. } => Self::Unavailable(error.to_string()),
+            error => Self::Refused(error.to_string()),
+        }
     }
 }
 

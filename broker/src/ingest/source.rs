@@ -3,11 +3,12 @@
 use std::{
     net::IpAddr,
     path::Path,
-    sync::{Mutex, PoisonError},
-    time::Instant,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
 };
 
-use emote_proto::{Draft, Name, Time};
+use axum::http::HeaderMap;
+use emote_proto::{Draft, Name, Time, Trust};
 use serde_json::Value;
 
 use super::{
@@ -18,6 +19,7 @@ use super::{
 };
 use crate::{
     config::Problems,
+    poll::{self, Poll},
     rate::{Bucket, Rate},
 };
 
@@ -31,12 +33,17 @@ pub struct Plan {
     pub(super) max_body: usize,
     pub(super) rate: Option<Rate>,
     pub(super) from: Option<Vec<Cidr>>,
+    /// Whether it takes webhooks; a source that is polled need not.
+    pub(super) webhooks: bool,
+    pub(super) polls: Vec<Arc<poll::Plan>>,
+    pub(super) silent_after: Option<Duration>,
 }
 
 /// A source that takes webhooks.
 pub struct Source {
     check: Box<dyn Check>,
     bucket: Option<Mutex<Bucket>>,
+    polls: Vec<Arc<Poll>>,
     plan: Plan,
 }
 
@@ -68,12 +75,26 @@ impl Plan {
         let check = self.verify.resolve(folder, &mut inner);
         let mut problems = Problems::default();
         problems.add_all("verify", inner);
+        let ready = |plan: &Arc<poll::Plan>| plan.resolve(folder, &mut problems).map(Arc::new);
+        let polls = self.polls.iter().filter_map(ready).collect();
         match check {
             Some(check) if problems.is_empty() => {
-                Ok(Source { check, bucket: self.rate.map(|rate| Mutex::new(Bucket::new(rate))), plan: self })
+                let bucket = self.rate.map(|rate| Mutex::new(Bucket::new(rate)));
+                Ok(Source { check, bucket, polls, plan: self })
             }
             _ => Err(problems),
         }
+    }
+
+    /// After how long without a word from it that is told; none where it is not.
+    pub fn silent_after(&self) -> Option<Duration> {
+        self.silent_after
+    }
+
+    /// How what it tells comes: `webhook`, `poll`, `reconcile`.
+    pub fn kinds(&self) -> Vec<&'static str> {
+        let webhook = self.webhooks.then_some("webhook");
+        webhook.into_iter().chain(self.polls.iter().map(|plan| plan.kind.key())).collect()
     }
 
     /// What a request would become, with nothing checked and nowhere to go: for trying out a source without secrets.
@@ -103,6 +124,34 @@ impl Source {
     /// Largest body in bytes.
     pub fn max_body(&self) -> usize {
         self.plan.max_body
+    }
+
+    /// Whether it takes webhooks.
+    pub fn takes_webhooks(&self) -> bool {
+        self.plan.webhooks
+    }
+
+    /// What is fetched for it.
+    pub(crate) fn polls(&self) -> &[Arc<Poll>] {
+        &self.polls
+    }
+
+    /// How often it must give a sign of life, where that is not as often as others do.
+    pub(crate) fn sign_every(&self) -> Option<Duration> {
+        self.plan.silent_after.map(|after| (after / 3).min(poll::SIGN_EVERY))
+    }
+
+    /// The events that an item stands for which was fetched.
+    pub(crate) fn polled(
+        &self,
+        item: &Value,
+        trust: Trust,
+        aliases: &dyn Aliases,
+        moment: &Moment,
+    ) -> Result<Vec<Draft>, Refusal> {
+        let request = Request::new(HeaderMap::new(), "", item.to_string().into());
+        let request = request.unchecked(Proof { trust, claims: None, mark: None });
+        self.plan.mapping.drafts(&request, item, (None, None), aliases, moment)
     }
 
     pub(super) fn handshake(&self) -> Option<&HandshakeSpec> {

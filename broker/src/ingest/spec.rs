@@ -1,18 +1,18 @@
 //! A source as it stands in `sources/<name>.yaml`, and how it becomes a [`Plan`].
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use emote_proto::{Name, source};
 use jiff::SignedDuration;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{
     Cidr, DecodeSpec, Dedupe, HandshakeSpec, Plan, ReplySpec, Unmapped, VerifySpec,
     catalog::{self, Body},
     map::Mapping,
 };
-use crate::{catalog::Entry, config::Problems, rate::Rate};
+use crate::{catalog::Entry, config::Problems, poll, rate::Rate};
 
 /// Largest body that a source takes where it says nothing else, in bytes.
 const DEFAULT_MAX_BODY: usize = 1024 * 1024;
@@ -54,6 +54,14 @@ pub struct SourceSpec {
     pub dedupe: Dedupe,
     /// What becomes of a body that the map makes no event of; as the preset says, else `keep`.
     pub unmapped: Option<Unmapped>,
+    /// What is fetched instead of being sent, or beside that: fields of a [`poll::Plan`]; those that are not here are the
+    /// preset's. `true` for the preset's alone.
+    pub(super) poll: Option<Value>,
+    /// What is fetched to find what webhooks have not told; likewise.
+    pub(super) reconcile: Option<Value>,
+    /// After how long without a word from it that is told: `6h`. Where not said, sources that are polled, and they alone,
+    /// are waited for: three rounds, or three signs of life.
+    pub(super) silent_after: Option<SignedDuration>,
 }
 
 /// `rate: {per_second: 5, burst: 10}`, or `per_minute`.
@@ -118,6 +126,8 @@ impl SourceSpec {
             reply.validate(&mut inner);
             problems.add_all("reply", inner);
         }
+        let polls = self.polls(name, entry, &mut problems);
+        let silent_after = self.silent_after(&polls, &mut problems);
         let decode = self.decode.clone().or_else(|| entry?.body.decode.clone()).unwrap_or_else(DecodeSpec::auto);
         let decoder = decode.validate(&mut problems);
         let program = self.map(entry, &mut problems).and_then(|map| problems.take("map", Mapping::compile(map)));
@@ -137,7 +147,21 @@ impl SourceSpec {
                 let unmapped = self.unmapped.or_else(|| Some(entry?.body.unmapped)).unwrap_or_default();
                 let (source, dedupe, max_age) = (name.clone(), self.dedupe, self.max_age);
                 let mapping = Mapping { source, program, dedupe, max_age, unmapped };
-                Ok(Plan { verify, decoder, mapping, handshake, reply, max_body, rate, from: self.from.clone() })
+                let (from, webhooks) = (self.from.clone(), self.takes_webhooks(entry));
+                let polls = polls.into_iter().map(Arc::new).collect();
+                Ok(Plan {
+                    verify,
+                    decoder,
+                    mapping,
+                    handshake,
+                    reply,
+                    max_body,
+                    rate,
+                    from,
+                    webhooks,
+                    polls,
+                    silent_after,
+                })
             }
             _ => Err(problems),
         }
@@ -158,7 +182,71 @@ impl SourceSpec {
         entry
     }
 
+    /// Whether anything is fetched, as the file says.
+    fn is_polled(&self) -> bool {
+        self.poll.as_ref().is_some_and(|poll| *poll != Value::Bool(false))
+    }
+
+    /// Whether it takes webhooks: a source that is polled does where its file says how they are proven.
+    fn takes_webhooks(&self, entry: Option<&Entry<Body>>) -> bool {
+        self.verify.is_some() || !self.is_polled() || entry.is_some_and(|entry| entry.verify_is_set(&self.settings))
+    }
+
+    fn polls(&self, name: &Name, entry: Option<&Entry<Body>>, problems: &mut Problems) -> Vec<poll::Plan> {
+        let mut plans = Vec::new();
+        for (kind, said) in [(poll::Kind::Poll, &self.poll), (poll::Kind::Reconcile, &self.reconcile)] {
+            let own = match said {
+                None | Some(Value::Null | Value::Bool(false)) => continue,
+                Some(Value::Bool(true)) => Map::new(),
+                Some(Value::Object(map)) => map.clone(),
+                Some(_) => {
+                    problems.add(kind.key(), "expected an object, or true for what the preset says");
+                    continue;
+                }
+            };
+            if kind == poll::Kind::Reconcile && !self.takes_webhooks(entry) {
+                problems.add(kind.key(), "finds what webhooks have not told, and this source takes none: use `poll`");
+            }
+            let whole = match entry {
+                Some(entry) => entry.polled(kind, name, &self.settings, own, problems),
+                None => Some(own),
+            };
+            let settings = self.plain_settings(entry);
+            plans.extend(whole.and_then(|map| poll::Plan::read(kind, &map, settings, problems)));
+        }
+        plans
+    }
+
+    /// The settings that are no secrets, with what they are where nothing is said.
+    fn plain_settings(&self, entry: Option<&Entry<Body>>) -> Value {
+        let Some(entry) = entry else { return Value::Object(Map::new()) };
+        let plain = entry.card.settings.iter().filter(|(_, setting)| !setting.secret);
+        let valued = plain.filter_map(|(name, setting)| {
+            let value = self.settings.get(name).or(setting.default.as_ref())?;
+            Some((name.clone(), value.clone()))
+        });
+        Value::Object(valued.collect())
+    }
+
+    fn silent_after(&self, polls: &[poll::Plan], problems: &mut Problems) -> Option<Duration> {
+        const LONGEST: SignedDuration = SignedDuration::from_hours(90 * 24);
+        match self.silent_after {
+            Some(after) if (SignedDuration::from_secs(1)..=LONGEST).contains(&after) => Duration::try_from(after).ok(),
+            Some(_) => {
+                problems.add("silent_after", "a length of time from 1s to 90 days, such as 6h");
+                None
+            }
+            None => {
+                let every = polls.iter().find(|plan| plan.kind == poll::Kind::Poll)?.every;
+                Some(3 * every.max(poll::SIGN_EVERY))
+            }
+        }
+    }
+
     fn verify(&self, name: &Name, entry: Option<&Entry<Body>>, problems: &mut Problems) -> Option<VerifySpec> {
+        if !self.takes_webhooks(entry) {
+            return Some(VerifySpec::None);
+        }
         match (&self.verify, entry) {
             (Some(verify), _) => Some(verify.clone()),
             (None, Some(entry)) => entry.verify(name, &self.settings, problems),

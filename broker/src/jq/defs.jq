@@ -20,3 +20,4 @@ def serial: said | if . != null and length <= 128 and (explode | all(. > 31 and 
   | IN("system serial number", "default string", "to be filled by o.e.m.", "to be filled by o.e.m", "not specified", "not available")
   | not) then . else null end;
 def raw: if type == "object" and keys == ["unknown"] then .unknown else . end;
+def link($rel): if type == "string" then first((split(",")[] | capture("<(?<to>[^>]*)>(?<about>.*)") | select(.about | test("rel=\"?" + $rel + "\"?(;|\\s|$)")) | .to), null) else null end;

@@ -23,6 +23,7 @@
 //! | `said` | anything | as `text`, trimmed, and null where it says nothing (`null`, `unknown`, `n/a` …) |
 //! | `serial` | anything | what can be a serial number, else null: manufacturers' `System Serial Number` is none |
 //! | `raw` | `{"unknown": …}`, as a map marks what it knows no place for, or anything else | what stands there, or as it is |
+//! | `link("next")` | the header `Link` (RFC 8288) | the address with this relation, or null |
 //! | `first_text(…)` | anything | the first of the values that is a number or a text with something in it, as text, else null |
 //!
 //! A program comes from the administrator, as configuration does. It is not stopped when it never ends (`repeat(.)`
@@ -282,6 +283,12 @@ mod tests {
             ),
             ("first_text(.[])", json!([null, "", "null", {}, 7, "a"]), json!("7")),
             ("first_text(.a, .b)", json!({}), Value::Null),
+            (
+                "link(\"next\")",
+                json!("<https://a.example.com/1?a=b>; rel=\"self\", <https://a.example.com/2>; rel=\"next\""),
+                json!("https://a.example.com/2"),
+            ),
+            ("map(link(\"next\"))", json!(["<x>; rel=\"prev\"", null, 3]), json!([null, null, null])),
             ("map(list)", json!([[1], null, "a"]), json!([[1], [], ["a"]])),
         ] {
             assert_eq!(run(program, &input), Ok(vec![output]), "{program} of {input}");

@@ -19,6 +19,7 @@ use crate::{
     engine::Status,
     identity::{Counted, Counts},
     ingest::SourceCounts,
+    poll::{self, PollReport},
 };
 
 /// What was found out stays good for this long.
@@ -51,6 +52,8 @@ pub(super) struct Observed {
     pub(super) live: BTreeMap<Name, TargetSnapshot>,
     /// What became of webhooks.
     pub(super) sources: BTreeMap<String, SourceCounts>,
+    /// What is fetched.
+    pub(super) polls: BTreeMap<(String, poll::Kind), PollReport>,
     /// Webhooks to sources that there are not.
     pub(super) nowhere: u64,
     /// What became of agents that asked for credentials; none where this broker gives out none.
@@ -163,6 +166,7 @@ impl Observed {
             tallies: BTreeMap::new(),
             live: BTreeMap::new(),
             sources: BTreeMap::new(),
+            polls: BTreeMap::new(),
             nowhere: 0,
             identity: None,
             archive: None,
@@ -198,6 +202,7 @@ pub(super) async fn look(started: Time, watched: &Watched, looks: &Looks) -> Obs
         tallies: tallies.into_iter().collect(),
         live: watched.targets.snapshots(),
         sources: watched.sources.counts().by_source(),
+        polls: watched.polls.reports(),
         nowhere: watched.sources.counts().nowhere(),
         identity: watched.identity.as_ref().map(Counts::counted),
         archive: watched.archive.as_ref().map(archive::Telling::status),

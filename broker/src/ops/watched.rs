@@ -12,6 +12,7 @@ use crate::{
     engine::{Ruling, Shared},
     identity::Counts,
     ingest::Sources,
+    poll::Polls,
     store::Store,
 };
 
@@ -32,6 +33,8 @@ pub struct Watched {
     pub rules: watch::Receiver<Option<Arc<Ruling>>>,
     /// Where its webhooks come from.
     pub sources: Arc<Sources>,
+    /// What it fetches.
+    pub polls: Polls,
     /// Whether it takes webhooks.
     pub taking: watch::Receiver<bool>,
     /// What it does with agents' credentials, where it does.

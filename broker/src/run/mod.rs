@@ -24,7 +24,7 @@ use crate::{
         http::{Bound, Served},
     },
     deliver::Targets,
-    engine::{Engine, Library, Parts, Shared},
+    engine::{Engine, Library, Parts, Shared, Timers},
     identity::{self, Office},
     ingest,
     listen::Listener,
@@ -142,6 +142,7 @@ pub async fn start_watched(bus: Bus, start: Start, ops: Ops, shutdown: &Cancella
         targets: targets.clone(),
         rules: rules.clone(),
         sources: Arc::clone(&sources),
+        polls: workers.polls(),
         taking: workers.ready(),
         identity: keys.is_some().then(identity::Counts::default),
         archive: archiver.as_ref().map(Archiver::telling),
@@ -160,6 +161,12 @@ pub async fn start_watched(bus: Bus, start: Start, ops: Ops, shutdown: &Cancella
         tasks.spawn(async move { office.run(stop).await.context("emote.yaml: identity") });
     }
     ops.watch(watched.clone());
+    let timers = Timers { bus: bus.clone(), store: Arc::clone(&store), rules: rules.clone(), leads: shared.leads() };
+    let until = shutdown.clone();
+    tasks.spawn(async move {
+        timers.run(until).await;
+        Ok(())
+    });
     tasks.spawn(workers.run(rules, stop));
     let router = ingest::router(sources, Arc::new(bus.clone()), Arc::clone(&store) as _, proxies);
     // Webhooks are taken once it is known from whom.

@@ -13,6 +13,7 @@ use crate::{
     deliver::{Delivery, Inputs, Memory, Running, Targets, Work},
     engine::Ruling,
     ingest::Sources,
+    poll::{OfBus, Pollers, Polls, Reach},
     store::Store,
     targets::{DeliverySettings, Validated},
 };
@@ -29,6 +30,7 @@ pub(super) struct Workers {
     bus: Bus,
     store: Arc<Store>,
     sources: Arc<Sources>,
+    pollers: Pollers,
     inputs: Arc<Inputs>,
     running: BTreeMap<Name, Worker>,
     /// What is known of jobs, by target: it outlives a worker that is replaced.
@@ -58,12 +60,19 @@ impl Workers {
     pub(super) fn new(bus: Bus, store: Arc<Store>, sources: Arc<Sources>, leads: watch::Receiver<bool>) -> Self {
         let (inputs, running, memories) = (Arc::default(), BTreeMap::new(), BTreeMap::new());
         let (targets, ready) = (Targets::default(), watch::Sender::new(false));
-        Self { bus, store, sources, inputs, running, memories, targets, leads, ready }
+        let log = Arc::new(OfBus { bus: bus.clone(), store: Arc::clone(&store) });
+        let pollers = Pollers::new(Reach { log, leads: leads.clone() });
+        Self { bus, store, sources, pollers, inputs, running, memories, targets, leads, ready }
     }
 
     /// What the targets are doing; it changes as they do.
     pub(super) fn targets(&self) -> Targets {
         self.targets.clone()
+    }
+
+    /// How sources that are polled are doing; it changes as they do.
+    pub(super) fn polls(&self) -> Polls {
+        self.pollers.polls()
     }
 
     /// Turns true once the sources of the rules in force are known.
@@ -98,6 +107,7 @@ impl Workers {
                 }
             }
         }
+        self.pollers.stop().await;
         let names: Vec<Name> = self.running.keys().cloned().collect();
         self.stop(names).await;
         Ok(())
@@ -105,15 +115,21 @@ impl Workers {
 
     /// Says whether everything runs.
     async fn keep_to(&mut self, ruling: &Ruling) -> bool {
-        let mut sources = Vec::new();
+        let (mut sources, mut polled) = (Vec::new(), Vec::new());
         for (name, spec) in &ruling.folder.sources {
             match ruling.folder.resolve_source(name, spec) {
-                Ok(source) => sources.push(source),
-                Err(report) => tracing::warn!(source = %name, %report, "a source takes no webhooks yet"),
+                Ok(source) => {
+                    let source = Arc::new(source);
+                    let file = ruling.set.text(&format!("sources/{name}.yaml")).unwrap_or_default();
+                    polled.push((Arc::clone(&source), file.to_owned()));
+                    sources.push(source);
+                }
+                Err(report) => tracing::warn!(source = %name, %report, "a source takes nothing yet"),
             }
         }
         let mut all_run = sources.len() == ruling.folder.sources.len();
         self.sources.replace(sources);
+        self.pollers.keep_to(&polled).await;
         self.ready.send_replace(true);
         let file_of = |name: &Name| ruling.set.text(&format!("targets/{name}.yaml")).unwrap_or_default().to_owned();
         let wanted: BTreeMap<&Name, &Validated> =

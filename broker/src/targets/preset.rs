@@ -49,7 +49,7 @@ pub(super) fn expand(map: &Map<String, Value>, target: &Name, problems: &mut Pro
     let file = format!("targets/{target}.yaml");
     let settings = settings(map, problems);
     let action = action(entry, map.get("action"), problems);
-    let settings = settings.filter(|settings| entry.card.check((entry.name, &file), settings, "", problems));
+    let settings = settings.filter(|settings| entry.card.check((entry.name, &file), settings, (None, ""), problems));
     let (action, settings) = (action?, settings?);
     if let Some((name, action)) = action {
         let missing = action.needs.iter().filter(|need| !settings.contains_key(*need));

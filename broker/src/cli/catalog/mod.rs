@@ -61,7 +61,7 @@ fn list(kind: Option<Kind>, output: Output) -> anyhow::Result<Exit> {
         Output::Table => {
             let mut table = table::table(&["preset", "kind", "for", "needs"]);
             for page in &pages {
-                table.add_row([page.name, page.kind.word(), &page.card.title, &page.required().join(", ")]);
+                table.add_row([page.name, page.kind.word(), &page.card.title, &page.needs.join(", ")]);
             }
             print_line(table::lines(&mut table))?;
         }

@@ -28,6 +28,10 @@ pub(super) struct Page {
     pub(super) kind: Kind,
     #[serde(flatten)]
     pub(super) card: &'static Card,
+    /// The settings without which it does not work as it stands.
+    pub(super) needs: Vec<&'static str>,
+    /// What it can fetch: `poll`, `reconcile`.
+    pub(super) fetches: Vec<&'static str>,
     /// What it can do, where it does several things.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) actions: BTreeMap<&'static str, &'static Action>,
@@ -42,6 +46,8 @@ pub(super) fn pages() -> Vec<Page> {
         name: entry.name,
         kind: Kind::Source,
         card: &entry.card,
+        needs: entry.needs(),
+        fetches: entry.fetches(),
         actions: BTreeMap::new(),
         input: BTreeMap::new(),
     });
@@ -49,10 +55,18 @@ pub(super) fn pages() -> Vec<Page> {
         name: entry.name,
         kind: Kind::Target,
         card: &entry.card,
+        needs: required(&entry.card),
+        fetches: Vec::new(),
         actions: entry.body.actions.iter().map(|(name, action)| (name.as_str(), action)).collect(),
         input: texts(&entry.body.input),
     });
     sources.chain(targets).collect()
+}
+
+/// The settings without which an entry does not work.
+fn required(card: &'static Card) -> Vec<&'static str> {
+    let required = card.settings.iter().filter(|(_, setting)| setting.is_required());
+    required.map(|(name, _)| name.as_str()).collect()
 }
 
 fn texts(map: &BTreeMap<String, String>) -> BTreeMap<&str, &str> {
@@ -69,12 +83,6 @@ impl Kind {
 }
 
 impl Page {
-    /// The settings without which it does not work.
-    pub(super) fn required(&self) -> Vec<&'static str> {
-        let required = self.card.settings.iter().filter(|(_, setting)| setting.is_required());
-        required.map(|(name, _)| name.as_str()).collect()
-    }
-
     /// Where a file of it might lie.
     pub(super) fn file(&self) -> String {
         format!("{}s/{}.yaml", self.kind.word(), self.name)
@@ -85,13 +93,13 @@ impl Page {
         let mut lines = vec![format!("preset: {}", self.name)];
         lines.extend(self.first_action().map(|action| format!("action: {action}")));
         if !self.card.settings.is_empty() {
-            let all_optional = self.required().is_empty();
-            lines.push(if all_optional { "# settings:" } else { "settings:" }.to_owned());
+            lines.push(if self.needs.is_empty() { "# settings:" } else { "settings:" }.to_owned());
         }
         for (name, setting) in &self.card.settings {
-            let mark = if setting.is_required() { "" } else { "# " };
+            let mark = if self.needs.contains(&name.as_str()) { "" } else { "# " };
             lines.push(format!("  {mark}{name}: {}", setting.example));
         }
+        lines.extend(self.fetches.iter().map(|key| format!("# {key}: true")));
         lines.join("\n")
     }
 

@@ -29,7 +29,17 @@ fn report(state: Running, attempts: u64, succeeded: u64, error: Option<&str>) ->
 
 fn broker(id: &str, role: Role, targets: BTreeMap<Name, TargetReport>) -> BrokerReport {
     let (host, version) = ("emote-1".to_owned(), "0.1.0".to_owned());
-    BrokerReport { id: id.to_owned(), host, version, started: at(0), role, position: 9, trouble: None, targets }
+    BrokerReport {
+        id: id.to_owned(),
+        host,
+        version,
+        started: at(0),
+        role,
+        position: 9,
+        trouble: None,
+        targets,
+        sources: BTreeMap::new(),
+    }
 }
 
 fn view() -> View {
@@ -44,7 +54,7 @@ fn view() -> View {
     View {
         now: at(1_000),
         brokers: vec![broker("a1", Role::Leading, one), broker("b2", Role::StandingBy, other)],
-        in_force: InForceNow { rules: vec![name("lock"), name("tell")], targets },
+        in_force: InForceNow { rules: vec![name("lock"), name("tell")], targets, sources: BTreeMap::new() },
         tallies: Some([(Tallied::Target("mdm".to_owned()), tally)].into()),
         backlogs: [
             (name("slack"), Backlog { jobs: 412, oldest: Some(at(700)) }),

@@ -18,7 +18,7 @@ use crate::{
             history::{History, json_of},
             in_force, rules,
             rules::RulesView,
-            targets,
+            sources, targets,
             targets::View,
         },
     },
@@ -96,6 +96,12 @@ pub(super) async fn targets(call: Call) -> Outcome {
     let view = View::ask(call.visit.bus()).await?;
     let rows: Vec<Value> = view.rows().iter().map(|row| targets::json_of(row, &view)).collect();
     Ok(Answer::Json(json!({"targets": rows})))
+}
+
+pub(super) async fn sources(call: Call) -> Outcome {
+    let view = sources::View::ask(call.visit.bus()).await?;
+    let rows: Vec<Value> = view.rows().iter().map(sources::json_of).collect();
+    Ok(Answer::Json(json!({"sources": rows})))
 }
 
 pub(super) async fn held(call: Call) -> Outcome {

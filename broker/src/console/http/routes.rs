@@ -76,6 +76,7 @@ const ROUTES: &[Route] = ways! {
     "GET"  "/api/v1/nodes/{key}"     Api  Run::For(Role::Viewer, |call| Box::pin(api::node(call)));
     "GET"  "/api/v1/events"          Api  Run::For(Role::Viewer, |call| Box::pin(api::events(call)));
     "GET"  "/api/v1/rules"           Api  Run::For(Role::Viewer, |call| Box::pin(api::rules(call)));
+    "GET"  "/api/v1/sources"         Api  Run::For(Role::Viewer, |call| Box::pin(api::sources(call)));
     "GET"  "/api/v1/targets"         Api  Run::For(Role::Viewer, |call| Box::pin(api::targets(call)));
     "GET"  "/api/v1/agents"          Api  Run::For(Role::Viewer, |call| Box::pin(api::agents::list(call)));
     "GET"  "/api/v1/agents/{serial}" Api  Run::For(Role::Viewer, |call| Box::pin(api::agents::one(call)));

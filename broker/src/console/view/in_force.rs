@@ -18,6 +18,19 @@ pub(crate) struct InForceNow {
     pub(crate) rules: Vec<Name>,
     /// The targets.
     pub(crate) targets: BTreeMap<Name, Known>,
+    /// The sources, with how what they tell comes.
+    pub(crate) sources: BTreeMap<Name, KnownSource>,
+}
+
+/// A source in force.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct KnownSource {
+    /// Its preset, where it has one.
+    pub(crate) preset: Option<String>,
+    /// `webhook`, `poll`, `webhook, reconcile` …
+    pub(crate) kind: String,
+    /// After how long its silence is told.
+    pub(crate) silent_after: Option<std::time::Duration>,
 }
 
 /// A target in force.
@@ -44,7 +57,14 @@ pub(crate) async fn ask(bus: &Bus) -> anyhow::Result<InForceNow> {
         .iter()
         .map(|target| (target.name.clone(), Known { kind: target.kind, rules: rules_of(&target.name) }))
         .collect();
-    Ok(InForceNow { rules: folder.rules.iter().map(|rule| rule.name.clone()).collect(), targets })
+    let sources = folder.sources.iter().map(|(name, spec)| {
+        let plan = spec.validate(name).ok();
+        let kind = plan.as_ref().map(|plan| plan.kinds().join(", ")).unwrap_or_default();
+        let silent_after = plan.and_then(|plan| plan.silent_after());
+        (name.clone(), KnownSource { preset: spec.preset.clone(), kind, silent_after })
+    });
+    let sources = sources.collect();
+    Ok(InForceNow { rules: folder.rules.iter().map(|rule| rule.name.clone()).collect(), targets, sources })
 }
 
 /// A set that was applied once.

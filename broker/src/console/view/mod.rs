@@ -5,5 +5,6 @@ pub(crate) mod events;
 pub(crate) mod history;
 pub(crate) mod in_force;
 pub(crate) mod rules;
+pub(crate) mod sources;
 pub(crate) mod targets;
 pub(crate) mod words;

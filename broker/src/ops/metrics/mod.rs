@@ -6,6 +6,7 @@
 mod archive;
 mod engine;
 mod identity;
+mod polls;
 mod rules;
 mod sources;
 mod streams;
@@ -31,6 +32,7 @@ pub(super) fn page(seen: &Observed) -> String {
     page.family(Kind::Gauge, "emote_nats_connected", "Whether NATS is connected.").value(flag(seen.connected));
     engine::write(&mut page, seen);
     sources::write(&mut page, seen);
+    polls::write(&mut page, seen);
     rules::write(&mut page, seen);
     targets::write(&mut page, seen);
     streams::write(&mut page, seen);

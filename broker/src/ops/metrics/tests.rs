@@ -125,6 +125,7 @@ fn observed() -> Observed {
         .into(),
         live: [(name("slack"), slack), (name("gone"), TargetSnapshot::default())].into(),
         sources: [("okta".to_owned(), counts)].into(),
+        polls: BTreeMap::new(),
         nowhere: 8,
         identity: Some(Counted {
             enrollments: [("enrolled", 4)].into(),

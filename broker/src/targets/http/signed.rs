@@ -197,10 +197,13 @@ fn pkcs8_of(sec1: &[u8]) -> Zeroizing<Vec<u8>> {
     ];
     let within = |tag: u8, content: &[u8]| {
         let mut whole = Zeroizing::new(vec![tag]);
-        match content.len() {
-            short @ 0..=0x7f => whole.push(short as u8),
-            middle @ 0x80..=0xff => whole.extend([0x81, middle as u8]),
-            long => whole.extend([0x82, (long >> 8) as u8, long as u8]),
+        // No key is longer.
+        let length = u16::try_from(content.len()).unwrap_or(u16::MAX);
+        let [high, low] = length.to_be_bytes();
+        match length {
+            0..=0x7f => whole.push(low),
+            0x80..=0xff => whole.extend([0x81, low]),
+            _ => whole.extend([0x82, high, low]),
         }
         whole.extend_from_slice(content);
         whole

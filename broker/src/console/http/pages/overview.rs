@@ -9,13 +9,17 @@ use crate::{
             answer::{Answer, Refusal},
             visit::Call,
         },
-        view::targets::{View, part, percent},
+        view::{
+            sources,
+            targets::{View, part, percent},
+        },
     },
     identity::Fleet,
 };
 
 pub(in crate::console::http) async fn show(call: Call) -> Result<Answer, Refusal> {
     let view = View::ask(call.visit.bus()).await?;
+    let sources_view = sources::View::ask(call.visit.bus()).await?;
     let agents = match call.visit.registry() {
         Ok(registry) => Some(Fleet::of(&registry.devices().await?, view.now).waiting),
         Err(_) => None,
@@ -24,6 +28,7 @@ pub(in crate::console::http) async fn show(call: Call) -> Result<Answer, Refusal
         @if let Some(note) = view.note() { p role="alert" .trouble { (note) } }
         (waiting(&view, agents))
         (brokers(&view))
+        (sources(&sources_view))
         (targets(&view))
     };
     Ok(Answer::Page(page(&call, "/", "Overview", &main)))
@@ -59,6 +64,30 @@ fn brokers(view: &View) -> Markup {
                 }
             }
         } }
+    }
+}
+
+fn sources(view: &sources::View) -> Markup {
+    let rows = view.rows();
+    html! {
+        div .wide { table {
+            caption { "Sources" }
+            thead { tr { th scope="col" { "Source" } th scope="col" { "Kind" } th scope="col" { "State" } th scope="col" { "Last heard" } th scope="col" { "Events" } th scope="col" { "Refused" } th scope="col" { "Last error" } } }
+            tbody {
+                @for row in &rows {
+                    tr {
+                        th scope="row" { (row.name) }
+                        td { (row.kind) }
+                        td { (row.state) }
+                        td { @if let Some(heard) = row.heard { (ago(heard, view.now)) } @else { "–" } }
+                        td .number { (row.events) }
+                        td .number { (row.refused.values().sum::<u64>()) }
+                        td .text { @if let Some((at, error)) = &row.last_error { (ago(*at, view.now)) " ago: " (error) } }
+                    }
+                }
+            }
+        } }
+        @if rows.is_empty() { p { "There are no sources: put a file into sources/ and apply the folder." } }
     }
 }
 

@@ -1,0 +1,117 @@
+//! Timers that are due: whoever leads publishes them into the log, where the fold acts on them in order. What they wait for
+//! is in the records, so that a broker which begins anew, or takes over, knows it too. One that comes too early, or twice,
+//! does nothing.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use emote_proto::{Draft, EventId, Name, Subject, Time, Trust, source};
+use serde_json::json;
+use tokio::{sync::watch, time::Instant};
+use tokio_util::sync::CancellationToken;
+
+use super::Ruling;
+use crate::{
+    bus::Bus,
+    core::{Heard, Records as _, SILENCE, TIMER},
+    store::Store,
+};
+
+/// How often it is looked what is due.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// A timer that has not come back in order after so long is published again.
+const AGAIN_AFTER: Duration = Duration::from_secs(10);
+
+/// What timers need.
+pub struct Timers {
+    /// Where the log is.
+    pub bus: Bus,
+    /// What is waited for.
+    pub store: Arc<Store>,
+    /// The rules in force.
+    pub rules: watch::Receiver<Option<Arc<Ruling>>>,
+    /// Whether this broker leads.
+    pub leads: watch::Receiver<bool>,
+}
+
+impl Timers {
+    /// Publishes what is due while this broker leads, until told to stop.
+    pub async fn run(self, shutdown: CancellationToken) {
+        let mut published: BTreeMap<Name, (Option<Heard>, Instant)> = BTreeMap::new();
+        let mut looks = tokio::time::interval(LOOK_EVERY);
+        looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                _ = looks.tick() => {}
+            }
+            let ruling = self.rules.borrow().clone();
+            let Some(ruling) = ruling.filter(|_| *self.leads.borrow()) else { continue };
+            let silent_after = ruling.core.silent_after();
+            published.retain(|name, _| silent_after.contains_key(name));
+            let due = match self.due(silent_after) {
+                Ok(due) => due,
+                Err(error) => {
+                    tracing::debug!(error, "looking for timers that are due");
+                    continue;
+                }
+            };
+            for (name, heard) in due {
+                let again = published.get(&name).is_none_or(|(of, at)| *of != heard || at.elapsed() >= AGAIN_AFTER);
+                if again && self.publish(&name, heard).await {
+                    published.insert(name, (heard, Instant::now()));
+                }
+            }
+        }
+    }
+
+    /// The sources that have been silent too long, or that are not waited for yet, with when each was heard.
+    fn due(&self, silent_after: &BTreeMap<Name, i64>) -> Result<Vec<(Name, Option<Heard>)>, String> {
+        let now = Time::from(jiff::Timestamp::now());
+        let records = self.store.snapshot().map_err(|error| error.to_string())?;
+        let mut due = Vec::new();
+        for (name, limit) in silent_after {
+            let heard = records.heard(name.as_str()).map_err(|error| error.to_string())?;
+            if heard.is_none_or(|heard| heard.is_due(*limit, now)) {
+                due.push((name.clone(), heard));
+            }
+        }
+        Ok(due)
+    }
+
+    async fn publish(&self, name: &Name, heard: Option<Heard>) -> bool {
+        let now = Time::from(jiff::Timestamp::now());
+        let event = match timer(name, heard, now) {
+            Ok(event) => event,
+            Err(error) => {
+                tracing::warn!(source = %name, %error, "a timer cannot be made");
+                return false;
+            }
+        };
+        let (subject, id, json) = event;
+        match self.bus.publish_events(vec![(subject, id, json.into())]).await {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::debug!(source = %name, %error, "a timer is published later");
+                false
+            }
+        }
+    }
+}
+
+/// The event that a source was to be heard by now. Brokers that publish it at the same time publish the same one.
+fn timer(name: &Name, heard: Option<Heard>, now: Time) -> anyhow::Result<(Subject, EventId, Vec<u8>)> {
+    let broker = Name::new(source::BROKER)?;
+    let since = heard.map(|heard| heard.at);
+    let (scope, action) = TIMER;
+    let mut info = json!({"timer": SILENCE, "source": name});
+    if let (Some(info), Some(since)) = (info.as_object_mut(), since) {
+        info.insert("last_heard".to_owned(), since.to_string().into());
+    }
+    let again = i64::try_from(AGAIN_AFTER.as_millis()).unwrap_or(i64::MAX);
+    let parts = [since.map(|since| since.to_string()).unwrap_or_default(), (now.as_millis() / again).to_string()];
+    let id = EventId::derived(&[scope, SILENCE, name.as_str(), &parts[0], &parts[1]]);
+    let mut draft = Draft::from_value(json!({"scope": scope, "action": action, "info": info}))?;
+    (draft.id, draft.time, draft.trust) = (Some(id), Some(now), Some(Trust::Verified));
+    draft.source = Some(broker.clone());
+    Ok((draft.subject(broker)?, id, draft.to_json()))
+}
