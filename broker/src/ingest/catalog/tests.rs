@@ -2,9 +2,10 @@
 //!
 //! A fixture is a YAML file: `title`, the body (`json`, in which an object of one key `base64` stands for its text in
 //! base64; or `body` with `type`), `headers`, `serials` (UDID to serial number), and the `events` that must come out,
-//! without id, source and trust.
+//! without id, source and trust. In place of a body there may be `poll` or `reconcile`, exchanges with the vendor's API.
 
 mod loose;
+mod polls;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -31,6 +32,10 @@ struct Fixture {
     r#type: Option<String>,
     #[serde(default)]
     serials: Serials,
+    /// Exchanges with the vendor's API in place of a body.
+    poll: Option<polls::Polled>,
+    reconcile: Option<polls::Polled>,
+    #[serde(default)]
     events: Vec<Value>,
 }
 
@@ -121,6 +126,9 @@ fn every_fixture_becomes_the_events_it_names() {
             let path = folder("fixtures").join(entry.name).join(format!("{name}.yaml"));
             let fixture: Fixture = serde_saphyr::from_str(&std::fs::read_to_string(&path).unwrap())
                 .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            if fixture.poll.is_some() || fixture.reconcile.is_some() {
+                continue;
+            }
             let (body, content_type) = match (&fixture.json, &fixture.body) {
                 (Some(json), _) => (with_base64(json).to_string(), "application/json"),
                 (None, body) => (body.clone().unwrap_or_default(), "text/plain"),
@@ -208,7 +216,7 @@ fn a_missing_setting_says_what_to_write() {
     insta::assert_snapshot!(problem.message, @"NanoMDM: The key that nanomdm was given as -webhook-hmac-key. Write `secret: ${env:NANOMDM_WEBHOOK_KEY}` under `settings` in sources/mdm.yaml, or `verify: none` to take what anyone sends.");
     for (yaml, path, said) in [
         ("preset: nanomdn", "preset", ", cloudevents, "),
-        ("preset: okta\nsettings: {secret: '${env:A}', url: x}", "settings.url", "it has secret"),
+        ("preset: okta\nsettings: {secret: '${env:A}', url: x}", "settings.url", "it has api_token, domain, secret"),
         ("preset: okta\nsettings: {secret: hunter2}", "settings.secret", "by reference"),
         ("settings: {a: b}\nverify: none\nmap: .", "settings", "no"),
         ("map: .", "verify", "how the sender proves"),
