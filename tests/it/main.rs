@@ -28,6 +28,7 @@ mod nodes;
 mod ops;
 mod orders;
 mod patterns;
+mod polled;
 mod scenario;
 mod secrets;
 mod secure;
