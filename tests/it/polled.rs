@@ -79,6 +79,7 @@ async fn a_broker_killed_between_a_page_and_its_cursor_tells_everything_once() {
     let last = events.get_last_raw_message_by_subject("events.hr.-.source.polled").await.unwrap();
     broker.kill();
     events.delete_message(last.sequence).await.unwrap();
+    stack.streams.publish("events.manual.-.test.behind", r#"{"scope":"test","action":"behind"}"#).await;
     count.fetch_add(1, Ordering::SeqCst);
     broker.start().await;
     until_told(&stack, 38).await;
@@ -98,13 +99,17 @@ async fn another_broker_goes_on_where_the_log_says_and_the_old_one_takes_nothing
     for round in 1..4 {
         let leading = leader(&brokers);
         if round == 2 {
-            brokers[leading].freeze(true)
+            brokers[leading].freeze(true);
         } else {
-            brokers[leading].kill()
+            brokers[leading].kill();
         }
         count.fetch_add(4, Ordering::SeqCst);
         until_told(&stack, 4 + 4 * round).await;
-        if round == 2 { brokers[leading].freeze(false) } else { brokers[leading].start().await }
+        if round == 2 {
+            brokers[leading].freeze(false);
+        } else {
+            brokers[leading].start().await;
+        }
     }
     // Each cursor is behind the one before it.
     let mut ends = Vec::new();
@@ -134,6 +139,11 @@ async fn trouble_is_an_event_and_so_is_silence() {
     };
     let failed = until_some("trouble is told", async || one("events.hr.-.source.poll_failed").await).await;
     assert_eq!(failed["info"]["reason"], "answered 500 Internal Server Error: out of order");
+    let shown = stack.shown(&["sources"]).await;
+    assert!(shown.contains("failing") && shown.contains("answered 500"), "{shown}");
+    let page = stack.http.get(format!("http://127.0.0.1:{}/metrics", stack.broker.ops)).send().await.unwrap();
+    let page = page.text().await.unwrap();
+    assert!(page.contains("emote_poll_failing{source=\"hr\",kind=\"poll\"} 1"), "{page}");
     let silent = until_some("silence is told", async || one("events.broker.-.source.silent").await).await;
     assert_eq!(silent["info"]["source"], "hr");
     // A broker that begins anew in the middle of it says nothing again.
