@@ -16,6 +16,7 @@
 //! Only the broker that leads polls, each source once at a time. Everything is bounded: pages, items and bytes of each,
 //! and the time of a round; what is cut off goes on with the next round.
 
+mod item;
 mod log;
 mod page;
 mod poller;

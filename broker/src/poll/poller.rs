@@ -7,17 +7,18 @@ use std::{
 };
 
 use bytes::Bytes;
-use emote_proto::{Draft, EventId, Subject, Time};
-use serde_json::{Value, json};
+use emote_proto::{EventId, Subject, Time};
+use serde_json::Value;
 use tokio::{sync::watch, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     Kind, Log, Next, Poll, Polls, SIGN_EVERY,
+    item::drafts,
     page::{At, Failed},
     record::{self, Done, Stand, before},
 };
-use crate::ingest::{Moment, PublishError, Source};
+use crate::ingest::{PublishError, Source};
 
 /// Events that are published at once.
 const PUBLISHED_AT_ONCE: usize = 500;
@@ -363,62 +364,6 @@ impl Poller {
     fn change(&self, change: impl FnOnce(&mut super::PollReport)) {
         self.polls.change(self.source.name().as_str(), self.poll.plan.kind, change);
     }
-}
-
-/// The events that an item stands for; none where it cannot be taken.
-fn drafts(
-    source: &Source,
-    poll: &Poll,
-    log: &dyn Log,
-    item: &Value,
-    until: Time,
-) -> Option<Vec<(Subject, EventId, Bytes)>> {
-    let mut random = [0; 16];
-    getrandom::fill(&mut random).ok()?;
-    let moment = Moment { now: jiff::Timestamp::now().into(), random };
-    let aliases: &dyn Log = log;
-    let drafts = source.polled(item, poll.trust(), &OfLog(aliases), &moment).ok()?;
-    let mut events = Vec::with_capacity(drafts.len());
-    for draft in drafts {
-        let draft = match poll.plan.kind {
-            Kind::Poll => draft,
-            Kind::Reconcile if draft.time.is_some_and(|time| time > until) => continue,
-            Kind::Reconcile if was_told(poll, log, &draft, source) => continue,
-            Kind::Reconcile => reconciled(draft),
-        };
-        let subject = draft.subject(source.name().clone()).ok()?;
-        events.push((subject, draft.id?, draft.to_json().into()));
-    }
-    Some(events)
-}
-
-struct OfLog<'a>(&'a dyn Log);
-
-impl crate::ingest::Aliases for OfLog<'_> {
-    fn serial_of(&self, udid: &str, trust: emote_proto::Trust) -> Option<String> {
-        self.0.serial_of(udid, trust)
-    }
-}
-
-/// Whether `unless` says that it was told.
-fn was_told(poll: &Poll, log: &dyn Log, draft: &Draft, source: &Source) -> bool {
-    let Some(program) = &poll.plan.unless else { return false };
-    let node = draft.node().ok().flatten().map_or(Value::Null, |node| log.node(node.as_str()));
-    let claims = node.get("sources").and_then(|sources| sources.get(source.name().as_str())).cloned();
-    let sees = json!({"event": draft, "node": node, "claims": claims, "source": source.name()});
-    program.first(&sees, &[]).is_ok_and(|told| told == Value::Bool(true))
-}
-
-/// Marked as what a webhook should have told.
-fn reconciled(mut draft: Draft) -> Draft {
-    let mut info = match draft.info.take().map(emote_proto::Info::into_value) {
-        Some(Value::Object(map)) => map,
-        None | Some(Value::Null) => serde_json::Map::new(),
-        Some(other) => [("value".to_owned(), other)].into_iter().collect(),
-    };
-    info.insert("reconciled".to_owned(), true.into());
-    draft.info = Some(Value::Object(info).into());
-    draft
 }
 
 /// How long is waited after so many failures in a row: doubling, and half of it by chance (from 0 to 1).
