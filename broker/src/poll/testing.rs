@@ -243,7 +243,7 @@ async fn answer(
     for (name, value) in exchange.answer_headers {
         // Several values of one header are a line each.
         for value in value.replace("%URL%", &url).lines() {
-            response.headers_mut().append(name.parse::<axum::http::HeaderName>().unwrap(), value.parse().unwrap());
+            response.headers_mut().append(name.parse::<http::HeaderName>().unwrap(), value.parse().unwrap());
         }
     }
     response

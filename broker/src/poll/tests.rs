@@ -293,7 +293,7 @@ proptest! {
             let ids: Vec<Vec<String>> =
                 sizes.iter().enumerate().map(|(at, size)| (0..*size).map(|n| format!("p{at}n{n}")).collect()).collect();
             let all: Vec<String> = ids.iter().flatten().cloned().collect();
-            let app = axum::Router::new().fallback(move |uri: axum::http::Uri| {
+            let app = axum::Router::new().fallback(move |uri: http::Uri| {
                 let at: usize = uri.query().and_then(|query| query.strip_prefix("page=")?.parse().ok()).unwrap_or(0);
                 let data: Vec<Value> = ids[at].iter().map(|id| item(id)).collect();
                 let next = (at + 1 < ids.len()).then_some(at + 1);

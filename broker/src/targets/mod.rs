@@ -13,6 +13,7 @@ use crate::core::Job;
 
 pub(crate) mod address;
 mod asset;
+mod aws;
 pub mod catalog;
 pub(crate) mod connections;
 pub(crate) mod http;
@@ -45,6 +46,7 @@ pub const KINDS: &[Kind] = &[
         batches: false,
         read: asset::read,
     },
+    Kind { name: "aws", about: "hands a job to a service of AWS", batches: true, read: aws::read },
     Kind { name: "http", about: "sends an HTTP request", batches: true, read: http::read },
     Kind { name: "log", about: "writes a JSON line to a file or to stdout", batches: true, read: log::read },
     Kind { name: "mdm", about: "sends a command through NanoMDM or MicroMDM", batches: false, read: mdm::read },
@@ -141,8 +143,14 @@ mod tests {
     use proptest::prelude::*;
 
     /// A target of each kind; every line of [`KINDS`] has one here.
-    const EACH: [&str; 8] = [
+    const EACH: [&str; 11] = [
         "kind: asset",
+        "kind: aws\nservice: lambda\nfunction: f\nwait: true\nregion: eu-central-1\nendpoint: '%URL%'\n\
+            access_key_id: AKIDEXAMPLE\nsecret_access_key: '${file:token}'",
+        "kind: aws\nservice: sqs\nqueue_url: '%URL%/1/q.fifo'\nregion: eu-central-1\n\
+            access_key_id: AKIDEXAMPLE\nsecret_access_key: '${file:token}'\nsession_token: '${file:pin}'",
+        "kind: aws\nservice: timestream\ndatabase: d\ntable: t\nregion: eu-central-1\nendpoint: '%URL%'\n\
+            access_key_id: AKIDEXAMPLE\nsecret_access_key: '${file:token}'",
         "kind: http\nurl: '%URL%'\nbody: .input",
         "kind: http\nurl: '%URL%'\nauth: {header: {name: X-Key, value: '${file:token}'}}\nbody_secrets: {a.b: '${file:path}'}\npin_key: '${file:pin}'\npin_in: body\nlookup: [{name: it, path: '[.input]', query: .node, take: .body}]\npath: .lookup.it\nquery: .input\nbody: '{pin, it: .lookup.it}'\nanswer: .body\nreport: {scope: a, action: b, info: .body}",
         "kind: log\npath: log.jsonl\nmax_size: 2kB",

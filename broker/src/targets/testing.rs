@@ -50,7 +50,12 @@ impl Stand {
 
     /// From now on this is the reply.
     pub(super) fn reply(&self, reply: Reply) {
-        *self.inner.replies.lock().unwrap() = VecDeque::from([reply]);
+        self.script(&[reply]);
+    }
+
+    /// From now on these are the replies, in their order.
+    pub(super) fn script(&self, replies: &[Reply]) {
+        *self.inner.replies.lock().unwrap() = replies.iter().copied().collect();
         self.inner.seen.lock().unwrap().clear();
     }
 

@@ -78,7 +78,7 @@ async fn what_destroys_is_sent_only_when_somebody_says_so() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let (send, mut receive) = tokio::sync::mpsc::channel(8);
-    let app = axum::Router::new().fallback(move |uri: axum::http::Uri| async move {
+    let app = axum::Router::new().fallback(move |uri: http::Uri| async move {
         send.send(uri.to_string()).await.unwrap();
         "{}"
     });

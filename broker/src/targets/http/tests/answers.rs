@@ -161,7 +161,7 @@ async fn a_body_may_be_compressed() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let (send, mut receive) = tokio::sync::mpsc::channel(1);
-    let app = axum::Router::new().fallback(move |headers: axum::http::HeaderMap, body: axum::body::Bytes| async move {
+    let app = axum::Router::new().fallback(move |headers: http::HeaderMap, body: axum::body::Bytes| async move {
         send.send((headers["content-encoding"].clone(), body)).await.unwrap();
     });
     tokio::spawn(async move { axum::serve(listener, app).await });
