@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use emote_tests::{Broker, Process, Stack, emote, free_port, private_file, until};
+use emote_tests::{Broker, Process, Stack, emote, free_port, private_file, required, until};
 use serde_json::{Value, json};
 
 const NOTED: &str = "pattern: {scope: [test]}\ntargets: [log]\n";
@@ -220,16 +220,10 @@ async fn what_happened_is_played_again_from_the_archive_and_from_the_stream() {
 
 /// What speaks S3, with a bucket; nothing where it is not installed.
 async fn s3(logs: &std::path::Path) -> Option<(Process, String)> {
-    let Some(moto) = std::env::var_os("EMOTE_TEST_MOTO") else {
-        eprintln!(
-            "LEFT OUT: EMOTE_TEST_MOTO names no folder with moto, which speaks S3; ./tests/run gets it where it can"
-        );
-        assert!(std::env::var_os("CI").is_none(), "moto is missing, and in CI that is a failure");
-        return None;
-    };
+    let moto = required("moto/bin/moto_server")?;
     let port = free_port().to_string();
-    let mut command = std::process::Command::new("python3");
-    command.args(["-m", "moto.server", "-H", "127.0.0.1", "-p", &port]).env("PYTHONPATH", moto);
+    let mut command = std::process::Command::new(moto);
+    command.args(["-H", "127.0.0.1", "-p", &port]);
     let server = Process::start("moto", command, logs);
     let url = format!("http://127.0.0.1:{port}");
     let made = async || {

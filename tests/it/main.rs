@@ -10,6 +10,7 @@
 
 mod archive;
 mod away;
+mod aws;
 mod bad_input;
 mod chain;
 mod cli;

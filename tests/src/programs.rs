@@ -78,7 +78,7 @@ pub fn required(name: &str) -> Option<PathBuf> {
     let found = tool(name);
     if found.is_none() {
         eprintln!(
-            "LEFT OUT: this test needs {name}, which is neither on PATH nor in {}; ./tests/run installs it where Go is there",
+            "LEFT OUT: this test needs {name}, which is neither on PATH nor in {}; ./tests/run installs it where Go and pip are there",
             localnats::tools_folder().display()
         );
         assert!(std::env::var_os("CI").is_none(), "{name} is missing, and in CI that is a failure");
