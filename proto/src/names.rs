@@ -129,6 +129,8 @@ pub mod bucket {
     pub const IDENTITY: &str = "emote-identity";
     /// Who is signed in at the console.
     pub const SESSIONS: &str = "emote-sessions";
+    /// Users and groups that SCIM clients provision.
+    pub const SCIM: &str = "emote-scim";
 }
 
 /// NATS service subjects that `emote` answers; requests and replies are JSON.
@@ -152,6 +154,8 @@ pub mod service {
 pub mod header {
     /// Dedupes within the stream's window; the event's id.
     pub const MSG_ID: &str = "Nats-Msg-Id";
+    /// What became of a key of a bucket, where that is not a value.
+    pub const KV_OPERATION: &str = "KV-Operation";
     /// Expected `Nats-Msg-Id` of the stream's last message.
     pub const EXPECTED_LAST_MSG_ID: &str = "Nats-Expected-Last-Msg-Id";
     /// Expected last sequence of the stream.

@@ -7,133 +7,52 @@ use std::{
 
 use async_nats::{
     Subscriber,
-    jetstream::{
-        consumer::{DeliverPolicy, pull},
-        stream::{Config, DiscardPolicy, LastRawMessageErrorKind, RetentionPolicy, StorageType},
-    },
+    jetstream::stream::{Config, LastRawMessageErrorKind},
 };
 use bytes::Bytes;
 use emote_proto::{Serial, bucket, enroll::TokenId, header, stream, subjects};
 use futures_util::StreamExt;
 
-use super::{BatchError, Bus, BusError, Outgoing, kept::no_answer};
+use super::{
+    Bus, BusError,
+    kept::no_answer,
+    records::{self, Entry, Records, Write, WriteError},
+};
 use crate::outage::Outage;
 
 /// How often it is said that somebody wants an answer elsewhere.
 const ELSEWHERE_SAID_EVERY: Duration = Duration::from_secs(60);
 
-/// What a record of the bucket was, and of which revision.
-#[derive(Debug, Clone)]
-pub struct Entry {
-    /// Its revision; expected of it when it is written again.
-    pub revision: u64,
-    /// Its value.
-    pub value: Bytes,
-}
-
-/// A record to be written, if it is still of this revision (0: if it is not there).
-#[derive(Debug, Clone)]
-pub struct Write {
-    /// Its key.
-    pub key: String,
-    /// The revision that it replaces.
-    pub expected: u64,
-    /// Its value.
-    pub value: Vec<u8>,
-}
-
-/// Why records were not written.
-#[derive(Debug, thiserror::Error)]
-pub enum WriteError {
-    /// Somebody else wrote one of them meanwhile; none is written.
-    #[error("the registry changed meanwhile")]
-    Overtaken,
-    /// It is not known, or JetStream refused.
-    #[error(transparent)]
-    Bus(#[from] BusError),
-}
-
 /// What begins the subjects that the server makes of the reply subjects of other accounts. No client may publish with one.
 const OF_ANOTHER_ACCOUNT: &str = "_R_.";
 
-fn subject(key: &str) -> String {
-    format!("$KV.{}.{key}", bucket::IDENTITY)
-}
-
-fn stream_name() -> String {
-    format!("KV_{}", bucket::IDENTITY)
-}
-
-/// The bucket as a stream: as NATS' own key-value buckets are, but that several keys may be written at once.
+/// The bucket, of which several keys may be written at once.
 pub(super) fn bucket_config(replicas: usize) -> Config {
-    Config {
-        name: stream_name(),
-        description: Some("Emote: enrolment tokens, and devices with their keys".to_owned()),
-        subjects: vec![subject(">")],
-        retention: RetentionPolicy::Limits,
-        discard: DiscardPolicy::New,
-        storage: StorageType::File,
-        num_replicas: replicas,
-        max_messages_per_subject: 8,
-        allow_rollup: true,
-        deny_delete: true,
-        allow_direct: true,
-        allow_atomic_publish: true,
-        ..Config::default()
-    }
+    records::bucket_config(bucket::IDENTITY, "Emote: enrolment tokens, and devices with their keys", 8, replicas)
 }
+
+const REGISTRY: Records = Records { bucket: bucket::IDENTITY, what: "reading or writing the registry of agents" };
 
 impl Bus {
-    /// The record of this key. Asked of the stream's leader: it is what the next write is judged by.
+    /// The record of this key.
     pub async fn identity_entry(&self, key: &str) -> Result<Option<Entry>, BusError> {
-        let failed = no_answer("reading the registry of agents");
-        let stream = self.js.get_stream_no_info(stream_name()).await.map_err(|error| failed(&error))?;
-        match stream.get_last_raw_message_by_subject(&subject(key)).await {
-            Ok(message) => Ok(Some(Entry { revision: message.sequence, value: message.payload })),
-            Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
-            Err(error) => Err(failed(&error)),
-        }
+        self.record(REGISTRY, key).await
     }
 
     /// All records whose keys begin with `<kind>.`, by the rest of their keys.
     pub async fn identity_entries(&self, kind: &str) -> Result<BTreeMap<String, Entry>, BusError> {
-        let prefix = subject(&format!("{kind}."));
-        let config = pull::OrderedConfig {
-            filter_subject: format!("{prefix}>"),
-            deliver_policy: DeliverPolicy::LastPerSubject,
-            ..pull::OrderedConfig::default()
-        };
-        let mut entries = BTreeMap::new();
-        self.read_last(stream_name(), config, |message, _, revision| {
-            if let Some(key) = message.subject.strip_prefix(&prefix) {
-                entries.insert(key.to_owned(), Entry { revision, value: message.payload.clone() });
-            }
-        })
-        .await?;
-        Ok(entries)
+        self.records(REGISTRY, kind).await
     }
 
     /// Writes all of these, or none.
     pub async fn write_identity(&self, writes: &[Write]) -> Result<(), WriteError> {
-        let message = |write: &Write| Outgoing {
-            subject: subject(&write.key),
-            headers: vec![(header::EXPECTED_LAST_SUBJECT_SEQUENCE, write.expected.to_string())],
-            payload: write.value.clone().into(),
-        };
-        let messages: Vec<Outgoing> = writes.iter().map(message).collect();
-        let doing = "writing the registry of agents";
-        match self.publish_batch(&messages).await {
-            Ok(_) => Ok(()),
-            Err(error) if error.is_overtaken() => Err(WriteError::Overtaken),
-            Err(BatchError::Unknown(reason)) => Err(BusError::NoAnswer { doing, reason }.into()),
-            Err(error) => Err(BusError::Refused { doing, reason: error.to_string() }.into()),
-        }
+        self.write_records(REGISTRY, writes).await.map(drop)
     }
 
     /// Records as they are published to be written; whether they were, is not said.
     pub async fn identity_hints(&self) -> Result<Hints, BusError> {
         let failed = no_answer("watching the registry of agents");
-        Ok(Hints(self.client.subscribe(subject(">")).await.map_err(|error| failed(&error))?))
+        Ok(Hints(self.client.subscribe(records::subject(bucket::IDENTITY, ">")).await.map_err(|error| failed(&error))?))
     }
 
     /// Macs that ask for a credential, each at one of the brokers.

@@ -69,7 +69,7 @@ impl Bus {
         Ok(events.cached_info().created.unix_timestamp_nanos().to_string())
     }
 
-    /// Creates or updates the streams and the configuration bucket.
+    /// Creates or updates the streams, and the buckets that every broker needs.
     pub async fn ensure_streams(&self, settings: &StreamSettings) -> Result<(), BusError> {
         let base = Config {
             retention: RetentionPolicy::Limits,
@@ -112,7 +112,9 @@ impl Bus {
             let passes = reason.contains("timed out") || reason.contains("no responders");
             if passes { BusError::NoAnswer { doing, reason } } else { BusError::Refused { doing, reason } }
         };
-        for config in [events, deliveries, dead, super::identity::bucket_config(settings.replicas)] {
+        let replicas = settings.replicas;
+        let buckets = [super::identity::bucket_config(replicas), super::directory::bucket_config(replicas)];
+        for config in [events, deliveries, dead].into_iter().chain(buckets) {
             let name = config.name.clone();
             self.js.create_or_update_stream(config).await.map_err(|error| refused(format!("{name}: {error}")))?;
         }

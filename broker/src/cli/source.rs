@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::Context;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use bytes::Bytes;
 use emote_proto::{Draft, Name, Time, Trust};
 use serde_json::{Value, json};
@@ -41,6 +41,7 @@ request that passes.
   emote source test jamf-pro --file payload.json
   emote source test okta --file - < payload.json
   emote source test kolide --file body.bin --header 'Content-Type: application/json' -o json
+  emote source test scim-okta --file users.patch.json --path /Users/2819c223
   emote source test nanomdm --file token_update.json --serial 6AB1E5E2-1D2F-4A4E-8B0B-3D4C6E1F9A77=C02XL0GTJGH5
 
 Exit codes: 0 these are its events · 1 the payload would be refused · 3 the source's file has problems · 5 no such source, preset or file")]
@@ -56,6 +57,12 @@ struct Test {
     /// What stands behind the ? of the URL
     #[arg(long, value_name = "QUERY", default_value = "", hide_default_value = true)]
     query: String,
+    /// How it is sent, to a source whose clients change users and groups; guessed from the payload
+    #[arg(long, value_name = "METHOD")]
+    method: Option<Method>,
+    /// Where it is sent to, such as /Users/ID; guessed from the payload
+    #[arg(long, value_name = "PATH")]
+    path: Option<String>,
     /// A Mac that is known already, for payloads that name the UDID alone
     #[arg(long = "serial", value_name = "UDID=SERIAL", value_parser = known)]
     serials: Vec<(String, String)>,
@@ -140,8 +147,10 @@ impl Test {
         if !said {
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type(body)));
         }
-        let rehearse =
-            |headers: HeaderMap| plan.rehearse(Request::new(headers, &self.query, body.clone()), aliases, moment);
+        let rehearse = |headers: HeaderMap| {
+            let request = Request::new(headers, &self.query, body.clone());
+            plan.rehearse(request.sent(self.method.clone(), self.path.clone()), aliases, moment)
+        };
         match rehearse(headers.clone()) {
             // What was guessed is not held against the payload.
             Err(refusal @ Refusal::Type { .. }) if !said => {

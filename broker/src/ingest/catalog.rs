@@ -1,6 +1,7 @@
 //! The catalogue's sources: one file each in `broker/catalog/sources/` (see [`crate::catalog`]).
 //!
-//! Beside what every entry says, a file says how the vendor proves who it is (`verify`), in which notation it sends
+//! Beside what every entry says, a file says how the vendor proves who it is (`verify`), what it speaks where that is not
+//! webhooks (`protocol`), in which notation it sends
 //! (`decode`), what it asks beforehand (`handshake`), what it wants to read afterwards (`reply`), and the jq program that maps its payloads to events (`map`, or
 //! `map_of` to share another entry's); and what can be fetched of it (`poll`, `reconcile`). In `broker/catalog/fixtures/<name>/` lie payloads with the events they must
 //! become; a test runs them all.
@@ -12,7 +13,7 @@ use include_dir::{Dir, include_dir};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{DecodeSpec, HandshakeSpec, ReplySpec, Unmapped, VerifySpec};
+use super::{DecodeSpec, HandshakeSpec, Protocol, ReplySpec, Unmapped, VerifySpec};
 use crate::{
     catalog::{self, Entry},
     config::Problems,
@@ -27,6 +28,8 @@ static FILES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/catalog/sources");
 pub struct Body {
     /// A [`VerifySpec`] with settings in it.
     verify: Value,
+    #[serde(default)]
+    pub(super) protocol: Protocol,
     pub(super) decode: Option<DecodeSpec>,
     pub(super) handshake: Option<HandshakeSpec>,
     pub(super) reply: Option<ReplySpec>,

@@ -1,4 +1,4 @@
-//! The HTTP edge: `POST /in/<source>`. Reads what the sender sends within limits of size, time and number, hands it to
+//! The HTTP edge: `POST /in/<source>`, and what stands below it for sources of users and groups. Reads what the sender sends within limits of size, time and number, hands it to
 //! the source, publishes, and answers. Logs how requests ended, never what they held.
 
 use std::{
@@ -23,7 +23,8 @@ use serde_json::json;
 use tokio::sync::Semaphore;
 
 use super::{
-    Aliases, Cidr, Counts, HandshakeSpec, Moment, Publish, PublishError, Refusal, Request, Source, Taken, address,
+    Aliases, Cidr, Counts, Directory, HandshakeSpec, Moment, Protocol, Publish, PublishError, Refusal, Request, Source,
+    Taken, address, scim,
 };
 use crate::outage::Outage;
 
@@ -81,6 +82,7 @@ struct Ingest {
     sources: Arc<Sources>,
     publisher: Arc<dyn Publish>,
     aliases: Arc<dyn Aliases>,
+    scim: Arc<scim::Server>,
     clock: Clock,
     proxies: Arc<[Cidr]>,
     requests: Arc<Semaphore>,
@@ -94,15 +96,16 @@ pub fn router(
     publisher: Arc<dyn Publish>,
     aliases: Arc<dyn Aliases>,
     proxies: Vec<Cidr>,
+    directory: Arc<dyn Directory>,
 ) -> Router {
-    router_at(Arc::new(|| jiff::Timestamp::now().into()), sources, publisher, (aliases, proxies))
+    router_at(Arc::new(|| jiff::Timestamp::now().into()), sources, publisher, (aliases, proxies, directory))
 }
 
 fn router_at(
     clock: Clock,
     sources: Arc<Sources>,
     publisher: Arc<dyn Publish>,
-    (aliases, proxies): (Arc<dyn Aliases>, Vec<Cidr>),
+    (aliases, proxies, directory): (Arc<dyn Aliases>, Vec<Cidr>, Arc<dyn Directory>),
 ) -> Router {
     let ingest = Ingest {
         clock,
@@ -110,11 +113,16 @@ fn router_at(
         sources,
         publisher,
         aliases,
+        scim: Arc::new(scim::Server::new(directory)),
         requests: Arc::new(Semaphore::new(MAX_REQUESTS)),
         maps: Arc::new(Semaphore::new(MAX_MAPS)),
         outage: Arc::new(Mutex::new(Outage::said_every(REFUSED_SAID_EVERY))),
     };
-    Router::new().route("/in/{source}", any(receive)).fallback(async || Refusal::NoSource).with_state(ingest)
+    let router = Router::new().route("/in/{source}", any(receive));
+    router
+        .route("/in/{source}/{*below}", any(provision::receive))
+        .fallback(async || Refusal::NoSource)
+        .with_state(ingest)
 }
 
 async fn receive(
@@ -128,29 +136,37 @@ async fn receive(
         counts.refused(None, &Refusal::NoSource);
         return Refusal::NoSource.into_response();
     };
+    if source.protocol() == Protocol::Scim {
+        return provision::answer(&ingest, &source, "", &query.unwrap_or_default(), request).await;
+    }
     let query = query.unwrap_or_default();
     let (parts, body) = request.into_parts();
     let outcome = ingest.receive(&source, parts, &query, body).await;
-    let status = outcome.as_ref().map_or_else(|refusal| refusal.status(), Response::status).as_u16();
     match outcome {
         Ok(response) => response,
         Err(refusal) => {
-            counts.refused(Some(source.name().as_str()), &refusal);
-            match &refusal {
-                Refusal::Internal(problem) => {
-                    tracing::error!(source = %source.name(), status, problem, "webhook failed");
-                }
-                // Every sender comes again and again: it is said for all of them together.
-                Refusal::Unavailable => {}
-                _ => tracing::info!(source = %source.name(), status, "webhook refused"),
-            }
-            tracing::debug!(source = %source.name(), status, %refusal, "why a webhook was refused");
+            ingest.note(&source, &refusal);
             if source.takes_security_events() { refusal.to_transmitter() } else { refusal.into_response() }
         }
     }
 }
 
 impl Ingest {
+    /// Counts a refusal, and says it.
+    fn note(&self, source: &Source, refusal: &Refusal) {
+        let status = refusal.status().as_u16();
+        self.sources.counts().refused(Some(source.name().as_str()), refusal);
+        match refusal {
+            Refusal::Internal(problem) => {
+                tracing::error!(source = %source.name(), status, problem, "webhook failed");
+            }
+            // Every sender comes again and again: it is said for all of them together.
+            Refusal::Unavailable => {}
+            _ => tracing::info!(source = %source.name(), status, "webhook refused"),
+        }
+        tracing::debug!(source = %source.name(), status, %refusal, "why a webhook was refused");
+    }
+
     async fn receive(
         &self,
         source: &Arc<Source>,
@@ -205,6 +221,14 @@ impl Ingest {
 
     /// Runs the source on a thread that may block. One that does not end in time is given up, but keeps its permit.
     async fn map(&self, source: Arc<Source>, request: Request<super::Unverified>) -> Result<Taken, Refusal> {
+        self.aside(move |aliases, moment| source.take(request, aliases, moment, Instant::now())).await
+    }
+
+    /// Does what runs a map, on a thread that may block.
+    async fn aside<T: Send + 'static>(
+        &self,
+        mapping: impl FnOnce(&dyn Aliases, &Moment) -> Result<T, Refusal> + Send + 'static,
+    ) -> Result<T, Refusal> {
         let permit = Arc::clone(&self.maps).acquire_owned();
         let permit = tokio::time::timeout(MAP_TIMEOUT, permit).await.ok().and_then(Result::ok).ok_or(Refusal::Busy)?;
         let mut random = [0; 16];
@@ -212,12 +236,12 @@ impl Ingest {
         let moment = Moment { now: (self.clock)(), random };
         let aliases = Arc::clone(&self.aliases);
         let mapping = tokio::task::spawn_blocking(move || {
-            let drafts = source.take(request, &*aliases, &moment, Instant::now());
+            let mapped = mapping(&*aliases, &moment);
             drop(permit);
-            drafts
+            mapped
         });
         match tokio::time::timeout(MAP_TIMEOUT, mapping).await {
-            Ok(Ok(drafts)) => drafts,
+            Ok(Ok(mapped)) => mapped,
             Ok(Err(_)) => Err(Refusal::Internal("the map ended in a panic")),
             Err(_) => Err(Refusal::Internal("the map did not end within five seconds")),
         }
@@ -262,6 +286,8 @@ impl Ingest {
         self.outage.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+mod provision;
 
 /// The whole body, if it is small enough and arrives in time.
 async fn whole_body(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes, Refusal> {

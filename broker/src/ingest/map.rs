@@ -128,6 +128,26 @@ impl Mapping {
         Ok(drafts)
     }
 
+    /// The events that each of these stands for. What gives no name of its own to an event is told apart by its place.
+    pub(super) fn all_drafts(
+        &self,
+        request: &Request<Verified>,
+        events: Vec<Value>,
+        hidden: (Option<&str>, Option<&str>),
+        aliases: &dyn Aliases,
+        moment: &Moment,
+    ) -> Result<Vec<Draft>, Refusal> {
+        let body = data_encoding::HEXLOWER.encode(&Sha256::digest(&request.body));
+        let mut drafts = Vec::with_capacity(events.len());
+        for (at, mut event) in events.into_iter().enumerate() {
+            if let Value::Object(event) = &mut event {
+                event.entry("event_id").or_insert_with(|| format!("{body} {at}").into());
+            }
+            drafts.extend(self.drafts(request, &event, hidden, aliases, moment)?);
+        }
+        Ok(drafts)
+    }
+
     /// The event that a body becomes of which the map made none, or not all; `refusal` says why.
     fn kept(
         &self,

@@ -7,6 +7,9 @@
 //! Each step takes what only the step before it makes. Everything up to `publish` is pure: time and randomness are
 //! arguments. Nothing is kept in memory only: without the stream's acknowledgement the sender is asked to try again.
 //!
+//! Where a source speaks SCIM, clients do not send events but change users and groups: [`scim`] is the server, and what
+//! changes is mapped and published in the same way.
+//!
 //! A vendor is a file in `broker/catalog/sources/`; code is needed for a new scheme ([`verify`]) or notation ([`decode`]).
 
 mod address;
@@ -20,6 +23,7 @@ mod publish;
 mod refusal;
 mod reply;
 mod request;
+mod scim;
 mod source;
 mod spec;
 pub mod verify;
@@ -35,8 +39,9 @@ pub use publish::{Aliases, NoAliases, Publish, PublishError};
 pub use refusal::{Denied, Refusal};
 pub use reply::ReplySpec;
 pub use request::{Request, Unverified, Verified};
+pub use scim::Directory;
 pub use source::{Plan, Source, Taken};
-pub use spec::SourceSpec;
+pub use spec::{Protocol, SourceSpec};
 pub use verify::VerifySpec;
 
 use crate::config::Problems;

@@ -1,6 +1,6 @@
 //! A webhook on its way in. What was not verified is another type than what was, and only the latter can be decoded.
 
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, Method};
 use bytes::Bytes;
 use emote_proto::{Time, Trust};
 use serde_json::{Map, Value};
@@ -25,13 +25,22 @@ pub struct Request<State> {
     pub(super) headers: HeaderMap,
     pub(super) query: Map<String, Value>,
     pub(super) body: Bytes,
+    /// How and where it was sent, where that says something.
+    pub(super) method: Option<Method>,
+    pub(super) path: Option<String>,
     state: State,
 }
 
 impl Request<Unverified> {
     /// A request as it came. `query` is the part behind the question mark.
     pub fn new(headers: HeaderMap, query: &str, body: Bytes) -> Self {
-        Self { headers, query: pairs(query.as_bytes()), body, state: Unverified }
+        Self { headers, query: pairs(query.as_bytes()), body, method: None, path: None, state: Unverified }
+    }
+
+    /// The request as it is when it was sent so, to this path behind the source's name.
+    #[must_use]
+    pub fn sent(self, method: Option<Method>, path: Option<String>) -> Self {
+        Self { method, path, ..self }
     }
 
     /// Checks the request as `check` says. `now` is for the windows of signed timestamps.
@@ -79,7 +88,8 @@ impl Request<Verified> {
 
 impl<State> Request<State> {
     fn with<Next>(self, state: Next) -> Request<Next> {
-        Request { headers: self.headers, query: self.query, body: self.body, state }
+        let Self { headers, query, body, method, path, .. } = self;
+        Request { headers, query, body, method, path, state }
     }
 }
 

@@ -12,9 +12,10 @@ use emote_proto::{Draft, Name, Time, Trust};
 use serde_json::Value;
 
 use super::{
-    Aliases, Cidr, HandshakeSpec, Moment, Refusal, ReplySpec, Request, Unverified, VerifySpec,
+    Aliases, Cidr, HandshakeSpec, Moment, Protocol, Refusal, ReplySpec, Request, Unverified, Verified, VerifySpec,
     decode::Decoder,
     map::Mapping,
+    scim,
     verify::{Check, Proof},
 };
 use crate::{
@@ -26,6 +27,7 @@ use crate::{
 /// A source whose settings are right, without its secrets.
 pub struct Plan {
     pub(super) verify: VerifySpec,
+    pub(super) protocol: Protocol,
     pub(super) decoder: Decoder,
     pub(super) mapping: Mapping,
     pub(super) handshake: Option<HandshakeSpec>,
@@ -107,6 +109,10 @@ impl Plan {
     ) -> Result<Vec<Draft>, Refusal> {
         let claims = self.verify.unproven_claims(&request.body);
         let request = request.unchecked(Proof { trust: self.verify.trust(), claims, mark: None });
+        if self.protocol == Protocol::Scim {
+            let events = scim::rehearse(request.method.as_ref(), request.path.as_deref(), &request.body)?;
+            return self.mapping.all_drafts(&request, events, (None, None), aliases, moment);
+        }
         let decoded = match request.claims() {
             Some(claims) => Value::Object(claims.clone()),
             None => self.decoder.decode(&request)?,
@@ -154,6 +160,11 @@ impl Source {
         self.plan.mapping.drafts(&request, item, (None, None), aliases, moment)
     }
 
+    /// What it speaks.
+    pub(super) fn protocol(&self) -> Protocol {
+        self.plan.protocol
+    }
+
     pub(super) fn handshake(&self) -> Option<&HandshakeSpec> {
         self.plan.handshake.as_ref()
     }
@@ -176,6 +187,30 @@ impl Source {
     /// Gets what [`Self::take`] will need from elsewhere for this request, such as keys.
     pub async fn prepare(&self, request: &Request<Unverified>) {
         self.check.prepare(request).await;
+    }
+
+    /// Lets a request in, whose body is of no concern for that, or does not; one that is let in counts towards the rate.
+    pub(super) fn let_in(
+        &self,
+        request: Request<Unverified>,
+        now: Time,
+        instant: Instant,
+    ) -> Result<Request<Verified>, Refusal> {
+        let request = request.verify(&*self.check, now)?;
+        self.admit(instant)?;
+        Ok(request)
+    }
+
+    /// The events that these become, which a server of this source has made of a request.
+    pub(super) fn drafts_of(
+        &self,
+        request: &Request<Verified>,
+        events: Vec<Value>,
+        aliases: &dyn Aliases,
+        moment: &Moment,
+    ) -> Result<Vec<Draft>, Refusal> {
+        let hidden = (self.check.secret_header(), self.check.secret_query());
+        self.plan.mapping.all_drafts(request, events, hidden, aliases, moment)
     }
 
     /// Whether a request proves who sent it, and nothing more.

@@ -33,6 +33,8 @@ pub struct SourceSpec {
     pub(super) settings: BTreeMap<String, Value>,
     /// How the sender proves who it is.
     pub verify: Option<VerifySpec>,
+    /// What the sender speaks: as the preset says, else `webhook`.
+    pub protocol: Option<Protocol>,
     /// In which notation bodies come; `auto` where neither this nor a preset says.
     pub decode: Option<DecodeSpec>,
     /// The jq program that gives events.
@@ -62,6 +64,17 @@ pub struct SourceSpec {
     /// After how long without a word from it that is told: `6h`. Where not said, sources that are polled, and they alone,
     /// are waited for: three rounds, or three signs of life.
     pub(super) silent_after: Option<SignedDuration>,
+}
+
+/// What a source speaks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Protocol {
+    /// Events are posted.
+    #[default]
+    Webhook,
+    /// Users and groups are provisioned (SCIM 2.0).
+    Scim,
 }
 
 /// `rate: {per_second: 5, burst: 10}`, or `per_minute`.
@@ -126,11 +139,16 @@ impl SourceSpec {
             reply.validate(&mut inner);
             problems.add_all("reply", inner);
         }
+        let protocol = self.protocol.or_else(|| Some(entry?.body.protocol)).unwrap_or_default();
+        if protocol == Protocol::Scim {
+            self.is_for_scim(verify.as_ref(), &mut problems);
+        }
         let polls = self.polls(name, entry, &mut problems);
         let silent_after = self.silent_after(&polls, &mut problems);
         let decode = self.decode.clone().or_else(|| entry?.body.decode.clone()).unwrap_or_else(DecodeSpec::auto);
         let decoder = decode.validate(&mut problems);
-        let program = self.map(entry, &mut problems).and_then(|map| problems.take("map", Mapping::compile(map)));
+        let program =
+            self.map(entry, protocol, &mut problems).and_then(|map| problems.take("map", Mapping::compile(map)));
         let max_body = self.max_body.unwrap_or(DEFAULT_MAX_BODY);
         if max_body == 0 || max_body > MAX_MAX_BODY {
             problems.add("max_body", format!("bytes, from 1 to {MAX_MAX_BODY}"));
@@ -151,6 +169,7 @@ impl SourceSpec {
                 let polls = polls.into_iter().map(Arc::new).collect();
                 Ok(Plan {
                     verify,
+                    protocol,
                     decoder,
                     mapping,
                     handshake,
@@ -259,8 +278,31 @@ impl SourceSpec {
         }
     }
 
-    fn map<'a>(&'a self, entry: Option<&'a Entry<Body>>, problems: &mut Problems) -> Option<&'a str> {
-        let map = self.map.as_deref().or_else(|| entry.map(|entry| entry.body.map()));
+    /// Notes what means nothing where users and groups are provisioned.
+    fn is_for_scim(&self, verify: Option<&VerifySpec>, problems: &mut Problems) {
+        if verify.is_some_and(|verify| !verify.is_of_the_sender_alone()) {
+            problems
+                .add("verify", "SCIM clients have a credential and sign nothing: bearer, basic, header, query or none");
+        }
+        for (key, given) in [
+            ("decode", self.decode.is_some()),
+            ("handshake", self.handshake.is_some()),
+            ("reply", self.reply.is_some()),
+        ] {
+            if given {
+                problems.add(key, "means nothing with `protocol: scim`");
+            }
+        }
+    }
+
+    fn map<'a>(
+        &'a self,
+        entry: Option<&'a Entry<Body>>,
+        protocol: Protocol,
+        problems: &mut Problems,
+    ) -> Option<&'a str> {
+        let as_it_is = (protocol == Protocol::Scim).then_some(".");
+        let map = self.map.as_deref().or_else(|| entry.map(|entry| entry.body.map())).or(as_it_is);
         if map.is_none() && self.preset.is_none() {
             problems.add(
                 "map",

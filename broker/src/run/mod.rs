@@ -168,7 +168,8 @@ pub async fn start_watched(bus: Bus, start: Start, ops: Ops, shutdown: &Cancella
         Ok(())
     });
     tasks.spawn(workers.run(rules, stop));
-    let router = ingest::router(sources, Arc::new(bus.clone()), Arc::clone(&store) as _, proxies);
+    let stream = Arc::new(bus.clone());
+    let router = ingest::router(sources, Arc::<Bus>::clone(&stream), Arc::clone(&store) as _, proxies, stream);
     // Webhooks are taken once it is known from whom.
     let stop = shutdown.clone();
     tasks.spawn(async move {

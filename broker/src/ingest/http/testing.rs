@@ -49,11 +49,12 @@ impl Edge {
         let source = plan.resolve(folder.path()).unwrap_or_else(|problems| panic!("{yaml}: {problems:?}"));
         let (stream, now) = (Arc::new(Stream::default()), now.parse::<Time>().unwrap());
         let sources = Arc::new(Sources::new([source]));
+        let directory = Arc::new(scim::Memory::default());
         let router = router_at(
             Arc::new(move || now),
             sources,
             Arc::<Stream>::clone(&stream),
-            (Arc::new(NoAliases), vec!["10.0.0.0/8".parse().unwrap()]),
+            (Arc::new(NoAliases), vec!["10.0.0.0/8".parse().unwrap()], directory),
         );
         Self { router, stream }
     }

@@ -79,7 +79,13 @@ impl Edge {
         let sources = Arc::new(Sources::new(SOURCES.into_iter().map(source)));
         let stream = Arc::new(Stream::default());
         let proxies = vec!["10.0.0.0/8".parse().unwrap()];
-        let router = router(sources, Arc::<Stream>::clone(&stream), Arc::new(NoAliases), proxies);
+        let router = router(
+            sources,
+            Arc::<Stream>::clone(&stream),
+            Arc::new(NoAliases),
+            proxies,
+            Arc::<scim::Memory>::default(),
+        );
         Self { router, stream }
     }
 
@@ -314,7 +320,13 @@ async fn what_a_vendor_wants_to_read_is_said_once_the_stream_has_the_event_and_n
 #[tokio::test]
 async fn sources_are_replaced_while_serving() {
     let sources = Arc::new(Sources::default());
-    let router = router(Arc::clone(&sources), Arc::new(Stream::default()), Arc::new(NoAliases), Vec::new());
+    let router = router(
+        Arc::clone(&sources),
+        Arc::new(Stream::default()),
+        Arc::new(NoAliases),
+        Vec::new(),
+        Arc::<scim::Memory>::default(),
+    );
     let status = async || {
         let request =
             HttpRequest::post("/in/new").header("content-type", "application/json").body(Body::from("{}")).unwrap();

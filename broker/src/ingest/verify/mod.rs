@@ -209,6 +209,11 @@ impl VerifySpec {
         }
     }
 
+    /// Whether the sender shows a credential, if anything, and the body plays no part.
+    pub(super) fn is_of_the_sender_alone(&self) -> bool {
+        matches!(self, Self::None | Self::Bearer(_) | Self::Basic(_) | Self::Header(_) | Self::Query(_))
+    }
+
     /// The claims of a body that is a token, its signature not looked at: for trying out a source.
     pub(super) fn unproven_claims(&self, body: &[u8]) -> Option<Map<String, Value>> {
         match self {

@@ -1,0 +1,433 @@
+//! The server: a request that was let in, what is known, and what becomes of it. What it needs of HTTP is handed in.
+
+use std::{
+    collections::BTreeMap,
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    sync::Arc,
+};
+
+use axum::http::{Method, StatusCode};
+use emote_proto::{EventId, Name, Time, limits};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use serde_json::{Map, Value, json};
+use tokio::sync::Mutex;
+
+use super::{
+    Directory, Record, Refusal,
+    changes::{Change, members_of},
+    discovery,
+    error::ScimError,
+    kind::Kind,
+    list::{Query, View},
+    normal, patch, record,
+    route::Route,
+};
+use crate::bus::{BusError, Entry, Write, WriteError};
+
+/// How often a change begins anew because another broker was quicker.
+const MAX_TRIES: usize = 5;
+/// Changes to one resource at this broker wait for each other; to so many at once they may be made.
+const LOCKS: usize = 64;
+/// The largest user that is kept, in bytes: what differs of it goes into one event.
+const MAX_USER: usize = 64 * 1024;
+/// The largest group, with all its members.
+const MAX_GROUP: usize = limits::MIN_PAYLOAD - 16 * 1024;
+/// Members looked up at once.
+const LOOKUPS: usize = 16;
+
+type Object = Map<String, Value>;
+
+/// What publishes a change's events; done when the stream has stored all of them.
+#[async_trait::async_trait]
+pub(in crate::ingest) trait Events: Send + Sync {
+    async fn publish(&self, events: Vec<Value>) -> Result<(), Refusal>;
+}
+
+/// A request that was let in.
+#[derive(Debug)]
+pub(in crate::ingest) struct Served<'a> {
+    pub(in crate::ingest) source: &'a Name,
+    pub(in crate::ingest) method: &'a Method,
+    /// Behind the source's name.
+    pub(in crate::ingest) path: &'a str,
+    pub(in crate::ingest) query: &'a Object,
+    pub(in crate::ingest) if_match: Option<&'a str>,
+    pub(in crate::ingest) if_none_match: Option<&'a str>,
+    /// `https://HOST/in/SOURCE`
+    pub(in crate::ingest) base: &'a str,
+    pub(in crate::ingest) body: &'a [u8],
+    pub(in crate::ingest) now: Time,
+}
+
+/// What the client is told.
+#[derive(Debug, Default)]
+pub(in crate::ingest) struct Answer {
+    pub(in crate::ingest) status: StatusCode,
+    pub(in crate::ingest) body: Option<Value>,
+    pub(in crate::ingest) location: Option<String>,
+    pub(in crate::ingest) version: Option<String>,
+}
+
+/// Why a request is not done.
+#[derive(Debug)]
+pub(in crate::ingest) enum Failed {
+    Scim(ScimError),
+    Refused(Refusal),
+}
+
+impl From<ScimError> for Failed {
+    fn from(error: ScimError) -> Self {
+        Self::Scim(error)
+    }
+}
+
+impl From<Refusal> for Failed {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl From<BusError> for Failed {
+    fn from(error: BusError) -> Self {
+        match error {
+            BusError::NoAnswer { .. } | BusError::Unreachable { .. } => Self::Refused(Refusal::Unavailable),
+            error => {
+                tracing::warn!(%error, "provisioned users and groups cannot be read or written");
+                Self::Refused(Refusal::Internal("the bucket of users and groups refuses"))
+            }
+        }
+    }
+}
+
+/// The server of all sources.
+pub(in crate::ingest) struct Server {
+    directory: Arc<dyn Directory>,
+    locks: Vec<Mutex<()>>,
+}
+
+/// A resource as it is kept, and of which revision.
+struct Known {
+    id: String,
+    record: Record,
+    revision: u64,
+}
+
+impl Server {
+    pub(in crate::ingest) fn new(directory: Arc<dyn Directory>) -> Self {
+        Self { directory, locks: (0..LOCKS).map(|_| Mutex::new(())).collect() }
+    }
+
+    /// Does what is asked, and publishes what it changes.
+    pub(in crate::ingest) async fn serve(&self, asked: &Served<'_>, events: &dyn Events) -> Result<Answer, Failed> {
+        let (route, before) = Route::parse(asked.path)?;
+        let base = format!("{}{before}", asked.base);
+        let told = |body: Value| Ok(Answer { body: Some(body), ..Answer::default() });
+        let call = Call { server: self, asked, events, base: &base };
+        let (method, get) = (asked.method, asked.method == Method::GET || asked.method == Method::HEAD);
+        match route {
+            Route::ServiceProviderConfig if get => told(discovery::service_provider_config(&base)),
+            Route::ResourceTypes(name) if get => told(discovery::resource_types(&base, name.as_deref())?),
+            Route::Schemas(id) if get => told(discovery::schemas(&base, id.as_deref())?),
+            Route::All(kind) if get => call.list(kind, asked.query).await,
+            Route::Search(kind) if method == Method::POST => {
+                let body = asked.json()?;
+                let body = body.as_object().ok_or_else(|| ScimError::syntax("a search is a JSON object"))?;
+                call.list(kind, body).await
+            }
+            Route::All(kind) if method == Method::POST => call.create(kind).await,
+            Route::One(kind, id) if get => call.get(kind, &id).await,
+            Route::One(kind, id) if method == Method::PUT || method == Method::PATCH => call.change(kind, &id).await,
+            Route::One(kind, id) if method == Method::DELETE => call.delete(kind, &id).await,
+            _ => Err(ScimError::method(format!("{method} means nothing here")).into()),
+        }
+    }
+
+    async fn lock(&self, what: &str) -> tokio::sync::MutexGuard<'_, ()> {
+        let mut hasher = DefaultHasher::new();
+        what.hash(&mut hasher);
+        let index = usize::try_from(hasher.finish() % LOCKS as u64).unwrap_or_default();
+        self.locks[index].lock().await
+    }
+
+    async fn known(&self, source: &Name, kind: Kind, id: &str) -> Result<Option<Known>, Failed> {
+        let Some(key) = record::key(source, kind, id) else { return Ok(None) };
+        let entry = self.directory.get(&key).await?;
+        entry.filter(|entry| !entry.value.is_empty()).map(|entry| read(id, &entry)).transpose()
+    }
+}
+
+fn read(id: &str, entry: &Entry) -> Result<Known, Failed> {
+    let record = serde_json::from_slice(&entry.value).map_err(|error| {
+        tracing::warn!(id, %error, "a provisioned user or group is damaged");
+        Failed::Refused(Refusal::Internal("a record of the bucket of users and groups is damaged"))
+    })?;
+    Ok(Known { id: id.to_owned(), record, revision: entry.revision })
+}
+
+impl Served<'_> {
+    fn json(&self) -> Result<Value, ScimError> {
+        let text = self.body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(self.body);
+        serde_json::from_slice(text).map_err(|error| ScimError::syntax(format!("the body is no JSON: {error}")))
+    }
+}
+
+/// A request that is under way.
+struct Call<'a> {
+    server: &'a Server,
+    asked: &'a Served<'a>,
+    events: &'a dyn Events,
+    base: &'a str,
+}
+
+impl Call<'_> {
+    async fn list(&self, kind: Kind, query: &Object) -> Result<Answer, Failed> {
+        let query = Query::parse(query)?;
+        let (server, source) = (self.server, self.asked.source);
+        let named = query.filter.as_ref().and_then(|filter| filter.only(kind.name_attribute()));
+        let by_id = query.filter.as_ref().and_then(|filter| filter.only("id"));
+        let mut found: Vec<Known> = if let Some(name) = named {
+            let entry = server.directory.get(&record::name_key(source, kind, &name.to_lowercase())).await?;
+            let id = entry.and_then(|entry| String::from_utf8(entry.value.to_vec()).ok());
+            match id.filter(|id| !id.is_empty()) {
+                Some(id) => server.known(source, kind, &id).await?.into_iter().collect(),
+                None => Vec::new(),
+            }
+        } else if let Some(id) = by_id {
+            server.known(source, kind, id).await?.into_iter().collect()
+        } else {
+            if let Some(other) = query.filter.as_ref().and_then(|filter| filter.outside(FILTERED)) {
+                return Err(ScimError::filter(format!("{other}: expected one of {}", FILTERED.join(", "))).into());
+            }
+            let all = server.directory.all(&record::prefix(source, kind)).await?;
+            let all = all.iter().filter(|(_, entry)| !entry.value.is_empty());
+            let all = all.map(|(id, entry)| read(id, entry)).collect::<Result<Vec<_>, _>>()?;
+            let holds = |known: &Known| {
+                query.filter.as_ref().is_none_or(|filter| {
+                    let mut resource = known.record.resource.clone();
+                    resource.insert("id".to_owned(), Value::from(known.id.as_str()));
+                    filter.holds(&resource)
+                })
+            };
+            all.into_iter().filter(holds).collect()
+        };
+        found.sort_by(|one, other| (one.record.created, &one.id).cmp(&(other.record.created, &other.id)));
+        let body = query.answer(&found, |known| query.view.of(self.shown(kind, known)));
+        Ok(Answer { body: Some(body), ..Answer::default() })
+    }
+
+    async fn get(&self, kind: Kind, id: &str) -> Result<Answer, Failed> {
+        let view = Query::parse(self.asked.query)?.view;
+        let known = self.there(kind, id).await?;
+        let version = version(known.revision);
+        if self.asked.if_none_match.is_some_and(|named| names(named, &version)) {
+            return Ok(Answer { status: StatusCode::NOT_MODIFIED, version: Some(version), ..Answer::default() });
+        }
+        Ok(self.answered(StatusCode::OK, kind, &known, &view))
+    }
+
+    async fn create(&self, kind: Kind) -> Result<Answer, Failed> {
+        let (source, directory) = (self.asked.source, &self.server.directory);
+        let resource = normal::resource(kind, &self.asked.json()?)?;
+        let view = Query::parse(self.asked.query)?.view;
+        let name = kind.name_of(&resource);
+        let name_key = record::name_key(source, kind, &name);
+        let _alone = self.server.lock(&name_key).await;
+        for _ in 0..MAX_TRIES {
+            let noted = directory.get(&name_key).await?;
+            if noted.as_ref().is_some_and(|noted| !noted.value.is_empty()) {
+                return Err(taken(kind).into());
+            }
+            let before = noted.map_or(0, |noted| noted.revision);
+            let parts = ["scim", source.as_str(), kind.word(), &name, &before.to_string()];
+            let id = EventId::derived(&parts).to_string();
+            let key = record::key(source, kind, &id).ok_or(Refusal::Internal("an id that is none"))?;
+            let now = self.asked.now;
+            let record = Record { created: now, modified: now, resource: resource.clone() };
+            let value = written(kind, &record)?;
+            self.publish(kind, &id, None, Some(&resource), (false, before)).await?;
+            let name = Write { key: name_key.clone(), expected: before, value: id.clone().into_bytes() };
+            let writes = [name, Write { key, expected: 0, value }];
+            if let Some(revision) = overtaken(directory.write(&writes).await)? {
+                return Ok(self.answered(StatusCode::CREATED, kind, &Known { id, record, revision }, &view));
+            }
+        }
+        Err(Refusal::Busy.into())
+    }
+
+    async fn change(&self, kind: Kind, id: &str) -> Result<Answer, Failed> {
+        let (source, directory) = (self.asked.source, &self.server.directory);
+        let body = self.asked.json()?;
+        let view = Query::parse(self.asked.query)?.view;
+        let is_patch = self.asked.method == Method::PATCH;
+        let status = if is_patch && kind == Kind::Group { StatusCode::NO_CONTENT } else { StatusCode::OK };
+        let _alone = self.server.lock(id).await;
+        for _ in 0..MAX_TRIES {
+            let known = self.there(kind, id).await?;
+            let mut resource = known.record.resource.clone();
+            let password = if is_patch {
+                let patched = patch::apply(&mut resource, &body)?;
+                normal::checked(kind, &resource)?;
+                patched.password
+            } else {
+                resource = normal::resource(kind, &body)?;
+                false
+            };
+            if resource == known.record.resource && !password {
+                return Ok(self.answered(status, kind, &known, &view));
+            }
+            let record = Record { modified: self.asked.now, resource, ..known.record.clone() };
+            let value = written(kind, &record)?;
+            let mut writes = self.renamed(kind, id, &known.record.resource, &record.resource).await?;
+            let (before, after) = (Some(&known.record.resource), Some(&record.resource));
+            self.publish(kind, id, before, after, (password, known.revision)).await?;
+            let key = record::key(source, kind, id).ok_or(Refusal::Internal("an id that is none"))?;
+            writes.push(Write { key, expected: known.revision, value });
+            if let Some(revision) = overtaken(directory.write(&writes).await)? {
+                return Ok(self.answered(status, kind, &Known { id: id.to_owned(), record, revision }, &view));
+            }
+        }
+        Err(Refusal::Busy.into())
+    }
+
+    async fn delete(&self, kind: Kind, id: &str) -> Result<Answer, Failed> {
+        let (source, directory) = (self.asked.source, &self.server.directory);
+        let _alone = self.server.lock(id).await;
+        for _ in 0..MAX_TRIES {
+            let known = self.there(kind, id).await?;
+            let mut writes = self.renamed(kind, id, &known.record.resource, &Map::new()).await?;
+            self.publish(kind, id, Some(&known.record.resource), None, (false, known.revision)).await?;
+            let key = record::key(source, kind, id).ok_or(Refusal::Internal("an id that is none"))?;
+            writes.push(Write { key, expected: known.revision, value: Vec::new() });
+            if overtaken(directory.write(&writes).await)?.is_some() {
+                return Ok(Answer { status: StatusCode::NO_CONTENT, ..Answer::default() });
+            }
+        }
+        Err(Refusal::Busy.into())
+    }
+
+    /// The resource of this id, if it is still of the version that the client means.
+    async fn there(&self, kind: Kind, id: &str) -> Result<Known, Failed> {
+        let known = self.server.known(self.asked.source, kind, id).await?;
+        let known = known.ok_or_else(|| ScimError::missing(format!("there is no {} {id:?}", kind.name())))?;
+        let changes = self.asked.method != Method::GET && self.asked.method != Method::HEAD;
+        if changes && self.asked.if_match.is_some_and(|meant| !names(meant, &version(known.revision))) {
+            return Err(ScimError::changed("the resource is of another version by now").into());
+        }
+        Ok(known)
+    }
+
+    /// What to write where names are noted, when a resource gets another one or none.
+    async fn renamed(&self, kind: Kind, id: &str, before: &Object, after: &Object) -> Result<Vec<Write>, Failed> {
+        let (old, new) = (kind.name_of(before), kind.name_of(after));
+        let mut writes = Vec::new();
+        if old == new {
+            return Ok(writes);
+        }
+        for name in [old, new].into_iter().filter(|name| !name.is_empty()) {
+            let key = record::name_key(self.asked.source, kind, &name);
+            let noted = self.server.directory.get(&key).await?;
+            let (whose, expected) = noted.map_or((Vec::new(), 0), |noted| (noted.value.to_vec(), noted.revision));
+            let is_own = whose == id.as_bytes();
+            let value = if is_own { Vec::new() } else { id.as_bytes().to_vec() };
+            if !is_own && !whose.is_empty() {
+                return Err(taken(kind).into());
+            }
+            writes.push(Write { key, expected, value });
+        }
+        Ok(writes)
+    }
+
+    async fn publish(
+        &self,
+        kind: Kind,
+        id: &str,
+        before: Option<&Object>,
+        after: Option<&Object>,
+        (password, revision): (bool, u64),
+    ) -> Result<(), Failed> {
+        let people = match kind {
+            Kind::Group if after.is_some() => self.people(members_of(before, after)).await?,
+            _ => BTreeMap::new(),
+        };
+        let (method, at) = (self.asked.method.as_str(), Some((revision, self.asked.now)));
+        let events = Change { kind, id: Some(id), before, after, password, method, at, people: &people }.events();
+        if !events.is_empty() {
+            self.events.publish(events).await?;
+        }
+        Ok(())
+    }
+
+    /// Those of these users who are known.
+    async fn people(&self, ids: impl IntoIterator<Item = String>) -> Result<BTreeMap<String, Object>, Failed> {
+        let (server, source) = (self.server, self.asked.source);
+        let found = stream::iter(ids).map(async |id| server.known(source, Kind::User, &id).await);
+        let found = found.buffer_unordered(LOOKUPS).try_filter_map(async |known| Ok(known));
+        let found: Vec<Known> = found.try_collect().await?;
+        Ok(found.into_iter().map(|known| (known.id, known.record.resource)).collect())
+    }
+
+    fn location(&self, kind: Kind, id: &str) -> String {
+        format!("{}/{}/{id}", self.base, kind.endpoint())
+    }
+
+    fn shown(&self, kind: Kind, known: &Known) -> Value {
+        let resource = &known.record.resource;
+        let extensions = resource.keys().filter(|name| name.starts_with("urn:")).cloned();
+        let schemas: Vec<String> = std::iter::once(kind.schema().to_owned()).chain(extensions).collect();
+        let mut shown = resource.clone();
+        shown.insert("schemas".to_owned(), json!(schemas));
+        shown.insert("id".to_owned(), Value::from(known.id.as_str()));
+        let (created, modified) = (known.record.created.to_string(), known.record.modified.to_string());
+        let meta = json!({
+            "resourceType": kind.name(), "created": created, "lastModified": modified,
+            "location": self.location(kind, &known.id), "version": version(known.revision),
+        });
+        shown.insert("meta".to_owned(), meta);
+        Value::Object(shown)
+    }
+
+    fn answered(&self, status: StatusCode, kind: Kind, known: &Known, view: &View) -> Answer {
+        Answer {
+            status,
+            body: (status != StatusCode::NO_CONTENT).then(|| view.of(self.shown(kind, known))),
+            location: Some(self.location(kind, &known.id)),
+            version: Some(version(known.revision)),
+        }
+    }
+}
+
+/// What a list may be searched by.
+const FILTERED: &[&str] =
+    &["userName", "externalId", "displayName", "id", "emails", "active", "members", "name", "title"];
+
+fn taken(kind: Kind) -> ScimError {
+    ScimError::taken(format!("another {} has this {}", kind.name(), kind.name_attribute()))
+}
+
+fn written(kind: Kind, record: &Record) -> Result<Vec<u8>, Failed> {
+    let most = if kind == Kind::User { MAX_USER } else { MAX_GROUP };
+    let bytes = serde_json::to_vec(record).map_err(|_| Refusal::Internal("a record cannot be written as JSON"))?;
+    if bytes.len() > most {
+        return Err(ScimError::too_large(format!("a {} has at most {most} bytes", kind.name())).into());
+    }
+    Ok(bytes)
+}
+
+/// The new revision; none where somebody else was quicker.
+fn overtaken(written: Result<u64, WriteError>) -> Result<Option<u64>, Failed> {
+    match written {
+        Ok(revision) => Ok(Some(revision)),
+        Err(WriteError::Overtaken) => Ok(None),
+        Err(WriteError::Bus(error)) => Err(error.into()),
+    }
+}
+
+fn version(revision: u64) -> String {
+    format!("W/\"{revision}\"")
+}
+
+/// Whether a list of versions, such as `If-Match` has, names this one.
+fn names(list: &str, version: &str) -> bool {
+    let plain = |version: &str| version.trim().trim_start_matches("W/").to_owned();
+    list.split(',').any(|one| one.trim() == "*" || plain(one) == plain(version))
+}
