@@ -31,6 +31,7 @@ mod orders;
 mod patterns;
 mod polled;
 mod scenario;
+mod scim;
 mod secrets;
 mod secure;
 mod tls;

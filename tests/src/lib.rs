@@ -40,7 +40,7 @@ pub use planted::{PLANTED, leaks_in, leaks_under, planted};
 pub use process::Process;
 pub use programs::{copy_folder, emote, emote_fed, emote_piped, free_port, private_file, required, run, tool};
 pub use secure::{Connected, Secure, User, change};
-pub use stack::{Builder, Stack};
+pub use stack::{Builder, Posted, Stack};
 pub use standin::{Reply, Seen, StandIn};
 pub use streams::{Stored, Streams};
 pub use wait::{DEADLINE, until, until_listening, until_some};

@@ -1,5 +1,8 @@
-//! The HTTP edge: `POST /in/<source>`, and what stands below it for sources of users and groups. Reads what the sender sends within limits of size, time and number, hands it to
-//! the source, publishes, and answers. Logs how requests ended, never what they held.
+//! The HTTP edge: `POST /in/<source>`, and what stands below it for sources of users and groups. Reads what the sender
+//! sends within limits of size, time and number, hands it to the source, publishes, and answers. Logs how requests ended,
+//! never what they held.
+
+mod provision;
 
 use std::{
     collections::BTreeMap,
@@ -287,8 +290,6 @@ impl Ingest {
     }
 }
 
-mod provision;
-
 /// The whole body, if it is small enough and arrives in time.
 async fn whole_body(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes, Refusal> {
     let declared = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
@@ -312,6 +313,8 @@ async fn whole_body(headers: &HeaderMap, body: Body, limit: usize) -> Result<Byt
 
 #[cfg(test)]
 mod edges;
+#[cfg(test)]
+mod provisioned;
 #[cfg(test)]
 mod schemes;
 #[cfg(test)]

@@ -7,7 +7,8 @@ use super::{error::ScimError, kind::Kind};
 pub(super) enum Route {
     All(Kind),
     One(Kind, String),
-    Search(Kind),
+    /// Of one kind, or of all.
+    Search(Option<Kind>),
     ServiceProviderConfig,
     ResourceTypes(Option<String>),
     Schemas(Option<String>),
@@ -35,7 +36,8 @@ impl Route {
         let route = match (kind, second) {
             _ if segments.len() > 2 => return Err(nowhere()),
             (Some(kind), None) => Self::All(kind),
-            (Some(kind), Some(second)) if second == ".search" => Self::Search(kind),
+            (None, None) if is(".search") => Self::Search(None),
+            (Some(kind), Some(second)) if second == ".search" => Self::Search(Some(kind)),
             (Some(kind), Some(id)) => Self::One(kind, id),
             (None, None) if is("ServiceProviderConfig") || is("ServiceProviderConfigs") => Self::ServiceProviderConfig,
             (None, second) if is("ResourceTypes") => Self::ResourceTypes(second),
@@ -56,7 +58,8 @@ mod tests {
             ("Users", Route::All(Kind::User), ""),
             ("/scim/v2/Users/7", Route::One(Kind::User, "7".to_owned()), "/scim/v2"),
             ("v2/groups/", Route::All(Kind::Group), "/v2"),
-            ("scim/v2/Groups/.search", Route::Search(Kind::Group), "/scim/v2"),
+            ("scim/v2/Groups/.search", Route::Search(Some(Kind::Group)), "/scim/v2"),
+            ("v2/.search", Route::Search(None), "/v2"),
             ("scim/v2/ServiceProviderConfig", Route::ServiceProviderConfig, "/scim/v2"),
             ("Schemas", Route::Schemas(None), ""),
             ("ResourceTypes/User", Route::ResourceTypes(Some("User".to_owned())), ""),

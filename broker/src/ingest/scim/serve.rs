@@ -128,11 +128,11 @@ impl Server {
             Route::ServiceProviderConfig if get => told(discovery::service_provider_config(&base)),
             Route::ResourceTypes(name) if get => told(discovery::resource_types(&base, name.as_deref())?),
             Route::Schemas(id) if get => told(discovery::schemas(&base, id.as_deref())?),
-            Route::All(kind) if get => call.list(kind, asked.query).await,
+            Route::All(kind) if get => call.list(&[kind], asked.query).await,
             Route::Search(kind) if method == Method::POST => {
                 let body = asked.json()?;
                 let body = body.as_object().ok_or_else(|| ScimError::syntax("a search is a JSON object"))?;
-                call.list(kind, body).await
+                call.list(kind.as_ref().map_or(&Kind::ALL, std::slice::from_ref), body).await
             }
             Route::All(kind) if method == Method::POST => call.create(kind).await,
             Route::One(kind, id) if get => call.get(kind, &id).await,
@@ -180,12 +180,23 @@ struct Call<'a> {
 }
 
 impl Call<'_> {
-    async fn list(&self, kind: Kind, query: &Object) -> Result<Answer, Failed> {
+    /// What is found of these kinds.
+    async fn list(&self, kinds: &[Kind], query: &Object) -> Result<Answer, Failed> {
         let query = Query::parse(query)?;
+        let mut found = Vec::new();
+        for kind in kinds {
+            found.extend(self.found(*kind, &query).await?.into_iter().map(|known| (*kind, known)));
+        }
+        found.sort_by(|(_, one), (_, other)| (one.record.created, &one.id).cmp(&(other.record.created, &other.id)));
+        let body = query.answer(&found, |(kind, known)| query.view.of(self.shown(*kind, known)));
+        Ok(Answer { body: Some(body), ..Answer::default() })
+    }
+
+    async fn found(&self, kind: Kind, query: &Query) -> Result<Vec<Known>, Failed> {
         let (server, source) = (self.server, self.asked.source);
         let named = query.filter.as_ref().and_then(|filter| filter.only(kind.name_attribute()));
         let by_id = query.filter.as_ref().and_then(|filter| filter.only("id"));
-        let mut found: Vec<Known> = if let Some(name) = named {
+        Ok(if let Some(name) = named {
             let entry = server.directory.get(&record::name_key(source, kind, &name.to_lowercase())).await?;
             let id = entry.and_then(|entry| String::from_utf8(entry.value.to_vec()).ok());
             match id.filter(|id| !id.is_empty()) {
@@ -209,10 +220,7 @@ impl Call<'_> {
                 })
             };
             all.into_iter().filter(holds).collect()
-        };
-        found.sort_by(|one, other| (one.record.created, &one.id).cmp(&(other.record.created, &other.id)));
-        let body = query.answer(&found, |known| query.view.of(self.shown(kind, known)));
-        Ok(Answer { body: Some(body), ..Answer::default() })
+        })
     }
 
     async fn get(&self, kind: Kind, id: &str) -> Result<Answer, Failed> {
@@ -323,16 +331,17 @@ impl Call<'_> {
         if old == new {
             return Ok(writes);
         }
-        for name in [old, new].into_iter().filter(|name| !name.is_empty()) {
+        for (name, is_new) in [(old, false), (new, true)].into_iter().filter(|(name, _)| !name.is_empty()) {
             let key = record::name_key(self.asked.source, kind, &name);
             let noted = self.server.directory.get(&key).await?;
             let (whose, expected) = noted.map_or((Vec::new(), 0), |noted| (noted.value.to_vec(), noted.revision));
             let is_own = whose == id.as_bytes();
-            let value = if is_own { Vec::new() } else { id.as_bytes().to_vec() };
-            if !is_own && !whose.is_empty() {
-                return Err(taken(kind).into());
+            match (is_new, is_own) {
+                (true, false) if !whose.is_empty() => return Err(taken(kind).into()),
+                (true, false) => writes.push(Write { key, expected, value: id.as_bytes().to_vec() }),
+                (false, true) => writes.push(Write { key, expected, value: Vec::new() }),
+                _ => {}
             }
-            writes.push(Write { key, expected, value });
         }
         Ok(writes)
     }

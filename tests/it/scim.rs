@@ -1,0 +1,157 @@
+//! Users and groups that are provisioned by SCIM, with a real server behind them.
+
+use std::{
+    collections::BTreeMap,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
+
+use emote_tests::{Posted, Stack, planted, until_some};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+const SOURCE: &str = "preset: scim-okta\nsettings: {token: \"${file:secrets/scim-token}\"}\n";
+
+async fn ask(stack: &Stack, method: Method, path: &str, body: &Value) -> Posted {
+    let url = format!("{}/scim/v2/{path}", stack.url("people"));
+    let mut request = stack.http.request(method, url).bearer_auth(stack.secret("scim-token"));
+    if !body.is_null() {
+        request = request.header("Content-Type", "application/scim+json").body(body.to_string());
+    }
+    stack.send(request).await
+}
+
+/// Asks until it is answered, as a client does; what was done already is refused as such.
+async fn insist(stack: &Stack, method: Method, path: &str, body: &Value) -> Posted {
+    until_some("the SCIM request is done", async || {
+        let posted = ask(stack, method.clone(), path, body).await;
+        assert!(matches!(posted.status, 0 | 200 | 201 | 204 | 404 | 409 | 503), "{posted:?}");
+        (!matches!(posted.status, 0 | 503)).then_some(posted)
+    })
+    .await
+}
+
+/// How often each happened to whom.
+async fn told(stack: &Stack) -> BTreeMap<String, usize> {
+    let mut told = BTreeMap::new();
+    for event in stack.settled().await {
+        let event = event.json();
+        if event["source"] == "people" {
+            let about = event.pointer("/user/id").or_else(|| event.pointer("/info/group")).cloned().unwrap_or_default();
+            let key = format!("{}.{} {}", event["scope"], event["action"], about).replace('"', "");
+            *told.entry(key).or_default() += 1;
+        }
+    }
+    told
+}
+
+#[tokio::test]
+async fn users_and_groups_are_provisioned_and_each_change_is_one_event() {
+    let stack = Stack::new().secret("scim-token").file("sources/people.yaml", SOURCE).start().await;
+    let unknown = stack.http.get(format!("{}/scim/v2/Users", stack.url("people"))).bearer_auth("wrong");
+    let refused = stack.send(unknown).await;
+    assert_eq!((refused.status, &refused.body["status"]), (401, &json!("401")));
+
+    let none = ask(&stack, Method::GET, "Users?filter=userName%20eq%20%22ada%40example.com%22", &Value::Null).await;
+    assert_eq!((none.status, &none.body["totalResults"]), (200, &json!(0)));
+    let password = planted("scim-password");
+    let ada = json!({"userName": "ada@example.com", "active": true, "password": password});
+    let made = ask(&stack, Method::POST, "Users", &ada).await;
+    assert_eq!(made.status, 201, "{made:?}");
+    assert_eq!(ask(&stack, Method::POST, "Users", &ada).await.status, 409);
+    let id = made.body["id"].as_str().unwrap();
+    let group = json!({"displayName": "Engines", "members": [{"value": id}]});
+    let group = ask(&stack, Method::POST, "Groups", &group).await.body["id"].as_str().unwrap().to_owned();
+    let off = json!({"Operations": [{"op": "replace", "value": {"active": false}}]});
+    assert_eq!(ask(&stack, Method::PATCH, &format!("Users/{id}"), &off).await.status, 200);
+    let out = json!({"Operations": [{"op": "Remove", "path": "members", "value": [{"value": id}]}]});
+    assert_eq!(ask(&stack, Method::PATCH, &format!("Groups/{group}"), &out).await.status, 204);
+    assert_eq!(ask(&stack, Method::DELETE, &format!("Users/{id}"), &Value::Null).await.status, 204);
+    assert_eq!(ask(&stack, Method::GET, &format!("Users/{id}"), &Value::Null).await.status, 404);
+    let expected = [
+        "group.created Engines",
+        "group.member_added ada@example.com",
+        "group.member_removed ada@example.com",
+        "user.created ada@example.com",
+        "user.deactivated ada@example.com",
+        "user.deleted ada@example.com",
+    ];
+    assert_eq!(told(&stack).await, expected.map(|key| (key.to_owned(), 1)).into());
+    // What was deleted is gone from the bucket.
+    let found = ask(&stack, Method::GET, "Users", &Value::Null).await;
+    assert_eq!(found.body["totalResults"], 0);
+}
+
+#[tokio::test]
+async fn a_broker_killed_while_users_are_provisioned_tells_each_change_once() {
+    const USERS: usize = 60;
+    let mut stack = Stack::new().secret("scim-token").file("sources/people.yaml", SOURCE).start().await;
+    let mut broker = stack.take_broker();
+    let done = AtomicBool::new(false);
+    let killer = async {
+        let mut kills = 0;
+        while !done.load(Ordering::Relaxed) {
+            tokio::time::sleep(Duration::from_millis(150 + 130 * (kills % 5))).await;
+            broker.kill();
+            kills += 1;
+            broker.start().await;
+        }
+        kills
+    };
+    let client = async {
+        for n in 0..USERS {
+            let name = format!("u{n}@example.com");
+            insist(&stack, Method::POST, "Users", &json!({"userName": name, "active": true})).await;
+            let path = format!("Users?filter=userName%20eq%20%22u{n}%40example.com%22");
+            let found = insist(&stack, Method::GET, &path, &Value::Null).await;
+            let id = found.body["Resources"][0]["id"].as_str().unwrap().to_owned();
+            let off = json!({"Operations": [{"op": "Replace", "path": "active", "value": "False"}]});
+            let user = insist(&stack, Method::PATCH, &format!("Users/{id}"), &off).await;
+            assert_eq!(user.body["active"], false, "{user:?}");
+            if n % 3 == 0 {
+                insist(&stack, Method::DELETE, &format!("Users/{id}"), &Value::Null).await;
+            }
+        }
+        done.store(true, Ordering::Relaxed);
+    };
+    let (kills, ()) = tokio::join!(killer, client);
+    stack.broker = broker;
+    assert!(kills >= 4, "{kills} kills");
+    let mut expected = BTreeMap::new();
+    for n in 0..USERS {
+        let name = format!("u{n}@example.com");
+        expected.insert(format!("user.created {name}"), 1);
+        expected.insert(format!("user.deactivated {name}"), 1);
+        if n % 3 == 0 {
+            expected.insert(format!("user.deleted {name}"), 1);
+        }
+    }
+    assert_eq!(told(&stack).await, expected);
+    let left = ask(&stack, Method::GET, "Users?count=0", &Value::Null).await;
+    assert_eq!(left.body["totalResults"], USERS - USERS / 3);
+}
+
+/// Every check of a client that is not ours, where it is installed.
+#[tokio::test]
+async fn scim2_tester_finds_nothing_wrong() {
+    let Ok(python) = std::env::var("EMOTE_TEST_SCIM_PYTHON") else {
+        eprintln!(
+            "LEFT OUT: EMOTE_TEST_SCIM_PYTHON names no Python that has scim2-tester; ./tests/run gets one where it can"
+        );
+        assert!(std::env::var_os("CI").is_none(), "scim2-tester is missing, and in CI that is a failure");
+        return;
+    };
+    let stack = Stack::new().secret("scim-token").file("sources/people.yaml", SOURCE).start().await;
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/it/scim_tester.py");
+    let url = format!("{}/scim/v2", stack.url("people"));
+    let ended = tokio::process::Command::new(python)
+        .args([script, &url])
+        .env("SCIM_TOKEN", stack.secret("scim-token"))
+        .output()
+        .await
+        .unwrap();
+    let said = String::from_utf8_lossy(&ended.stdout);
+    assert!(ended.status.success(), "{said}{}", String::from_utf8_lossy(&ended.stderr));
+    let checks: usize = said.lines().last().and_then(|last| last.split(' ').next()?.parse().ok()).unwrap_or_default();
+    assert!(checks >= 30, "{said}");
+}
