@@ -29,6 +29,7 @@ mod private;
 mod random;
 pub mod rate;
 pub mod run;
+mod ssf;
 pub mod store;
 pub mod targets;
 

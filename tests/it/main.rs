@@ -34,5 +34,6 @@ mod scenario;
 mod scim;
 mod secrets;
 mod secure;
+mod ssf;
 mod tls;
 mod trust;

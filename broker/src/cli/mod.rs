@@ -32,6 +32,7 @@ mod rules;
 mod serve;
 mod source;
 mod sources;
+mod ssf;
 mod table;
 mod target;
 mod targets;
@@ -186,7 +187,7 @@ pub async fn run(cli: Cli) -> Exit {
         Command::Pin(args) => pin::run(&args),
         Command::MtlsConfig(args) => mtls_config::run(args),
         Command::Catalog(args) => catalog::run(args),
-        Command::Source(args) => source::run(args),
+        Command::Source(args) => source::run(args).await,
         Command::Target(args) => target::run(args).await,
         Command::Completions(args) => completions::run(&args),
         Command::NatsGuard(args) => dev::guard(args).await,

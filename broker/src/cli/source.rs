@@ -12,7 +12,7 @@ use bytes::Bytes;
 use emote_proto::{Draft, Name, Time, Trust};
 use serde_json::{Value, json};
 
-use super::{Exit, Output, print_line, render};
+use super::{Exit, Output, print_line, render, ssf};
 use crate::{
     config,
     ingest::{Aliases, Moment, Plan, Refusal, Request, SourceSpec, catalog},
@@ -31,6 +31,8 @@ pub(super) struct Args {
 enum Command {
     /// Print the events that a payload becomes
     Test(Test),
+    /// The stream at a transmitter of security events (SSF): create, show, verify, delete
+    Ssf(ssf::Args),
 }
 
 #[derive(Debug, clap::Args)]
@@ -93,9 +95,10 @@ impl Aliases for Known {
     }
 }
 
-pub(super) fn run(args: Args) -> anyhow::Result<Exit> {
+pub(super) async fn run(args: Args) -> anyhow::Result<Exit> {
     match args.command {
         Command::Test(test) => test.run(),
+        Command::Ssf(args) => args.run().await,
     }
 }
 
