@@ -18,7 +18,7 @@ type Seen = Arc<Mutex<Vec<String>>>;
 async fn noted(
     State(seen): State<Seen>,
     method: Method,
-    uri: axum::http::Uri,
+    uri: http::Uri,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
     body: String,
