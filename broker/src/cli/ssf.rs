@@ -21,7 +21,7 @@ const WAIT: Duration = Duration::from_secs(60);
 pub(super) struct Args {
     #[command(subcommand)]
     command: Command,
-    /// The transmitter's issuer, such as https://idp.example.com
+    /// What the transmitter calls itself, an address
     #[arg(long, value_name = "URL", global = true, default_value = "", hide_default_value = true)]
     issuer: String,
     /// The transmitter's bearer token, by reference: '${env:SSF_TOKEN}' or '${file:PATH}'
@@ -42,7 +42,7 @@ pub(super) struct Args {
 enum Command {
     /// Make a stream that pushes to a source; prints it, and the source's settings
     Create {
-        /// The source's address, such as https://emote.example.com/in/ssf
+        /// Where the source takes events: its host and /in/NAME
         #[arg(long, value_name = "URL")]
         endpoint: String,
         /// What is to be sent as Authorization, by reference
