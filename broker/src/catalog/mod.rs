@@ -74,6 +74,13 @@ pub(crate) fn entries<Body: DeserializeOwned>(
     files.map(|(name, text)| read(name, text))
 }
 
+/// The entries in `folder`, by name. A test reads every file, so that none is missing here.
+pub(crate) fn in_order<Body: DeserializeOwned>(folder: &'static Dir<'static>) -> Vec<Entry<Body>> {
+    let mut entries: Vec<Entry<Body>> = entries(folder).filter_map(Result::ok).collect();
+    entries.sort_by_key(|entry| entry.name);
+    entries
+}
+
 fn read<Body: DeserializeOwned>(name: &'static str, text: &str) -> Result<Entry<Body>, String> {
     let whole: Map<String, Value> = serde_saphyr::from_str(text).map_err(|error| format!("{name}: {error}"))?;
     let (card, body): (Map<_, _>, Map<_, _>) = whole.into_iter().partition(|(key, _)| CARD.contains(&key.as_str()));

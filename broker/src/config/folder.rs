@@ -1,11 +1,9 @@
 //! The folder as a whole: every file read, every problem collected, rules held against targets, tests played.
 
 use std::collections::BTreeMap;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use emote_proto::{Name, Trust};
-use emote_rules::Pattern;
 
 use super::{
     Case, Identity, Problems, Report, Set, Settings,
@@ -215,48 +213,6 @@ impl Folder {
     }
 }
 
-/// The patterns of all rules of the folder at `root`, by name; whatever else is wrong there.
-pub fn patterns(root: &Path) -> Result<Vec<(Name, Pattern)>, Report> {
-    let mut report = Report::default();
-    let patterns = each(Files::Disk(root), RULES, &mut report, |document, problems| {
-        rule_file::read_pattern(document.content(), problems).map(|pattern| (document.name.clone(), pattern))
-    });
-    report.ok(patterns)
-}
-
-/// The pattern of the rule of this name in the folder at `root`, if there is one; whatever else is wrong with it.
-pub fn pattern_of(root: &Path, name: &Name) -> Result<Option<Pattern>, Report> {
-    let file = PathBuf::from(format!("{RULES}/{name}.yaml"));
-    let mut report = Report::default();
-    // A link that leads nowhere is one, and is told as such.
-    if std::fs::symlink_metadata(root.join(&file)).is_err_and(|error| error.kind() == ErrorKind::NotFound) {
-        return Ok(None);
-    }
-    match text_of_file(root, &file, &mut report) {
-        Some(text) => pattern_in(&file, &text).map(Some),
-        None => Err(report),
-    }
-}
-
-/// The pattern of a rule, given the text of its file; whatever else is wrong with it.
-pub fn pattern_in(file: &Path, text: &str) -> Result<Pattern, Report> {
-    let mut report = Report::default();
-    let mut problems = Problems::default();
-    let (shown, hidden) = (Origin::shown(file, text), Origin::hidden(file, text));
-    // A file without a pattern is no rule, but perhaps a target with a secret in it.
-    let key = |line: &str| line.strip_prefix(rule_file::PATTERN).is_some_and(|rest| rest.trim_start().starts_with(':'));
-    let has_pattern = text.lines().any(key);
-    let origin = if has_pattern { &shown } else { &hidden };
-    let Some(map) = values(origin, text, &mut report) else { return Err(report) };
-    let pattern = rule_file::read_pattern((text, &map), &mut problems);
-    let is_rule = map.contains_key(rule_file::PATTERN);
-    report.add_all(if is_rule { &shown } else { &hidden }, problems);
-    match pattern {
-        Some(pattern) => report.ok(pattern),
-        None => Err(report.in_order()),
-    }
-}
-
 /// Tells what to do where there is no `emote.yaml`.
 fn must_be_folder(root: &Path, report: &mut Report) -> Result<(), Report> {
     if root.join("emote.yaml").is_file() {
@@ -342,6 +298,7 @@ fn read_believed(files: Files<'_>, sources: &[(Name, SourceSpec)], report: &mut 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{pattern_in, pattern_of};
 
     fn told(root: &Path) -> String {
         Folder::load(root).err().map(|report| report.to_string()).unwrap_or_default()

@@ -11,6 +11,7 @@ mod folder;
 mod identity;
 mod json_text;
 mod locate;
+mod patterns;
 mod problem;
 mod report;
 mod rule_file;
@@ -23,8 +24,9 @@ mod trust_file;
 mod yaml;
 
 pub use case::Case;
-pub use folder::{Folder, Parts, pattern_in, pattern_of, patterns};
+pub use folder::{Folder, Parts};
 pub use identity::{Identity, IdentityError, IdentitySettings};
+pub use patterns::{pattern_in, pattern_of, patterns};
 pub use problem::{Problem, Problems};
 pub use report::{FileProblem, Report};
 pub use secret::{Secret, SecretError, SecretRef};
