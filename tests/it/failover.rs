@@ -159,18 +159,38 @@ async fn a_broker_on_a_copy_of_anothers_data_folder_is_told_and_becomes_another(
     other.kill();
 }
 
-#[tokio::test]
-async fn a_store_made_anew_from_a_log_that_was_purged_keeps_nobody_from_leading() {
+/// The store is gone, and so is something of the log that it is made anew from: it is led again at once.
+async fn is_led_again_without(gone: impl AsyncFnOnce(&Stack)) {
     let mut stack = Stack::new().file("rules/counted.yaml", COUNTED).start().await;
     until_its_job(&stack, 0).await;
     stack.settled().await;
     stack.broker.kill();
     std::fs::remove_file(stack.broker.store()).unwrap();
-    stack.streams.js.get_stream("EVENTS").await.unwrap().purge().await.unwrap();
+    gone(&stack).await;
     let before = leading(&stack).await;
     stack.broker.start().await;
     until("it leads", async || leading(&stack).await != before).await;
     until_its_job(&stack, 1).await;
+}
+
+#[tokio::test]
+async fn a_store_made_anew_from_a_log_that_was_purged_keeps_nobody_from_leading() {
+    is_led_again_without(async |stack| {
+        stack.streams.js.get_stream("EVENTS").await.unwrap().purge().await.unwrap();
+    })
+    .await;
+}
+
+/// Nothing says that the checkpoint is reached: its entry is gone, and no other one is behind it.
+#[tokio::test]
+async fn a_checkpoint_whose_entry_was_deleted_keeps_nobody_from_leading() {
+    is_led_again_without(async |stack| {
+        let mut events = stack.streams.js.get_stream("EVENTS").await.unwrap();
+        let last = events.info().await.unwrap().state.last_sequence;
+        assert!(last > 1, "something is left of it");
+        assert!(events.delete_message(last).await.unwrap());
+    })
+    .await;
 }
 
 /// Its order is there to be folded again, and by then the set may be there.

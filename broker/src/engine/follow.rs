@@ -91,9 +91,12 @@ impl Engine {
     /// Folds the next entries; false where there are none up to `limit`.
     async fn next_run(&self, ahead: &mut Ahead, limit: u64) -> Result<bool, Stopped> {
         if ahead.waiting.is_empty() {
-            // Nothing that could be waited for is there any more.
-            if ahead.reader.is_none() && self.bus.events_state().await?.0 > limit {
-                return Ok(false);
+            // What stood up to there may be gone; what never comes is not waited for.
+            if ahead.reader.is_none() {
+                let next = self.bus.next_event(ahead.working.sequence()).await?;
+                if next.is_none_or(|next| next > limit) {
+                    return Ok(false);
+                }
             }
             let reader = match &mut ahead.reader {
                 Some(reader) => reader,
