@@ -81,7 +81,8 @@ pub(crate) fn in_order<Body: DeserializeOwned>(folder: &'static Dir<'static>) ->
     entries
 }
 
-fn read<Body: DeserializeOwned>(name: &'static str, text: &str) -> Result<Entry<Body>, String> {
+/// The entry that `text` is.
+pub(crate) fn read<Body: DeserializeOwned>(name: &'static str, text: &str) -> Result<Entry<Body>, String> {
     let whole: Map<String, Value> = serde_saphyr::from_str(text).map_err(|error| format!("{name}: {error}"))?;
     let (card, body): (Map<_, _>, Map<_, _>) = whole.into_iter().partition(|(key, _)| CARD.contains(&key.as_str()));
     let wrong = |error: serde_json::Error| format!("{name}: {error}");

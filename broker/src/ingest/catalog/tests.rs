@@ -4,6 +4,7 @@
 //! base64; or `body` with `type`), `headers`, `serials` (UDID to serial number), and the `events` that must come out,
 //! without id, source and trust. In place of a body there may be `poll` or `reconcile`, exchanges with the vendor's API.
 
+mod contributing;
 mod loose;
 mod polls;
 
