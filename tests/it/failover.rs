@@ -17,10 +17,13 @@ const SUBJECT: &str = "events.manual.-.test.counted";
 
 /// Who leads by the checkpoint: `<data folder's name>.<run>`, nothing where nobody does.
 async fn leading(stack: &Stack) -> Option<String> {
+    checkpoint(stack).await?["broker"].as_str().filter(|broker| !broker.is_empty()).map(str::to_owned)
+}
+
+async fn checkpoint(stack: &Stack) -> Option<serde_json::Value> {
     let deliveries = stack.streams.js.get_stream("DELIVERIES").await.ok()?;
     let checkpoint = deliveries.get_last_raw_message_by_subject("checkpoint.0").await.ok()?;
-    let checkpoint: serde_json::Value = serde_json::from_slice(&checkpoint.payload).ok()?;
-    checkpoint["broker"].as_str().filter(|broker| !broker.is_empty()).map(str::to_owned)
+    serde_json::from_slice(&checkpoint.payload).ok()
 }
 
 /// Publishes an event and waits for its job; how long that took.
@@ -161,15 +164,22 @@ async fn a_broker_on_a_copy_of_anothers_data_folder_is_told_and_becomes_another(
 
 /// The store is gone, and so is something of the log that it is made anew from: it is led again at once.
 async fn is_led_again_without(gone: impl AsyncFnOnce(&Stack)) {
+    async fn last(stack: &Stack) -> u64 {
+        stack.streams.js.get_stream("EVENTS").await.unwrap().cached_info().state.last_sequence
+    }
     let mut stack = Stack::new().file("rules/counted.yaml", COUNTED).start().await;
     until_its_job(&stack, 0).await;
     stack.settled().await;
+    let all = last(&stack).await;
+    until("the checkpoint says so", async || checkpoint(&stack).await.is_some_and(|found| found["sequence"] == all))
+        .await;
     stack.broker.kill();
     std::fs::remove_file(stack.broker.store()).unwrap();
     gone(&stack).await;
-    let before = leading(&stack).await;
+    let (before, ended) = (leading(&stack).await, last(&stack).await);
     stack.broker.start().await;
     until("it leads", async || leading(&stack).await != before).await;
+    assert_eq!(last(&stack).await, ended, "no event came to its help");
     until_its_job(&stack, 1).await;
 }
 
@@ -187,7 +197,7 @@ async fn a_checkpoint_whose_entry_was_deleted_keeps_nobody_from_leading() {
     is_led_again_without(async |stack| {
         let mut events = stack.streams.js.get_stream("EVENTS").await.unwrap();
         let last = events.info().await.unwrap().state.last_sequence;
-        assert!(last > 1, "something is left of it");
+        assert!(last > 1, "something is left in front of it");
         assert!(events.delete_message(last).await.unwrap());
     })
     .await;
