@@ -16,10 +16,20 @@ const MAX_FILE: u64 = 64 * 1024;
 /// Who beside its owner may read a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Readers {
-    /// Nobody.
+    /// Nobody; its group only where root gives it to a service of that group, as Kubernetes does with secrets.
     Owner,
     /// Its group, as services have their keys from elsewhere.
     Group,
+}
+
+impl Readers {
+    /// Bits of a mode that must not be set. `given`: the file is root's, and this process is not.
+    fn refused(self, given: bool) -> u32 {
+        match self {
+            Self::Owner if !given => 0o077,
+            Self::Owner | Self::Group => 0o037,
+        }
+    }
 }
 
 /// Why a file is not taken.
@@ -42,11 +52,8 @@ pub(crate) fn read(path: &Path, readers: Readers) -> Result<Zeroizing<String>, F
         return Err(unreadable(std::io::Error::other("it is no plain file")));
     }
     let mode = about.permissions().mode() & 0o777;
-    let refused = match readers {
-        Readers::Owner => 0o077,
-        Readers::Group => 0o037,
-    };
-    if mode & refused != 0 {
+    let given = about.uid() == 0 && !rustix::process::geteuid().is_root();
+    if mode & readers.refused(given) != 0 {
         return Err(FileError::Open { path: path.to_owned(), mode });
     }
     let room = usize::try_from(about.len().min(MAX_FILE)).unwrap_or_default();
@@ -99,6 +106,7 @@ mod tests {
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
             let taken = |readers| read(&path, readers).is_ok();
             assert_eq!((taken(Readers::Owner), taken(Readers::Group)), (by_owner, by_group), "{mode:o}");
+            assert_eq!(mode & Readers::Owner.refused(true) == 0, by_group, "root gives it to a group: {mode:o}");
         }
         assert!(read(folder.path(), Readers::Group).is_err());
     }

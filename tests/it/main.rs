@@ -34,6 +34,7 @@ mod scenario;
 mod scim;
 mod secrets;
 mod secure;
+mod server;
 mod ssf;
 mod tls;
 mod trust;

@@ -322,3 +322,29 @@ async fn jobs_of_a_target_that_never_had_a_worker_are_seen_and_given_up_once_it_
     let shown = stack.shown(&["dead", "ls", "--target", "unfit"]).await;
     assert!(shown.contains("not in the configuration any more"), "{shown}");
 }
+
+/// As systemd starts a unit with `Type=notify` and a watchdog.
+#[tokio::test]
+async fn systemd_is_told_that_it_runs_waits_serves_is_well_and_stops() {
+    let folder = tempfile::tempdir().unwrap();
+    let notified = folder.path().join("notify");
+    let socket = tokio::net::UnixDatagram::bind(&notified).unwrap();
+    let env = Stack::new().env("NOTIFY_SOCKET", notified.to_str().unwrap()).env("WATCHDOG_USEC", "200000");
+    let mut stack = env.start().await;
+    let told = Mutex::new(String::new());
+    let hears = async |wanted: &str| {
+        let mut message = [0; 256];
+        let mut told = told.lock().unwrap();
+        while let Ok(length) = socket.try_recv(&mut message) {
+            told.push_str(&String::from_utf8_lossy(&message[..length]));
+            told.push('\n');
+        }
+        told.contains(wanted)
+    };
+    for wanted in ["STATUS=waiting for NATS", "STATUS=serving", "WATCHDOG=1"] {
+        until(wanted, async || hears(wanted).await).await;
+    }
+    assert!(told.lock().unwrap().starts_with("READY=1"), "{told:?}");
+    assert_eq!(stack.broker.stop().await, Some(0));
+    until("it says that it stops", async || hears("STOPPING=1").await).await;
+}

@@ -26,11 +26,15 @@ others stand by and take over within seconds; webhooks are taken and jobs are de
 How it is, is told on http://127.0.0.1:8481 (emote.yaml: ops): /healthz says whether starting it anew would help, /readyz
 whether it can do its work now and what keeps it, /metrics everything in numbers, for Prometheus.
 
+systemd is told that it runs and that it is well (Type=notify, WatchdogSec=).
 It writes no core dumps (RLIMIT_CORE 0): secrets are in its memory.")]
 pub(super) struct Args {
     /// The configuration folder
     #[arg(long, short, value_name = "DIR")]
     config: PathBuf,
+    /// The data folder, in place of emote.yaml's `data`
+    #[arg(long, value_name = "DIR", env = "EMOTE_DATA")]
+    data: Option<PathBuf>,
 }
 
 pub(super) async fn run(args: Args) -> anyhow::Result<Exit> {
@@ -43,6 +47,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<Exit> {
     Folder::identity(&args.config, &settings)?;
     let shutdown = run::shutdown_on_signal(None)?;
     let ops = run::ops(&settings, &args.config, Taken::Fail, &shutdown)?;
+    ops.tell_systemd(&shutdown);
     let own = Folder::load(&args.config).and_then(|folder| Ok((folder, Set::read(&args.config)?)));
     if let Err(report) = &own {
         tracing::warn!("this folder's rules have problems:\n{report}");
@@ -51,9 +56,10 @@ pub(super) async fn run(args: Args) -> anyhow::Result<Exit> {
         return Ok(Exit::Ok);
     };
     let first = own_rules(in_force, own)?;
-    let data = args.config.join(&settings.data);
+    let data = args.data.unwrap_or_else(|| args.config.join(&settings.data));
     let start = run::Start { root: args.config, settings, first, data, taken: Taken::Fail };
-    let running = run::start_watched(bus, start, ops, &shutdown).await?;
+    let running = run::start_watched(bus, start, ops.clone(), &shutdown).await?;
+    ops.tell_systemd_that_it_serves();
     let ops = running.ops().map_or_else(|| "off".to_owned(), |ops| ops.to_string());
     let console = running.console().map_or("off", |console| console.url.as_str());
     let token = running.console().and_then(|console| console.token_file.as_ref());

@@ -6,12 +6,13 @@
 //!   anything out of an event.
 //!
 //! It listens from the start, also while NATS is waited for. What decides ([`health`]) and what writes ([`mod@metrics`]) is
-//! pure; [`observe`] asks. Nothing here changes anything.
+//! pure; [`observe`] asks; [`systemd`] is told too. Nothing here changes anything.
 
 mod health;
 mod metrics;
 mod observe;
 mod page;
+mod systemd;
 mod watched;
 
 use std::{
@@ -105,6 +106,16 @@ impl Ops {
             tracing::debug!("a broker is watched already");
         }
     }
+
+    /// Tells systemd, where it started this process, that it runs, and until `shutdown` that it is well.
+    pub fn tell_systemd(&self, shutdown: &CancellationToken) {
+        systemd::runs(Arc::clone(&self.place), shutdown.clone());
+    }
+
+    /// Tells systemd that NATS is there.
+    pub fn tell_systemd_that_it_serves(&self) {
+        systemd::serves();
+    }
 }
 
 fn bind(spec: &ListenSpec, folder: &Path, taken: Taken) -> Result<Listener, ListenError> {
@@ -128,13 +139,18 @@ fn router(place: Arc<Place>) -> Router {
         .with_state(place)
 }
 
-async fn healthz(State(place): State<Arc<Place>>) -> Response {
-    // While NATS is waited for there is nothing yet that could be stuck.
-    let reasons = place.watched.get().map(|watched| {
+impl Place {
+    /// What only starting the process anew would mend.
+    fn unhealthy(&self) -> Vec<String> {
+        // While NATS is waited for there is nothing yet that could be stuck.
+        let Some(watched) = self.watched.get() else { return Vec::new() };
         let silent = watched.targets.silent(health::WORKER_SILENT);
-        health::unhealthy(&watched.engine.status(), &silent, place.began, Instant::now())
-    });
-    verdict("healthy", reasons.unwrap_or_default(), &json!({"version": env!("CARGO_PKG_VERSION")}))
+        health::unhealthy(&watched.engine.status(), &silent, self.began, Instant::now())
+    }
+}
+
+async fn healthz(State(place): State<Arc<Place>>) -> Response {
+    verdict("healthy", place.unhealthy(), &json!({"version": env!("CARGO_PKG_VERSION")}))
 }
 
 async fn readyz(State(place): State<Arc<Place>>) -> Response {
