@@ -1,7 +1,8 @@
 //! From decoded JSON to events: a jq program over the body gives none, one or many objects in the shape of an event.
 //!
-//! The program sees the variables `$headers` (names in lower case; without what proves the sender), `$query` and
-//! `$source`. What it gives is completed so:
+//! The program sees the variables `$headers` (names in lower case; without what proves the sender), `$signed` (those of
+//! them that the signature covers; null where the sender signs nothing), `$query` and `$source`. What it gives is completed
+//! so:
 //!
 //! - **id**: `event_id`, the vendor's own name of the event (any text), gives an id derived from it and the source, so
 //!   that the vendor's retry is the same event; where several outputs share one, the later ones are told apart by their
@@ -29,7 +30,7 @@ use super::{Aliases, NoAliases, Refusal, Request, Verified, verify::Mark};
 use crate::jq::{JqError, Program};
 
 /// The variables of a map's program.
-const VARIABLES: [&str; 3] = ["$headers", "$query", "$source"];
+const VARIABLES: [&str; 4] = ["$headers", "$signed", "$query", "$source"];
 
 /// Headers that are secrets whatever the source's scheme is.
 const SECRET_HEADERS: [header::HeaderName; 3] = [header::AUTHORIZATION, header::COOKIE, header::PROXY_AUTHORIZATION];
@@ -98,7 +99,12 @@ impl Mapping {
         if let Some(name) = hidden.1 {
             query.remove(name);
         }
-        let variables = [Value::Object(headers), Value::Object(query), Value::from(self.source.as_str())];
+        let signed = request.signed().map(|names| {
+            let signed = headers.iter().filter(|(name, _)| names.contains(name));
+            signed.map(|(name, value)| (name.clone(), value.clone())).collect::<Map<_, _>>()
+        });
+        let signed = signed.map_or(Value::Null, Value::Object);
+        let variables = [Value::Object(headers), signed, Value::Object(query), Value::from(self.source.as_str())];
         let (trust, mark) = (request.trust(), request.mark());
         let mut ids = Ids { source: &self.source, trust, vendors: Vec::new(), body: &request.body, mark };
         let outputs = match self.program.run(decoded, &variables) {

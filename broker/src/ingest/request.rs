@@ -84,6 +84,11 @@ impl Request<Verified> {
     pub(super) fn mark(&self) -> Option<&Mark> {
         self.state.0.mark.as_ref()
     }
+
+    /// The headers that were signed with the body; none where nothing was signed.
+    pub(super) fn signed(&self) -> Option<&[String]> {
+        self.state.0.signed.as_deref()
+    }
 }
 
 impl<State> Request<State> {

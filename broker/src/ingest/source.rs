@@ -108,7 +108,9 @@ impl Plan {
         moment: &Moment,
     ) -> Result<Vec<Draft>, Refusal> {
         let claims = self.verify.unproven_claims(&request.body);
-        let request = request.unchecked(Proof { trust: self.verify.trust(), claims, mark: None });
+        let trust = self.verify.trust();
+        let signed = (trust == Trust::Verified).then(Vec::new);
+        let request = request.unchecked(Proof { trust, claims, mark: None, signed });
         if self.protocol == Protocol::Scim {
             let events = scim::rehearse(request.method.as_ref(), request.path.as_deref(), &request.body)?;
             return self.mapping.all_drafts(&request, events, (None, None), aliases, moment);
@@ -156,7 +158,7 @@ impl Source {
         moment: &Moment,
     ) -> Result<Vec<Draft>, Refusal> {
         let request = Request::new(HeaderMap::new(), "", item.to_string().into());
-        let request = request.unchecked(Proof { trust, claims: None, mark: None });
+        let request = request.unchecked(Proof::from(trust));
         self.plan.mapping.drafts(&request, item, (None, None), aliases, moment)
     }
 

@@ -7,6 +7,7 @@
 mod contributing;
 mod loose;
 mod polls;
+mod replayed;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

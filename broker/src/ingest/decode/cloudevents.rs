@@ -5,7 +5,7 @@
 //! and its body is `data`: JSON where the content type says so, text where it says so, else base64 in `data_base64`.
 //! Attributes that are null count as left out.
 
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, HeaderName};
 use percent_encoding::percent_decode;
 use serde_json::{Map, Value};
 
@@ -30,8 +30,19 @@ fn accepts(media_type: &str, headers: &HeaderMap) -> bool {
     matches!(media_type, STRUCTURED | BATCH) || headers.contains_key("ce-specversion")
 }
 
+fn is_binary(media_type: &str, headers: &HeaderMap) -> bool {
+    headers.contains_key("ce-specversion") && !matches!(media_type, STRUCTURED | BATCH)
+}
+
+/// Where a sender signs and the attributes are headers: one of them that is not `signed`, so that anybody could change it.
+pub(super) fn unsigned<'h>(media_type: &str, headers: &'h HeaderMap, signed: &[String]) -> Option<&'h HeaderName> {
+    let is_free =
+        |name: &&HeaderName| name.as_str().starts_with(PREFIX) && !signed.iter().any(|one| *one == name.as_str());
+    headers.keys().find(is_free).filter(|_| is_binary(media_type, headers))
+}
+
 fn decode(media_type: &str, headers: &HeaderMap, body: &[u8]) -> Result<Value, String> {
-    if headers.contains_key("ce-specversion") && !matches!(media_type, STRUCTURED | BATCH) {
+    if is_binary(media_type, headers) {
         return Ok(Value::Array(vec![normal(binary(media_type, headers, body)?)?]));
     }
     let events = match serde_json::from_slice(body).map_err(|error| error.to_string())? {
@@ -105,7 +116,7 @@ fn normal(mut event: Map<String, Value>) -> Result<Value, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use axum::http::{HeaderName, HeaderValue};
+    use axum::http::HeaderValue;
     use serde_json::json;
 
     fn read(headers: &[(&str, &str)], body: &str) -> Result<Value, String> {

@@ -114,7 +114,14 @@ impl Decoder {
         };
         let mut refused = None;
         for (notation, _) in self.0.iter().filter(fits) {
-            match (notation.decode)(media_type.as_deref().unwrap_or_default(), headers, &request.body) {
+            let essence = media_type.as_deref().unwrap_or_default();
+            let signed = request.signed().filter(|_| notation.name == cloudevents::NOTATION.name);
+            if let Some(name) = signed.and_then(|signed| cloudevents::unsigned(essence, headers, signed)) {
+                let problem =
+                    format!("the signature does not cover the header {name}: send CloudEvents in structured mode");
+                return Err(Refusal::Undecodable(problem));
+            }
+            match (notation.decode)(essence, headers, &request.body) {
                 Ok(decoded) => return Ok(decoded),
                 // The first says what is wrong: it is what the type means.
                 Err(problem) => {

@@ -159,7 +159,13 @@ impl Check for Signature {
         let signatures: Vec<Vec<u8>> = words.filter_map(|text| self.encoding.decode(text)).collect();
         if matches(&self.keys, &message, &signatures) {
             let mark = self.timestamp.as_ref().map(|_| Mark::Time(timestamp.to_owned()));
-            Ok(Proof { trust: Trust::Verified, claims: None, mark })
+            let header = |piece: &Piece| match piece {
+                Piece::Header(name) => Some(name.clone()),
+                Piece::Timestamp => self.timestamp.as_ref().map(|(name, _)| name.clone()),
+                Piece::Text(_) | Piece::Body => None,
+            };
+            let signed = Some(self.message.iter().filter_map(header).collect());
+            Ok(Proof { trust: Trust::Verified, claims: None, mark, signed })
         } else {
             Err(Denied::new(format!("the signature in {} does not match the body", self.header)).into())
         }

@@ -129,7 +129,7 @@ impl Check for Token {
         if self.expected.types.is_empty() && !claims.contains_key("events") {
             return Err(malformed("the token has no `events`: it is another kind of token"));
         }
-        Ok(Proof { trust: Trust::Verified, claims: Some(claims), mark: Some(Mark::Id(id)) })
+        Ok(Proof { trust: Trust::Verified, claims: Some(claims), mark: Some(Mark::Id(id)), signed: Some(Vec::new()) })
     }
 
     fn prepare<'a>(&'a self, request: &'a Request<Unverified>) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {

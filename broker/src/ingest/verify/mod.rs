@@ -17,9 +17,11 @@
 //!
 //! **Replays.** Whoever got hold of a request can send it again, and nothing more: another body does not verify. The
 //! same body gives the same event ids ([`super::map`]; also with `dedupe: none`, where an id or a time was signed), the stream drops an id it has had within two minutes, and the core
-//! acts on an id once within 48 hours, whichever broker took it. GitHub tells its events apart by a header that it
-//! does not sign: who has a request of it may send it again under another name. Beyond that a replay is refused by its signed time:
-//! within five minutes for `slack`, `zendesk`, `standard_webhooks`, `svix` and `hmac` with a timestamp, within a day for
+//! acts on an id once within 48 hours, whichever broker took it. What no signature covers names no event: a map takes ids
+//! from the body or from `$signed`, the headers that were signed with it, and CloudEvents whose attributes are headers are
+//! refused where those were not signed. So GitHub's events go by their bodies, and not by X-GitHub-Delivery. At most a
+//! body that is sent again as of another content type is one `source.unmapped` more. Beyond that a replay is refused by
+//! its signed time: within five minutes for `slack`, `zendesk`, `standard_webhooks`, `svix` and `hmac` with a timestamp, within a day for
 //! `jws`. The other signatures hold no time, as their senders made them: for those a source may set `max_age`, which
 //! refuses events whose own time (part of the signed body) is older. Without it, and for what proves no body at all, who
 //! can read a request can have it acted upon again after 48 hours: that is what TLS is for.
@@ -105,6 +107,8 @@ pub struct Proof {
     pub(super) claims: Option<Map<String, Value>>,
     /// What was signed beside the body and tells the request from others.
     pub(super) mark: Option<Mark>,
+    /// The headers that were signed with the body, in lower case; none where nothing was signed.
+    pub(super) signed: Option<Vec<String>>,
 }
 
 /// What a sender signs beside the body.
@@ -118,7 +122,7 @@ pub enum Mark {
 
 impl From<Trust> for Proof {
     fn from(trust: Trust) -> Self {
-        Self { trust, claims: None, mark: None }
+        Self { trust, claims: None, mark: None, signed: None }
     }
 }
 

@@ -141,7 +141,9 @@ impl Check for Signatures {
             signatures.iter().any(|one| self.public.iter().any(|key| right(key, &message, one)))
         };
         if hmac::matches(&self.shared, &message, &macs) || (!signatures.is_empty() && signed()) {
-            return Ok(Proof { trust: Trust::Verified, claims: None, mark: Some(Mark::Id(id.to_owned())) });
+            let mark = Some(Mark::Id(id.to_owned()));
+            let signed = Some(vec![self.named.id.to_owned(), self.named.timestamp.to_owned()]);
+            return Ok(Proof { trust: Trust::Verified, claims: None, mark, signed });
         }
         Err(Denied::new(format!("no signature in {} matches the body", self.named.signature)).into())
     }

@@ -1,5 +1,7 @@
 //! Published signatures, and every change to what they sign.
 
+use std::collections::BTreeSet;
+
 use super::*;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use bytes::Bytes;
@@ -91,8 +93,12 @@ fn published_signatures_are_taken() {
         let mut problems = Problems::default();
         spec(yaml).validate(&mut problems);
         assert!(problems.is_empty(), "{problems:?}");
-        let result = signature(yaml, secret).check(&request(headers, body), now.parse().unwrap());
-        assert_eq!(result.map(|proof| proof.trust), Ok(Trust::Verified), "{yaml}");
+        let signature = signature(yaml, secret);
+        let proof = signature.check(&request(headers, body), now.parse().unwrap()).unwrap();
+        assert_eq!(proof.trust, Trust::Verified, "{yaml}");
+        let signed: BTreeSet<String> = proof.signed.unwrap().into_iter().collect();
+        let beside: BTreeSet<String> = headers.iter().map(|(name, _)| name.to_lowercase()).collect();
+        assert_eq!(signed, beside.into_iter().filter(|name| *name != signature.header).collect(), "{yaml}");
     }
 }
 
