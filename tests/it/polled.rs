@@ -149,8 +149,9 @@ async fn trouble_is_an_event_and_so_is_silence() {
     // A broker that begins anew in the middle of it says nothing again.
     let mut broker = stack.take_broker();
     broker.kill();
+    let asked = vendor.seen().len();
     broker.start().await;
-    tokio::time::sleep(Duration::from_secs(4)).await;
+    until("it has asked twice in vain", async || vendor.seen().len() >= asked + 2).await;
     let now = Arc::clone(&count);
     vendor.answer(move |seen| {
         let after = seen.json()["after"].as_u64().map_or(0, |after| usize::try_from(after).unwrap());

@@ -7,14 +7,17 @@ use serde_json::{Value, json};
 use super::{Kind, Log, Poll};
 use crate::ingest::{Moment, Source};
 
+/// An event that an item stands for.
+pub(super) struct Found {
+    pub(super) subject: Subject,
+    pub(super) id: EventId,
+    pub(super) json: Bytes,
+    /// When it happened, where the vendor says so.
+    pub(super) time: Option<Time>,
+}
+
 /// The events that an item stands for; none where it cannot be taken.
-pub(super) fn drafts(
-    source: &Source,
-    poll: &Poll,
-    log: &dyn Log,
-    item: &Value,
-    until: Time,
-) -> Option<Vec<(Subject, EventId, Bytes)>> {
+pub(super) fn drafts(source: &Source, poll: &Poll, log: &dyn Log, item: &Value, until: Time) -> Option<Vec<Found>> {
     let mut random = [0; 16];
     getrandom::fill(&mut random).ok()?;
     let moment = Moment { now: jiff::Timestamp::now().into(), random };
@@ -29,7 +32,7 @@ pub(super) fn drafts(
             Kind::Reconcile => reconciled(draft),
         };
         let subject = draft.subject(source.name().clone()).ok()?;
-        events.push((subject, draft.id?, draft.to_json().into()));
+        events.push(Found { subject, id: draft.id?, json: draft.to_json().into(), time: draft.time });
     }
     Some(events)
 }

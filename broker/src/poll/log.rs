@@ -43,8 +43,11 @@ pub trait Log: Publish + Aliases {
     /// Waits until what the log has now is known; says whether it is.
     async fn caught_up(&self) -> bool;
 
-    /// Whether an event of this id was told before.
+    /// Whether an event of this id was told, as far back as ids are remembered.
     fn has(&self, id: EventId) -> bool;
+
+    /// The id of the last event under `subject`.
+    async fn last_id(&self, subject: &Subject) -> Result<Option<EventId>, PublishError>;
 
     /// What is known of a node, as rules see it.
     fn node(&self, key: &str) -> Value;
@@ -110,6 +113,11 @@ impl Log for OfBus {
     fn has(&self, id: EventId) -> bool {
         let seen = self.store.snapshot().ok().and_then(|records| records.seen(&id).ok());
         seen.flatten().is_some()
+    }
+
+    async fn last_id(&self, subject: &Subject) -> Result<Option<EventId>, PublishError> {
+        let last = self.bus.last_event_id(&subject.to_string()).await?;
+        Ok(last.and_then(|id| id.parse().ok()))
     }
 
     fn node(&self, key: &str) -> Value {

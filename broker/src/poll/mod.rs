@@ -13,6 +13,11 @@
 //! **Nothing is told twice.** Ids derive from the vendor's own, so that a page which is fetched again makes the same
 //! events; those that the log has already are left out. What a crash leaves between a page and its cursor is fetched again.
 //!
+//! APIs that list what is there, and not what happened, give an object that does not change again and again, for longer
+//! than ids are remembered. So what may be older than that is compared with the last event of its subject, which the log
+//! keeps: an object is told when it differs from what was told of it last, by whatever broker, as long as EVENTS holds
+//! that. It takes a subject of its own, which is why a map should name the object's device or user.
+//!
 //! Only the broker that leads polls, each source once at a time. Everything is bounded: pages, items and bytes of each,
 //! and the time of a round; what is cut off goes on with the next round.
 

@@ -6,22 +6,29 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bytes::Bytes;
-use emote_proto::{EventId, Subject, Time};
+use emote_proto::Time;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::Value;
 use tokio::{sync::watch, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     Kind, Log, Next, Poll, Polls, SIGN_EVERY,
-    item::drafts,
+    item::{Found, drafts},
     page::{At, Failed},
     record::{self, Done, Stand, before},
 };
-use crate::ingest::{PublishError, Source};
+use crate::{
+    core::DEDUPE_WINDOW_MILLIS,
+    ingest::{PublishError, Source},
+};
 
 /// Events that are published at once.
 const PUBLISHED_AT_ONCE: usize = 500;
+/// Subjects whose last events are asked for at once.
+const ASKED_AT_ONCE: usize = 32;
+/// What happened so long ago may have been told before ids are remembered. Half of that, because clocks differ.
+const LONG_AGO_MILLIS: i64 = DEDUPE_WINDOW_MILLIS / 2;
 /// The items of a page must be mapped within this time.
 const MAP_TIMEOUT: Duration = Duration::from_secs(60);
 /// A round may take so long, or as long as from one to the next.
@@ -228,7 +235,7 @@ impl Poller {
             };
             done.pages += 1;
             done.items += page.items.len() as u64;
-            done.events += self.tell(page.items, until).await?;
+            done.events += self.tell(page.items, until, now).await?;
             let moved = page.cursor != stand.cursor;
             stand.cursor = page.cursor;
             let whole = page.next.is_null();
@@ -250,10 +257,13 @@ impl Poller {
     }
 
     /// Publishes what the items stand for and was not told yet; how many events that is.
-    async fn tell(&self, items: Vec<Value>, until: Time) -> Result<u64, Ended> {
+    async fn tell(&self, items: Vec<Value>, until: Time, now: Time) -> Result<u64, Ended> {
         let count = items.len() as u64;
         let (events, refused) = self.mapped(items, until).await?;
-        let new: Vec<_> = events.into_iter().filter(|(_, id, _)| !self.log.has(*id)).collect();
+        let events = stream::iter(events).map(async |found| Ok(self.is_new(&found, now).await?.then_some(found)));
+        let events = events.buffered(ASKED_AT_ONCE).try_filter_map(async |found| Ok(found));
+        let new = events.map_ok(|Found { subject, id, json, .. }| (subject, id, json));
+        let new: Vec<_> = new.try_collect::<Vec<_>>().await.map_err(|error: PublishError| Ended::from(error))?;
         let told = new.len() as u64;
         for chunk in new.chunks(PUBLISHED_AT_ONCE) {
             self.log.publish(chunk.to_vec()).await?;
@@ -267,8 +277,19 @@ impl Poller {
         Ok(told)
     }
 
+    /// Whether it was not told yet, or something else was since.
+    async fn is_new(&self, found: &Found, now: Time) -> Result<bool, PublishError> {
+        if self.log.has(found.id) {
+            return Ok(false);
+        }
+        if found.time.is_some_and(|time| now.millis_since(time) < LONG_AGO_MILLIS) {
+            return Ok(true);
+        }
+        Ok(self.log.last_id(&found.subject).await? != Some(found.id))
+    }
+
     /// Runs the map on a thread that may block.
-    async fn mapped(&self, items: Vec<Value>, until: Time) -> Result<(Vec<(Subject, EventId, Bytes)>, u64), Ended> {
+    async fn mapped(&self, items: Vec<Value>, until: Time) -> Result<(Vec<Found>, u64), Ended> {
         let (source, poll, log) = (Arc::clone(&self.source), Arc::clone(&self.poll), Arc::clone(&self.log));
         let mapping = tokio::task::spawn_blocking(move || {
             let (mut events, mut refused) = (Vec::new(), 0);

@@ -73,6 +73,11 @@ impl InMemory {
         self.known.lock().unwrap().insert(id);
     }
 
+    /// Ids are remembered no longer, as after some days.
+    pub(crate) fn forget_ids(&self) {
+        self.known.lock().unwrap().clear();
+    }
+
     fn store(&self, (subject, id, json): (Subject, EventId, Bytes)) -> Result<u64, PublishError> {
         let mut room = self.room.lock().unwrap();
         match room.as_mut() {
@@ -124,6 +129,11 @@ impl Log for InMemory {
 
     fn has(&self, id: EventId) -> bool {
         self.known.lock().unwrap().contains(&id)
+    }
+
+    async fn last_id(&self, subject: &Subject) -> Result<Option<EventId>, PublishError> {
+        let stored = self.stored.lock().unwrap();
+        Ok(stored.iter().rfind(|(other, ..)| other == subject).map(|(_, id, _)| *id))
     }
 
     fn node(&self, key: &str) -> Value {

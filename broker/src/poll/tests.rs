@@ -234,6 +234,36 @@ async fn what_webhooks_have_not_told_in_time_is_told_and_marked() {
     right(&stand_in);
 }
 
+/// A source that lists Macs, whatever has become of them.
+fn listing(url: &str) -> Value {
+    let map = r#"{scope: "device", action: "inventory", event_id: ([.serial, .name, .at] | tojson), time: .at, device: {uuid: .serial, name}}"#;
+    json!({"map": map, "poll": {"url": format!("{url}/v1"), "items": ".page"}})
+}
+
+#[tokio::test]
+async fn an_object_that_does_not_change_is_told_once_however_long_it_is_listed() {
+    let mac = |serial: &str, name: &str, at: Value| json!({"serial": serial, "name": name, "at": at});
+    let (old, none) = (json!("2026-01-02T03:04:05Z"), Value::Null);
+    let both = |first: &str| json!([mac("C01", first, old.clone()), mac("C02", "bob", none.clone())]);
+    let answers = [both("ada"), both("ada"), both("ada"), both("eve"), both("ada"), both("ada"), both("ada")];
+    let exchanges = answers.into_iter().map(|answer| Exchange { answer, ..Exchange::default() });
+    let stand_in = StandIn::new(exchanges.collect()).await;
+    let log = Arc::new(InMemory::default());
+    let mut source = ByHand::new("assets", &listing(&stand_in.url), Kind::Poll, &log);
+    for (day, forgets) in [(4, false), (4, true), (6, true), (8, true), (9, false), (10, true), (12, true)] {
+        if forgets {
+            log.forget_ids();
+            source.restart();
+        }
+        assert_eq!(source.round(&format!("2026-03-{day:02}T05:06:07Z")).await, "whole");
+    }
+    let told = log.told();
+    let names: Vec<_> = told.iter().map(|event| event["device"]["name"].as_str().unwrap()).collect();
+    // What it was before it changed, and is again, is news.
+    assert_eq!(names, ["ada", "bob", "eve", "ada"]);
+    right(&stand_in);
+}
+
 #[test]
 fn a_source_that_is_polled_takes_webhooks_only_where_it_says_how_they_are_proven() {
     let poll = json!({"url": "https://x.example.com"});
