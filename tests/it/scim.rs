@@ -1,19 +1,24 @@
 //! Users and groups that are provisioned by SCIM, with a real server behind them.
 
 use std::{
-    collections::BTreeMap,
-    sync::atomic::{AtomicBool, Ordering},
+    collections::{BTreeMap, HashMap},
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     time::Duration,
 };
 
-use emote_tests::{Posted, Stack, planted, until_some};
+use emote_tests::{Broker, Posted, Stack, planted, until, until_some};
+use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use reqwest::Method;
 use serde_json::{Value, json};
 
 const SOURCE: &str = "preset: scim-okta\nsettings: {token: \"${file:secrets/scim-token}\"}\n";
 
 async fn ask(stack: &Stack, method: Method, path: &str, body: &Value) -> Posted {
-    let url = format!("{}/scim/v2/{path}", stack.url("people"));
+    ask_at(stack, stack.broker.port, method, path, body).await
+}
+
+async fn ask_at(stack: &Stack, port: u16, method: Method, path: &str, body: &Value) -> Posted {
+    let url = format!("http://127.0.0.1:{port}/in/people/scim/v2/{path}");
     let mut request = stack.http.request(method, url).bearer_auth(stack.secret("scim-token"));
     if !body.is_null() {
         request = request.header("Content-Type", "application/scim+json").body(body.to_string());
@@ -29,6 +34,21 @@ async fn insist(stack: &Stack, method: Method, path: &str, body: &Value) -> Post
         (!matches!(posted.status, 0 | 503)).then_some(posted)
     })
     .await
+}
+
+/// Kills these brokers, one after the other, until all is done or it was often enough; how often.
+async fn killing(brokers: &mut [Broker], done: &AtomicBool) -> usize {
+    const MOST: usize = 12;
+    let mut random = StdRng::seed_from_u64(20_261_126);
+    let mut kills = 0;
+    while kills < MOST && !done.load(Ordering::Relaxed) {
+        tokio::time::sleep(Duration::from_millis(random.random_range(150..700))).await;
+        let at = kills % brokers.len();
+        brokers[at].kill();
+        kills += 1;
+        brokers[at].start().await;
+    }
+    kills
 }
 
 /// How often each happened to whom.
@@ -86,18 +106,9 @@ async fn users_and_groups_are_provisioned_and_each_change_is_one_event() {
 async fn a_broker_killed_while_users_are_provisioned_tells_each_change_once() {
     const USERS: usize = 60;
     let mut stack = Stack::new().secret("scim-token").file("sources/people.yaml", SOURCE).start().await;
-    let mut broker = stack.take_broker();
+    let mut brokers = [stack.take_broker()];
     let done = AtomicBool::new(false);
-    let killer = async {
-        let mut kills = 0;
-        while !done.load(Ordering::Relaxed) {
-            tokio::time::sleep(Duration::from_millis(150 + 130 * (kills % 5))).await;
-            broker.kill();
-            kills += 1;
-            broker.start().await;
-        }
-        kills
-    };
+    let killer = killing(&mut brokers, &done);
     let client = async {
         for n in 0..USERS {
             let name = format!("u{n}@example.com");
@@ -115,7 +126,7 @@ async fn a_broker_killed_while_users_are_provisioned_tells_each_change_once() {
         done.store(true, Ordering::Relaxed);
     };
     let (kills, ()) = tokio::join!(killer, client);
-    stack.broker = broker;
+    [stack.broker] = brokers;
     assert!(kills >= 4, "{kills} kills");
     let mut expected = BTreeMap::new();
     for n in 0..USERS {
@@ -126,9 +137,88 @@ async fn a_broker_killed_while_users_are_provisioned_tells_each_change_once() {
             expected.insert(format!("user.deleted {name}"), 1);
         }
     }
+    // What the last broker left untold, its successor tells.
+    until("everything is told", async || told(&stack).await.len() == expected.len()).await;
     assert_eq!(told(&stack).await, expected);
     let left = ask(&stack, Method::GET, "Users?count=0", &Value::Null).await;
     assert_eq!(left.body["totalResults"], USERS - USERS / 3);
+}
+
+/// What a user's title was and became, of each event that tells of it.
+async fn titles(stack: &Stack) -> BTreeMap<String, Vec<(Value, Value)>> {
+    let mut titles: BTreeMap<String, Vec<_>> = BTreeMap::new();
+    for event in stack.settled().await {
+        let event = event.json();
+        let (id, change) = (event["user"]["scim_id"].as_str(), event.pointer("/info/changes/title"));
+        if let (Some(id), Some(change)) = (id, change) {
+            titles.entry(id.to_owned()).or_default().push((change["from"].clone(), change["to"].clone()));
+        }
+    }
+    titles
+}
+
+/// Where these changes lead, each of them taken once; none where they are not one after the other.
+fn led_to(changes: &[(Value, Value)]) -> Option<Value> {
+    let by_from: HashMap<&Value, &Value> = changes.iter().map(|(from, to)| (from, to)).collect();
+    let (mut at, mut steps) = (&Value::Null, 0);
+    while let Some(to) = by_from.get(at).filter(|_| steps < changes.len()) {
+        (at, steps) = (to, steps + 1);
+    }
+    (steps == changes.len() && by_from.len() == changes.len()).then(|| at.clone())
+}
+
+#[tokio::test]
+async fn of_two_brokers_that_change_the_same_users_and_are_killed_each_change_that_was_made_is_told_once() {
+    const USERS: usize = 3;
+    const CHANGES: usize = 45;
+    let mut stack = Stack::new().secret("scim-token").file("sources/people.yaml", SOURCE).start().await;
+    let mut ids = Vec::new();
+    for n in 0..USERS {
+        let user = json!({"userName": format!("u{n}@example.com"), "active": true});
+        let made = ask(&stack, Method::POST, "Users", &user).await;
+        ids.push(made.body["id"].as_str().unwrap().to_owned());
+    }
+    let mut brokers = [stack.take_broker(), stack.other_broker()];
+    brokers[1].start().await;
+    let ports = [brokers[0].port, brokers[1].port];
+    let done = AtomicBool::new(false);
+    let (stack_ref, ids_ref) = (&stack, &ids);
+    // Each try says something else: what a broker that was killed has done of it is in the chain, or is not.
+    let client = async |at: usize| {
+        for n in 0..CHANGES {
+            let path = format!("Users/{}", ids_ref[n % USERS]);
+            let tries = AtomicUsize::new(0);
+            until("the title is changed", async || {
+                let title = format!("{at} {n} {}", tries.fetch_add(1, Ordering::Relaxed));
+                let body = json!({"Operations": [{"op": "replace", "path": "title", "value": title}]});
+                let posted = ask_at(stack_ref, ports[at], Method::PATCH, &path, &body).await;
+                assert!(matches!(posted.status, 0 | 200 | 503), "{posted:?}");
+                posted.status == 200
+            })
+            .await;
+        }
+    };
+    let clients = async {
+        tokio::join!(client(0), client(1));
+        done.store(true, Ordering::Relaxed);
+    };
+    let (kills, ()) = tokio::join!(killing(&mut brokers, &done), clients);
+    assert!(kills >= 4, "{kills} kills");
+    let [one, mut other] = brokers;
+    stack.broker = one;
+    let mut now = BTreeMap::new();
+    for id in &ids {
+        let user = ask(&stack, Method::GET, &format!("Users/{id}"), &Value::Null).await;
+        now.insert(id.clone(), user.body["title"].clone());
+    }
+    let seen = async || -> BTreeMap<String, Value> {
+        let all = titles(&stack).await;
+        all.into_iter().filter_map(|(id, changes)| Some((id, led_to(&changes)?))).collect()
+    };
+    until("each change leads to the next, and the last to what the user is now", async || seen().await == now).await;
+    let told = titles(&stack).await.values().map(Vec::len).sum::<usize>();
+    assert!(told >= 2 * CHANGES, "{told} changes are told");
+    other.kill();
 }
 
 /// Every check of a client that is not ours, where it is installed.

@@ -33,4 +33,9 @@ impl Bus {
     pub async fn write_provisioned(&self, writes: &[Write]) -> Result<u64, WriteError> {
         self.write_records(DIRECTORY, writes).await
     }
+
+    /// Takes records out for good whose keys begin with `<prefix>.`, those up to this revision.
+    pub async fn forget_provisioned(&self, prefix: &str, revision: u64) -> Result<(), BusError> {
+        self.forget_records(DIRECTORY, prefix, revision).await
+    }
 }

@@ -107,6 +107,17 @@ impl Bus {
         Ok(entries)
     }
 
+    /// Takes records out whose keys begin with `<prefix>.`, those up to this revision. Nothing of them stays: what is
+    /// written there next expects 0.
+    pub(super) async fn forget_records(&self, records: Records, prefix: &str, revision: u64) -> Result<(), BusError> {
+        let failed = no_answer(records.what);
+        let stream = self.js.get_stream_no_info(stream_name(records.bucket)).await.map_err(|error| failed(&error))?;
+        let filter = subject(records.bucket, &format!("{prefix}.>"));
+        // Up to, and not with.
+        let purged = stream.purge().filter(filter).sequence(revision.saturating_add(1)).await;
+        purged.map(drop).map_err(|error| failed(&error))
+    }
+
     /// Writes all of these, or none. Gives the revision of the last.
     pub(super) async fn write_records(&self, records: Records, writes: &[Write]) -> Result<u64, WriteError> {
         let message = |write: &Write| {

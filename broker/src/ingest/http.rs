@@ -26,8 +26,8 @@ use serde_json::json;
 use tokio::sync::Semaphore;
 
 use super::{
-    Aliases, Cidr, Counts, Directory, HandshakeSpec, Moment, Protocol, Publish, PublishError, Refusal, Request, Source,
-    Taken, address, scim,
+    Aliases, Cidr, Counts, Directory, HandshakeSpec, Moment, Protocol, Publish, PublishError, Ready, Refusal, Request,
+    Source, Taken, address, scim,
 };
 use crate::outage::Outage;
 
@@ -210,7 +210,9 @@ impl Ingest {
                 return handshake.reply(&challenge);
             }
         };
-        let ids = self.publish(source, drafts).await?;
+        let events = ready(source, &drafts)?;
+        let ids: Vec<EventId> = events.iter().map(|(_, id, _)| *id).collect();
+        self.publish(source, events).await?;
         self.sources.counts().taken(source.name().as_str(), ids.len());
         tracing::info!(source = %source.name(), status = 200, events = ids.len(), "webhook taken");
         if source.takes_security_events() {
@@ -250,23 +252,15 @@ impl Ingest {
         }
     }
 
-    async fn publish(&self, source: &Source, drafts: Vec<Draft>) -> Result<Vec<EventId>, Refusal> {
-        let mut events = Vec::with_capacity(drafts.len());
-        for (at, draft) in drafts.iter().enumerate() {
-            let unmapped = |problem: String| Refusal::Unmapped { output: Some(at), problem };
-            let subject: Subject = draft.subject(source.name().clone()).map_err(|error| unmapped(error.to_string()))?;
-            let id = draft.id.ok_or_else(|| unmapped("it has no id".to_owned()))?;
-            events.push((subject, id, draft.to_json().into()));
-        }
-        let ids: Vec<EventId> = events.iter().map(|(_, id, _)| *id).collect();
+    async fn publish(&self, source: &Source, events: Vec<Ready>) -> Result<(), Refusal> {
         if events.is_empty() {
-            return Ok(ids);
+            return Ok(());
         }
         self.publisher.publish(events).await.map_err(|error| self.not_published(source, error))?;
         if let Some(refused) = self.outage().worked() {
             tracing::info!(refused, "webhooks are taken again");
         }
-        Ok(ids)
+        Ok(())
     }
 
     fn not_published(&self, source: &Source, error: PublishError) -> Refusal {
@@ -288,6 +282,17 @@ impl Ingest {
     fn outage(&self) -> MutexGuard<'_, Outage> {
         self.outage.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Drafts as they are published.
+fn ready(source: &Source, drafts: &[Draft]) -> Result<Vec<Ready>, Refusal> {
+    let ready = |(at, draft): (usize, &Draft)| {
+        let unmapped = |problem: String| Refusal::Unmapped { output: Some(at), problem };
+        let subject: Subject = draft.subject(source.name().clone()).map_err(|error| unmapped(error.to_string()))?;
+        let id = draft.id.ok_or_else(|| unmapped("it has no id".to_owned()))?;
+        Ok((subject, id, draft.to_json().into()))
+    };
+    drafts.iter().enumerate().map(ready).collect()
 }
 
 /// The whole body, if it is small enough and arrives in time.

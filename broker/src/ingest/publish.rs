@@ -23,12 +23,15 @@ pub enum PublishError {
     Refused(String),
 }
 
+/// An event as it is published: its subject, its id, its JSON.
+pub type Ready = (Subject, EventId, Bytes);
+
 /// Where events go.
 #[async_trait::async_trait]
 pub trait Publish: Send + Sync {
     /// Publishes each event's JSON under its subject, with its id as `Nats-Msg-Id`. Returns once the stream has
     /// acknowledged all of them. After an error some may have been stored: their ids make a repeat harmless.
-    async fn publish(&self, events: Vec<(Subject, EventId, Bytes)>) -> Result<(), PublishError>;
+    async fn publish(&self, events: Vec<Ready>) -> Result<(), PublishError>;
 }
 
 /// What is known of nodes by other names than their serial number.

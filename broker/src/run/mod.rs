@@ -169,6 +169,12 @@ pub async fn start_watched(bus: Bus, start: Start, ops: Ops, shutdown: &Cancella
     });
     tasks.spawn(workers.run(rules, stop));
     let stream = Arc::new(bus.clone());
+    let untold = ingest::Untold { directory: Arc::<Bus>::clone(&stream), publisher: Arc::<Bus>::clone(&stream) };
+    let until = shutdown.clone();
+    tasks.spawn(async move {
+        untold.run(until).await;
+        Ok(())
+    });
     let router = ingest::router(sources, Arc::<Bus>::clone(&stream), Arc::clone(&store) as _, proxies, stream);
     // Webhooks are taken once it is known from whom.
     let stop = shutdown.clone();

@@ -4,10 +4,10 @@
 use super::*;
 use crate::ingest::{
     Verified,
-    scim::{Answer, Events, Failed, MEDIA_TYPE, Served, refused},
+    scim::{Answer, Events, Failed, MEDIA_TYPE, Served, parts, refused},
 };
 
-/// Events of a request that are mapped and published at once.
+/// Events of a request that are mapped at once.
 const AT_ONCE: usize = 500;
 /// Notations of a body; most clients write the first, some the second, some none.
 const TYPES: [&str; 3] = ["application/scim+json", "application/json", "text/json"];
@@ -104,7 +104,8 @@ struct Publishing<'a> {
 
 #[async_trait::async_trait]
 impl Events for Publishing<'_> {
-    async fn publish(&self, mut events: Vec<serde_json::Value>) -> Result<(), Refusal> {
+    async fn mapped(&self, mut events: Vec<serde_json::Value>) -> Result<Vec<Ready>, Refusal> {
+        let mut mapped = Vec::with_capacity(events.len());
         while !events.is_empty() {
             let rest = events.split_off(events.len().min(AT_ONCE));
             let now = std::mem::replace(&mut events, rest);
@@ -112,8 +113,15 @@ impl Events for Publishing<'_> {
             let mapping =
                 move |aliases: &dyn Aliases, moment: &Moment| source.drafts_of(&request, now, aliases, moment);
             let drafts = self.ingest.aside(mapping).await?;
-            let ids = self.ingest.publish(self.source, drafts).await?;
-            *self.count.lock().unwrap_or_else(PoisonError::into_inner) += ids.len();
+            mapped.extend(ready(self.source, &drafts)?);
+        }
+        Ok(mapped)
+    }
+
+    async fn publish(&self, events: Vec<Ready>) -> Result<(), Refusal> {
+        for part in parts(&events) {
+            self.ingest.publish(self.source, part.to_vec()).await?;
+            *self.count.lock().unwrap_or_else(PoisonError::into_inner) += part.len();
         }
         Ok(())
     }

@@ -29,6 +29,9 @@ pub trait Directory: Send + Sync {
 
     /// Writes all of these, or none. Gives the revision of the last.
     async fn write(&self, writes: &[Write]) -> Result<u64, WriteError>;
+
+    /// Takes records out for good whose keys begin with `<prefix>.`, those up to this revision.
+    async fn forget(&self, prefix: &str, revision: u64) -> Result<(), BusError>;
 }
 
 #[async_trait::async_trait]
@@ -43,6 +46,10 @@ impl Directory for Bus {
 
     async fn write(&self, writes: &[Write]) -> Result<u64, WriteError> {
         self.write_provisioned(writes).await
+    }
+
+    async fn forget(&self, prefix: &str, revision: u64) -> Result<(), BusError> {
+        self.forget_provisioned(prefix, revision).await
     }
 }
 

@@ -1,46 +1,41 @@
 //! The server: a request that was let in, what is known, and what becomes of it. What it needs of HTTP is handed in.
 
 use std::{
-    collections::BTreeMap,
     hash::{DefaultHasher, Hash as _, Hasher as _},
     sync::Arc,
 };
 
 use axum::http::{Method, StatusCode};
-use emote_proto::{EventId, Name, Time, limits};
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use emote_proto::{Name, Time};
 use serde_json::{Map, Value, json};
 use tokio::sync::Mutex;
 
 use super::{
-    Directory, Record, Refusal,
-    changes::{Change, members_of},
-    discovery,
+    Directory, Record, Refusal, discovery,
     error::ScimError,
     kind::Kind,
     list::{Query, View},
-    normal, patch, record,
+    record,
     route::Route,
 };
-use crate::bus::{BusError, Entry, Write, WriteError};
+use crate::{
+    bus::{BusError, Entry},
+    ingest::Ready,
+};
 
-/// How often a change begins anew because another broker was quicker.
-const MAX_TRIES: usize = 5;
 /// Changes to one resource at this broker wait for each other; to so many at once they may be made.
 const LOCKS: usize = 64;
-/// The largest user that is kept, in bytes: what differs of it goes into one event.
-const MAX_USER: usize = 64 * 1024;
-/// The largest group, with all its members.
-const MAX_GROUP: usize = limits::MIN_PAYLOAD - 16 * 1024;
-/// Members looked up at once.
-const LOOKUPS: usize = 16;
 
-type Object = Map<String, Value>;
+pub(super) type Object = Map<String, Value>;
 
-/// What publishes a change's events; done when the stream has stored all of them.
+/// What makes events of changes, and publishes them.
 #[async_trait::async_trait]
 pub(in crate::ingest) trait Events: Send + Sync {
-    async fn publish(&self, events: Vec<Value>) -> Result<(), Refusal>;
+    /// The events that the source's map makes of these.
+    async fn mapped(&self, events: Vec<Value>) -> Result<Vec<Ready>, Refusal>;
+
+    /// Done when the stream has stored all of them.
+    async fn publish(&self, events: Vec<Ready>) -> Result<(), Refusal>;
 }
 
 /// A request that was let in.
@@ -101,15 +96,15 @@ impl From<BusError> for Failed {
 
 /// The server of all sources.
 pub(in crate::ingest) struct Server {
-    directory: Arc<dyn Directory>,
+    pub(super) directory: Arc<dyn Directory>,
     locks: Vec<Mutex<()>>,
 }
 
 /// A resource as it is kept, and of which revision.
-struct Known {
-    id: String,
-    record: Record,
-    revision: u64,
+pub(super) struct Known {
+    pub(super) id: String,
+    pub(super) record: Record,
+    pub(super) revision: u64,
 }
 
 impl Server {
@@ -142,14 +137,14 @@ impl Server {
         }
     }
 
-    async fn lock(&self, what: &str) -> tokio::sync::MutexGuard<'_, ()> {
+    pub(super) async fn lock(&self, what: &str) -> tokio::sync::MutexGuard<'_, ()> {
         let mut hasher = DefaultHasher::new();
         what.hash(&mut hasher);
         let index = usize::try_from(hasher.finish() % LOCKS as u64).unwrap_or_default();
         self.locks[index].lock().await
     }
 
-    async fn known(&self, source: &Name, kind: Kind, id: &str) -> Result<Option<Known>, Failed> {
+    pub(super) async fn known(&self, source: &Name, kind: Kind, id: &str) -> Result<Option<Known>, Failed> {
         let Some(key) = record::key(source, kind, id) else { return Ok(None) };
         let entry = self.directory.get(&key).await?;
         entry.filter(|entry| !entry.value.is_empty()).map(|entry| read(id, &entry)).transpose()
@@ -165,17 +160,17 @@ fn read(id: &str, entry: &Entry) -> Result<Known, Failed> {
 }
 
 impl Served<'_> {
-    fn json(&self) -> Result<Value, ScimError> {
+    pub(super) fn json(&self) -> Result<Value, ScimError> {
         let text = self.body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(self.body);
         serde_json::from_slice(text).map_err(|error| ScimError::syntax(format!("the body is no JSON: {error}")))
     }
 }
 
 /// A request that is under way.
-struct Call<'a> {
-    server: &'a Server,
-    asked: &'a Served<'a>,
-    events: &'a dyn Events,
+pub(super) struct Call<'a> {
+    pub(super) server: &'a Server,
+    pub(super) asked: &'a Served<'a>,
+    pub(super) events: &'a dyn Events,
     base: &'a str,
 }
 
@@ -233,88 +228,8 @@ impl Call<'_> {
         Ok(self.answered(StatusCode::OK, kind, &known, &view))
     }
 
-    async fn create(&self, kind: Kind) -> Result<Answer, Failed> {
-        let (source, directory) = (self.asked.source, &self.server.directory);
-        let resource = normal::resource(kind, &self.asked.json()?)?;
-        let view = Query::parse(self.asked.query)?.view;
-        let name = kind.name_of(&resource);
-        let name_key = record::name_key(source, kind, &name);
-        let _alone = self.server.lock(&name_key).await;
-        for _ in 0..MAX_TRIES {
-            let noted = directory.get(&name_key).await?;
-            if noted.as_ref().is_some_and(|noted| !noted.value.is_empty()) {
-                return Err(taken(kind).into());
-            }
-            let before = noted.map_or(0, |noted| noted.revision);
-            let parts = ["scim", source.as_str(), kind.word(), &name, &before.to_string()];
-            let id = EventId::derived(&parts).to_string();
-            let key = record::key(source, kind, &id).ok_or(Refusal::Internal("an id that is none"))?;
-            let now = self.asked.now;
-            let record = Record { created: now, modified: now, resource: resource.clone() };
-            let value = written(kind, &record)?;
-            self.publish(kind, &id, None, Some(&resource), (false, before)).await?;
-            let name = Write { key: name_key.clone(), expected: before, value: id.clone().into_bytes() };
-            let writes = [name, Write { key, expected: 0, value }];
-            if let Some(revision) = overtaken(directory.write(&writes).await)? {
-                return Ok(self.answered(StatusCode::CREATED, kind, &Known { id, record, revision }, &view));
-            }
-        }
-        Err(Refusal::Busy.into())
-    }
-
-    async fn change(&self, kind: Kind, id: &str) -> Result<Answer, Failed> {
-        let (source, directory) = (self.asked.source, &self.server.directory);
-        let body = self.asked.json()?;
-        let view = Query::parse(self.asked.query)?.view;
-        let is_patch = self.asked.method == Method::PATCH;
-        let status = if is_patch && kind == Kind::Group { StatusCode::NO_CONTENT } else { StatusCode::OK };
-        let _alone = self.server.lock(id).await;
-        for _ in 0..MAX_TRIES {
-            let known = self.there(kind, id).await?;
-            let mut resource = known.record.resource.clone();
-            let password = if is_patch {
-                let patched = patch::apply(&mut resource, &body)?;
-                normal::checked(kind, &resource)?;
-                patched.password
-            } else {
-                resource = normal::resource(kind, &body)?;
-                false
-            };
-            if resource == known.record.resource && !password {
-                return Ok(self.answered(status, kind, &known, &view));
-            }
-            let record = Record { modified: self.asked.now, resource, ..known.record.clone() };
-            let value = written(kind, &record)?;
-            let mut writes = self.renamed(kind, id, &known.record.resource, &record.resource).await?;
-            let (before, after) = (Some(&known.record.resource), Some(&record.resource));
-            self.publish(kind, id, before, after, (password, known.revision)).await?;
-            let key = record::key(source, kind, id).ok_or(Refusal::Internal("an id that is none"))?;
-            writes.push(Write { key, expected: known.revision, value });
-            if let Some(revision) = overtaken(directory.write(&writes).await)? {
-                return Ok(self.answered(status, kind, &Known { id: id.to_owned(), record, revision }, &view));
-            }
-        }
-        Err(Refusal::Busy.into())
-    }
-
-    async fn delete(&self, kind: Kind, id: &str) -> Result<Answer, Failed> {
-        let (source, directory) = (self.asked.source, &self.server.directory);
-        let _alone = self.server.lock(id).await;
-        for _ in 0..MAX_TRIES {
-            let known = self.there(kind, id).await?;
-            let mut writes = self.renamed(kind, id, &known.record.resource, &Map::new()).await?;
-            self.publish(kind, id, Some(&known.record.resource), None, (false, known.revision)).await?;
-            let key = record::key(source, kind, id).ok_or(Refusal::Internal("an id that is none"))?;
-            writes.push(Write { key, expected: known.revision, value: Vec::new() });
-            if overtaken(directory.write(&writes).await)?.is_some() {
-                return Ok(Answer { status: StatusCode::NO_CONTENT, ..Answer::default() });
-            }
-        }
-        Err(Refusal::Busy.into())
-    }
-
     /// The resource of this id, if it is still of the version that the client means.
-    async fn there(&self, kind: Kind, id: &str) -> Result<Known, Failed> {
+    pub(super) async fn there(&self, kind: Kind, id: &str) -> Result<Known, Failed> {
         let known = self.server.known(self.asked.source, kind, id).await?;
         let known = known.ok_or_else(|| ScimError::missing(format!("there is no {} {id:?}", kind.name())))?;
         let changes = self.asked.method != Method::GET && self.asked.method != Method::HEAD;
@@ -322,57 +237,6 @@ impl Call<'_> {
             return Err(ScimError::changed("the resource is of another version by now").into());
         }
         Ok(known)
-    }
-
-    /// What to write where names are noted, when a resource gets another one or none.
-    async fn renamed(&self, kind: Kind, id: &str, before: &Object, after: &Object) -> Result<Vec<Write>, Failed> {
-        let (old, new) = (kind.name_of(before), kind.name_of(after));
-        let mut writes = Vec::new();
-        if old == new {
-            return Ok(writes);
-        }
-        for (name, is_new) in [(old, false), (new, true)].into_iter().filter(|(name, _)| !name.is_empty()) {
-            let key = record::name_key(self.asked.source, kind, &name);
-            let noted = self.server.directory.get(&key).await?;
-            let (whose, expected) = noted.map_or((Vec::new(), 0), |noted| (noted.value.to_vec(), noted.revision));
-            let is_own = whose == id.as_bytes();
-            match (is_new, is_own) {
-                (true, false) if !whose.is_empty() => return Err(taken(kind).into()),
-                (true, false) => writes.push(Write { key, expected, value: id.as_bytes().to_vec() }),
-                (false, true) => writes.push(Write { key, expected, value: Vec::new() }),
-                _ => {}
-            }
-        }
-        Ok(writes)
-    }
-
-    async fn publish(
-        &self,
-        kind: Kind,
-        id: &str,
-        before: Option<&Object>,
-        after: Option<&Object>,
-        (password, revision): (bool, u64),
-    ) -> Result<(), Failed> {
-        let people = match kind {
-            Kind::Group if after.is_some() => self.people(members_of(before, after)).await?,
-            _ => BTreeMap::new(),
-        };
-        let (method, at) = (self.asked.method.as_str(), Some((revision, self.asked.now)));
-        let events = Change { kind, id: Some(id), before, after, password, method, at, people: &people }.events();
-        if !events.is_empty() {
-            self.events.publish(events).await?;
-        }
-        Ok(())
-    }
-
-    /// Those of these users who are known.
-    async fn people(&self, ids: impl IntoIterator<Item = String>) -> Result<BTreeMap<String, Object>, Failed> {
-        let (server, source) = (self.server, self.asked.source);
-        let found = stream::iter(ids).map(async |id| server.known(source, Kind::User, &id).await);
-        let found = found.buffer_unordered(LOOKUPS).try_filter_map(async |known| Ok(known));
-        let found: Vec<Known> = found.try_collect().await?;
-        Ok(found.into_iter().map(|known| (known.id, known.record.resource)).collect())
     }
 
     fn location(&self, kind: Kind, id: &str) -> String {
@@ -395,7 +259,7 @@ impl Call<'_> {
         Value::Object(shown)
     }
 
-    fn answered(&self, status: StatusCode, kind: Kind, known: &Known, view: &View) -> Answer {
+    pub(super) fn answered(&self, status: StatusCode, kind: Kind, known: &Known, view: &View) -> Answer {
         Answer {
             status,
             body: (status != StatusCode::NO_CONTENT).then(|| view.of(self.shown(kind, known))),
@@ -408,28 +272,6 @@ impl Call<'_> {
 /// What a list may be searched by.
 const FILTERED: &[&str] =
     &["userName", "externalId", "displayName", "id", "emails", "active", "members", "name", "title"];
-
-fn taken(kind: Kind) -> ScimError {
-    ScimError::taken(format!("another {} has this {}", kind.name(), kind.name_attribute()))
-}
-
-fn written(kind: Kind, record: &Record) -> Result<Vec<u8>, Failed> {
-    let most = if kind == Kind::User { MAX_USER } else { MAX_GROUP };
-    let bytes = serde_json::to_vec(record).map_err(|_| Refusal::Internal("a record cannot be written as JSON"))?;
-    if bytes.len() > most {
-        return Err(ScimError::too_large(format!("a {} has at most {most} bytes", kind.name())).into());
-    }
-    Ok(bytes)
-}
-
-/// The new revision; none where somebody else was quicker.
-fn overtaken(written: Result<u64, WriteError>) -> Result<Option<u64>, Failed> {
-    match written {
-        Ok(revision) => Ok(Some(revision)),
-        Err(WriteError::Overtaken) => Ok(None),
-        Err(WriteError::Bus(error)) => Err(error.into()),
-    }
-}
 
 fn version(revision: u64) -> String {
     format!("W/\"{revision}\"")

@@ -39,4 +39,11 @@ impl Directory for Memory {
         }
         Ok(*revision)
     }
+
+    async fn forget(&self, prefix: &str, revision: u64) -> Result<(), BusError> {
+        let is_below = |key: &str| key.strip_prefix(prefix).is_some_and(|rest| rest.starts_with('.'));
+        let mut kept = self.0.lock().unwrap();
+        kept.1.retain(|key, entry| entry.revision > revision || !is_below(key));
+        Ok(())
+    }
 }
