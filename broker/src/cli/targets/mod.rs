@@ -1,10 +1,11 @@
 //! `emote targets`: what each target is doing, at all brokers together, and what waits for it.
 
 use emote_proto::{Name, Time};
+use serde_json::json;
 
 use super::{Exit, Output, connect::Asking, print_line, render, table};
 use crate::{
-    console::view::targets::{Row, State, View, json_of, part, percent},
+    console::view::targets::{Row, State, View, archive_json, json_of, part, percent},
     deliver::Running,
 };
 
@@ -14,11 +15,13 @@ use crate::{
     after_help = "\
 STATE says whether jobs are worked on: a target that fails again and again is paused, its jobs wait, and one attempt \
 shows how it is. BACKLOG is how many jobs have not ended, OLDEST how long the first of them waits; both are asked of NATS \
-and true whether or not a broker runs. ATTEMPTS and SUCCESS are of all brokers together, since each was started.
+and true whether or not a broker runs. ATTEMPTS and SUCCESS are of all brokers together, since each was started. \
+Where there is an archive, a last line tells what waits for it; of `-o json` it has the one key `archive`.
 
   emote targets
   emote targets show slack
-  emote targets -o json | jq -r 'select(.backlog > 100).target'"
+  emote targets -o json | jq -r 'select(.backlog > 100).target'
+  emote targets -o json | jq 'select(.archive).archive.backlog'"
 )]
 pub(super) struct Args {
     #[command(subcommand)]
@@ -51,6 +54,9 @@ fn list(view: &View, output: Output) -> anyhow::Result<Exit> {
         Output::Json => {
             for row in &rows {
                 print_line(json_of(row, view))?;
+            }
+            if let Some(archive) = archive_json(view) {
+                print_line(json!({"archive": archive}))?;
             }
         }
         Output::Table if rows.is_empty() => {

@@ -1,7 +1,5 @@
 use std::collections::BTreeMap;
 
-use serde_json::json;
-
 use super::*;
 use crate::{
     bus::Backlog,
@@ -119,6 +117,16 @@ fn without_a_broker_the_backlog_is_there_all_the_same() {
     assert!(view.note().unwrap().starts_with("No broker runs on this NATS"));
     let json = json_of(&view.rows()[1], &view);
     assert_eq!((&json["state"], &json["backlog"], &json["counts"]), (&json!("no_broker"), &json!(412), &json!(null)));
+}
+
+#[test]
+fn what_waits_for_the_archive_is_told_to_people_and_to_programs() {
+    let view = view();
+    assert_eq!(plain(&archive_shown(&view).unwrap()), "archive  5 events not archived yet, the oldest for 60s");
+    let json = archive_json(&view).unwrap();
+    assert_eq!(json, json!({"backlog": 5, "oldest": at(940)}));
+    let without = View { archive: None, ..view };
+    assert_eq!((archive_shown(&without), archive_json(&without)), (None, None));
 }
 
 #[test]

@@ -95,7 +95,7 @@ pub(super) async fn rules(call: Call) -> Outcome {
 pub(super) async fn targets(call: Call) -> Outcome {
     let view = View::ask(call.visit.bus()).await?;
     let rows: Vec<Value> = view.rows().iter().map(|row| targets::json_of(row, &view)).collect();
-    Ok(Answer::Json(json!({"targets": rows})))
+    Ok(Answer::Json(json!({"targets": rows, "archive": targets::archive_json(&view)})))
 }
 
 pub(super) async fn sources(call: Call) -> Outcome {

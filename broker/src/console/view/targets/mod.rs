@@ -164,6 +164,12 @@ pub(crate) fn json_of(row: &Row, view: &View) -> serde_json::Value {
     })
 }
 
+/// What waits for the archive, for programs.
+pub(crate) fn archive_json(view: &View) -> Option<serde_json::Value> {
+    let backlog = view.archive?;
+    Some(json!({"backlog": backlog.jobs, "oldest": backlog.oldest}))
+}
+
 /// `98.5 %`; `-` of nothing. What is not all is never shown as 100.
 pub(crate) fn percent(part: u64, of: u64) -> String {
     if of == 0 {
