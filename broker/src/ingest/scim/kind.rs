@@ -14,46 +14,63 @@ pub(super) enum Kind {
     Group,
 }
 
+/// What a kind is called.
+struct Words {
+    name: &'static str,
+    word: &'static str,
+    endpoint: &'static str,
+    schema: &'static str,
+    name_attribute: &'static str,
+}
+
+const USER: Words = Words {
+    name: "User",
+    word: "user",
+    endpoint: "Users",
+    schema: "urn:ietf:params:scim:schemas:core:2.0:User",
+    name_attribute: "userName",
+};
+
+const GROUP: Words = Words {
+    name: "Group",
+    word: "group",
+    endpoint: "Groups",
+    schema: "urn:ietf:params:scim:schemas:core:2.0:Group",
+    name_attribute: "displayName",
+};
+
 impl Kind {
     pub(super) const ALL: [Self; 2] = [Self::User, Self::Group];
 
+    fn words(self) -> &'static Words {
+        match self {
+            Self::User => &USER,
+            Self::Group => &GROUP,
+        }
+    }
+
     /// `User`, `Group`
     pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::User => "User",
-            Self::Group => "Group",
-        }
+        self.words().name
     }
 
     /// Its word in keys and events.
     pub(super) fn word(self) -> &'static str {
-        match self {
-            Self::User => "user",
-            Self::Group => "group",
-        }
+        self.words().word
     }
 
     /// `Users`, `Groups`
     pub(super) fn endpoint(self) -> &'static str {
-        match self {
-            Self::User => "Users",
-            Self::Group => "Groups",
-        }
+        self.words().endpoint
     }
 
     pub(super) fn schema(self) -> &'static str {
-        match self {
-            Self::User => "urn:ietf:params:scim:schemas:core:2.0:User",
-            Self::Group => "urn:ietf:params:scim:schemas:core:2.0:Group",
-        }
+        self.words().schema
     }
 
     /// The attribute that no two of a kind share.
     pub(super) fn name_attribute(self) -> &'static str {
-        match self {
-            Self::User => "userName",
-            Self::Group => "displayName",
-        }
+        self.words().name_attribute
     }
 
     /// Its name, in lower case; empty where it has none.
@@ -76,8 +93,8 @@ pub(super) const MANY: [&str; 10] = [
     "groups",
 ];
 
-/// Attributes as the standard writes them; clients may write them in any case.
-const NAMES: [&str; 48] = [
+/// The others, as the standard writes them; clients may write all of them in any case.
+const NAMES: [&str; 38] = [
     "schemas",
     "id",
     "meta",
@@ -116,16 +133,6 @@ const NAMES: [&str; 48] = [
     "division",
     "department",
     "manager",
-    "emails",
-    "phoneNumbers",
-    "ims",
-    "photos",
-    "addresses",
-    "entitlements",
-    "roles",
-    "x509Certificates",
-    "members",
-    "groups",
 ];
 
 /// An attribute's name as the standard writes it, or as it came; one of another schema keeps that before it.
@@ -134,10 +141,8 @@ pub(super) fn canonical(name: &str) -> String {
     if name.eq_ignore_ascii_case(ENTERPRISE) {
         return ENTERPRISE.to_owned();
     }
-    NAMES
-        .iter()
-        .find(|known| known.eq_ignore_ascii_case(name))
-        .map_or_else(|| name.to_owned(), |known| (*known).to_owned())
+    let known = NAMES.iter().chain(&MANY).find(|known| known.eq_ignore_ascii_case(name));
+    known.map_or_else(|| name.to_owned(), |known| (*known).to_owned())
 }
 
 pub(super) fn is_many(name: &str) -> bool {
