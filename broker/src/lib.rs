@@ -32,6 +32,8 @@ pub mod run;
 mod ssf;
 pub mod store;
 pub mod targets;
+#[cfg(test)]
+mod testing;
 
 /// Events are parsed on one thread and let go of on another: with the allocator of the system half of the time of a fold goes
 /// to that, and there is none in Rust that does better.

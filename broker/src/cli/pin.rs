@@ -61,16 +61,13 @@ mod tests {
 
     #[test]
     fn the_pin_is_had_again_from_key_and_command() {
-        use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("targets")).unwrap();
         std::fs::write(folder.path().join("targets/mdm-lock.yaml"), "kind: mdm\npin_key: ${file:key}\n").unwrap();
         let preset = "preset: jamf-pro\naction: lock\nsettings: {pin_key: '${file:key}'}\n";
         std::fs::write(folder.path().join("targets/jamf-lock.yaml"), preset).unwrap();
         std::fs::write(folder.path().join("targets/log.yaml"), "kind: log\n").unwrap();
-        let key = folder.path().join("key");
-        std::fs::write(&key, "0123456789abcdef0123").unwrap();
-        std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
+        crate::testing::secret(&folder.path().join("key"), "0123456789abcdef0123");
         let ask = |target: &str, uuid: &str| {
             let (target, command_uuid, config) =
                 (Name::new(target).unwrap(), uuid.to_owned(), folder.path().to_owned());

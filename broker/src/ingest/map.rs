@@ -393,9 +393,7 @@ mod tests {
         }
         let map = "map: '{scope: \"device\", action: \"checkin\", device: {udid: \"U1\"}}'";
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("secret");
-        std::fs::write(&path, "s3cret").unwrap();
-        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        crate::testing::secret(&folder.path().join("secret"), "s3cret");
         for (verify, node) in [("none", "EVE"), ("{query: {name: key, value: '${file:secret}'}}", "U1")] {
             let spec: SourceSpec = serde_saphyr::from_str(&format!("verify: {verify}\ndecode: json\n{map}")).unwrap();
             let source = spec.validate(&Name::new("hr").unwrap()).unwrap().resolve(folder.path()).unwrap();
@@ -461,9 +459,7 @@ mod tests {
         )
         .unwrap();
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("secret");
-        std::fs::write(&path, "s3cret").unwrap();
-        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        crate::testing::secret(&folder.path().join("secret"), "s3cret");
         let source = spec.validate(&Name::new("hr").unwrap()).unwrap().resolve(folder.path()).unwrap();
         let headers = [
             ("content-type", "application/json"),

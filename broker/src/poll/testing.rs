@@ -3,7 +3,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    os::unix::fs::PermissionsExt as _,
     sync::{Arc, Mutex},
 };
 
@@ -22,7 +21,10 @@ use super::{
     poller::{Ended, Poller},
     record::Stand,
 };
-use crate::ingest::{Aliases, Publish, PublishError, Source, SourceSpec};
+use crate::{
+    ingest::{Aliases, Publish, PublishError, Source, SourceSpec},
+    testing::serve,
+};
 
 /// EVENTS in memory.
 #[derive(Default)]
@@ -176,11 +178,8 @@ impl StandIn {
     pub(crate) async fn new(exchanges: Vec<Exchange>) -> Self {
         let (left, wrong) = (Mutex::new(exchanges.into()), Mutex::default());
         let inner = Arc::new(Inner { url: Mutex::default(), left, wrong });
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
+        let url = serve(axum::Router::new().fallback(answer).with_state(Arc::clone(&inner))).await;
         inner.url.lock().unwrap().clone_from(&url);
-        let app = axum::Router::new().fallback(answer).with_state(Arc::clone(&inner));
-        tokio::spawn(async move { axum::serve(listener, app).await });
         Self { url, inner }
     }
 
@@ -328,8 +327,7 @@ pub(crate) fn source(name: &str, file: &Value, folder: &std::path::Path) -> Sour
             "p256" => rcgen::KeyPair::generate().unwrap().serialize_pem(),
             _ => format!("secret-{secret}"),
         };
-        std::fs::write(&path, content).unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        crate::testing::secret(&path, &content);
     }
     let spec: SourceSpec = serde_json::from_value(file.clone()).unwrap();
     let plan = spec.validate(&Name::new(name).unwrap()).unwrap_or_else(|problems| panic!("{name}: {problems:?}"));

@@ -329,9 +329,7 @@ proptest! {
                 let next = (at + 1 < ids.len()).then_some(at + 1);
                 async move { axum::Json(json!({"data": data, "next": next, "at": at})) }
             });
-            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-            let url = format!("http://{}", listener.local_addr().unwrap());
-            tokio::spawn(async move { axum::serve(listener, app).await });
+            let url = crate::testing::serve(app).await;
             let file = json!({"map": MAP, "poll": {
                 "url": url, "query": "{page: (.next // .cursor)}", "items": ".page.data", "next": ".page.next",
                 "cursor": ".page.at",

@@ -1,7 +1,6 @@
 //! For tests: a server that answers as told and remembers what it was asked, targets from YAML, jobs.
 
 use std::collections::VecDeque;
-use std::os::unix::fs::PermissionsExt;
 use std::sync::{Arc, Mutex};
 
 use axum::body::Bytes;
@@ -14,6 +13,7 @@ use serde_json::{Value, json};
 use super::{Outcome, Target, TargetSpec, Validated};
 use crate::config::Problems;
 use crate::core::{Input, Job, JobId};
+use crate::testing::{secret, serve};
 
 /// What the files `token`, `path` and `pin` of [`secrets`] hold.
 pub(super) const TOKEN: &str = "t0ken-hunter2";
@@ -41,10 +41,7 @@ impl Stand {
     pub(super) async fn replying(replies: &[Reply]) -> Self {
         let replies = Mutex::new(replies.iter().copied().collect());
         let inner = Arc::new(Inner { replies, seen: Mutex::default() });
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let app = axum::Router::new().fallback(answer).with_state(Arc::clone(&inner));
-        tokio::spawn(async move { axum::serve(listener, app).await });
+        let url = serve(axum::Router::new().fallback(answer).with_state(Arc::clone(&inner))).await;
         Self { url, inner, folder: secrets() }
     }
 
@@ -111,9 +108,7 @@ async fn answer(
 pub(super) fn secrets() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     for (name, text) in [("token", TOKEN), ("path", PATH), ("pin", PIN_KEY), ("short", "hunter2")] {
-        let path = folder.path().join(name);
-        std::fs::write(&path, text).unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        secret(&folder.path().join(name), text);
     }
     folder
 }

@@ -1,3 +1,5 @@
+use std::path::Path;
+
 use super::*;
 
 fn test(name: &str, folder: &Path) -> Test {
@@ -75,14 +77,12 @@ async fn what_is_not_there_and_what_is_no_job_is_told() {
 async fn what_destroys_is_sent_only_when_somebody_says_so() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir(folder.path().join("targets")).unwrap();
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
     let (send, mut receive) = tokio::sync::mpsc::channel(8);
     let app = axum::Router::new().fallback(move |uri: http::Uri| async move {
         send.send(uri.to_string()).await.unwrap();
         "{}"
     });
-    tokio::spawn(async move { axum::serve(listener, app).await });
+    let url = crate::testing::serve(app).await;
     let yaml = format!("kind: http\nurl: '{url}/x'\ndestructive: true\n");
     std::fs::write(folder.path().join("targets/boom.yaml"), yaml).unwrap();
     let sent = |yes| Test { send: true, yes, ..test("boom", folder.path()) };

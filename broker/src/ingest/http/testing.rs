@@ -40,9 +40,7 @@ impl Edge {
     pub(super) fn of(yaml: &str, secret: &str, now: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         for (name, text) in [("secret", secret), ("other", "whsec_b3RoZXIgc2VjcmV0")] {
-            let path = folder.path().join(name);
-            std::fs::write(&path, text).unwrap();
-            std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+            crate::testing::secret(&folder.path().join(name), text);
         }
         let spec: SourceSpec = serde_saphyr::from_str(yaml).unwrap_or_else(|error| panic!("{yaml}: {error}"));
         let plan = spec.validate(&Name::new("it").unwrap()).unwrap_or_else(|problems| panic!("{yaml}: {problems:?}"));

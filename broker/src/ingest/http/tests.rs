@@ -69,9 +69,7 @@ const SOURCES: [(&str, &str); 8] = [
 impl Edge {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("secret");
-        std::fs::write(&path, "s3cret").unwrap();
-        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        crate::testing::secret(&folder.path().join("secret"), "s3cret");
         let source = |(name, yaml): (&str, &str)| {
             let spec: SourceSpec = serde_saphyr::from_str(yaml).unwrap();
             spec.validate(&Name::new(name).unwrap()).unwrap().resolve(folder.path()).unwrap()

@@ -7,12 +7,9 @@ use proptest::prelude::*;
 
 /// A spec whose secrets are `secret` (and `user` for a name), resolved.
 fn check(yaml: &str) -> Box<dyn Check> {
-    use std::os::unix::fs::PermissionsExt as _;
     let folder = tempfile::tempdir().unwrap();
     for (name, value) in [("secret", "s3cret:x"), ("user", "ada"), ("old", "older")] {
-        let path = folder.path().join(name);
-        std::fs::write(&path, value).unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        crate::testing::secret(&folder.path().join(name), value);
     }
     let spec: VerifySpec = serde_saphyr::from_str(yaml).unwrap();
     let mut problems = Problems::default();

@@ -158,13 +158,11 @@ async fn bodies_are_written_as_their_type_says() {
 
 #[tokio::test]
 async fn a_body_may_be_compressed() {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
     let (send, mut receive) = tokio::sync::mpsc::channel(1);
     let app = axum::Router::new().fallback(move |headers: http::HeaderMap, body: axum::body::Bytes| async move {
         send.send((headers["content-encoding"].clone(), body)).await.unwrap();
     });
-    tokio::spawn(async move { axum::serve(listener, app).await });
+    let url = crate::testing::serve(app).await;
     let stand = Stand::replying(&[]).await;
     let outcome =
         stand.deliver(&format!("kind: http\nurl: '{url}'\ncompress: gzip"), &job(), &json!("x".repeat(999))).await;
