@@ -14,6 +14,7 @@ mod dev;
 mod diff;
 mod events;
 mod explain;
+mod given;
 mod held;
 mod help;
 mod init;
@@ -233,6 +234,12 @@ fn is_read(written: std::io::Result<()>) -> anyhow::Result<bool> {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
         Err(error) => Err(anyhow::Error::from(error).context("writing to standard output")),
     }
+}
+
+/// Says that there is none of this name, and which there are.
+pub(crate) fn none_of<'n>(kind: &str, name: &emote_proto::Name, names: impl Iterator<Item = &'n str>) -> Exit {
+    anstream::eprintln!("There is no {kind} {name}; there is: {}", names.collect::<Vec<_>>().join(", "));
+    Exit::NotFound
 }
 
 #[cfg(test)]

@@ -1,10 +1,6 @@
 //! `emote source test`: what a payload becomes, without a server or a secret.
 
-use std::{
-    collections::BTreeMap,
-    io::Read,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, path::PathBuf};
 
 use anyhow::Context;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
@@ -12,7 +8,7 @@ use bytes::Bytes;
 use emote_proto::{Draft, Name, Time, Trust};
 use serde_json::{Value, json};
 
-use super::{Exit, Output, print_line, render, ssf};
+use super::{Exit, Output, given, print_line, render, ssf};
 use crate::{
     config,
     ingest::{Aliases, Moment, Plan, Refusal, Request, SourceSpec, catalog},
@@ -114,14 +110,7 @@ impl Test {
             );
             return Ok(Exit::NotFound);
         };
-        let body = match read(&self.file) {
-            Ok(body) => body,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                anstream::eprintln!("{}: there is no such file", self.file.display());
-                return Ok(Exit::NotFound);
-            }
-            Err(error) => return Err(error).with_context(|| format!("reading {}", self.file.display())),
-        };
+        let Some(body) = given::read(&self.file, MAX_FILE)?.map(Bytes::from) else { return Ok(Exit::NotFound) };
         let aliases = Known(self.serials.iter().cloned().collect());
         let mut random = [0; 16];
         getrandom::fill(&mut random).context("random bytes")?;
@@ -205,16 +194,6 @@ fn shown(draft: &Draft, source: &Name, now: Time) -> anyhow::Result<String> {
             .map(|line| format!("  {}", line.replace(char::is_control, "\u{fffd}"))),
     );
     Ok(text.join("\n"))
-}
-
-fn read(file: &Path) -> std::io::Result<Bytes> {
-    let mut body = Vec::new();
-    if file.as_os_str() == "-" {
-        std::io::stdin().take(MAX_FILE).read_to_end(&mut body)?;
-    } else {
-        std::fs::File::open(file)?.take(MAX_FILE).read_to_end(&mut body)?;
-    }
-    Ok(body.into())
 }
 
 /// What a sender of such a body would call it.

@@ -2,7 +2,7 @@
 
 use emote_proto::{Name, Time};
 
-use super::{Exit, Output, connect::Asking, print_line, render, table};
+use super::{Exit, Output, connect::Asking, none_of, print_line, render, table};
 use crate::console::view::sources::{Row, View, json_of};
 
 #[derive(Debug, clap::Args)]
@@ -78,25 +78,17 @@ fn shown(rows: &[Row], now: Time, width: usize) -> String {
             ago(row.fetched),
         ]);
     }
-    let lines = table::lines(&mut table);
-    let mut lines = lines.lines();
-    let mut text: Vec<String> = lines.next().map(str::to_owned).into_iter().collect();
-    for (row, line) in rows.iter().zip(lines) {
-        text.push(line.to_owned());
-        if let Some((at, reason)) = &row.last_error {
-            let line = format!("{} ago: {reason}", render::ago(*at, now));
-            text.push(format!("{}    {}{:#}", render::DIM, render::clip(&line, width.max(24) - 4), render::DIM));
-        }
-    }
-    text.join("\n")
+    let remarks = rows.iter().map(|row| {
+        let failed = row.last_error.as_ref();
+        failed.map(|(at, reason)| format!("{} ago: {reason}", render::ago(*at, now))).into_iter().collect()
+    });
+    table::with_remarks(&mut table, remarks, width)
 }
 
 fn show(view: &View, name: &Name, output: Output) -> anyhow::Result<Exit> {
     let rows = view.rows();
     let Some(row) = rows.iter().find(|row| row.name == *name) else {
-        let names: Vec<&str> = rows.iter().map(|row| row.name.as_str()).collect();
-        anstream::eprintln!("There is no source {name}; there is: {}", names.join(", "));
-        return Ok(Exit::NotFound);
+        return Ok(none_of("source", name, rows.iter().map(|row| row.name.as_str())));
     };
     match output {
         Output::Json => print_line(json_of(row))?,

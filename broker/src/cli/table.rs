@@ -2,6 +2,8 @@
 
 use comfy_table::{ContentArrangement, Table, presets};
 
+use super::render;
+
 /// A table with these headings.
 pub(crate) fn table(headings: &[&str]) -> Table {
     let mut table = Table::new();
@@ -16,6 +18,19 @@ pub(crate) fn lines(table: &mut Table) -> String {
         column.set_padding((0, 2));
     }
     table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
+}
+
+/// The table as lines, and below each row what there is to say of it: dim, in `width` columns.
+pub(crate) fn with_remarks(table: &mut Table, remarks: impl IntoIterator<Item = Vec<String>>, width: usize) -> String {
+    let rows = lines(table);
+    let mut rows = rows.lines();
+    let mut text: Vec<String> = rows.next().map(str::to_owned).into_iter().collect();
+    for (row, remarks) in rows.zip(remarks) {
+        text.push(row.to_owned());
+        let dim = render::DIM;
+        text.extend(remarks.iter().map(|line| format!("{dim}    {}{dim:#}", render::clip(line, width.max(24) - 4))));
+    }
+    text.join("\n")
 }
 
 /// The terminal's width in columns; `None` where what is printed goes elsewhere.

@@ -1,8 +1,8 @@
 //! `emote target test`: the requests that a target makes of a job, shown without a server or a secret, or sent.
 
 use std::{
-    io::{IsTerminal as _, Read as _, Write as _},
-    path::{Path, PathBuf},
+    io::{IsTerminal as _, Write as _},
+    path::PathBuf,
     sync::Arc,
 };
 
@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use emote_proto::{Event, EventId, Name};
 use serde_json::{Map, Value, json};
 
-use super::{Exit, Output, print_line, render};
+use super::{Exit, Output, given, print_line, render};
 use crate::{
     config,
     core::{Input, Job, JobId},
@@ -98,10 +98,7 @@ impl Test {
                 return Ok(Exit::NotFound);
             }
         };
-        let Some(event) = self.event()? else {
-            anstream::eprintln!("{}: there is no such file", self.event.as_deref().unwrap_or(Path::new("")).display());
-            return Ok(Exit::NotFound);
-        };
+        let Some(event) = self.event()? else { return Ok(Exit::NotFound) };
         let (job, input) = self.job(&tried, event)?;
         if self.send {
             return self.send(&tried, &job, &input).await;
@@ -178,10 +175,9 @@ impl Test {
                 "scope": "device", "action": "enroll", "user": {"id": "ada@example.com", "name": "Ada"},
                 "device": {"uuid": "C02XL0GTJGH5", "udid": "6AB1E5E2-1D2F-4A4E-8B0B-3D4C6E1F9A77", "name": "ada-mbp"},
             }),
-            Some(file) => match read(file) {
-                Ok(text) => serde_json::from_str(&text).with_context(|| format!("reading {}", file.display()))?,
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-                Err(error) => return Err(error).with_context(|| format!("reading {}", file.display())),
+            Some(file) => match given::read(file, MAX_FILE)? {
+                Some(text) => serde_json::from_slice(&text).with_context(|| format!("reading {}", file.display()))?,
+                None => return Ok(None),
             },
         };
         let said = said.as_object().context("an event is an object")?;
@@ -268,16 +264,6 @@ fn asked(target: &Name, node: &str) -> anyhow::Result<bool> {
     let mut answer = String::new();
     std::io::stdin().read_line(&mut answer)?;
     Ok(answer.trim() == node)
-}
-
-fn read(file: &Path) -> std::io::Result<String> {
-    let mut text = String::new();
-    if file.as_os_str() == "-" {
-        std::io::stdin().take(MAX_FILE).read_to_string(&mut text)?;
-    } else {
-        std::fs::File::open(file)?.take(MAX_FILE).read_to_string(&mut text)?;
-    }
-    Ok(text)
 }
 
 /// A request as people read it, with its answer where there is one.

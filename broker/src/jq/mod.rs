@@ -32,6 +32,7 @@
 
 mod convert;
 mod natives;
+mod only;
 pub mod plist;
 mod time;
 pub mod xml;

@@ -180,7 +180,7 @@ impl Aws {
 
     /// What the body program gives, where there is one.
     fn value(&self, context: &Value) -> Result<Option<Value>, String> {
-        self.body.as_ref().map(|program| words::one(program, "body", context)).transpose()
+        self.body.as_ref().map(|program| program.only("body", context)).transpose()
     }
 
     fn outcome(&self, job: &Job, written: &Written) -> Outcome {

@@ -3,7 +3,7 @@
 use emote_proto::{Name, Time};
 use serde_json::json;
 
-use super::{Exit, Output, connect::Asking, print_line, render, table};
+use super::{Exit, Output, connect::Asking, none_of, print_line, render, table};
 use crate::{
     console::view::targets::{Row, State, View, archive_json, json_of, part, percent},
     deliver::Running,
@@ -97,28 +97,19 @@ fn shown(rows: &[Row], now: Time, width: usize) -> String {
             percent(row.succeeded, row.attempts),
         ]);
     }
-    let lines = table::lines(&mut table);
-    let mut lines = lines.lines();
-    let mut text: Vec<String> = lines.next().map(str::to_owned).into_iter().collect();
-    for (row, line) in rows.iter().zip(lines) {
-        text.push(line.to_owned());
+    let remarks = rows.iter().map(|row| {
         let reason = row.state.reason().map(|reason| format!("not ready: {reason}"));
-        let failed =
-            row.last_error.as_ref().map(|error| format!("{} ago: {}", render::ago(error.at, now), error.reason));
-        let below = [reason, failed].into_iter().flatten();
-        text.extend(
-            below.map(|line| format!("{}    {}{:#}", render::DIM, render::clip(&line, width.max(24) - 4), render::DIM)),
-        );
-    }
-    text.join("\n")
+        let failed = row.last_error.as_ref();
+        let failed = failed.map(|error| format!("{} ago: {}", render::ago(error.at, now), error.reason));
+        reason.into_iter().chain(failed).collect()
+    });
+    table::with_remarks(&mut table, remarks, width)
 }
 
 fn show(view: &View, name: &Name, output: Output) -> anyhow::Result<Exit> {
     let rows = view.rows();
     let Some(row) = rows.iter().find(|row| row.name == *name) else {
-        let names: Vec<&str> = rows.iter().map(|row| row.name.as_str()).collect();
-        anstream::eprintln!("There is no target {name}; there is: {}", names.join(", "));
-        return Ok(Exit::NotFound);
+        return Ok(none_of("target", name, rows.iter().map(|row| row.name.as_str())));
     };
     match output {
         Output::Json => print_line(json_of(row, view))?,

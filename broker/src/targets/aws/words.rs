@@ -18,16 +18,6 @@ pub(super) fn context(job: &Job, input: &Value) -> Value {
     context
 }
 
-/// The only value that `program`, the field `key`, gives.
-pub(super) fn one(program: &Program, key: &str, context: &Value) -> Result<Value, String> {
-    let mut results = program.run(context, &[]).map_err(|error| format!("{key}: {error}"))?;
-    match (results.pop(), results.len()) {
-        (Some(result), 0) => Ok(result),
-        (None, _) => Err(format!("{key}: the program gave nothing; it must give one value")),
-        (_, more) => Err(format!("{key}: the program gave {} values; it must give one", more.saturating_add(1))),
-    }
-}
-
 /// A word of a request that a program may say; its field, how long it may be, and what stands there without one.
 #[derive(Debug)]
 pub(super) struct Word {
@@ -45,7 +35,7 @@ impl Word {
     /// The word, where there is a program for it.
     pub(super) fn given(&self, context: &Value) -> Result<Option<String>, String> {
         let Some(program) = &self.program else { return Ok(None) };
-        match one(program, self.key, context)? {
+        match program.only(self.key, context)? {
             Value::String(text) if !text.is_empty() && text.chars().count() <= self.most => Ok(Some(text)),
             Value::String(_) => Err(format!("{}: must have from 1 to {} characters", self.key, self.most)),
             other => Err(format!("{}: expected a text, found {}", self.key, kind(&other))),
@@ -73,7 +63,7 @@ pub(super) fn bytes_as(value: &Value, content_type: &HeaderValue) -> Vec<u8> {
 /// Members of an object as attributes of a message: name, data type and value. Texts, numbers, true and false.
 pub(super) fn attributes(program: &Program, context: &Value) -> Result<Vec<(String, &'static str, String)>, String> {
     const MOST: usize = 10;
-    let value = one(program, "attributes", context)?;
+    let value = program.only("attributes", context)?;
     let Value::Object(map) = &value else {
         return Err(format!("attributes: expected an object, found {}", kind(&value)));
     };

@@ -3,10 +3,7 @@
 use emote_proto::Token;
 use serde_json::{Map, Value, json};
 
-use super::{
-    super::{Outcome, Report, wire::Answer},
-    programs::one,
-};
+use super::super::{Outcome, Report, wire::Answer};
 use crate::{config::fields::kind, jq::Program};
 
 /// The longest reason that a program gives, in characters.
@@ -33,14 +30,14 @@ impl Meaning {
     /// How a job ended that had this answer; `info` is what is reported in any case.
     pub(super) fn of_one(&self, answer: &Answer, context: &Map<String, Value>, info: Value) -> Outcome {
         let seen = seen(answer, context);
-        let info = match self.info.as_ref().map(|program| one(program, "report.info", &seen)) {
+        let info = match self.info.as_ref().map(|program| program.only("report.info", &seen)) {
             Some(Ok(Value::Object(more))) => with(info, &more),
             // What was done is done, whatever cannot be said of it.
             Some(Err(_) | Ok(_)) | None => info,
         };
         match &self.answer {
             None => self.as_the_status_says(answer, info),
-            Some(program) => match one(program, "answer", &seen) {
+            Some(program) => match program.only("answer", &seen) {
                 Ok(value) => self.meant("answer", &value, answer, info),
                 Err(reason) => self.unreadable(answer, reason, info),
             },
@@ -57,7 +54,7 @@ impl Meaning {
     ) -> Vec<Outcome> {
         let all = |outcome: Outcome| vec![outcome; count];
         let Some(program) = &self.answers else { return all(self.of_one(answer, context, info.clone())) };
-        match one(program, "answers", &seen(answer, context)) {
+        match program.only("answers", &seen(answer, context)) {
             Ok(Value::Null | Value::Bool(true)) => all(self.as_the_status_says(answer, info.clone())),
             Ok(Value::Array(values)) if values.len() == count => {
                 values.iter().map(|value| self.meant("answers", value, answer, info.clone())).collect()

@@ -8,7 +8,7 @@ use reqwest::{
 };
 use serde_json::{Map, Value};
 
-use super::{place::pairs, programs::one};
+use super::place::pairs;
 use crate::{
     config::{Secret, fields::kind},
     jq::Program,
@@ -37,7 +37,7 @@ impl Body {
     pub(super) fn value(&self, context: &Value) -> Result<Value, String> {
         match &self.program {
             None => Ok(context.get("input").cloned().unwrap_or_default()),
-            Some(program) => one(program, "body", context),
+            Some(program) => program.only("body", context),
         }
     }
 
@@ -56,7 +56,7 @@ impl Body {
     /// The bytes for several.
     pub(super) fn of_several(&self, values: Vec<Value>, secrets: &[(String, Secret)]) -> Result<Vec<u8>, String> {
         if let Some(program) = &self.batch {
-            return self.of_one(one(program, "batch_body", &Value::Array(values))?, secrets);
+            return self.of_one(program.only("batch_body", &Value::Array(values))?, secrets);
         }
         let lines = self.content_type.to_str().is_ok_and(|text| text.starts_with(NDJSON));
         Ok(match &self.join {

@@ -9,7 +9,6 @@ use super::{
     Http,
     answer::seen,
     place::Place,
-    programs::one,
 };
 use crate::jq::Program;
 
@@ -38,7 +37,7 @@ impl Lookup {
         let url = self.place.of(&http.url, &sees, &sees).map_err(never)?;
         let mut request = http.client.request(self.method.clone(), url).headers(http.headers.clone());
         if let Some(body) = &self.body {
-            let body = one(body, "body", &sees).map_err(never)?.to_string();
+            let body = body.only("body", &sees).map_err(never)?.to_string();
             request = request.header(CONTENT_TYPE, "application/json").body(body);
         }
         let (answer, secrets) = http.authorized(Role::Lookup, request, &[]).await?;
@@ -51,7 +50,7 @@ impl Lookup {
             return Err(never("the answer is larger than anything that is looked up in".to_owned()));
         } else {
             let answer = answer.success().map_err(|outcome| named(outcome, within))?;
-            one(&self.take, "take", &seen(&answer, context)).map_err(never)?
+            self.take.only("take", &seen(&answer, context)).map_err(never)?
         };
         if found.is_null() {
             return Err(Outcome::never(self.not_found(&sees)));
@@ -64,7 +63,7 @@ impl Lookup {
     }
 
     fn not_found(&self, sees: &Value) -> String {
-        let said = self.missing.as_ref().and_then(|program| one(program, "missing", sees).ok());
+        let said = self.missing.as_ref().and_then(|program| program.only("missing", sees).ok());
         match said {
             Some(Value::String(text)) => text,
             _ => format!("the lookup {} found nothing", self.name),

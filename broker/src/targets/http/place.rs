@@ -4,7 +4,6 @@
 use reqwest::Url;
 use serde_json::Value;
 
-use super::programs::one;
 use crate::{config::fields::kind, jq::Program};
 
 /// The most segments that a program may append.
@@ -26,10 +25,10 @@ impl Place {
     pub(crate) fn of(&self, base: &Url, path_sees: &Value, query_sees: &Value) -> Result<Url, String> {
         let mut url = base.clone();
         if let Some(path) = &self.path {
-            append(&mut url, &segments(&one(path, "path", path_sees)?)?)?;
+            append(&mut url, &segments(&path.only("path", path_sees)?)?)?;
         }
         if let Some(query) = &self.query {
-            let pairs = pairs(&one(query, "query", query_sees)?, "query")?;
+            let pairs = pairs(&query.only("query", query_sees)?, "query")?;
             if pairs.len() > MAX_PAIRS {
                 return Err(format!("query: more than {MAX_PAIRS} values"));
             }

@@ -1,9 +1,9 @@
-//! What the jq programs of a target see, and that each gives one value.
+//! What the jq programs of a target see.
 
 use serde_json::{Map, Value};
 
 use super::super::{serial, udid};
-use crate::{core::Job, jq::Program};
+use crate::core::Job;
 
 /// What a job's programs see: `{event, node, user, rule, target, job, input, settings, lookup, serial, udid,
 /// command_uuid}`.
@@ -25,19 +25,4 @@ pub(super) fn context(job: &Job, input: &Value, settings: &Value) -> Map<String,
         context.insert(key.to_owned(), value);
     }
     context
-}
-
-/// The only value that `program` gives, which people know as `what`.
-pub(super) fn one(program: &Program, what: &str, input: &Value) -> Result<Value, String> {
-    let mut results = program.run(input, &[]).map_err(|error| format!("{what}: {}", said(&error.to_string())))?;
-    match (results.pop(), results.len()) {
-        (Some(result), 0) => Ok(result),
-        (None, _) => Err(format!("{what}: the program gave nothing; it must give one value")),
-        (_, more) => Err(format!("{what}: the program gave {} values; it must give one", more.saturating_add(1))),
-    }
-}
-
-/// What a program says by `error("…")`, which comes as JSON.
-fn said(error: &str) -> String {
-    serde_json::from_str::<String>(error).unwrap_or_else(|_| error.to_owned())
 }
