@@ -1,5 +1,5 @@
 """Writes requests that are right into the corpora: `python3 fuzz/seeds.py` in broker/."""
-import base64, hashlib, hmac, json, pathlib, plistlib
+import base64, gzip, hashlib, hmac, json, pathlib, plistlib, zlib
 
 HERE = pathlib.Path(__file__).parent / "corpus"
 
@@ -84,3 +84,12 @@ decode("form", "application/x-www-form-urlencoded", b"a=1&a=2&b=%20%ff+c&payload
 decode("json", "application/json", b'{"a":[1,-1.5e300,"\\ud83d\\ude00",null]}')
 decode("cloudevent", "application/cloudevents+json", b'{"specversion":"1.0","id":"1","source":"/s","type":"t","data":{"a":1}}')
 decode("batch", "application/cloudevents-batch+json", b'[{"specversion":"1.0","id":"1","source":"/s","type":"t","data_base64":"AAEC"}]')
+
+LINE = b"<34>1 2003-10-11T22:14:15.003Z mymachine.example.com su - ID47 [exampleSDID@32473 iut=\"3\" a=\"\\\"\\]\"] \xef\xbb\xbf'su root' failed"
+put("syslog", "counted", b"\x07" + f"{len(LINE)} ".encode() + LINE)
+put("syslog", "trailed", b"\x40" + LINE + b"\n<13>Oct 11 22:14:15 mymachine su[1]: text\0")
+MESSAGE = json.dumps({"version": "1.1", "host": "h", "short_message": "hello"}).encode()
+for name, packed in (("plain", MESSAGE), ("gzip", gzip.compress(MESSAGE)), ("zlib", zlib.compress(MESSAGE))):
+    put("gelf", name, bytes([len(packed)]) + packed)
+    halves = [b"\x1e\x0f01234567" + bytes([at, 2]) + packed[at * 30 : at * 30 + 30 + at * 100] for at in (0, 1)]
+    put("gelf", name + "-chunks", b"".join(bytes([len(half)]) + half for half in halves))

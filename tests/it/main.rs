@@ -36,5 +36,6 @@ mod secrets;
 mod secure;
 mod server;
 mod ssf;
+mod syslog;
 mod tls;
 mod trust;

@@ -1,6 +1,6 @@
 //! The way to NATS: encrypted off this machine, to the right server and to no other, whoever is in between.
 
-mod authority;
+pub(crate) mod authority;
 mod between;
 mod users;
 

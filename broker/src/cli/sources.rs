@@ -110,9 +110,18 @@ fn one(row: &Row, now: Time) -> String {
     if let Some(since) = row.silent {
         line("silent", format!("told {}", ago(Some(since))));
     }
-    line("webhooks", format!("{} taken", row.taken));
+    let what = if row.sockets.is_empty() { "webhooks" } else { "messages" };
+    line(what, format!("{} taken", row.taken));
     for (reason, count) in &row.refused {
         line("", format!("{count} refused: {reason}"));
+    }
+    for socket in &row.sockets {
+        let state = match (socket.listens, socket.name.starts_with("udp")) {
+            (false, _) => "does not listen".to_owned(),
+            (true, true) => "listens".to_owned(),
+            (true, false) => format!("listens; {} connections", socket.connections),
+        };
+        line(&socket.name, state);
     }
     for (kind, poll) in &row.polls {
         line(kind, format!("{}; all was fetched {}", poll.state.replace('_', " "), ago(poll.last_success)));
@@ -150,6 +159,7 @@ mod tests {
             taken: 3,
             events: 7,
             refused: [("denied".to_owned(), 2)].into(),
+            sockets: Vec::new(),
             polls: BTreeMap::new(),
             fetched: None,
             last_error: None,

@@ -278,6 +278,8 @@ fn text(shown: &Shown) -> String {
     let mut lines = vec![format!("{bold}{} {}{bold:#}  {dim}{what}{dim:#}", shown.method, printable(&shown.url))];
     lines.extend(shown.headers.iter().map(|(name, value)| format!("  {dim}{name}: {}{dim:#}", printable(value))));
     lines.extend(body(&shown.body));
+    let bytes = shown.frames.iter().map(|frame| format!("  {dim}bytes: {}{dim:#}", printable(frame)));
+    lines.extend(bytes);
     if let Some(answer) = &shown.answer {
         lines.push(format!("{bold}answered {}{bold:#}", answer.status));
         lines.extend(body(&answer.body));

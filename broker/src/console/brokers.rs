@@ -10,6 +10,7 @@ use crate::{
     core::{Records as _, Tallied, Tally},
     deliver::{LastError, Running, TargetSnapshot},
     engine::Role,
+    intake::socket::SocketReport,
     ops::Watched,
     poll::{self, PollReport},
     store::{Store, StoreError},
@@ -50,11 +51,11 @@ pub struct BrokerReport {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SourceReport {
-    /// Webhooks that were taken.
+    /// Webhooks that were taken, and messages at sockets.
     pub taken: u64,
     /// Events that they became.
     pub events: u64,
-    /// Webhooks that were refused, by reason.
+    /// Those that were refused, by reason.
     pub refused: BTreeMap<String, u64>,
     /// Times that the stream did not take events.
     pub not_published: u64,
@@ -67,6 +68,9 @@ pub struct SourceReport {
     /// What is fetched to find what webhooks have not told.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reconcile: Option<PollReport>,
+    /// Where it listens by itself.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sockets: Vec<SocketReport>,
 }
 
 /// A target at one broker. Counts are since that broker was started.
@@ -160,6 +164,7 @@ pub(super) fn report(id: &str, started: Time, watched: &Watched) -> BrokerReport
     if serde_json::to_vec(&sources).is_ok_and(|json| json.len() > REPORT_BYTES / 4) {
         let polls = sources.values_mut().flat_map(|source| [&mut source.poll, &mut source.reconcile]);
         polls.flatten().for_each(|poll| poll.last_error = None);
+        sources.values_mut().flat_map(|source| &mut source.sockets).for_each(|socket| socket.last_error = None);
     }
     BrokerReport {
         id: id.to_owned(),
@@ -190,6 +195,9 @@ fn sources(watched: &Watched) -> BTreeMap<String, SourceReport> {
             poll::Kind::Poll => source.poll = Some(report),
             poll::Kind::Reconcile => source.reconcile = Some(report),
         }
+    }
+    for (name, report) in watched.sockets.reports() {
+        sources.entry(name).or_default().sockets.push(report);
     }
     if let Ok(records) = watched.store.snapshot() {
         for (name, source) in &mut sources {

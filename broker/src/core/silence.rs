@@ -72,7 +72,7 @@ fn timed(event: &Event) -> Option<&str> {
 
 /// Whether an event says that its source is there: not what is told of trouble with it, nor what it did not tell itself.
 fn speaks(event: &Event) -> bool {
-    let trouble = ["poll_failed", "reconcile_failed", "reconciled"];
+    let trouble = ["poll_failed", "reconcile_failed", "reconciled", "dropped"];
     let is_trouble = event.scope.as_str() == "source" && trouble.contains(&event.action.as_str());
     !is_trouble && event.info_at(&["reconciled"]) != Some(&Value::Bool(true))
 }
@@ -138,9 +138,12 @@ mod tests {
         let told = log.timer(19);
         assert!(told.len() == 1 && told[0].starts_with("source.silent "), "{told:?}");
         assert_eq!(log.timer(20), [""; 0]);
-        for (action, info) in
-            [("poll_failed", json!({})), ("reconciled", json!({})), ("x", json!({"reconciled": true}))]
-        {
+        for (action, info) in [
+            ("poll_failed", json!({})),
+            ("dropped", json!({})),
+            ("reconciled", json!({})),
+            ("x", json!({"reconciled": true})),
+        ] {
             assert_eq!(log.at(25, &format!("events.okta.-.source.{action}"), info), [""; 0]);
         }
         assert_eq!(log.at(29, "events.jamf.-.device.enroll", json!({})), [""; 0], "another one");

@@ -1,4 +1,4 @@
-//! What became of requests, counted by source. Whoever sends to a source that there is not adds to one count for all.
+//! What became of requests and of messages, counted by source. Whoever sends to a source that there is not adds to one count for all.
 
 use std::{
     collections::BTreeMap,
@@ -7,7 +7,7 @@ use std::{
 
 use super::Refusal;
 
-/// What became of the requests to a source, since this process started.
+/// What became of the requests to a source, and of the messages that its sockets took, since this process started.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SourceCounts {
     /// Requests that became events, or none because the map asked for none.
@@ -49,20 +49,30 @@ impl Counts {
     }
 
     pub(super) fn taken(&self, source: &str, events: usize) {
+        self.several_taken(source, 1, events);
+    }
+
+    /// So many requests or messages became so many events.
+    pub(crate) fn several_taken(&self, source: &str, requests: usize, events: usize) {
         self.count(source, |counts| {
-            counts.taken += 1;
+            counts.taken += requests as u64;
             counts.events += events as u64;
         });
     }
 
     pub(super) fn refused(&self, source: Option<&str>, refusal: &Refusal) {
         match source {
-            Some(source) => self.count(source, |counts| *counts.refused.entry(refusal.word()).or_default() += 1),
+            Some(source) => self.several_refused(source, refusal.word(), 1),
             None => self.lock().nowhere += 1,
         }
     }
 
-    pub(super) fn not_published(&self, source: &str) {
+    /// So many were refused for this reason, a [`Refusal::word`].
+    pub(crate) fn several_refused(&self, source: &str, word: &'static str, count: u64) {
+        self.count(source, |counts| *counts.refused.entry(word).or_default() += count);
+    }
+
+    pub(crate) fn not_published(&self, source: &str) {
         self.count(source, |counts| counts.not_published += 1);
     }
 

@@ -8,6 +8,7 @@ use std::{
 };
 
 use axum::http::HeaderMap;
+use bytes::Bytes;
 use emote_proto::{Draft, Name, Time, Trust};
 use serde_json::Value;
 
@@ -16,10 +17,11 @@ use super::{
     decode::Decoder,
     map::Mapping,
     scim,
-    verify::{Check, Proof},
+    verify::{Check, Mark, Proof},
 };
 use crate::{
     config::Problems,
+    intake::socket::{self, Socket},
     poll::{self, Poll},
     rate::{Bucket, Rate},
 };
@@ -38,6 +40,8 @@ pub struct Plan {
     /// Whether it takes webhooks; a source that is polled need not.
     pub(super) webhooks: bool,
     pub(super) polls: Vec<Arc<poll::Plan>>,
+    /// Where it listens by itself.
+    pub(super) sockets: Vec<socket::Plan>,
     pub(super) silent_after: Option<Duration>,
 }
 
@@ -46,7 +50,19 @@ pub struct Source {
     check: Box<dyn Check>,
     bucket: Option<Mutex<Bucket>>,
     polls: Vec<Arc<Poll>>,
+    sockets: Vec<Socket>,
     plan: Plan,
+}
+
+/// A message that was taken at a socket.
+#[derive(Debug, Clone)]
+pub(crate) struct Heard {
+    /// As it came.
+    pub(crate) bytes: Bytes,
+    /// How far its sender is trusted.
+    pub(crate) trust: Trust,
+    /// What tells it apart from every other message, where it does not do so itself.
+    pub(crate) mark: String,
 }
 
 /// What a verified request was.
@@ -82,7 +98,8 @@ impl Plan {
         match check {
             Some(check) if problems.is_empty() => {
                 let bucket = self.rate.map(|rate| Mutex::new(Bucket::new(rate)));
-                Ok(Source { check, bucket, polls, plan: self })
+                let sockets = self.sockets.iter().map(|plan| plan.in_folder(folder)).collect();
+                Ok(Source { check, bucket, polls, sockets, plan: self })
             }
             _ => Err(problems),
         }
@@ -93,10 +110,11 @@ impl Plan {
         self.silent_after
     }
 
-    /// How what it tells comes: `webhook`, `poll`, `reconcile`.
+    /// How what it tells comes: `webhook`, `poll`, `reconcile`, `udp`, `tcp`, `tls`.
     pub fn kinds(&self) -> Vec<&'static str> {
         let webhook = self.webhooks.then_some("webhook");
-        webhook.into_iter().chain(self.polls.iter().map(|plan| plan.kind.key())).collect()
+        let sockets = self.sockets.iter().map(socket::Plan::transport);
+        webhook.into_iter().chain(self.polls.iter().map(|plan| plan.kind.key())).chain(sockets).collect()
     }
 
     /// What a request would become, with nothing checked and nowhere to go: for trying out a source without secrets.
@@ -144,6 +162,24 @@ impl Source {
         &self.polls
     }
 
+    /// Where it listens by itself.
+    pub(crate) fn sockets(&self) -> &[Socket] {
+        &self.sockets
+    }
+
+    /// The events that a message stands for which was taken at a socket.
+    pub(crate) fn heard(
+        &self,
+        heard: Heard,
+        message: &Value,
+        aliases: &dyn Aliases,
+        moment: &Moment,
+    ) -> Result<Vec<Draft>, Refusal> {
+        let proof = Proof { trust: heard.trust, claims: None, mark: Some(Mark::Id(heard.mark)) };
+        let request = Request::new(HeaderMap::new(), "", heard.bytes).unchecked(proof);
+        self.plan.mapping.drafts(&request, message, (None, None), aliases, moment)
+    }
+
     /// How often it must give a sign of life, where that is not as often as others do.
     pub(crate) fn sign_every(&self) -> Option<Duration> {
         self.plan.silent_after.map(|after| (after / 3).min(poll::SIGN_EVERY))
@@ -176,7 +212,7 @@ impl Source {
     }
 
     /// Whether requests from this address are taken at all.
-    pub(super) fn takes_from(&self, sender: Option<IpAddr>) -> bool {
+    pub(crate) fn takes_from(&self, sender: Option<IpAddr>) -> bool {
         let within = |ranges: &[Cidr]| sender.is_some_and(|sender| ranges.iter().any(|range| range.contains(sender)));
         self.plan.from.as_deref().is_none_or(within)
     }
@@ -243,7 +279,8 @@ impl Source {
         self.plan.mapping.drafts(&request, &decoded, hidden, aliases, moment).map(Taken::Events)
     }
 
-    fn admit(&self, now: Instant) -> Result<(), Refusal> {
+    /// Counts something that came towards the rate, if there is room.
+    pub(crate) fn admit(&self, now: Instant) -> Result<(), Refusal> {
         let Some(bucket) = &self.bucket else { return Ok(()) };
         let mut bucket = bucket.lock().unwrap_or_else(PoisonError::into_inner);
         match bucket.wait(now) {

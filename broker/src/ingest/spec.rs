@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use emote_proto::{Name, source};
+use emote_proto::{Name, limits, source};
 use jiff::SignedDuration;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -12,10 +12,18 @@ use super::{
     catalog::{self, Body},
     map::Mapping,
 };
-use crate::{catalog::Entry, config::Problems, poll, rate::Rate};
+use crate::{
+    catalog::Entry,
+    config::Problems,
+    intake::socket::{self, Codec},
+    poll,
+    rate::Rate,
+};
 
 /// Largest body that a source takes where it says nothing else, in bytes.
 const DEFAULT_MAX_BODY: usize = 1024 * 1024;
+/// The same for messages at a socket: more than an event may have would not be kept whole anyway.
+const DEFAULT_MAX_MESSAGE: usize = limits::MAX_EVENT;
 /// Largest body that a source may ask for, in bytes.
 const MAX_MAX_BODY: usize = 16 * 1024 * 1024;
 
@@ -43,7 +51,7 @@ pub struct SourceSpec {
     pub handshake: Option<HandshakeSpec>,
     /// What the vendor wants to read once its events are stored; 200 and their ids where not said.
     pub reply: Option<ReplySpec>,
-    /// Largest body in bytes; 1 MiB where not said.
+    /// Largest body in bytes; 1 MiB where not said, 256 KiB where it listens by itself.
     pub max_body: Option<usize>,
     /// How many requests are taken, by each broker; all of them where not said.
     pub rate: Option<RateSpec>,
@@ -61,6 +69,8 @@ pub struct SourceSpec {
     pub(super) poll: Option<Value>,
     /// What is fetched to find what webhooks have not told; likewise.
     pub(super) reconcile: Option<Value>,
+    /// Where it listens by itself, for senders that speak no HTTP: fields of a [`socket::Plan`], or a list of them.
+    pub(super) listen: Option<Value>,
     /// After how long without a word from it that is told: `6h`. Where not said, sources that are polled, and they alone,
     /// are waited for: three rounds, or three signs of life.
     pub(super) silent_after: Option<SignedDuration>,
@@ -149,7 +159,9 @@ impl SourceSpec {
         let decoder = decode.validate(&mut problems);
         let program =
             self.map(entry, protocol, &mut problems).and_then(|map| problems.take("map", Mapping::compile(map)));
-        let max_body = self.max_body.unwrap_or(DEFAULT_MAX_BODY);
+        let sockets = self.sockets(&decode, &mut problems);
+        let otherwise = if sockets.is_empty() { DEFAULT_MAX_BODY } else { DEFAULT_MAX_MESSAGE };
+        let max_body = self.max_body.unwrap_or(otherwise);
         if max_body == 0 || max_body > MAX_MAX_BODY {
             problems.add("max_body", format!("bytes, from 1 to {MAX_MAX_BODY}"));
         }
@@ -179,6 +191,7 @@ impl SourceSpec {
                     from,
                     webhooks,
                     polls,
+                    sockets,
                     silent_after,
                 })
             }
@@ -206,9 +219,11 @@ impl SourceSpec {
         self.poll.as_ref().is_some_and(|poll| *poll != Value::Bool(false))
     }
 
-    /// Whether it takes webhooks: a source that is polled does where its file says how they are proven.
+    /// Whether it takes webhooks: a source that is polled or listens by itself does where its file says how they are proven.
     fn takes_webhooks(&self, entry: Option<&Entry<Body>>) -> bool {
-        self.verify.is_some() || !self.is_polled() || entry.is_some_and(|entry| entry.verify_is_set(&self.settings))
+        self.verify.is_some()
+            || !(self.is_polled() || self.listen.is_some())
+            || entry.is_some_and(|entry| entry.verify_is_set(&self.settings))
     }
 
     fn polls(&self, name: &Name, entry: Option<&Entry<Body>>, problems: &mut Problems) -> Vec<poll::Plan> {
@@ -234,6 +249,15 @@ impl SourceSpec {
             plans.extend(whole.and_then(|map| poll::Plan::read(kind, &map, settings, problems)));
         }
         plans
+    }
+
+    fn sockets(&self, decode: &DecodeSpec, problems: &mut Problems) -> Vec<socket::Plan> {
+        let Some(listen) = &self.listen else { return Vec::new() };
+        let Some(codec) = decode.only().and_then(Codec::named) else {
+            problems.add("decode", "a socket takes messages of one notation: decode: syslog, or decode: gelf");
+            return Vec::new();
+        };
+        socket::Plan::read_all(listen, codec, problems)
     }
 
     /// The settings that are no secrets, with what they are where nothing is said.

@@ -17,11 +17,11 @@ use tokio::{
 };
 
 /// Connections of a listener.
-pub(super) const MAX_CONNECTIONS: usize = 512;
+pub(crate) const MAX_CONNECTIONS: usize = 512;
 
 /// Takes a connection where there is room for it, and closes it where there is none.
 #[derive(Clone)]
-pub(super) struct Limited {
+pub(crate) struct Limited {
     most: usize,
     open: Arc<Mutex<Open>>,
 }
@@ -58,11 +58,12 @@ impl Open {
 
 impl Limited {
     /// Room for `most`.
-    pub(super) fn new(most: usize) -> Self {
+    pub(crate) fn new(most: usize) -> Self {
         Self { most, open: Arc::default() }
     }
 
-    fn enter(&self, stream: TcpStream) -> io::Result<Counted> {
+    /// Counts a connection as long as it lives; an error where there is no room for it.
+    pub(crate) fn enter(&self, stream: TcpStream) -> io::Result<Counted> {
         let address = network(stream.peer_addr()?.ip());
         if !self.open.lock().unwrap_or_else(PoisonError::into_inner).enter(address, self.most) {
             tracing::debug!(%address, "a connection was closed: there are too many, or too many of this address");
@@ -94,7 +95,7 @@ pub(crate) fn network(address: IpAddr) -> IpAddr {
 }
 
 /// A connection that is counted as long as it is open.
-pub(super) struct Counted {
+pub(crate) struct Counted {
     stream: TcpStream,
     address: IpAddr,
     open: Arc<Mutex<Open>>,

@@ -10,7 +10,8 @@
 mod limit;
 mod tls;
 
-pub(crate) use limit::network;
+pub(crate) use limit::{Counted, Limited, MAX_CONNECTIONS, network};
+pub(crate) use tls::{Files, LOOKED_AT_EVERY, Pair};
 
 use std::{
     net::{SocketAddr, TcpListener},
@@ -91,6 +92,9 @@ pub enum ListenError {
     /// The certificate and key do not make a server.
     #[error("the certificate and key cannot be used: {0}")]
     Tls(#[from] rustls::Error),
+    /// The certificates that those of clients are checked with cannot be used.
+    #[error("the certificates of `client_ca` cannot be used: {0}")]
+    Clients(String),
     /// Serving ended badly.
     #[error("serving HTTP: {0}")]
     Serve(std::io::Error),
@@ -100,7 +104,7 @@ pub enum ListenError {
 pub struct Listener {
     socket: TcpListener,
     address: SocketAddr,
-    tls: Option<tls::Pair>,
+    tls: Option<Pair>,
     limits: Limits,
 }
 
@@ -114,7 +118,7 @@ struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { head: HEAD_TIMEOUT, connections: limit::MAX_CONNECTIONS, tls_looked_at: tls::LOOKED_AT_EVERY }
+        Self { head: HEAD_TIMEOUT, connections: MAX_CONNECTIONS, tls_looked_at: LOOKED_AT_EVERY }
     }
 }
 
@@ -122,7 +126,10 @@ impl Listener {
     /// Binds; relative files are taken from `folder`. Whoever connects waits until [`Self::serve`].
     pub fn bind(spec: &ListenSpec, folder: &Path) -> Result<Self, ListenError> {
         let files = spec.wants_tls()?;
-        let tls = files.map(|(certificate, key)| tls::Pair::load(folder.join(certificate), folder.join(key)));
+        let tls = files.map(|(certificate, key)| {
+            let (certificate, key) = (folder.join(certificate), folder.join(key));
+            Pair::load(Files { certificate, key, client_ca: None, protocols: &[b"http/1.1"] })
+        });
         let tls = tls.transpose()?;
         if tls.is_none() && !spec.address.ip().is_loopback() {
             tracing::warn!(address = %spec.address, "HTTP is served in plain text, as `insecure: true` says");
@@ -154,7 +161,7 @@ impl Listener {
         let limits = self.limits;
         let server = server(self.socket, limits).map_err(ListenError::Serve)?.handle(handle);
         let (limited, service) =
-            (limit::Limited::new(limits.connections), router.into_make_service_with_connect_info::<SocketAddr>());
+            (Limited::new(limits.connections), router.into_make_service_with_connect_info::<SocketAddr>());
         let served = match self.tls {
             None => server.acceptor(limited).serve(service).await,
             Some(pair) => {

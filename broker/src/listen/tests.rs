@@ -158,7 +158,9 @@ fn a_pair_that_cannot_be_used_leaves_the_old_one_in_use() {
     let folder = tempfile::tempdir().unwrap();
     certify(folder.path());
     let path = |name: &str| folder.path().join(name);
-    let mut pair = tls::Pair::load(path("cert.pem"), path("key.pem")).unwrap();
+    let mut pair =
+        Pair::load(Files { certificate: path("cert.pem"), key: path("key.pem"), client_ca: None, protocols: &[] })
+            .unwrap();
     let before = pair.config().get_inner();
     pair.look();
     assert!(std::sync::Arc::ptr_eq(&before, &pair.config().get_inner()), "nothing has changed");

@@ -1,48 +1,56 @@
 //! Certificate and key of a listener: read at the start, and again whenever their files have changed.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use axum_server::tls_rustls::RustlsConfig;
-use rustls::ServerConfig;
+use rustls::{RootCertStore, ServerConfig, server::WebPkiClientVerifier};
 
 use super::ListenError;
 use crate::private::{self, Readers};
 
 /// How often the files are looked at.
-pub(super) const LOOKED_AT_EVERY: Duration = Duration::from_secs(5);
+pub(crate) const LOOKED_AT_EVERY: Duration = Duration::from_secs(5);
+
+/// What a listener is made of, each a PEM file but the last.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Files {
+    /// The certificate chain, the server's own first.
+    pub(crate) certificate: PathBuf,
+    /// Its private key.
+    pub(crate) key: PathBuf,
+    /// Who signs the certificates of clients; with it a client without one is refused.
+    pub(crate) client_ca: Option<PathBuf>,
+    /// What may be spoken (ALPN); anything where nothing is said.
+    pub(crate) protocols: &'static [&'static [u8]],
+}
 
 /// A certificate with its key, in use.
-pub(super) struct Pair {
-    certificate: PathBuf,
-    key: PathBuf,
+pub(crate) struct Pair {
+    files: Files,
     config: RustlsConfig,
     /// What the files were when they were last read.
     seen: Stamp,
 }
 
 /// What changes with a file: device, inode, time of its last change in ns, size. None where there is no file.
-type Stamp = [private::Stamp; 2];
+type Stamp = [private::Stamp; 3];
 
 impl Pair {
     /// Reads the files.
-    pub(super) fn load(certificate: PathBuf, key: PathBuf) -> Result<Self, ListenError> {
+    pub(crate) fn load(files: Files) -> Result<Self, ListenError> {
         // Looked at before they are read: a change in between is seen the next time.
-        let seen = stamp(&certificate, &key);
-        let config = RustlsConfig::from_config(Arc::new(read(&certificate, &key)?));
-        Ok(Self { certificate, key, config, seen })
+        let seen = files.stamp();
+        let config = RustlsConfig::from_config(Arc::new(files.read()?));
+        Ok(Self { files, config, seen })
     }
 
     /// What new connections are served with; changes with the files.
-    pub(super) fn config(&self) -> RustlsConfig {
+    pub(crate) fn config(&self) -> RustlsConfig {
         self.config.clone()
     }
 
     /// Looks at the files each `every`, for good.
-    pub(super) async fn follow(mut self, every: Duration) {
+    pub(crate) async fn follow(mut self, every: Duration) {
         let mut ticks = tokio::time::interval(every);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -62,15 +70,15 @@ impl Pair {
 
     /// Reads the files if they have changed.
     pub(super) fn look(&mut self) {
-        let now = stamp(&self.certificate, &self.key);
+        let now = self.files.stamp();
         if now == self.seen {
             return;
         }
         self.seen = now;
-        match read(&self.certificate, &self.key) {
+        match self.files.read() {
             Ok(config) => {
                 self.config.reload_from_config(Arc::new(config));
-                tracing::info!(certificate = %self.certificate.display(), "a new certificate is served");
+                tracing::info!(certificate = %self.files.certificate.display(), "a new certificate is served");
             }
             // Half of a pair that is being written looks like this too: the other half is another change.
             Err(error) => {
@@ -80,19 +88,31 @@ impl Pair {
     }
 }
 
-fn stamp(certificate: &Path, key: &Path) -> Stamp {
-    [certificate, key].map(private::stamp)
-}
+impl Files {
+    fn stamp(&self) -> Stamp {
+        [Some(&self.certificate), Some(&self.key), self.client_ca.as_ref()].map(|path| private::stamp(path?))
+    }
 
-fn read(certificate: &Path, key: &Path) -> Result<ServerConfig, ListenError> {
-    let unusable = |error: private::FileError| ListenError::File(error.to_string());
-    let chain = private::certificates(certificate).map_err(unusable)?;
-    let key = private::key(key, Readers::Group).map_err(unusable)?;
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = ServerConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
-        .with_no_client_auth()
-        .with_single_cert(chain, key)?;
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(config)
+    fn read(&self) -> Result<ServerConfig, ListenError> {
+        let unusable = |error: private::FileError| ListenError::File(error.to_string());
+        let chain = private::certificates(&self.certificate).map_err(unusable)?;
+        let key = private::key(&self.key, Readers::Group).map_err(unusable)?;
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+            .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?;
+        let builder = match &self.client_ca {
+            None => builder.with_no_client_auth(),
+            Some(ca) => {
+                let mut roots = RootCertStore::empty();
+                for certificate in private::certificates(ca).map_err(unusable)? {
+                    roots.add(certificate)?;
+                }
+                let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
+                builder.with_client_cert_verifier(verifier.map_err(|error| ListenError::Clients(error.to_string()))?)
+            }
+        };
+        let mut config = builder.with_single_cert(chain, key)?;
+        config.alpn_protocols = self.protocols.iter().map(|protocol| protocol.to_vec()).collect();
+        Ok(config)
+    }
 }

@@ -19,6 +19,7 @@ use crate::{
     engine::Status,
     identity::{Counted, Counts},
     ingest::SourceCounts,
+    intake::socket::SocketReport,
     poll::{self, PollReport},
 };
 
@@ -52,6 +53,8 @@ pub(super) struct Observed {
     pub(super) live: BTreeMap<Name, TargetSnapshot>,
     /// What became of webhooks.
     pub(super) sources: BTreeMap<String, SourceCounts>,
+    /// Where sources listen by themselves.
+    pub(super) sockets: Vec<(String, SocketReport)>,
     /// What is fetched.
     pub(super) polls: BTreeMap<(String, poll::Kind), PollReport>,
     /// Webhooks to sources that there are not.
@@ -166,6 +169,7 @@ impl Observed {
             tallies: BTreeMap::new(),
             live: BTreeMap::new(),
             sources: BTreeMap::new(),
+            sockets: Vec::new(),
             polls: BTreeMap::new(),
             nowhere: 0,
             identity: None,
@@ -202,6 +206,7 @@ pub(super) async fn look(started: Time, watched: &Watched, looks: &Looks) -> Obs
         tallies: tallies.into_iter().collect(),
         live: watched.targets.snapshots(),
         sources: watched.sources.counts().by_source(),
+        sockets: watched.sockets.reports(),
         polls: watched.polls.reports(),
         nowhere: watched.sources.counts().nowhere(),
         identity: watched.identity.as_ref().map(Counts::counted),

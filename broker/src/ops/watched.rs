@@ -12,6 +12,7 @@ use crate::{
     engine::{Ruling, Shared},
     identity::Counts,
     ingest::Sources,
+    intake::socket::Sockets,
     poll::Polls,
     store::Store,
 };
@@ -35,6 +36,8 @@ pub struct Watched {
     pub sources: Arc<Sources>,
     /// What it fetches.
     pub polls: Polls,
+    /// Where sources listen by themselves.
+    pub sockets: Sockets,
     /// Whether it takes webhooks.
     pub taking: watch::Receiver<bool>,
     /// What it does with agents' credentials, where it does.

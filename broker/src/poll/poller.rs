@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     core::DEDUPE_WINDOW_MILLIS,
-    ingest::{PublishError, Source},
+    ingest::{PublishError, Source, own},
 };
 
 /// Events that are published at once.
@@ -311,7 +311,7 @@ impl Poller {
     /// Where polling stands, as the log says.
     async fn stand(&self) -> Result<Stand, Ended> {
         let (kind, source) = (self.poll.plan.kind, self.source.name());
-        let subject = |action| record::subject(source, action).map_err(|error| Ended::Here(error.to_string()));
+        let subject = |action| own::subject(source, action).map_err(|error| Ended::Here(error.to_string()));
         let polled = self.log.last(&subject(kind.action())?).await?;
         let failed = self.log.last(&subject(kind.failed())?).await?;
         Ok(Stand::of(polled, failed))

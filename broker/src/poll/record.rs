@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use emote_proto::{Draft, EventError, EventId, Name, Subject, Time, Trust};
+use emote_proto::{EventError, EventId, Name, Subject, Time};
 use serde_json::{Value, json};
 
 use super::{Kind, Last};
+use crate::ingest::own;
 
 /// Where polling of a source stands.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -82,7 +83,7 @@ impl Stand {
                 info.insert("failed_since".to_owned(), since.to_string().into());
             }
         }
-        own(source, kind.action(), info, now)
+        own::event(source, kind.action(), info, now)
     }
 }
 
@@ -93,29 +94,7 @@ pub(super) fn failed(
     reason: &str,
     now: Time,
 ) -> Result<(Subject, EventId, Vec<u8>), EventError> {
-    own(source, kind.failed(), json!({"reason": reason}), now)
-}
-
-/// The subject of a source's own events.
-pub(super) fn subject(source: &Name, action: &str) -> Result<Subject, EventError> {
-    draft(action, Value::Null)?.subject(source.clone())
-}
-
-fn own(source: &Name, action: &str, info: Value, now: Time) -> Result<(Subject, EventId, Vec<u8>), EventError> {
-    // Told once at a time, and another time is another event.
-    let id = EventId::derived(&["source", source.as_str(), action, &now.to_string(), &info.to_string()]);
-    let mut draft = draft(action, info)?;
-    (draft.id, draft.time, draft.source) = (Some(id), Some(now), Some(source.clone()));
-    draft.trust = Some(Trust::Verified);
-    Ok((draft.subject(source.clone())?, id, draft.to_json()))
-}
-
-fn draft(action: &str, info: Value) -> Result<Draft, EventError> {
-    let mut draft = json!({"scope": "source", "action": action});
-    if let (Value::Object(draft), false) = (&mut draft, info.is_null()) {
-        draft.insert("info".to_owned(), info);
-    }
-    Draft::from_value(draft)
+    own::event(source, kind.failed(), json!({"reason": reason}), now)
 }
 
 /// So long before.

@@ -131,7 +131,9 @@ pub async fn start_watched(bus: Bus, start: Start, ops: Ops, shutdown: &Cancella
 
     let archiver = archive.map(|(depot, spec)| Archiver::new(bus.clone(), depot, spec, shared.leads()));
     let sources = Arc::new(ingest::Sources::default());
-    let workers = workers::Workers::new(bus.clone(), Arc::clone(&store), Arc::clone(&sources), shared.leads());
+    let id = crate::random::name::<4>();
+    let here = (bus.clone(), id.clone());
+    let workers = workers::Workers::new(here, Arc::clone(&store), Arc::clone(&sources), shared.leads());
     let targets = workers.targets();
     let (mut ready, stop) = (workers.ready(), shutdown.clone());
     let watched = Watched {
@@ -143,6 +145,7 @@ pub async fn start_watched(bus: Bus, start: Start, ops: Ops, shutdown: &Cancella
         rules: rules.clone(),
         sources: Arc::clone(&sources),
         polls: workers.polls(),
+        sockets: workers.sockets(),
         taking: workers.ready(),
         identity: keys.is_some().then(identity::Counts::default),
         archive: archiver.as_ref().map(Archiver::telling),
@@ -199,7 +202,7 @@ pub async fn start_watched(bus: Bus, start: Start, ops: Ops, shutdown: &Cancella
         }
     });
 
-    let (who, stop) = ((crate::random::name::<4>(), ops.started()), shutdown.clone());
+    let (who, stop) = ((id, ops.started()), shutdown.clone());
     tasks.spawn(async move { Ok(console::answer(watched, who, mdm, stop).await?) });
     Ok(Running {
         tasks,

@@ -4,7 +4,11 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use emote_proto::Name;
-use tokio::{sync::watch, task::JoinHandle, time::Instant};
+use tokio::{
+    sync::{Semaphore, watch},
+    task::JoinHandle,
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -13,6 +17,7 @@ use crate::{
     deliver::{Delivery, Inputs, Memory, Running, Targets, Work},
     engine::Ruling,
     ingest::Sources,
+    intake::socket::{self, Listeners, Sockets},
     poll::{OfBus, Pollers, Polls, Reach},
     store::Store,
     targets::{DeliverySettings, Validated},
@@ -25,12 +30,16 @@ const AGAIN_EVERY: Duration = Duration::from_secs(10);
 const SWEEP_AFTER: Duration = Duration::from_secs(1);
 const SWEEP_EVERY: Duration = Duration::from_secs(30);
 
+/// Maps of what sockets brought that run at once.
+const MAX_MAPS: usize = 8;
+
 /// What all workers share.
 pub(super) struct Workers {
     bus: Bus,
     store: Arc<Store>,
     sources: Arc<Sources>,
     pollers: Pollers,
+    listeners: Listeners,
     inputs: Arc<Inputs>,
     running: BTreeMap<Name, Worker>,
     /// What is known of jobs, by target: it outlives a worker that is replaced.
@@ -57,12 +66,24 @@ struct Settings {
 }
 
 impl Workers {
-    pub(super) fn new(bus: Bus, store: Arc<Store>, sources: Arc<Sources>, leads: watch::Receiver<bool>) -> Self {
+    pub(super) fn new(
+        (bus, broker): (Bus, String),
+        store: Arc<Store>,
+        sources: Arc<Sources>,
+        leads: watch::Receiver<bool>,
+    ) -> Self {
         let (inputs, running, memories) = (Arc::default(), BTreeMap::new(), BTreeMap::new());
         let (targets, ready) = (Targets::default(), watch::Sender::new(false));
         let log = Arc::new(OfBus { bus: bus.clone(), store: Arc::clone(&store) });
         let pollers = Pollers::new(Reach { log, leads: leads.clone() });
-        Self { bus, store, sources, pollers, inputs, running, memories, targets, leads, ready }
+        let listeners = Listeners::new(socket::Reach {
+            publisher: Arc::new(bus.clone()),
+            aliases: Arc::clone(&store) as _,
+            sources: Arc::clone(&sources),
+            broker,
+            maps: Arc::new(Semaphore::new(MAX_MAPS)),
+        });
+        Self { bus, store, sources, pollers, listeners, inputs, running, memories, targets, leads, ready }
     }
 
     /// What the targets are doing; it changes as they do.
@@ -73,6 +94,11 @@ impl Workers {
     /// How sources that are polled are doing; it changes as they do.
     pub(super) fn polls(&self) -> Polls {
         self.pollers.polls()
+    }
+
+    /// How the sockets of sources are doing; it changes as they do.
+    pub(super) fn sockets(&self) -> Sockets {
+        self.listeners.sockets()
     }
 
     /// Turns true once the sources of the rules in force are known.
@@ -107,7 +133,7 @@ impl Workers {
                 }
             }
         }
-        self.pollers.stop().await;
+        tokio::join!(self.pollers.stop(), self.listeners.stop());
         let names: Vec<Name> = self.running.keys().cloned().collect();
         self.stop(names).await;
         Ok(())
@@ -115,13 +141,13 @@ impl Workers {
 
     /// Says whether everything runs.
     async fn keep_to(&mut self, ruling: &Ruling) -> bool {
-        let (mut sources, mut polled) = (Vec::new(), Vec::new());
+        let (mut sources, mut others) = (Vec::new(), Vec::new());
         for (name, spec) in &ruling.folder.sources {
             match ruling.folder.resolve_source(name, spec) {
                 Ok(source) => {
                     let source = Arc::new(source);
                     let file = ruling.set.text(&format!("sources/{name}.yaml")).unwrap_or_default();
-                    polled.push((Arc::clone(&source), file.to_owned()));
+                    others.push((Arc::clone(&source), file.to_owned()));
                     sources.push(source);
                 }
                 Err(report) => tracing::warn!(source = %name, %report, "a source takes nothing yet"),
@@ -129,7 +155,8 @@ impl Workers {
         }
         let mut all_run = sources.len() == ruling.folder.sources.len();
         self.sources.replace(sources);
-        self.pollers.keep_to(&polled).await;
+        self.pollers.keep_to(&others).await;
+        self.listeners.keep_to(&others).await;
         self.ready.send_replace(true);
         let file_of = |name: &Name| ruling.set.text(&format!("targets/{name}.yaml")).unwrap_or_default().to_owned();
         let wanted: BTreeMap<&Name, &Validated> =

@@ -27,7 +27,6 @@ mod duo;
 mod lookup;
 pub(crate) mod place;
 mod plan;
-mod programs;
 pub(crate) mod reading;
 mod signed;
 #[cfg(test)]

@@ -16,17 +16,21 @@ mod asset;
 mod aws;
 pub mod catalog;
 pub(crate) mod connections;
+mod gelf;
 pub(crate) mod http;
 mod log;
 mod mdm;
 mod policy;
 mod preset;
+mod programs;
 pub(crate) mod reply;
 mod rotate;
 mod script;
 mod settings;
 mod slack;
+mod socket;
 pub(crate) mod spec;
+mod syslog;
 #[cfg(test)]
 mod testing;
 pub(crate) mod wire;
@@ -44,13 +48,46 @@ pub const KINDS: &[Kind] = &[
         name: "asset",
         about: "sets fields of the node's asset record, by an event",
         batches: false,
+        sees_settings: false,
         read: asset::read,
     },
-    Kind { name: "aws", about: "hands a job to a service of AWS", batches: true, read: aws::read },
-    Kind { name: "http", about: "sends an HTTP request", batches: true, read: http::read },
-    Kind { name: "log", about: "writes a JSON line to a file or to stdout", batches: true, read: log::read },
-    Kind { name: "mdm", about: "sends a command through NanoMDM or MicroMDM", batches: false, read: mdm::read },
-    Kind { name: "slack", about: "posts a message to Slack", batches: false, read: slack::read },
+    Kind {
+        name: "aws",
+        about: "hands a job to a service of AWS",
+        batches: true,
+        sees_settings: false,
+        read: aws::read,
+    },
+    Kind {
+        name: "gelf",
+        about: "sends a log message to Graylog, or to what else takes GELF",
+        batches: true,
+        sees_settings: true,
+        read: gelf::read,
+    },
+    Kind { name: "http", about: "sends an HTTP request", batches: true, sees_settings: true, read: http::read },
+    Kind {
+        name: "log",
+        about: "writes a JSON line to a file or to stdout",
+        batches: true,
+        sees_settings: false,
+        read: log::read,
+    },
+    Kind {
+        name: "mdm",
+        about: "sends a command through NanoMDM or MicroMDM",
+        batches: false,
+        sees_settings: false,
+        read: mdm::read,
+    },
+    Kind { name: "slack", about: "posts a message to Slack", batches: false, sees_settings: false, read: slack::read },
+    Kind {
+        name: "syslog",
+        about: "sends a log message by syslog",
+        batches: true,
+        sees_settings: true,
+        read: syslog::read,
+    },
 ];
 
 /// How one attempt at a job ended: what to do now.
@@ -143,7 +180,7 @@ mod tests {
     use proptest::prelude::*;
 
     /// A target of each kind; every line of [`KINDS`] has one here.
-    const EACH: [&str; 11] = [
+    const EACH: [&str; 14] = [
         "kind: asset",
         "kind: aws\nservice: lambda\nfunction: f\nwait: true\nregion: eu-central-1\nendpoint: '%URL%'\n\
             access_key_id: AKIDEXAMPLE\nsecret_access_key: '${file:token}'",
@@ -151,6 +188,8 @@ mod tests {
             access_key_id: AKIDEXAMPLE\nsecret_access_key: '${file:token}'\nsession_token: '${file:pin}'",
         "kind: aws\nservice: timestream\ndatabase: d\ntable: t\nregion: eu-central-1\nendpoint: '%URL%'\n\
             access_key_id: AKIDEXAMPLE\nsecret_access_key: '${file:token}'",
+        "kind: gelf\naddress: udp://127.0.0.1:9\nlevel: .input",
+        "kind: gelf\naddress: '%URL%'\nauth: {header: {name: X-Key, value: '${file:token}'}}\nfields: .input",
         "kind: http\nurl: '%URL%'\nbody: .input",
         "kind: http\nurl: '%URL%'\nauth: {header: {name: X-Key, value: '${file:token}'}}\nbody_secrets: {a.b: '${file:path}'}\npin_key: '${file:pin}'\npin_in: body\nlookup: [{name: it, path: '[.input]', query: .node, take: .body}]\npath: .lookup.it\nquery: .input\nbody: '{pin, it: .lookup.it}'\nanswer: .body\nreport: {scope: a, action: b, info: .body}",
         "kind: log\npath: log.jsonl\nmax_size: 2kB",
@@ -158,6 +197,7 @@ mod tests {
         "kind: mdm\nserver: micromdm\nurl: '%URL%'\napi_key: '${file:token}'\npin_key: '${file:pin}'",
         "kind: slack\nwebhook: '%URL%/${file:path}'",
         "kind: slack\ntoken: '${file:token}'\nchannel: C1\napi_base: '%URL%'",
+        "kind: syslog\naddress: udp://127.0.0.1:9\nhostname: .node\nmsgid: .input\nmessage: .node",
     ];
 
     #[test]

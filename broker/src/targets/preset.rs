@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use emote_proto::Name;
 use serde_json::{Map, Value};
 
-use super::catalog::{self, Action, Body};
+use super::{
+    KINDS,
+    catalog::{self, Action, Body},
+};
 use crate::{
     catalog::Entry,
     config::{Problem, Problems, fields::expected},
@@ -150,7 +153,7 @@ fn merged(
         _ => Map::new(),
     };
     map.insert("kind".to_owned(), entry.body.kind.clone().into());
-    if entry.body.kind == "http" {
+    if KINDS.iter().any(|kind| kind.name == entry.body.kind && kind.sees_settings) {
         map.insert("settings".to_owned(), Value::Object(plain(entry, settings)));
     }
     for (key, value) in own.iter().filter(|(key, _)| !OWN.contains(&key.as_str())) {

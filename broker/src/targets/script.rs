@@ -1,4 +1,4 @@
-//! Requests that are not sent: shown as they would be, or answered as told. Or sent, and noted with their answers.
+//! Requests, and what goes to a socket, that are not sent: shown as they would be, or answered as told. Or sent, and noted with their answers.
 //!
 //! A target that is made with a [`Script`] in place of the network takes the same way as any other. In place of each
 //! secret stands a word of its own, which is turned into the reference again where a request is shown; so nothing that is
@@ -50,6 +50,10 @@ pub struct Shown {
     pub headers: Vec<(String, String)>,
     /// Its body, before it is compressed.
     pub body: String,
+    /// What goes to a socket, as it does: what is written at once, or a datagram each. What is no visible ASCII is escaped as
+    /// in `\\n` and `\\x1e`. Nothing where it is an HTTP request.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub frames: Vec<String>,
     /// What was answered, where it was sent; nothing of an answer with a token in it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub answer: Option<Answered>,
@@ -107,6 +111,12 @@ impl Script {
     /// Whether it is there in place of the network and of secrets.
     pub(super) fn stands_in(&self) -> bool {
         !self.sends
+    }
+
+    /// Notes what goes to a socket; says whether it is to be sent.
+    pub(super) fn put(&self, shown: Shown) -> bool {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).push(shown);
+        self.sends
     }
 
     /// Notes a request that is sent, without what `clean` takes out.
@@ -214,6 +224,7 @@ fn read(role: Role, request: &Request, opens: bool) -> Shown {
         url: request.url().to_string(),
         headers,
         body: unpacked(request, body),
+        frames: Vec::new(),
         answer: None,
     }
 }

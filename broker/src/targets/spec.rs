@@ -35,12 +35,15 @@ pub struct Kind {
     pub about: &'static str,
     /// Whether its targets can take several jobs in one attempt.
     pub batches: bool,
+    /// Whether it reads `settings`, which its programs see: a preset's are put there.
+    pub sees_settings: bool,
     pub(super) read: fn(&mut Fields<'_>) -> Option<Box<dyn Unresolved>>,
 }
 
 /// A kind's own settings, validated; its secrets are still references.
 pub(super) trait Unresolved: std::fmt::Debug + Send + Sync {
-    /// Whether all that its target does is a request by a [`super::wire::Client`], or nothing: so it can be shown.
+    /// Whether all that its target does is a request by a [`super::wire::Client`], something that a [`super::socket`] is
+    /// given, or nothing: so it can be shown.
     fn is_shown(&self) -> bool {
         false
     }

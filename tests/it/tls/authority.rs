@@ -7,19 +7,19 @@ use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_tim
 
 /// When a certificate is valid.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Valid {
+pub(crate) enum Valid {
     Now,
     Once,
     Later,
 }
 
-pub(super) struct Authority {
+pub(crate) struct Authority {
     issuer: Issuer<'static, KeyPair>,
     pem: String,
 }
 
 impl Authority {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().unwrap();
@@ -28,12 +28,12 @@ impl Authority {
     }
 
     /// Its own certificate.
-    pub(super) fn pem(&self) -> String {
+    pub(crate) fn pem(&self) -> String {
         self.pem.clone()
     }
 
     /// Writes `<name>.pem` and `<name>.key` for these names.
-    pub(super) fn give(&self, folder: &Path, name: &str, names: &[&str], valid: Valid) {
+    pub(crate) fn give(&self, folder: &Path, name: &str, names: &[&str], valid: Valid) {
         let mut params =
             CertificateParams::new(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()).unwrap();
         (params.not_before, params.not_after) = match valid {

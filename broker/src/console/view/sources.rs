@@ -9,6 +9,7 @@ use super::in_force::{self, InForceNow, KnownSource};
 use crate::{
     bus::Bus,
     console::{BrokerReport, SourceReport, ask_brokers},
+    intake::socket::SocketReport,
     poll::PollReport,
 };
 
@@ -26,7 +27,7 @@ pub(crate) struct View {
 pub(crate) struct Row {
     pub(crate) name: Name,
     pub(crate) preset: Option<String>,
-    /// `webhook`, `poll` …
+    /// `webhook`, `poll`, `tls` …
     pub(crate) kind: String,
     /// `taking`, `polling`, `failing`, `silent` …
     pub(crate) state: String,
@@ -34,11 +35,13 @@ pub(crate) struct Row {
     pub(crate) heard: Option<Time>,
     pub(crate) silent: Option<Time>,
     pub(crate) silent_after_s: Option<u64>,
-    /// Webhooks taken and events told at all brokers, since each was started.
+    /// Webhooks and messages taken, and events told at all brokers, since each was started.
     pub(crate) taken: u64,
     pub(crate) events: u64,
     pub(crate) refused: BTreeMap<String, u64>,
     pub(crate) polls: BTreeMap<&'static str, PollReport>,
+    /// Where it listens by itself, at each broker.
+    pub(crate) sockets: Vec<SocketReport>,
     /// When all was last fetched.
     pub(crate) fetched: Option<Time>,
     pub(crate) last_error: Option<(Time, String)>,
@@ -80,15 +83,15 @@ impl View {
             }
         }
         let silent = reports.iter().filter_map(|report| report.silent).max();
-        let last_error = polls
-            .values()
-            .filter_map(|poll: &PollReport| Some((poll.last_error_at?, poll.last_error.clone()?)))
-            .max_by_key(|(at, _)| *at);
+        let sockets: Vec<SocketReport> = reports.iter().flat_map(|report| report.sockets.iter().cloned()).collect();
+        let of_polls = polls.values().map(|poll: &PollReport| (poll.last_error_at, &poll.last_error));
+        let errors = of_polls.chain(sockets.iter().map(|socket| (socket.last_error_at, &socket.last_error)));
+        let last_error = errors.filter_map(|(at, error)| Some((at?, error.clone()?))).max_by_key(|(at, _)| *at);
         Row {
             name: name.clone(),
             preset: known.preset.clone(),
             kind: known.kind.clone(),
-            state: self.state(silent.is_some(), reports.len(), &polls),
+            state: self.state(silent.is_some(), reports.len(), (&polls, &sockets)),
             heard: self.heard.get(name).copied(),
             silent,
             silent_after_s: known.silent_after.map(|after| after.as_secs()),
@@ -98,12 +101,19 @@ impl View {
             refused,
             fetched: polls.values().filter_map(|poll| poll.last_success).max(),
             polls,
+            sockets,
             last_error,
         }
     }
 
-    fn state(&self, silent: bool, brokers: usize, polls: &BTreeMap<&'static str, PollReport>) -> String {
-        let failing = polls.values().any(|poll| poll.failures > 0);
+    fn state(
+        &self,
+        silent: bool,
+        brokers: usize,
+        (polls, sockets): (&BTreeMap<&'static str, PollReport>, &[SocketReport]),
+    ) -> String {
+        let is_closed = |socket: &SocketReport| !socket.listens && socket.last_error.is_some();
+        let failing = polls.values().any(|poll| poll.failures > 0) || sockets.iter().any(is_closed);
         let word = match () {
             () if self.brokers.is_empty() => "no broker",
             () if brokers == 0 => "not ready",
@@ -116,7 +126,8 @@ impl View {
 
     /// What should be known about the brokers, where not all is as it should be.
     pub(crate) fn note(&self) -> Option<String> {
-        let none = "No broker runs on this NATS: webhooks are not taken and nothing is fetched. Start `emote dev` or `emote serve`.";
+        let none =
+            "No broker runs on this NATS: nothing is taken and nothing is fetched. Start `emote dev` or `emote serve`.";
         self.brokers.is_empty().then(|| none.to_owned())
     }
 }
@@ -161,6 +172,7 @@ pub(crate) fn json_of(row: &Row) -> Value {
         "refused": row.refused,
         "last_fetched": row.fetched,
         "polls": row.polls,
+        "sockets": row.sockets,
         "last_error": row.last_error.as_ref().map(|(at, reason)| json!({"at": at, "reason": reason})),
     })
 }

@@ -17,6 +17,7 @@ pub(super) const NOTATION: Notation = Notation {
     accepts,
     accepts_by_name: nothing_more,
     decode,
+    unpacks: false,
 };
 
 const STRUCTURED: &str = "application/cloudevents+json";

@@ -5,8 +5,14 @@ use serde_json::Value;
 
 use super::{Notation, nothing_more};
 
-pub(super) const NOTATION: Notation =
-    Notation { name: "json", types: "application/json (or …+json)", accepts, accepts_by_name: nothing_more, decode };
+pub(super) const NOTATION: Notation = Notation {
+    name: "json",
+    types: "application/json (or …+json)",
+    accepts,
+    accepts_by_name: nothing_more,
+    decode,
+    unpacks: false,
+};
 
 fn accepts(media_type: &str, _: &HeaderMap) -> bool {
     matches!(media_type, "application/json" | "text/json") || media_type.ends_with("+json")

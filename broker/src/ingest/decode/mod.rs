@@ -5,9 +5,11 @@
 
 mod cloudevents;
 mod form;
+mod gelf;
 mod json;
 mod ndjson;
 mod plist;
+mod syslog;
 mod xml;
 
 use axum::http::{HeaderMap, header};
@@ -26,11 +28,21 @@ pub(super) struct Notation {
     /// What it accepts beyond that where a source names it.
     accepts_by_name: fn(media_type: &str, headers: &HeaderMap) -> bool,
     decode: fn(media_type: &str, headers: &HeaderMap, body: &[u8]) -> Result<Value, String>,
+    /// Whether it tells by itself that a body is compressed, and unpacks it.
+    unpacks: bool,
 }
 
 /// In the order in which they are asked. CloudEvents come first, because theirs are JSON types too.
-const NOTATIONS: [&Notation; 6] =
-    [&cloudevents::NOTATION, &json::NOTATION, &ndjson::NOTATION, &form::NOTATION, &xml::NOTATION, &plist::NOTATION];
+const NOTATIONS: [&Notation; 8] = [
+    &cloudevents::NOTATION,
+    &json::NOTATION,
+    &ndjson::NOTATION,
+    &form::NOTATION,
+    &xml::NOTATION,
+    &plist::NOTATION,
+    &syslog::NOTATION,
+    &gelf::NOTATION,
+];
 
 /// Takes whatever any notation accepts.
 const AUTO: &str = "auto";
@@ -46,6 +58,14 @@ impl DecodeSpec {
     /// Takes whatever any notation accepts.
     pub fn auto() -> Self {
         Self(vec![AUTO.to_owned()])
+    }
+
+    /// The one notation that it names, if it is one.
+    pub(super) fn only(&self) -> Option<&str> {
+        match &self.0[..] {
+            [one] => Some(one),
+            _ => None,
+        }
     }
 
     /// The notations named, or problems at `decode`.
@@ -100,7 +120,9 @@ impl Decoder {
     pub(super) fn decode(&self, request: &Request<Verified>) -> Result<Value, Refusal> {
         let headers = &request.headers;
         let wrong_type = |found: String| Refusal::Type { found, accepted: self.accepted() };
-        if let Some(coding) = headers.get(header::CONTENT_ENCODING).filter(|coding| *coding != "identity") {
+        if let Some(coding) =
+            headers.get(header::CONTENT_ENCODING).filter(|coding| *coding != "identity" && !self.unpacks())
+        {
             return Err(wrong_type(format!("the content encoding {}", String::from_utf8_lossy(coding.as_bytes()))));
         }
         let declared = headers.get(header::CONTENT_TYPE).map(|value| String::from_utf8_lossy(value.as_bytes()));
@@ -136,6 +158,10 @@ impl Decoder {
                 declared.map_or("a body without Content-Type".to_owned(), |text| format!("Content-Type {text}")),
             ),
         })
+    }
+
+    fn unpacks(&self) -> bool {
+        self.0.iter().all(|(notation, _)| notation.unpacks)
     }
 
     fn accepted(&self) -> String {
@@ -201,6 +227,17 @@ mod tests {
             ("ndjson", Some("application/json"), r#"{"a":1}"#, json!([{"a": 1}])),
             ("ndjson", Some("application/json"), "", json!([])),
             ("[ndjson, json]", Some("application/json"), r#"{"a":1}"#, json!({"a": 1})),
+            ("gelf", Some("application/json"), r#"{"a":1}"#, json!({"a": 1})),
+            ("gelf", None, "{}\0", json!({})),
+            (
+                "syslog",
+                Some("text/plain; charset=utf-8"),
+                "<14>a: b\n<15>c\n  d",
+                json!([
+                    {"format": "rfc3164", "facility": "user", "severity": "info", "level": 6, "app_name": "a", "message": "b"},
+                    {"format": "rfc3164", "facility": "user", "severity": "debug", "level": 7, "message": "c\n  d"},
+                ]),
+            ),
             ("[json, ndjson]", Some("application/json"), "{\"a\":1}\n{\"a\":2}", json!([{"a": 1}, {"a": 2}])),
         ] {
             assert_eq!(decode(decode_as, content_type, body.as_bytes()), Ok(value), "{decode_as} {body}");
@@ -215,8 +252,12 @@ mod tests {
         assert!(matches!(decode("auto", Some("text/plain"), b"{}"), Err(Refusal::Type { .. })), "named is ndjson only");
         let mut headers = HeaderMap::new();
         headers.insert("content-encoding", HeaderValue::from_static("gzip"));
-        let packed = decoder("json").decode(&Request::new(headers, "", Bytes::new()).unchecked(Trust::Unverified));
+        let packed =
+            decoder("json").decode(&Request::new(headers.clone(), "", Bytes::new()).unchecked(Trust::Unverified));
         assert!(matches!(packed, Err(Refusal::Type { .. })));
+        let body = crate::gelf::pack(b"{}", crate::gelf::Compression::Gzip).unwrap();
+        let packed = decoder("gelf").decode(&Request::new(headers, "", body.into()).unchecked(Trust::Unverified));
+        assert_eq!(packed, Ok(json!({})));
     }
 
     #[test]
@@ -228,6 +269,8 @@ mod tests {
             ("json", "[[[[", "line 1"),
             ("ndjson", "{\"a\": 1}\n{\"b\"\n", "line 3"),
             ("cloudevents", "{}", "specversion"),
+            ("syslog", "hello", "a priority"),
+            ("gelf", "[]", "object"),
         ] {
             let error = decode(decode_as, None, body.as_bytes()).unwrap_err();
             assert!(matches!(error, Refusal::Undecodable(_)) && error.to_string().contains(said), "{body}: {error}");
@@ -238,7 +281,7 @@ mod tests {
     fn unknown_notations_are_refused_with_those_there_are() {
         let mut problems = Problems::default();
         assert!(serde_saphyr::from_str::<DecodeSpec>("[json, toml]").unwrap().validate(&mut problems).is_none());
-        insta::assert_snapshot!(problems.iter().next().unwrap().message, @r#""toml" is no notation; expected one of cloudevents, json, ndjson, form, xml, plist, auto, or a list of them"#);
+        insta::assert_snapshot!(problems.iter().next().unwrap().message, @r#""toml" is no notation; expected one of cloudevents, json, ndjson, form, xml, plist, syslog, gelf, auto, or a list of them"#);
     }
 
     proptest! {

@@ -15,6 +15,7 @@ pub(super) const NOTATION: Notation = Notation {
     accepts,
     accepts_by_name: |media_type, headers| media_type == "text/plain" || (json::NOTATION.accepts)(media_type, headers),
     decode,
+    unpacks: false,
 };
 
 fn accepts(media_type: &str, _: &HeaderMap) -> bool {

@@ -11,6 +11,7 @@ pub(super) const NOTATION: Notation = Notation {
     accepts,
     accepts_by_name: nothing_more,
     decode,
+    unpacks: false,
 };
 
 fn accepts(media_type: &str, _: &HeaderMap) -> bool {

@@ -125,6 +125,7 @@ fn observed() -> Observed {
         .into(),
         live: [(name("slack"), slack), (name("gone"), TargetSnapshot::default())].into(),
         sources: [("okta".to_owned(), counts)].into(),
+        sockets: Vec::new(),
         polls: BTreeMap::new(),
         nowhere: 8,
         identity: Some(Counted {

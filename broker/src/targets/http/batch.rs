@@ -4,7 +4,10 @@ use futures_util::future::join_all;
 use reqwest::Url;
 use serde_json::{Map, Value};
 
-use super::{super::Outcome, Http, programs::context};
+use super::{
+    super::{Outcome, programs::context},
+    Http,
+};
 use crate::{core::Job, targets::wire};
 
 /// The jobs of one request.

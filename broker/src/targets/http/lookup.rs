@@ -5,7 +5,7 @@ use reqwest::{Method, header::CONTENT_TYPE};
 use serde_json::{Map, Value};
 
 use super::{
-    super::{Outcome, Role},
+    super::{Outcome, Role, programs::one},
     Http,
     answer::seen,
     place::Place,

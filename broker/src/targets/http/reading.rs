@@ -7,11 +7,12 @@ use reqwest::{
     Method,
     header::{HeaderName, HeaderValue},
 };
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::{
     super::{
         Target, address,
+        programs::settings,
         spec::{Setup, Unresolved},
         wire::{Client, MIN_PIN_KEY, Tls},
     },
@@ -202,18 +203,6 @@ fn meaning(fields: &mut Fields<'_>) -> Option<Meaning> {
         None => (Token::new("http").ok(), Token::new("request").ok(), None),
     };
     Some(Meaning { answer, answers, info, scope: scope?, action: action? })
-}
-
-/// Constants for the programs; a reference among them would be sent as it is written.
-fn settings(fields: &mut Fields<'_>) -> Value {
-    let map: Map<String, Value> = fields.entries("settings").cloned().unwrap_or_default();
-    for (key, value) in &map {
-        let is_secret = value.as_str().is_some_and(|text| text.contains("${env:") || text.contains("${file:"));
-        if is_secret {
-            fields.problem(&format!("settings.{key}"), "programs see no secrets: use auth, headers or body_secrets");
-        }
-    }
-    Value::Object(map)
 }
 
 fn limits(fields: &mut Fields<'_>) -> Limits {

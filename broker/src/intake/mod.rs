@@ -1,0 +1,3 @@
+//! Sources that take what comes by other ways than HTTP: one folder a way.
+
+pub mod socket;

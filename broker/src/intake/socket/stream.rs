@@ -1,0 +1,244 @@
+//! Connections over TCP and TLS: read no faster than the stream takes what they bring.
+
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use axum_server::tls_rustls::RustlsConfig;
+use bytes::BytesMut;
+use rustix::net::sockopt;
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _},
+    net::{TcpListener, TcpStream},
+};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{
+    Codec, Sockets,
+    take::{BATCH, Intake, Raw},
+};
+use crate::{
+    framing::{Framer, Piece},
+    ingest::Refusal,
+    listen::{Counted, Limited},
+};
+
+/// The handshake must end within this time.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+/// A message that has begun must end within this time.
+const MESSAGE: Duration = Duration::from_secs(60);
+/// Syslog keeps connections for days, and a sender whose connection was closed may lose a message to find out: only a peer
+/// that is gone is closed before that. The system asks it.
+const IDLE: Duration = Duration::from_secs(24 * 3600);
+const ASKED_AFTER: Duration = Duration::from_secs(120);
+/// Read at once, in bytes.
+const READ: usize = 16 * 1024;
+/// When no more files can be opened.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+
+/// A listening socket, and what its connections have in common.
+pub(super) struct Serving {
+    pub(super) listener: TcpListener,
+    pub(super) tls: Option<RustlsConfig>,
+    pub(super) limited: Limited,
+    pub(super) sockets: Sockets,
+}
+
+/// Why a connection ended.
+#[derive(Debug, thiserror::Error)]
+enum Ended {
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    #[error("nothing came within {0:?}")]
+    Slow(Duration),
+    #[error("{0}")]
+    Frame(#[from] crate::framing::FrameError),
+}
+
+/// Takes connections until told to stop; comes back when what they brought is acknowledged or given up.
+pub(super) async fn serve(intake: &Arc<Intake>, serving: Serving, stop: &CancellationToken) {
+    let connections = TaskTracker::new();
+    loop {
+        let accepted = tokio::select! {
+            () = stop.cancelled() => break,
+            accepted = serving.listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                if let Some(stream) = entered(intake, &serving.limited, stream, peer) {
+                    let (intake, tls, stop) = (Arc::clone(intake), serving.tls.clone(), stop.clone());
+                    let open = Open::new(&serving.sockets, &intake);
+                    connections.spawn(async move {
+                        let _open = open;
+                        connection(&intake, stream, peer.ip().to_canonical(), tls, &stop).await;
+                    });
+                }
+            }
+            Err(error) => {
+                tracing::debug!(%error, "a connection could not be taken");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    connections.close();
+    connections.wait().await;
+}
+
+/// The connection, if it may be and there is room for it.
+fn entered(intake: &Intake, limited: &Limited, stream: TcpStream, peer: SocketAddr) -> Option<Counted> {
+    let address = peer.ip().to_canonical();
+    if !intake.source.takes_from(Some(address)) {
+        intake.dropped.refused(&Refusal::Address(Some(address)));
+        return None;
+    }
+    // A system that does not ask leaves it at the longest time.
+    let _ = sockopt::set_socket_keepalive(&stream, true).and_then(|()| sockopt::set_tcp_keepidle(&stream, ASKED_AFTER));
+    limited.enter(stream).inspect_err(|_| intake.dropped.refused(&Refusal::Busy)).ok()
+}
+
+async fn connection(
+    intake: &Arc<Intake>,
+    stream: Counted,
+    peer: IpAddr,
+    tls: Option<RustlsConfig>,
+    stop: &CancellationToken,
+) {
+    let ended = match tls {
+        None => messages(intake, stream, peer, stop).await,
+        Some(config) => {
+            let handshake = TlsAcceptor::from(config.get_inner()).accept(stream);
+            let accepted = tokio::select! {
+                () = stop.cancelled() => return,
+                accepted = tokio::time::timeout(HANDSHAKE, handshake) => accepted,
+            };
+            match accepted {
+                Ok(Ok(stream)) => messages(intake, stream, peer, stop).await,
+                Ok(Err(error)) => Err(error.into()),
+                Err(_) => Err(Ended::Slow(HANDSHAKE)),
+            }
+        }
+    };
+    let (source, socket) = (intake.source.name(), intake.socket.name());
+    match ended {
+        Ok(()) => tracing::debug!(%source, socket, %peer, "a connection has ended"),
+        Err(Ended::Frame(error)) => intake.dropped.refused(&Refusal::Undecodable(error.to_string())),
+        Err(error) => tracing::info!(%source, socket, %peer, %error, "a connection was closed"),
+    }
+}
+
+/// Reads, takes, reads on.
+async fn messages(
+    intake: &Arc<Intake>,
+    mut stream: impl AsyncRead + Unpin,
+    peer: IpAddr,
+    stop: &CancellationToken,
+) -> Result<(), Ended> {
+    let most = intake.source.max_body();
+    let mut framer = match intake.socket.codec {
+        Codec::Syslog => Framer::syslog(most),
+        Codec::Gelf => Framer::gelf(most),
+    };
+    let mut buffer = BytesMut::new();
+    loop {
+        let framed = take_framed(intake, &mut framer, &mut buffer, peer, stop).await;
+        if stop.is_cancelled() {
+            return Ok(());
+        }
+        framed?;
+        buffer.reserve(READ);
+        let patience = if buffer.is_empty() { IDLE } else { MESSAGE };
+        let read = tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            read = tokio::time::timeout(patience, stream.read_buf(&mut buffer)) => read,
+        };
+        let broken = match read {
+            Ok(Ok(0)) => None,
+            Ok(Ok(_)) => continue,
+            Ok(Err(error)) => Some(Ended::Io(error)),
+            Err(_) => Some(Ended::Slow(patience)),
+        };
+        if let Some(Piece::Message(bytes)) = framer.last(&mut buffer) {
+            intake.take(vec![Raw { bytes, peer }], stop).await;
+        }
+        // Who closes a connection without saying so in TLS has said all the same what came before.
+        return broken.filter(|ended| !is_end(ended)).map_or(Ok(()), Err);
+    }
+}
+
+fn is_end(ended: &Ended) -> bool {
+    let kinds = [io::ErrorKind::UnexpectedEof, io::ErrorKind::ConnectionReset];
+    matches!(ended, Ended::Io(error) if kinds.contains(&error.kind()))
+}
+
+/// Takes all messages that are in the buffer.
+async fn take_framed(
+    intake: &Arc<Intake>,
+    framer: &mut Framer,
+    buffer: &mut BytesMut,
+    peer: IpAddr,
+    stop: &CancellationToken,
+) -> Result<(), Ended> {
+    loop {
+        let (mut raws, mut ended) = (Vec::new(), Ok(()));
+        while raws.len() < BATCH {
+            match framer.next(buffer) {
+                Ok(Some(Piece::Message(bytes))) if bytes.is_empty() => {}
+                Ok(Some(Piece::Message(bytes))) => {
+                    let_in(intake, stop).await;
+                    raws.push(Raw { bytes, peer });
+                }
+                Ok(Some(Piece::TooLong)) => intake.dropped.refused(&Refusal::TooLarge(intake.source.max_body())),
+                Ok(None) => break,
+                Err(error) => {
+                    ended = Err(error.into());
+                    break;
+                }
+            }
+        }
+        let is_all = raws.len() < BATCH;
+        if !raws.is_empty() {
+            intake.take(raws, stop).await;
+        }
+        if is_all || ended.is_err() {
+            return ended;
+        }
+    }
+}
+
+/// Waits until the source's rate allows one more, or until it was told to stop.
+async fn let_in(intake: &Intake, stop: &CancellationToken) {
+    while let Err(Refusal::Rate { wait }) = intake.source.admit(Instant::now()) {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(wait) => {}
+        }
+    }
+}
+
+/// A connection in the report, as long as it is open.
+struct Open {
+    sockets: Sockets,
+    source: String,
+    socket: String,
+}
+
+impl Open {
+    fn new(sockets: &Sockets, intake: &Intake) -> Self {
+        let open =
+            Self { sockets: sockets.clone(), source: intake.source.name().to_string(), socket: intake.socket.name() };
+        open.sockets.change(&open.source, &open.socket, |report| report.connections += 1);
+        open
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.sockets.change(&self.source, &self.socket, |report| {
+            report.connections = report.connections.saturating_sub(1);
+        });
+    }
+}

@@ -1,0 +1,205 @@
+//! From messages as they came to events that the stream has acknowledged. What it does not acknowledge is published again
+//! until it does, under the same ids; whoever brings messages waits for it.
+
+use std::{
+    net::IpAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use emote_proto::{EventId, Subject, Trust};
+use serde_json::Value;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use super::{Codec, Socket, dropped::Dropped};
+use crate::{
+    gelf,
+    ingest::{Aliases, Heard, Moment, Publish, PublishError, Refusal, Source, Sources},
+    outage::Outage,
+    random, syslog,
+};
+
+/// Messages that are mapped and published together.
+pub(super) const BATCH: usize = 256;
+/// They must be mapped within this time.
+const MAP_TIMEOUT: Duration = Duration::from_secs(30);
+/// Between two tries to publish, from and to.
+const AGAIN_FIRST: Duration = Duration::from_millis(100);
+const AGAIN_MAX: Duration = Duration::from_secs(2);
+/// When the socket closes, what was read has this long to be acknowledged.
+const GRACE: Duration = Duration::from_secs(5);
+/// How often it is said that the stream takes nothing.
+const WAITING_SAID_EVERY: Duration = Duration::from_secs(10);
+
+/// What sockets need of the broker.
+#[derive(Clone)]
+pub struct Reach {
+    /// Where events go.
+    pub publisher: Arc<dyn Publish>,
+    /// Nodes by their other names.
+    pub aliases: Arc<dyn Aliases>,
+    /// Who counts.
+    pub sources: Arc<Sources>,
+    /// This broker, for who asks which of them dropped something.
+    pub broker: String,
+    /// Maps that may run at once.
+    pub maps: Arc<Semaphore>,
+}
+
+/// A message as it came.
+pub(super) struct Raw {
+    pub(super) bytes: Bytes,
+    pub(super) peer: IpAddr,
+}
+
+/// An event to be published.
+type Ready = (Subject, EventId, Bytes);
+
+/// What takes the messages of one socket.
+pub(super) struct Intake {
+    pub(super) source: Arc<Source>,
+    pub(super) socket: Socket,
+    pub(super) reach: Reach,
+    pub(super) dropped: Arc<Dropped>,
+    outage: Mutex<Outage>,
+}
+
+impl Intake {
+    pub(super) fn new(source: Arc<Source>, socket: Socket, reach: Reach) -> Self {
+        let dropped = Arc::new(Dropped::new(Arc::clone(&source), socket.name(), reach.clone()));
+        let outage = Mutex::new(Outage::said_every(WAITING_SAID_EVERY));
+        Self { source, socket, reach, dropped, outage }
+    }
+
+    /// Takes these messages. Comes back when the stream has what they became; or when it was told to stop, and the stream
+    /// did not take them within a few seconds more.
+    pub(super) async fn take(self: &Arc<Self>, raws: Vec<Raw>, stop: &CancellationToken) {
+        let count = raws.len() as u64;
+        let Some((events, taken)) = self.mapped(raws).await else { return };
+        let given_up = async {
+            stop.cancelled().await;
+            tokio::time::sleep(GRACE).await;
+        };
+        let told = events.len();
+        tokio::select! {
+            lost = self.stored(events) => {
+                let (taken, told) = (taken.saturating_sub(lost), told.saturating_sub(lost));
+                self.reach.sources.counts().several_taken(self.source.name().as_str(), taken, told);
+            }
+            () = given_up => self.dropped.count(Refusal::Unavailable.word(), count),
+        }
+    }
+
+    /// The events, and how many messages they were; runs the map on a thread that may block.
+    async fn mapped(self: &Arc<Self>, raws: Vec<Raw>) -> Option<(Vec<Ready>, usize)> {
+        let permit = Arc::clone(&self.reach.maps).acquire_owned().await.ok()?;
+        let (this, count) = (Arc::clone(self), raws.len() as u64);
+        let mapping = tokio::task::spawn_blocking(move || {
+            // What tells these from all others.
+            let batch = random::name::<16>();
+            let (mut events, mut taken) = (Vec::with_capacity(raws.len()), 0);
+            for (at, raw) in raws.into_iter().enumerate() {
+                match this.events(raw, format!("{batch} {at}")) {
+                    Ok(of_one) => {
+                        events.extend(of_one);
+                        taken += 1;
+                    }
+                    Err(refusal) => this.dropped.refused(&refusal),
+                }
+            }
+            drop(permit);
+            (events, taken)
+        });
+        match tokio::time::timeout(MAP_TIMEOUT, mapping).await {
+            Ok(Ok(mapped)) => Some(mapped),
+            Ok(Err(_)) => {
+                self.dropped.count("internal", count);
+                tracing::error!(source = %self.source.name(), "the map ended in a panic");
+                None
+            }
+            Err(_) => {
+                self.dropped.count("internal", count);
+                tracing::error!(source = %self.source.name(), "the map did not end within {MAP_TIMEOUT:?}");
+                None
+            }
+        }
+    }
+
+    fn events(&self, raw: Raw, mark: String) -> Result<Vec<Ready>, Refusal> {
+        let mut message = self.decoded(&raw.bytes)?;
+        if let Value::Object(message) = &mut message {
+            message.insert("peer".to_owned(), raw.peer.to_string().into());
+        }
+        let trust = if self.socket.knows_clients() { Trust::Authenticated } else { Trust::Unverified };
+        let moment = Moment { now: jiff::Timestamp::now().into(), random: [0; 16] };
+        let heard = Heard { bytes: raw.bytes, trust, mark };
+        let drafts = self.source.heard(heard, &message, &*self.reach.aliases, &moment)?;
+        let ready = drafts.iter().map(|draft| {
+            let subject = draft.subject(self.source.name().clone()).map_err(|error| error.to_string())?;
+            let id = draft.id.ok_or("it has no id")?;
+            Ok((subject, id, draft.to_json().into()))
+        });
+        let ready: Result<Vec<Ready>, String> = ready.collect();
+        ready.map_err(|problem| Refusal::Unmapped { output: None, problem })
+    }
+
+    fn decoded(&self, bytes: &[u8]) -> Result<Value, Refusal> {
+        let undecodable = |error: String| Refusal::Undecodable(error);
+        match self.socket.codec {
+            Codec::Syslog => {
+                syslog::parse(bytes).map(|it| it.to_value()).map_err(|error| undecodable(error.to_string()))
+            }
+            Codec::Gelf => match gelf::decode(bytes, self.source.max_body()) {
+                Err(gelf::GelfError::TooLarge(most)) => Err(Refusal::TooLarge(most)),
+                decoded => decoded.map_err(|error| undecodable(error.to_string())),
+            },
+        }
+    }
+
+    /// Publishes these until the stream has them; says how many it refuses for good.
+    async fn stored(&self, events: Vec<Ready>) -> usize {
+        let mut lost = 0;
+        for chunk in events.chunks(BATCH) {
+            if self.insisted(chunk).await.is_ok() {
+                continue;
+            }
+            // One of them is refused: each by itself, so that the others are not. What was stored is not doubled.
+            for event in chunk {
+                if let Err(error) = self.insisted(std::slice::from_ref(event)).await {
+                    tracing::warn!(source = %self.source.name(), %error, "an event was not published");
+                    self.dropped.count("not_published", 1);
+                    lost += 1;
+                }
+            }
+        }
+        lost
+    }
+
+    async fn insisted(&self, events: &[Ready]) -> Result<(), PublishError> {
+        let mut pause = AGAIN_FIRST;
+        while !events.is_empty() {
+            match self.reach.publisher.publish(events.to_vec()).await {
+                Ok(()) => break,
+                Err(error @ PublishError::Unavailable(_)) => self.waits(&error),
+                Err(error) => return Err(error),
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(AGAIN_MAX);
+        }
+        if let Some(tries) = self.outage.lock().unwrap_or_else(PoisonError::into_inner).worked() {
+            tracing::info!(source = %self.source.name(), tries, "messages are taken again");
+        }
+        Ok(())
+    }
+
+    fn waits(&self, error: &PublishError) {
+        self.reach.sources.counts().not_published(self.source.name().as_str());
+        let said = self.outage.lock().unwrap_or_else(PoisonError::into_inner).failed(Instant::now());
+        if let Some(tries) = said {
+            let (source, socket) = (self.source.name(), self.socket.name());
+            tracing::warn!(%source, socket, tries, %error, "messages wait for the stream, and their senders with them");
+        }
+    }
+}

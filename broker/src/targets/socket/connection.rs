@@ -1,0 +1,164 @@
+//! One connection, or a UDP socket that knows where it sends.
+
+use std::{
+    io,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    time::{Duration, Instant},
+};
+
+use rustls::pki_types::ServerName;
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
+    net::{TcpStream, UdpSocket},
+};
+use tokio_rustls::TlsConnector;
+
+use super::{super::connections::Tls, Address, Transport, tls};
+
+/// A connection must stand within this time.
+const CONNECT: Duration = Duration::from_secs(5);
+/// After writing it is waited so long for the other side to say that it has closed the connection.
+const SETTLE: Duration = Duration::from_millis(10);
+/// A UDP socket is opened anew after this time: the name may lead elsewhere by then.
+const UDP_KEPT: Duration = Duration::from_secs(60);
+/// How often something is read that nobody asked for, before the connection counts as closed.
+const MOST_READS: usize = 16;
+
+/// Why something was not sent.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failed {
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    #[error("no connection within {CONNECT:?}")]
+    Slow,
+    #[error("there is no address of that name")]
+    NoAddress,
+    #[error("{0}")]
+    Tls(String),
+    #[error("the other side has closed the connection")]
+    Closed,
+    #[error("a datagram of {0} bytes cannot be sent: lower `max_size`")]
+    TooLong(usize),
+}
+
+impl Failed {
+    /// Whether trying again would not help.
+    pub(super) fn is_for_good(&self) -> bool {
+        matches!(self, Self::TooLong(_))
+    }
+}
+
+/// See the module.
+pub(super) enum Connection {
+    Udp(UdpSocket, Instant),
+    Stream(Box<dyn Stream>),
+}
+
+/// TCP, perhaps with TLS in it.
+pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+impl Connection {
+    pub(super) async fn open(address: &Address, tls: &Tls, timeout: Duration) -> Result<Self, Failed> {
+        let opening = async {
+            match address.transport {
+                Transport::Udp => udp(address).await,
+                Transport::Tcp => Ok(Self::Stream(Box::new(tcp(address).await?))),
+                Transport::Tls => secured(address, tls.clone()).await,
+            }
+        };
+        tokio::time::timeout(timeout.min(CONNECT), opening).await.unwrap_or(Err(Failed::Slow))
+    }
+
+    /// Whether it can be used once more.
+    pub(super) async fn is_good(&mut self) -> bool {
+        match self {
+            Self::Udp(_, opened) => opened.elapsed() < UDP_KEPT,
+            Self::Stream(stream) => still_open(&mut **stream, Duration::ZERO).await.is_ok(),
+        }
+    }
+
+    /// Sends these, and looks whether the other side is still there.
+    pub(super) async fn send(&mut self, frames: &[Vec<u8>]) -> Result<(), Failed> {
+        match self {
+            Self::Udp(socket, _) => {
+                for frame in frames {
+                    let sent = socket.send(frame).await;
+                    let too_long = rustix::io::Errno::MSGSIZE.raw_os_error();
+                    sent.map_err(|error| match error.raw_os_error() {
+                        Some(code) if code == too_long => Failed::TooLong(frame.len()),
+                        _ => error.into(),
+                    })?;
+                }
+                // Where nobody listens, this machine or one nearby says so at once.
+                match socket.take_error()? {
+                    Some(error) => Err(error.into()),
+                    None => Ok(()),
+                }
+            }
+            Self::Stream(stream) => {
+                stream.write_all(&frames.concat()).await?;
+                stream.flush().await?;
+                still_open(&mut **stream, SETTLE).await
+            }
+        }
+    }
+
+    /// Says that nothing more comes.
+    pub(super) async fn close(self) {
+        if let Self::Stream(mut stream) = self {
+            let _ = tokio::time::timeout(CONNECT, stream.shutdown()).await;
+        }
+    }
+}
+
+/// Reads what nobody asked for, for so long; an error where the connection is closed.
+async fn still_open(stream: &mut (dyn Stream + '_), within: Duration) -> Result<(), Failed> {
+    let mut ignored = [0; 1024];
+    for _ in 0..MOST_READS {
+        match tokio::time::timeout(within, stream.read(&mut ignored)).await {
+            Err(_) => return Ok(()),
+            Ok(Ok(0)) => return Err(Failed::Closed),
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => return Err(Failed::Closed),
+            Ok(Err(error)) => return Err(error.into()),
+        }
+    }
+    Err(Failed::Closed)
+}
+
+async fn tcp(address: &Address) -> Result<TcpStream, Failed> {
+    let stream = TcpStream::connect((address.host.as_str(), address.port)).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+async fn secured(address: &Address, tls: Tls) -> Result<Connection, Failed> {
+    let name = ServerName::try_from(address.host.clone())
+        .map_err(|_| Failed::Tls(format!("{:?} is no name of a server", address.host)))?;
+    // Files may lie where reading them takes its time.
+    let config = tokio::task::spawn_blocking(move || tls::config(&tls)).await;
+    let config = config.unwrap_or_else(|error| Err(error.to_string())).map_err(Failed::Tls)?;
+    let stream = TlsConnector::from(config).connect(name, tcp(address).await?).await?;
+    Ok(Connection::Stream(Box::new(stream)))
+}
+
+async fn udp(address: &Address) -> Result<Connection, Failed> {
+    let mut failed = None;
+    for to in tokio::net::lookup_host((address.host.as_str(), address.port)).await? {
+        let from: SocketAddr = match to {
+            SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
+            SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
+        };
+        let bound = async {
+            let socket = UdpSocket::bind(from).await?;
+            socket.connect(to).await?;
+            Ok::<_, io::Error>(socket)
+        };
+        match bound.await {
+            Ok(socket) => return Ok(Connection::Udp(socket, Instant::now())),
+            Err(error) => failed = Some(error),
+        }
+    }
+    Err(failed.map_or(Failed::NoAddress, Failed::Io))
+}
