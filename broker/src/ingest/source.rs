@@ -175,7 +175,7 @@ impl Source {
         aliases: &dyn Aliases,
         moment: &Moment,
     ) -> Result<Vec<Draft>, Refusal> {
-        let proof = Proof { trust: heard.trust, claims: None, mark: Some(Mark::Id(heard.mark)) };
+        let proof = Proof { trust: heard.trust, claims: None, mark: Some(Mark::Id(heard.mark)), signed: None };
         let request = Request::new(HeaderMap::new(), "", heard.bytes).unchecked(proof);
         self.plan.mapping.drafts(&request, message, (None, None), aliases, moment)
     }

@@ -5,7 +5,7 @@ use reqwest::{Method, header::CONTENT_TYPE};
 use serde_json::{Map, Value};
 
 use super::{
-    super::{Outcome, Role, programs::one},
+    super::{Outcome, Role},
     Http,
     answer::seen,
     place::Place,
