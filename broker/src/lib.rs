@@ -36,6 +36,7 @@ mod ssf;
 pub mod store;
 pub mod syslog;
 pub mod targets;
+mod tasks;
 #[cfg(test)]
 mod testing;
 

@@ -22,6 +22,7 @@ mod crash;
 mod delivery;
 mod enroll;
 mod failover;
+mod folder;
 mod interop;
 mod layout;
 mod leftover;

@@ -2,7 +2,6 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use anyhow::Context;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use bytes::Bytes;
 use emote_proto::{Draft, Name, Time, Trust};
@@ -11,7 +10,7 @@ use serde_json::{Value, json};
 use super::{Exit, Output, given, print_line, render, ssf};
 use crate::{
     config,
-    ingest::{Aliases, Moment, Plan, Refusal, Request, SourceSpec, catalog},
+    ingest::{Aliases, Moment, Plan, Refusal, Request, SourceSpec, catalog, media_type},
 };
 
 /// Largest file that is read, in bytes: more than any source takes.
@@ -112,9 +111,7 @@ impl Test {
         };
         let Some(body) = given::read(&self.file, MAX_FILE)?.map(Bytes::from) else { return Ok(Exit::NotFound) };
         let aliases = Known(self.serials.iter().cloned().collect());
-        let mut random = [0; 16];
-        getrandom::fill(&mut random).context("random bytes")?;
-        let moment = Moment { now: jiff::Timestamp::now().into(), random };
+        let moment = Moment::drawn().map_err(|error| anyhow::anyhow!("{error}"))?;
         match self.rehearsed(&plan, &body, &aliases, &moment) {
             Ok(drafts) => self.show(&drafts, moment.now),
             Err(refusal) => self.refused(&refusal),
@@ -131,6 +128,10 @@ impl Test {
     }
 
     fn rehearsed(&self, plan: &Plan, body: &Bytes, aliases: &Known, moment: &Moment) -> Result<Vec<Draft>, Refusal> {
+        if plan.takes_files() && self.is_file_alone() {
+            let name = self.file.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+            return plan.rehearse_file(&name, body, aliases, moment);
+        }
         let mut headers = HeaderMap::new();
         for (name, value) in &self.headers {
             headers.append(name.clone(), value.clone());
@@ -151,6 +152,11 @@ impl Test {
             }
             rehearsed => rehearsed,
         }
+    }
+
+    /// Whether nothing is said of how the payload is sent.
+    fn is_file_alone(&self) -> bool {
+        self.headers.is_empty() && self.query.is_empty() && self.method.is_none() && self.path.is_none()
     }
 
     fn show(&self, drafts: &[Draft], now: Time) -> anyhow::Result<Exit> {
@@ -196,47 +202,9 @@ fn shown(draft: &Draft, source: &Name, now: Time) -> anyhow::Result<String> {
     Ok(text.join("\n"))
 }
 
-/// What a sender of such a body would call it.
-fn media_type(body: &[u8]) -> &'static str {
-    let text = String::from_utf8_lossy(body);
-    let text = text.trim_start_matches('\u{feff}').trim();
-    let is_cloudevent = |value: &Value| value.get("specversion").is_some();
-    match (text.chars().next(), serde_json::from_str::<Value>(text)) {
-        (_, Ok(value)) if is_cloudevent(&value) => "application/cloudevents+json",
-        (_, Ok(Value::Array(items))) if !items.is_empty() && items.iter().all(is_cloudevent) => {
-            "application/cloudevents-batch+json"
-        }
-        (_, Ok(_)) => "application/json",
-        (Some('<'), _) if text.contains("<plist") => "application/x-plist",
-        (Some('<'), _) => "text/xml; charset=utf-8",
-        (Some('{'), _) => "application/x-ndjson",
-        _ if text.starts_with("eyJ") => "application/secevent+jwt",
-        _ if text.contains('=') => "application/x-www-form-urlencoded",
-        _ => "text/plain; charset=utf-8",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_payload_says_what_it_is() {
-        for (body, media) in [
-            ("{\"a\": 1}", "application/json"),
-            (" [1]\n", "application/json"),
-            ("{\"specversion\": \"1.0\"}", "application/cloudevents+json"),
-            ("[{\"specversion\": \"1.0\"}]", "application/cloudevents-batch+json"),
-            ("{\"a\": 1}\n{\"a\": 2}\n", "application/x-ndjson"),
-            ("<?xml version=\"1.0\"?><a/>", "text/xml; charset=utf-8"),
-            ("<plist><true/></plist>", "application/x-plist"),
-            ("eyJhbGciOiJSUzI1NiJ9.e30.c2ln", "application/secevent+jwt"),
-            ("a=1&b=2", "application/x-www-form-urlencoded"),
-            ("", "text/plain; charset=utf-8"),
-        ] {
-            assert_eq!(media_type(body.as_bytes()), media, "{body}");
-        }
-    }
 
     #[test]
     fn headers_are_written_as_they_are_sent() {

@@ -10,8 +10,8 @@ use crate::console::view::sources::{Row, View, json_of};
     args_conflicts_with_subcommands = true,
     after_help = "\
 HEARD is when the log last had an event of the source, asked of NATS and true whether or not a broker runs. EVENTS and \
-REFUSED are of all brokers together, since each was started. FETCHED is when everything was last fetched of a source that \
-is polled.
+REFUSED are of all brokers together, since each was started; files that were refused count. FETCHED is when everything \
+was last fetched of a source that is polled.
 
   emote sources
   emote sources show okta
@@ -74,7 +74,7 @@ fn shown(rows: &[Row], now: Time, width: usize) -> String {
             row.state.clone(),
             ago(row.heard),
             row.events.to_string(),
-            row.refused.values().sum::<u64>().to_string(),
+            refused(row).to_string(),
             ago(row.fetched),
         ]);
     }
@@ -83,6 +83,11 @@ fn shown(rows: &[Row], now: Time, width: usize) -> String {
         failed.map(|(at, reason)| format!("{} ago: {reason}", render::ago(*at, now))).into_iter().collect()
     });
     table::with_remarks(&mut table, remarks, width)
+}
+
+/// Webhooks and files.
+fn refused(row: &Row) -> u64 {
+    row.refused.values().sum::<u64>() + row.folder.as_ref().map_or(0, |folder| folder.refused)
 }
 
 fn show(view: &View, name: &Name, output: Output) -> anyhow::Result<Exit> {
@@ -111,7 +116,9 @@ fn one(row: &Row, now: Time) -> String {
         line("silent", format!("told {}", ago(Some(since))));
     }
     let what = if row.sockets.is_empty() { "webhooks" } else { "messages" };
-    line(what, format!("{} taken", row.taken));
+    if row.folder.is_none() || row.taken > 0 {
+        line(what, format!("{} taken", row.taken));
+    }
     for (reason, count) in &row.refused {
         line("", format!("{count} refused: {reason}"));
     }
@@ -131,6 +138,12 @@ fn one(row: &Row, now: Time) -> String {
             line("", format!("{} items that no event could be made of", poll.refused));
         }
     }
+    if let Some(folder) = &row.folder {
+        let (state, last) = (folder.state.replace('_', " "), ago(folder.last_success));
+        line("folder", format!("{state}; the last file was taken {last}"));
+        let (files, refused, waiting) = (folder.files, folder.refused, folder.waiting);
+        line("", format!("{files} files taken, {refused} refused, {waiting} waiting; {} new events", folder.events));
+    }
     if let Some((at, reason)) = &row.last_error {
         line("last error", format!("{} ago: {}", render::ago(*at, now), render::clip(reason, 300)));
     }
@@ -142,7 +155,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::poll::PollReport;
+    use crate::{intake::folder::FolderReport, poll::PollReport};
 
     #[test]
     fn sources_are_shown_with_what_went_wrong_below() {
@@ -161,6 +174,7 @@ mod tests {
             refused: [("denied".to_owned(), 2)].into(),
             sockets: Vec::new(),
             polls: BTreeMap::new(),
+            folder: None,
             fetched: None,
             last_error: None,
         };
@@ -170,6 +184,17 @@ mod tests {
             last_error: Some((at(30), "answered 500 Internal Server Error".to_owned())),
             ..row("kandji", "poll", "failing")
         };
+        let folder = FolderReport {
+            state: "watching".to_owned(),
+            files: 3,
+            refused: 1,
+            waiting: 2,
+            events: 9,
+            last_success: Some(at(80)),
+            ..FolderReport::default()
+        };
+        let dropped =
+            Row { folder: Some(folder), taken: 0, refused: BTreeMap::new(), ..row("hr", "folder", "watching") };
         let rows = [row("okta", "webhook", "taking"), failing];
         let text = anstream::adapter::strip_str(&shown(&rows, at(90), 80)).to_string();
         insta::assert_snapshot!(text, @r"
@@ -188,6 +213,14 @@ mod tests {
           poll          failing; all was fetched never
                         0 rounds, 0 failed; 0 pages, 0 items, 4 new events
           last error    60s ago: answered 500 Internal Server Error
+        ");
+        let text = anstream::adapter::strip_str(&one(&dropped, at(90))).to_string();
+        insta::assert_snapshot!(text, @r"
+        hr  folder
+          state         watching
+          last heard    90s ago
+          folder        watching; the last file was taken 10s ago
+                        3 files taken, 1 refused, 2 waiting; 9 new events
         ");
     }
 }

@@ -11,7 +11,7 @@ use crate::{
     bus::TailStart,
     config::SecretRef,
     random,
-    ssf::{Credential, Transmitter},
+    ssf::{Credential, Delivery, POLL, Transmitter},
 };
 
 /// How long a verification event is waited for.
@@ -40,13 +40,17 @@ pub(super) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// Make a stream that pushes to a source; prints it, and the source's settings
+    /// Make a stream that pushes to a source, or is polled by it; prints it, and the source's settings
+    #[command(group = clap::ArgGroup::new("delivery").required(true))]
     Create {
         /// Where the source takes events: its host and /in/NAME
-        #[arg(long, value_name = "URL")]
-        endpoint: String,
+        #[arg(long, value_name = "URL", group = "delivery")]
+        endpoint: Option<String>,
+        /// In place of an endpoint: the source asks for events where the transmitter says
+        #[arg(long, group = "delivery")]
+        poll: bool,
         /// What is to be sent as Authorization, by reference
-        #[arg(long, value_name = "REF")]
+        #[arg(long, value_name = "REF", conflicts_with = "poll")]
         authorization: Option<SecretRef>,
         /// An event type to ask for, its whole URI; all that the transmitter has where none is given
         #[arg(long = "event", value_name = "URI")]
@@ -104,16 +108,12 @@ impl Args {
         };
         transmitter.authenticate(&credential).await?;
         match self.command {
-            Command::Create { endpoint, authorization, events } => {
+            Command::Create { endpoint, poll: _, authorization, events } => {
                 let authorization = authorization.as_ref().map(secret).transpose()?;
-                let stream = transmitter.create(&endpoint, authorization.as_ref(), &events).await?;
+                let push = endpoint.map(|endpoint| Delivery::Push { endpoint, authorization });
+                let stream = transmitter.create(&push.unwrap_or(Delivery::Poll), &events).await?;
                 show(&stream)?;
-                let audience = stream.get("aud").unwrap_or(&Value::Null);
-                anstream::eprintln!(
-                    "In the source's file:\n  preset: ssf\n  settings: {{issuer: {:?}, jwks: {:?}, audience: {audience}}}",
-                    transmitter.says("issuer").unwrap_or_default(),
-                    transmitter.says("jwks_uri").unwrap_or_default(),
-                );
+                anstream::eprintln!("In the source's file:\n{}", settings(&transmitter, &stream));
             }
             Command::Show { stream } => show(&transmitter.show(stream.as_deref()).await?)?,
             Command::Delete { stream } => transmitter.delete(&stream).await?,
@@ -123,6 +123,21 @@ impl Args {
         }
         Ok(Exit::Ok)
     }
+}
+
+/// What the file of a source says that takes this stream.
+fn settings(transmitter: &Transmitter, stream: &Value) -> String {
+    let (issuer, jwks) = (transmitter.says("issuer"), transmitter.says("jwks_uri"));
+    let [issuer, jwks] = [issuer, jwks].map(Option::unwrap_or_default);
+    let audience = stream.get("aud").unwrap_or(&Value::Null);
+    let settings = format!("issuer: {issuer:?}, jwks: {jwks:?}, audience: {audience}");
+    if stream.pointer("/delivery/method").is_none_or(|method| *method != *POLL) {
+        return format!("  preset: ssf\n  settings: {{{settings}}}");
+    }
+    let from = stream.pointer("/delivery/endpoint_url").unwrap_or(&Value::Null);
+    format!(
+        "  preset: ssf\n  settings: {{{settings}, poll_url: {from}, poll_token: \"${{env:SSF_TOKEN}}\"}}\n  poll: true"
+    )
 }
 
 fn show(stream: &Value) -> anyhow::Result<()> {

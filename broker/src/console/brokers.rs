@@ -10,7 +10,7 @@ use crate::{
     core::{Records as _, Tallied, Tally},
     deliver::{LastError, Running, TargetSnapshot},
     engine::Role,
-    intake::socket::SocketReport,
+    intake::{folder::FolderReport, socket::SocketReport},
     ops::Watched,
     poll::{self, PollReport},
     store::{Store, StoreError},
@@ -71,6 +71,9 @@ pub struct SourceReport {
     /// Where it listens by itself.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub sockets: Vec<SocketReport>,
+    /// Where files are dropped for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub folder: Option<FolderReport>,
 }
 
 /// A target at one broker. Counts are since that broker was started.
@@ -165,6 +168,7 @@ pub(super) fn report(id: &str, started: Time, watched: &Watched) -> BrokerReport
         let polls = sources.values_mut().flat_map(|source| [&mut source.poll, &mut source.reconcile]);
         polls.flatten().for_each(|poll| poll.last_error = None);
         sources.values_mut().flat_map(|source| &mut source.sockets).for_each(|socket| socket.last_error = None);
+        sources.values_mut().filter_map(|source| source.folder.as_mut()).for_each(|folder| folder.last_error = None);
     }
     BrokerReport {
         id: id.to_owned(),
@@ -198,6 +202,9 @@ fn sources(watched: &Watched) -> BTreeMap<String, SourceReport> {
     }
     for (name, report) in watched.sockets.reports() {
         sources.entry(name).or_default().sockets.push(report);
+    }
+    for (name, report) in watched.folders.reports() {
+        sources.entry(name).or_default().folder = Some(report);
     }
     if let Ok(records) = watched.store.snapshot() {
         for (name, source) in &mut sources {

@@ -72,7 +72,7 @@ fn timed(event: &Event) -> Option<&str> {
 
 /// Whether an event says that its source is there: not what is told of trouble with it, nor what it did not tell itself.
 fn speaks(event: &Event) -> bool {
-    let trouble = ["poll_failed", "reconcile_failed", "reconciled", "dropped"];
+    let trouble = ["poll_failed", "reconcile_failed", "reconciled", "dropped", "folder_failed"];
     let is_trouble = event.scope.as_str() == "source" && trouble.contains(&event.action.as_str());
     !is_trouble && event.info_at(&["reconciled"]) != Some(&Value::Bool(true))
 }

@@ -20,7 +20,7 @@ use axum::{
     routing::any,
 };
 use bytes::{Bytes, BytesMut};
-use emote_proto::{Draft, EventId, Subject, Time};
+use emote_proto::{EventId, Time};
 use futures_util::StreamExt as _;
 use serde_json::json;
 use tokio::sync::Semaphore;
@@ -210,7 +210,7 @@ impl Ingest {
                 return handshake.reply(&challenge);
             }
         };
-        let events = ready(source, &drafts)?;
+        let events = source.addressed(&drafts)?;
         let ids: Vec<EventId> = events.iter().map(|(_, id, _)| *id).collect();
         self.publish(source, events).await?;
         self.sources.counts().taken(source.name().as_str(), ids.len());
@@ -236,9 +236,7 @@ impl Ingest {
     ) -> Result<T, Refusal> {
         let permit = Arc::clone(&self.maps).acquire_owned();
         let permit = tokio::time::timeout(MAP_TIMEOUT, permit).await.ok().and_then(Result::ok).ok_or(Refusal::Busy)?;
-        let mut random = [0; 16];
-        getrandom::fill(&mut random).map_err(|_| Refusal::Internal("no randomness to be had"))?;
-        let moment = Moment { now: (self.clock)(), random };
+        let moment = Moment { now: (self.clock)(), ..Moment::drawn()? };
         let aliases = Arc::clone(&self.aliases);
         let mapping = tokio::task::spawn_blocking(move || {
             let mapped = mapping(&*aliases, &moment);
@@ -282,17 +280,6 @@ impl Ingest {
     fn outage(&self) -> MutexGuard<'_, Outage> {
         self.outage.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Drafts as they are published.
-fn ready(source: &Source, drafts: &[Draft]) -> Result<Vec<Ready>, Refusal> {
-    let ready = |(at, draft): (usize, &Draft)| {
-        let unmapped = |problem: String| Refusal::Unmapped { output: Some(at), problem };
-        let subject: Subject = draft.subject(source.name().clone()).map_err(|error| unmapped(error.to_string()))?;
-        let id = draft.id.ok_or_else(|| unmapped("it has no id".to_owned()))?;
-        Ok((subject, id, draft.to_json().into()))
-    };
-    drafts.iter().enumerate().map(ready).collect()
 }
 
 /// The whole body, if it is small enough and arrives in time.

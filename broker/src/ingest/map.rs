@@ -69,6 +69,15 @@ pub struct Moment {
     pub random: [u8; 16],
 }
 
+impl Moment {
+    /// Now.
+    pub fn drawn() -> Result<Self, Refusal> {
+        let mut random = [0; 16];
+        getrandom::fill(&mut random).map_err(|_| Refusal::Internal("no randomness to be had"))?;
+        Ok(Self { now: jiff::Timestamp::now().into(), random })
+    }
+}
+
 /// A map, ready to run.
 #[derive(Debug)]
 pub(super) struct Mapping {

@@ -181,16 +181,21 @@ impl Refusal {
 }
 
 impl Refusal {
+    /// The word for it of RFC 8935, section 2.4, where the fault is the security event's; none where it may be sent again.
+    pub(crate) fn err(&self) -> Option<&'static str> {
+        match self {
+            Self::Denied(denied) => Some(denied.err.unwrap_or("access_denied")),
+            Self::TooLarge(_) | Self::Type { .. } | Self::Undecodable(_) | Self::Unmapped { .. } | Self::Stale(_) => {
+                Some("invalid_request")
+            }
+            _ => None,
+        }
+    }
+
     /// The answer to who pushed a security event (RFC 8935, section 2.3): where the fault is the event's, 400 with a word
     /// for it.
     pub(super) fn to_transmitter(&self) -> Response {
-        let err = match self {
-            Self::Denied(denied) => denied.err.unwrap_or("access_denied"),
-            Self::TooLarge(_) | Self::Type { .. } | Self::Undecodable(_) | Self::Unmapped { .. } | Self::Stale(_) => {
-                "invalid_request"
-            }
-            _ => return self.clone().into_response(),
-        };
+        let Some(err) = self.err() else { return self.clone().into_response() };
         let body = json!({"err": err, "description": self.to_string()});
         (StatusCode::BAD_REQUEST, [(header::CONTENT_LANGUAGE, "en")], Json(body)).into_response()
     }

@@ -43,9 +43,20 @@ impl Request<Unverified> {
         Self { method, path, ..self }
     }
 
+    /// The request as it is with these in its query.
+    pub(super) fn asking(self, query: Map<String, Value>) -> Self {
+        Self { query, ..self }
+    }
+
     /// Checks the request as `check` says. `now` is for the windows of signed timestamps.
     pub fn verify(self, check: &dyn Check, now: Time) -> Result<Request<Verified>, Refusal> {
         let proof = check.check(&self, now)?;
+        Ok(self.with(Verified(proof)))
+    }
+
+    /// The same of what was fetched from the sender.
+    pub(super) fn verify_fetched(self, check: &dyn Check, now: Time) -> Result<Request<Verified>, Refusal> {
+        let proof = check.check_fetched(&self, now)?;
         Ok(self.with(Verified(proof)))
     }
 

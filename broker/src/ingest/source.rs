@@ -7,13 +7,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, HeaderValue, header};
 use bytes::Bytes;
-use emote_proto::{Draft, Name, Time, Trust};
-use serde_json::Value;
+use emote_proto::{Draft, EventId, Name, Subject, Time, Trust};
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
 use super::{
-    Aliases, Cidr, HandshakeSpec, Moment, Protocol, Refusal, ReplySpec, Request, Unverified, Verified, VerifySpec,
+    Aliases, Cidr, Dedupe, Denied, HandshakeSpec, Moment, Piece, Pieces, Protocol, Refusal, ReplySpec, Request,
+    Unverified, Verified, VerifySpec,
     decode::Decoder,
     map::Mapping,
     scim,
@@ -21,7 +23,10 @@ use super::{
 };
 use crate::{
     config::Problems,
-    intake::socket::{self, Socket},
+    intake::{
+        folder::{self, Folder},
+        socket::{self, Socket},
+    },
     poll::{self, Poll},
     rate::{Bucket, Rate},
 };
@@ -42,6 +47,7 @@ pub struct Plan {
     pub(super) polls: Vec<Arc<poll::Plan>>,
     /// Where it listens by itself.
     pub(super) sockets: Vec<socket::Plan>,
+    pub(super) folder: Option<Arc<folder::Plan>>,
     pub(super) silent_after: Option<Duration>,
 }
 
@@ -51,6 +57,7 @@ pub struct Source {
     bucket: Option<Mutex<Bucket>>,
     polls: Vec<Arc<Poll>>,
     sockets: Vec<Socket>,
+    folder: Option<Arc<Folder>>,
     plan: Plan,
 }
 
@@ -63,6 +70,17 @@ pub(crate) struct Heard {
     pub(crate) trust: Trust,
     /// What tells it apart from every other message, where it does not do so itself.
     pub(crate) mark: String,
+}
+
+/// A file that was dropped, as its events tell of it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Dropped<'a> {
+    /// Its name in the folder.
+    pub(crate) name: &'a str,
+    /// When it was written, in ns since 1970.
+    pub(crate) written: i128,
+    /// What its events are believed as.
+    pub(crate) trust: Trust,
 }
 
 /// What a verified request was.
@@ -99,7 +117,8 @@ impl Plan {
             Some(check) if problems.is_empty() => {
                 let bucket = self.rate.map(|rate| Mutex::new(Bucket::new(rate)));
                 let sockets = self.sockets.iter().map(|plan| plan.in_folder(folder)).collect();
-                Ok(Source { check, bucket, polls, sockets, plan: self })
+                let folder = self.folder.as_ref().map(|plan| Arc::new(plan.at(folder)));
+                Ok(Source { check, bucket, polls, sockets, folder, plan: self })
             }
             _ => Err(problems),
         }
@@ -110,11 +129,64 @@ impl Plan {
         self.silent_after
     }
 
-    /// How what it tells comes: `webhook`, `poll`, `reconcile`, `udp`, `tcp`, `tls`.
+    /// How what it tells comes: `webhook`, `poll`, `reconcile`, `udp`, `tcp`, `tls`, `folder`.
     pub fn kinds(&self) -> Vec<&'static str> {
-        let webhook = self.webhooks.then_some("webhook");
+        let (webhook, folder) = (self.webhooks.then_some("webhook"), self.folder.as_ref().map(|_| "folder"));
+        let polls = self.polls.iter().map(|plan| plan.kind.key());
         let sockets = self.sockets.iter().map(socket::Plan::transport);
-        webhook.into_iter().chain(self.polls.iter().map(|plan| plan.kind.key())).chain(sockets).collect()
+        webhook.into_iter().chain(polls).chain(sockets).chain(folder).collect()
+    }
+
+    /// Whether files are taken for it.
+    pub fn takes_files(&self) -> bool {
+        self.folder.is_some()
+    }
+
+    /// What a file of this name and content would become if it were dropped into the folder.
+    pub fn rehearse_file(
+        &self,
+        name: &str,
+        content: &[u8],
+        aliases: &dyn Aliases,
+        moment: &Moment,
+    ) -> Result<Vec<Draft>, Refusal> {
+        let trust = self.folder.as_ref().map_or(Trust::Unverified, |folder| folder.trust());
+        let file = Dropped { name, written: 0, trust };
+        let (mut pieces, mut drafts) = (self.pieces(content), Vec::new());
+        loop {
+            let next = pieces.next_ones().map_err(|error| Refusal::Undecodable(error.to_string()))?;
+            if next.is_empty() {
+                return Ok(drafts);
+            }
+            for piece in next {
+                drafts.extend(self.dropped(&file, piece, aliases, moment)?);
+            }
+        }
+    }
+
+    /// What is read of a file, cut as this source takes it.
+    fn pieces<R: std::io::BufRead>(&self, read: R) -> Pieces<R> {
+        Pieces::of(read, self.decoder.is_of_lines(), self.max_body)
+    }
+
+    /// The events that a piece of a file stands for. It is told from all others by the file's name, its own content and place,
+    /// and, where nothing else does, by when the file was written.
+    fn dropped(
+        &self,
+        file: &Dropped<'_>,
+        piece: Piece,
+        aliases: &dyn Aliases,
+        moment: &Moment,
+    ) -> Result<Vec<Draft>, Refusal> {
+        let body = piece.body.map_err(Refusal::Undecodable)?;
+        let digest = data_encoding::HEXLOWER.encode(&Sha256::digest(&body));
+        let written = (self.mapping.dedupe == Dedupe::None).then(|| file.written.to_string());
+        let mark = Mark::Id(json!(["file", file.name, digest, piece.line, written]).to_string());
+        let query = [("file".to_owned(), Value::from(file.name)), ("line".to_owned(), piece.line.into())];
+        let request = Request::new(HeaderMap::new(), "", body).asking(query.into_iter().collect());
+        let mut request = request.unchecked(Proof { trust: file.trust, claims: None, mark: Some(mark), signed: None });
+        let decoded = self.decoder.decode_unlabelled(&mut request)?;
+        self.mapping.drafts(&request, &decoded, (None, None), aliases, moment)
     }
 
     /// What a request would become, with nothing checked and nowhere to go: for trying out a source without secrets.
@@ -196,6 +268,61 @@ impl Source {
         let request = Request::new(HeaderMap::new(), "", item.to_string().into());
         let request = request.unchecked(Proof::from(trust));
         self.plan.mapping.drafts(&request, item, (None, None), aliases, moment)
+    }
+
+    /// Gets the keys that a security event needs which was fetched.
+    pub(crate) async fn prepare_set(&self, set: &str) {
+        self.check.prepare(&as_pushed(set)).await;
+    }
+
+    /// The events that a security event (RFC 8417) stands for which was fetched under the name `jti`: it is checked as one
+    /// that is pushed.
+    pub(crate) fn fetched_set(
+        &self,
+        jti: &str,
+        set: &str,
+        aliases: &dyn Aliases,
+        moment: &Moment,
+    ) -> Result<Vec<(Subject, EventId, Bytes)>, Refusal> {
+        let request = as_pushed(set).verify_fetched(&*self.check, moment.now)?;
+        if request.mark() != Some(&Mark::Id(jti.to_owned())) {
+            let denied = Denied::new("the token's `jti` is not the one that it was sent under");
+            return Err(denied.err("invalid_request").into());
+        }
+        let claims = request.claims().cloned().map(Value::Object).unwrap_or_default();
+        self.addressed(&self.plan.mapping.drafts(&request, &claims, (None, None), aliases, moment)?)
+    }
+
+    /// Where files are dropped for it.
+    pub(crate) fn folder(&self) -> Option<&Arc<Folder>> {
+        self.folder.as_ref()
+    }
+
+    /// What is read of a file, cut as this source takes it.
+    pub(crate) fn pieces<R: std::io::BufRead>(&self, read: R) -> Pieces<R> {
+        self.plan.pieces(read)
+    }
+
+    /// The events that a piece of a file stands for, with their subjects and ids.
+    pub(crate) fn dropped(
+        &self,
+        file: &Dropped<'_>,
+        piece: Piece,
+        aliases: &dyn Aliases,
+        moment: &Moment,
+    ) -> Result<Vec<(Subject, EventId, Bytes)>, Refusal> {
+        self.addressed(&self.plan.dropped(file, piece, aliases, moment)?)
+    }
+
+    /// What is published of these: each with its subject and id.
+    pub(crate) fn addressed(&self, drafts: &[Draft]) -> Result<Vec<(Subject, EventId, Bytes)>, Refusal> {
+        let of = |(at, draft): (usize, &Draft)| {
+            let unmapped = |problem: String| Refusal::Unmapped { output: Some(at), problem };
+            let subject = draft.subject(self.name().clone()).map_err(|error| unmapped(error.to_string()))?;
+            let id = draft.id.ok_or_else(|| unmapped("it has no id".to_owned()))?;
+            Ok((subject, id, draft.to_json().into()))
+        };
+        drafts.iter().enumerate().map(of).collect()
     }
 
     /// What it speaks.
@@ -289,4 +416,10 @@ impl Source {
         }
         Ok(())
     }
+}
+
+/// A security event as its transmitter would push it (RFC 8935, section 2.1).
+fn as_pushed(set: &str) -> Request<Unverified> {
+    let of = (header::CONTENT_TYPE, HeaderValue::from_static("application/secevent+jwt"));
+    Request::new([of].into_iter().collect(), "", Bytes::copy_from_slice(set.as_bytes()))
 }

@@ -15,7 +15,10 @@ use super::{
 use crate::{
     catalog::Entry,
     config::Problems,
-    intake::socket::{self, Codec},
+    intake::{
+        folder,
+        socket::{self, Codec},
+    },
     poll,
     rate::Rate,
 };
@@ -71,6 +74,8 @@ pub struct SourceSpec {
     pub(super) reconcile: Option<Value>,
     /// Where it listens by itself, for senders that speak no HTTP: fields of a [`socket::Plan`], or a list of them.
     pub(super) listen: Option<Value>,
+    /// Where files are dropped for it: fields of a [`folder::Plan`].
+    pub(super) folder: Option<Map<String, Value>>,
     /// After how long without a word from it that is told: `6h`. Where not said, sources that are polled, and they alone,
     /// are waited for: three rounds, or three signs of life.
     pub(super) silent_after: Option<SignedDuration>,
@@ -154,6 +159,11 @@ impl SourceSpec {
             self.is_for_scim(verify.as_ref(), &mut problems);
         }
         let polls = self.polls(name, entry, &mut problems);
+        if polls.iter().any(poll::Plan::is_of_sets) && !matches!(verify, Some(VerifySpec::Jws(_))) {
+            let needs = "each event is checked as one that is pushed: say `verify: {jws: …}`, or use the preset ssf";
+            problems.add("poll.protocol", needs);
+        }
+        let folder = self.folder.as_ref().and_then(|map| folder::Plan::read(map, &mut problems)).map(Arc::new);
         let silent_after = self.silent_after(&polls, &mut problems);
         let decode = self.decode.clone().or_else(|| entry?.body.decode.clone()).unwrap_or_else(DecodeSpec::auto);
         let decoder = decode.validate(&mut problems);
@@ -192,6 +202,7 @@ impl SourceSpec {
                     webhooks,
                     polls,
                     sockets,
+                    folder,
                     silent_after,
                 })
             }
@@ -214,15 +225,17 @@ impl SourceSpec {
         entry
     }
 
-    /// Whether anything is fetched, as the file says.
-    fn is_polled(&self) -> bool {
-        self.poll.as_ref().is_some_and(|poll| *poll != Value::Bool(false))
+    /// Whether anything comes by other ways than HTTP, as the file says.
+    fn comes_otherwise(&self) -> bool {
+        self.folder.is_some()
+            || self.listen.is_some()
+            || self.poll.as_ref().is_some_and(|poll| *poll != Value::Bool(false))
     }
 
-    /// Whether it takes webhooks: a source that is polled or listens by itself does where its file says how they are proven.
+    /// Whether it takes webhooks: one that gets what it tells otherwise does where its file says how they are proven.
     fn takes_webhooks(&self, entry: Option<&Entry<Body>>) -> bool {
         self.verify.is_some()
-            || !(self.is_polled() || self.listen.is_some())
+            || !self.comes_otherwise()
             || entry.is_some_and(|entry| entry.verify_is_set(&self.settings))
     }
 
@@ -312,6 +325,7 @@ impl SourceSpec {
             ("decode", self.decode.is_some()),
             ("handshake", self.handshake.is_some()),
             ("reply", self.reply.is_some()),
+            ("folder", self.folder.is_some()),
         ] {
             if given {
                 problems.add(key, "means nothing with `protocol: scim`");

@@ -19,7 +19,7 @@ use crate::{
     engine::Status,
     identity::{Counted, Counts},
     ingest::SourceCounts,
-    intake::socket::SocketReport,
+    intake::{folder::FolderReport, socket::SocketReport},
     poll::{self, PollReport},
 };
 
@@ -57,6 +57,8 @@ pub(super) struct Observed {
     pub(super) sockets: Vec<(String, SocketReport)>,
     /// What is fetched.
     pub(super) polls: BTreeMap<(String, poll::Kind), PollReport>,
+    /// Folders in which files are dropped.
+    pub(super) folders: BTreeMap<String, FolderReport>,
     /// Webhooks to sources that there are not.
     pub(super) nowhere: u64,
     /// What became of agents that asked for credentials; none where this broker gives out none.
@@ -171,6 +173,7 @@ impl Observed {
             sources: BTreeMap::new(),
             sockets: Vec::new(),
             polls: BTreeMap::new(),
+            folders: BTreeMap::new(),
             nowhere: 0,
             identity: None,
             archive: None,
@@ -208,6 +211,7 @@ pub(super) async fn look(started: Time, watched: &Watched, looks: &Looks) -> Obs
         sources: watched.sources.counts().by_source(),
         sockets: watched.sockets.reports(),
         polls: watched.polls.reports(),
+        folders: watched.folders.reports(),
         nowhere: watched.sources.counts().nowhere(),
         identity: watched.identity.as_ref().map(Counts::counted),
         archive: watched.archive.as_ref().map(archive::Telling::status),

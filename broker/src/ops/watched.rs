@@ -12,7 +12,7 @@ use crate::{
     engine::{Ruling, Shared},
     identity::Counts,
     ingest::Sources,
-    intake::socket::Sockets,
+    intake::{folder::Folders, socket::Sockets},
     poll::Polls,
     store::Store,
 };
@@ -38,6 +38,8 @@ pub struct Watched {
     pub polls: Polls,
     /// Where sources listen by themselves.
     pub sockets: Sockets,
+    /// The folders of sources.
+    pub folders: Folders,
     /// Whether it takes webhooks.
     pub taking: watch::Receiver<bool>,
     /// What it does with agents' credentials, where it does.

@@ -18,9 +18,7 @@ pub(super) struct Found {
 
 /// The events that an item stands for; none where it cannot be taken.
 pub(super) fn drafts(source: &Source, poll: &Poll, log: &dyn Log, item: &Value, until: Time) -> Option<Vec<Found>> {
-    let mut random = [0; 16];
-    getrandom::fill(&mut random).ok()?;
-    let moment = Moment { now: jiff::Timestamp::now().into(), random };
+    let moment = Moment::drawn().ok()?;
     let aliases: &dyn Log = log;
     let drafts = source.polled(item, poll.trust(), &OfLog(aliases), &moment).ok()?;
     let mut events = Vec::with_capacity(drafts.len());
@@ -37,7 +35,8 @@ pub(super) fn drafts(source: &Source, poll: &Poll, log: &dyn Log, item: &Value, 
     Some(events)
 }
 
-struct OfLog<'a>(&'a dyn Log);
+/// The other names of nodes, as the log has them.
+pub(crate) struct OfLog<'a>(pub(crate) &'a dyn Log);
 
 impl crate::ingest::Aliases for OfLog<'_> {
     fn serial_of(&self, udid: &str, trust: emote_proto::Trust) -> Option<String> {

@@ -53,6 +53,18 @@ pub trait Log: Publish + Aliases {
     fn node(&self, key: &str) -> Value;
 }
 
+/// Events that are published at once.
+const PUBLISHED_AT_ONCE: usize = 500;
+
+/// Publishes those of the events that were not told before; how many these are.
+pub(crate) async fn tell_new(log: &dyn Log, events: Vec<(Subject, EventId, Bytes)>) -> Result<u64, PublishError> {
+    let new: Vec<_> = events.into_iter().filter(|(_, id, _)| !log.has(*id)).collect();
+    for chunk in new.chunks(PUBLISHED_AT_ONCE) {
+        log.publish(chunk.to_vec()).await?;
+    }
+    Ok(new.len() as u64)
+}
+
 /// How long what the log has may take to be known.
 const KNOWN_WITHIN: std::time::Duration = std::time::Duration::from_secs(20);
 const LOOK_EVERY: std::time::Duration = std::time::Duration::from_millis(50);

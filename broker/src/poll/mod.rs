@@ -18,6 +18,8 @@
 //! keeps: an object is told when it differs from what was told of it last, by whatever broker, as long as EVENTS holds
 //! that. It takes a subject of its own, which is why a map should name the object's device or user.
 //!
+//! **Security events** (RFC 8936, [`sets`]) have no pages and no cursor: what was not acknowledged comes again.
+//!
 //! Only the broker that leads polls, each source once at a time. Everything is bounded: pages, items and bytes of each,
 //! and the time of a round; what is cut off goes on with the next round.
 
@@ -26,6 +28,7 @@ mod log;
 mod page;
 mod poller;
 mod record;
+mod sets;
 mod spec;
 mod state;
 #[cfg(test)]
@@ -33,9 +36,12 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use item::OfLog;
+pub(crate) use log::tell_new;
 pub use log::{Last, Log, Next, OfBus};
 pub(crate) use page::Poll;
 pub use poller::{Pollers, Reach};
+pub(crate) use poller::{chance, pause};
 pub use spec::Plan;
 pub use state::{PollReport, Polls};
 

@@ -15,24 +15,29 @@ use serde_json::{Map, Value, json};
 
 use super::Plan;
 use crate::{
-    config::text::clip,
+    config::{Secret, text::clip},
     jq::Program,
     loopback::is_loopback,
-    targets::{Outcome, Role, http::auth::Auth, wire::Client},
+    targets::{
+        Outcome, Role,
+        http::{auth::Auth, body::with_secrets},
+        wire::Client,
+    },
 };
 
 /// The most items of a page.
-const MAX_ITEMS: usize = 10_000;
+pub(super) const MAX_ITEMS: usize = 10_000;
 /// The most bytes of what names the next page, and of a cursor.
 const MAX_NEXT: usize = 8 * 1024;
 /// The most characters of a reason.
-const MAX_REASON: usize = 500;
+pub(super) const MAX_REASON: usize = 500;
 
 /// Ready to fetch.
 pub(crate) struct Poll {
     pub(super) client: Client,
     pub(super) url: Url,
     pub(super) headers: HeaderMap,
+    pub(super) body_secrets: Vec<(String, Secret)>,
     pub(super) auth: Auth,
     pub(super) plan: Arc<Plan>,
 }
@@ -106,6 +111,12 @@ impl Poll {
     pub(super) async fn page(&self, at: &At) -> Result<Page, Failed> {
         let context = self.context(at);
         let request = self.request(&Value::Object(context.clone()), at)?;
+        let (body, headers) = self.answer(request).await?;
+        self.read(context, body, headers)
+    }
+
+    /// Sends a request; gives the JSON of the answer, null where it is empty, and its headers.
+    pub(super) async fn answer(&self, request: reqwest::RequestBuilder) -> Result<(Value, Map<String, Value>), Failed> {
         let (answer, _) = self.auth.send(&self.client, Role::Page, request, &[]).await?;
         let answer = answer.success()?;
         if answer.is_cut {
@@ -116,7 +127,7 @@ impl Poll {
             text => serde_json::from_str(text)
                 .map_err(|error| Failed::passing(format!("the answer is not JSON: {error}")))?,
         };
-        self.read(context, body, answer.headers)
+        Ok((body, answer.headers))
     }
 
     fn context(&self, at: &At) -> Map<String, Value> {
@@ -136,18 +147,25 @@ impl Poll {
             Some(address) => self.named(address)?,
             None => self.plan.place.of(&self.url, context, context).map_err(Failed::new)?,
         };
-        let request = self.client.request(self.plan.method.clone(), url).headers(self.headers.clone());
-        let request = match self.headers.contains_key("accept") {
-            true => request,
-            false => request.header("accept", HeaderValue::from_static("application/json")),
-        };
+        let request = self.bare_request(url);
         Ok(match &self.plan.body {
-            None => request,
-            Some(program) => {
-                let body = program.first(context, &[]).map_err(|error| Failed::new(format!("body: {error}")))?;
+            None if self.body_secrets.is_empty() => request,
+            program => {
+                let body = program.as_ref().map(|program| program.first(context, &[])).transpose();
+                let body = body.map_err(|error| Failed::new(format!("body: {error}")))?.unwrap_or_default();
+                let body = with_secrets(body, &self.body_secrets).map_err(Failed::new)?;
                 request.header(CONTENT_TYPE, HeaderValue::from_static("application/json")).body(body.to_string())
             }
         })
+    }
+
+    /// A request with what is the same in each.
+    pub(super) fn bare_request(&self, url: Url) -> reqwest::RequestBuilder {
+        let request = self.client.request(self.plan.method.clone(), url).headers(self.headers.clone());
+        match self.headers.contains_key("accept") {
+            true => request,
+            false => request.header("accept", HeaderValue::from_static("application/json")),
+        }
     }
 
     /// The address that a page names as the next one's: what is sent with it is for this server alone.

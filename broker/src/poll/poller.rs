@@ -1,7 +1,6 @@
 //! Rounds: one after the other for each source, while this broker leads.
 
 use std::{
-    collections::BTreeMap,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -9,28 +8,28 @@ use std::{
 use emote_proto::Time;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::Value;
-use tokio::{sync::watch, task::JoinHandle};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::{
     Kind, Log, Next, Poll, Polls, SIGN_EVERY,
     item::{Found, drafts},
+    log::tell_new,
     page::{At, Failed},
     record::{self, Done, Stand, before},
 };
 use crate::{
     core::DEDUPE_WINDOW_MILLIS,
     ingest::{PublishError, Source, own},
+    tasks::Tasks,
 };
 
-/// Events that are published at once.
-const PUBLISHED_AT_ONCE: usize = 500;
 /// Subjects whose last events are asked for at once.
 const ASKED_AT_ONCE: usize = 32;
 /// What happened so long ago may have been told before ids are remembered. Half of that, because clocks differ.
 const LONG_AGO_MILLIS: i64 = DEDUPE_WINDOW_MILLIS / 2;
 /// The items of a page must be mapped within this time.
-const MAP_TIMEOUT: Duration = Duration::from_secs(60);
+pub(super) const MAP_TIMEOUT: Duration = Duration::from_secs(60);
 /// A round may take so long, or as long as from one to the next.
 const ROUND_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 /// After a failure the next round begins so much later, doubling
@@ -53,14 +52,7 @@ pub struct Reach {
 pub struct Pollers {
     reach: Reach,
     polls: Polls,
-    running: BTreeMap<(String, Kind), Running>,
-}
-
-struct Running {
-    /// The source's file when it was started.
-    file: String,
-    stop: CancellationToken,
-    task: JoinHandle<()>,
+    tasks: Tasks<(String, Kind)>,
 }
 
 /// A source's rounds of one kind.
@@ -95,7 +87,7 @@ impl From<PublishError> for Ended {
 impl Pollers {
     /// None runs yet.
     pub fn new(reach: Reach) -> Self {
-        Self { reach, polls: Polls::default(), running: BTreeMap::new() }
+        Self { reach, polls: Polls::default(), tasks: Tasks::default() }
     }
 
     /// How they are doing; it changes as they do.
@@ -106,47 +98,24 @@ impl Pollers {
     /// From now on these sources are polled, as their files say.
     pub async fn keep_to(&mut self, sources: &[(Arc<Source>, String)]) {
         let wanted = sources.iter().flat_map(|(source, file)| {
-            source.polls().iter().map(move |poll| ((source.name().to_string(), poll.plan.kind), (source, poll, file)))
+            source.polls().iter().map(move |poll| {
+                let key = (source.name().to_string(), poll.plan.kind);
+                (key, (file.clone(), (Arc::clone(source), Arc::clone(poll))))
+            })
         });
-        let mut wanted: BTreeMap<_, _> = wanted.collect();
-        let is_as_wanted =
-            |key: &(String, Kind), file: &str| wanted.get(key).is_some_and(|(_, _, wanted)| **wanted == file);
-        let old = self.running.iter().filter(|(key, running)| !is_as_wanted(key, &running.file));
-        let old: Vec<_> = old.map(|(key, _)| key.clone()).collect();
-        for key in &old {
-            self.stop_one(key).await;
-            if !wanted.contains_key(key) {
-                self.polls.forget(&key.0, key.1);
-            }
-        }
-        wanted.retain(|key, _| !self.running.contains_key(key));
-        for (key, (source, poll, file)) in wanted {
-            let poller = Poller {
-                source: Arc::clone(source),
-                poll: Arc::clone(poll),
-                log: Arc::clone(&self.reach.log),
-                polls: self.polls.clone(),
-            };
-            let stop = CancellationToken::new();
-            let task = tokio::spawn(poller.run(self.reach.leads.clone(), stop.clone()));
-            self.running.insert(key, Running { file: file.clone(), stop, task });
+        let (reach, polls) = (&self.reach, &self.polls);
+        let start = |(source, poll), stop| {
+            let poller = Poller { source, poll, log: Arc::clone(&reach.log), polls: polls.clone() };
+            tokio::spawn(poller.run(reach.leads.clone(), stop))
+        };
+        for (source, kind) in self.tasks.keep_to(wanted.collect(), start).await {
+            polls.forget(&source, kind);
         }
     }
 
     /// Stops all of them.
     pub async fn stop(&mut self) {
-        let all: Vec<_> = self.running.keys().cloned().collect();
-        for key in all {
-            self.stop_one(&key).await;
-        }
-    }
-
-    async fn stop_one(&mut self, key: &(String, Kind)) {
-        let Some(running) = self.running.remove(key) else { return };
-        running.stop.cancel();
-        if let Err(error) = running.task.await {
-            tracing::warn!(%error, source = key.0, "polling ended badly");
-        }
+        self.tasks.stop().await;
     }
 }
 
@@ -209,7 +178,10 @@ impl Poller {
             Some(stand) => stand,
             None => self.stand().await?,
         };
-        let ended = self.pages(&mut stand, now, began).await;
+        let ended = match self.poll.plan.sets {
+            Some(asking) => self.sets(&mut stand, asking, now, began).await,
+            None => self.pages(&mut stand, now, began).await,
+        };
         // Overtaken, or perhaps: what the log says is read again.
         if !matches!(ended, Err(Ended::Here(_))) {
             *at = Some(stand);
@@ -239,7 +211,7 @@ impl Poller {
             let moved = page.cursor != stand.cursor;
             stand.cursor = page.cursor;
             let whole = page.next.is_null();
-            let cut = !whole && (done.pages >= plan.max_pages || began.elapsed() >= plan.every.max(ROUND_TIMEOUT));
+            let cut = !whole && self.is_long(done, began);
             if whole {
                 (stand.since, stand.next) = (Some(until), Value::Null);
             } else {
@@ -256,6 +228,12 @@ impl Poller {
         }
     }
 
+    /// Whether a round has done so much that the rest is for the next one.
+    pub(super) fn is_long(&self, done: Done, began: Instant) -> bool {
+        let plan = &self.poll.plan;
+        done.pages >= plan.max_pages || began.elapsed() >= plan.every.max(ROUND_TIMEOUT)
+    }
+
     /// Publishes what the items stand for and was not told yet; how many events that is.
     async fn tell(&self, items: Vec<Value>, until: Time, now: Time) -> Result<u64, Ended> {
         let count = items.len() as u64;
@@ -263,11 +241,8 @@ impl Poller {
         let events = stream::iter(events).map(async |found| Ok(self.is_new(&found, now).await?.then_some(found)));
         let events = events.buffered(ASKED_AT_ONCE).try_filter_map(async |found| Ok(found));
         let new = events.map_ok(|Found { subject, id, json, .. }| (subject, id, json));
-        let new: Vec<_> = new.try_collect::<Vec<_>>().await.map_err(|error: PublishError| Ended::from(error))?;
-        let told = new.len() as u64;
-        for chunk in new.chunks(PUBLISHED_AT_ONCE) {
-            self.log.publish(chunk.to_vec()).await?;
-        }
+        let new = new.try_collect::<Vec<_>>().await.map_err(|error: PublishError| Ended::from(error))?;
+        let told = tell_new(&*self.log, new).await?;
         self.change(|report| {
             report.pages += 1;
             report.items += count;
@@ -318,10 +293,10 @@ impl Poller {
     }
 
     /// Writes where polling stands into the log.
-    async fn keep(&self, stand: &mut Stand, done: Done, now: Time) -> Result<(), Ended> {
+    pub(super) async fn keep(&self, stand: &mut Stand, done: Done, now: Time) -> Result<(), Ended> {
         let event = stand.event(self.poll.plan.kind, self.source.name(), done, now);
         let (subject, id, json) = event.map_err(|error| Ended::Here(error.to_string()))?;
-        match self.log.publish_next(&subject, id, json.into(), stand.at).await? {
+        match self.log.publish_next(&subject, id, json, stand.at).await? {
             Next::Stored(at) => {
                 (stand.at, stand.written, stand.failing) = (at, Some(now), None);
                 Ok(())
@@ -330,7 +305,7 @@ impl Poller {
         }
     }
 
-    fn sign_is_due(&self, stand: &Stand, now: Time) -> bool {
+    pub(super) fn sign_is_due(&self, stand: &Stand, now: Time) -> bool {
         let every = self.source.sign_every().unwrap_or(SIGN_EVERY);
         let every = i64::try_from(every.as_millis()).unwrap_or(i64::MAX);
         stand.failing.is_some() || stand.written.is_none_or(|written| now.millis_since(written) >= every)
@@ -374,7 +349,7 @@ impl Poller {
         tracing::warn!(%source, reason, "polling fails; it is tried again");
         let event = record::failed(self.poll.plan.kind, source, &reason, now);
         let Ok((subject, id, json)) = event else { return };
-        match self.log.publish_next(&subject, id, json.into(), stand.failed_at).await {
+        match self.log.publish_next(&subject, id, json, stand.failed_at).await {
             Ok(Next::Stored(failed_at)) => (stand.failing, stand.failed_at) = (Some(now), failed_at),
             // Somebody else has told it, or it is told with the next failure.
             Ok(Next::Overtaken) => *at = None,
@@ -382,19 +357,20 @@ impl Poller {
         }
     }
 
-    fn change(&self, change: impl FnOnce(&mut super::PollReport)) {
+    pub(super) fn change(&self, change: impl FnOnce(&mut super::PollReport)) {
         self.polls.change(self.source.name().as_str(), self.poll.plan.kind, change);
     }
 }
 
 /// How long is waited after so many failures in a row: doubling, and half of it by chance (from 0 to 1).
-pub(super) fn pause(failures: u32, every: Duration, chance: f64) -> Duration {
+pub(crate) fn pause(failures: u32, every: Duration, chance: f64) -> Duration {
     let doublings = failures.saturating_sub(1).min(16);
     let whole = PAUSE_FIRST.saturating_mul(1 << doublings).min(PAUSE_MAX.max(every));
     whole.mul_f64(0.5 + chance.clamp(0.0, 1.0) / 2.0)
 }
 
-fn chance() -> f64 {
+/// From 0 to 1.
+pub(crate) fn chance() -> f64 {
     let mut bytes = [0; 4];
     match getrandom::fill(&mut bytes) {
         Ok(()) => f64::from(u32::from_le_bytes(bytes)) / f64::from(u32::MAX),

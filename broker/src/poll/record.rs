@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use emote_proto::{EventError, EventId, Name, Subject, Time};
 use serde_json::{Value, json};
 
@@ -72,7 +73,7 @@ impl Stand {
         source: &Name,
         done: Done,
         now: Time,
-    ) -> Result<(Subject, EventId, Vec<u8>), EventError> {
+    ) -> Result<(Subject, EventId, Bytes), EventError> {
         let mut info = json!({"cursor": self.cursor, "since": self.since, "next": self.next});
         if let Value::Object(info) = &mut info {
             info.retain(|_, value| !value.is_null());
@@ -83,7 +84,7 @@ impl Stand {
                 info.insert("failed_since".to_owned(), since.to_string().into());
             }
         }
-        own::event(source, kind.action(), info, now)
+        own::event_of_now(source, kind.action(), info, now)
     }
 }
 
@@ -93,8 +94,8 @@ pub(super) fn failed(
     source: &Name,
     reason: &str,
     now: Time,
-) -> Result<(Subject, EventId, Vec<u8>), EventError> {
-    own::event(source, kind.failed(), json!({"reason": reason}), now)
+) -> Result<(Subject, EventId, Bytes), EventError> {
+    own::event_of_now(source, kind.failed(), json!({"reason": reason}), now)
 }
 
 /// So long before.

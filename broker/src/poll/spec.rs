@@ -16,7 +16,7 @@ use crate::{
         DeliverySettings, address,
         connections::Tls,
         http::{
-            auth::{self, Auth, AuthRef, header_map},
+            auth::{self, Auth, AuthRef, filled, header_map, texts},
             place::Place,
             reading::{headers, method, tls},
         },
@@ -57,16 +57,34 @@ pub struct Plan {
     pub(super) cursor: Option<Program>,
     /// Whether an event was told already by other means than its id.
     pub(super) unless: Option<Program>,
+    /// How security events are asked for, where that is what is fetched; then there are no pages.
+    pub(super) sets: Option<Asking>,
     /// The source's settings that are no secrets, for programs.
     pub(super) settings: Value,
     insecure: bool,
     url: Template,
     headers: Vec<(HeaderName, Template)>,
+    /// What the body holds that its program does not see.
+    body_secrets: Vec<(String, Template)>,
     auth: Option<AuthRef>,
     tls: Tls,
 }
 
+/// What security events are asked for with (RFC 8936).
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asking {
+    /// The most of an answer.
+    pub(super) max_events: u32,
+    /// Whether the transmitter is to wait until there are some.
+    pub(super) waits: bool,
+}
+
 impl Plan {
+    /// Whether what is fetched are security events.
+    pub(crate) fn is_of_sets(&self) -> bool {
+        self.sets.is_some()
+    }
+
     /// Reads the fields of `map`, which stands in the file under the kind's key.
     pub(crate) fn read(kind: Kind, map: &Map<String, Value>, settings: Value, problems: &mut Problems) -> Option<Self> {
         let mut inner = Problems::default();
@@ -92,6 +110,7 @@ impl Plan {
         let setup = Setup { folder, delivery: &delivery, script: None };
         let address = address::resolve(&self.url, "url", self.insecure, &setup, problems);
         let auth = self.auth.as_ref().map(|auth| auth.resolve(self.insecure, &setup, problems));
+        let body_secrets = filled(&self.body_secrets, "body_secrets", &setup, problems);
         let mut secrets = Vec::new();
         let headers: HeaderMap = header_map(&self.headers, "headers", &setup, &mut secrets, problems);
         let (url, of_url) = address?;
@@ -99,13 +118,22 @@ impl Plan {
             None => (Auth::None, Vec::new()),
             Some(auth) => auth?,
         };
-        secrets.extend(of_url.into_iter().chain(of_auth));
+        let (body_secrets, of_body) = body_secrets?;
+        secrets.extend(of_url.into_iter().chain(of_auth).chain(of_body));
         let client = problems.take("tls", Client::with_tls(&setup, &url, secrets, &self.tls))?;
-        Some(Poll { client, url, headers, auth, plan: Arc::clone(self) })
+        Some(Poll { client, url, headers, body_secrets, auth, plan: Arc::clone(self) })
     }
 }
 
 fn read(kind: Kind, fields: &mut Fields<'_>, settings: Value) -> Option<Plan> {
+    let is_of_sets = fields.parsed("protocol", |value| match value.as_str() {
+        Some("pages") => Ok(false),
+        Some("sets") if kind == Kind::Poll => Ok(true),
+        _ => Err("expected pages, or under `poll` sets: security events (RFC 8936)".to_owned()),
+    });
+    if is_of_sets == Some(true) {
+        return read_sets(fields, settings);
+    }
     let insecure = fields.flag("insecure").unwrap_or_default();
     let url = address::read(fields, "url", insecure, "url: https://api.example.com/v1/events");
     let every = fields.duration("every", SHORTEST..=LONGEST);
@@ -121,8 +149,8 @@ fn read(kind: Kind, fields: &mut Fields<'_>, settings: Value) -> Option<Plan> {
     let headers = headers(fields);
     let auth = fields.object("auth", |fields| auth::read(fields, insecure)).flatten();
     let place = Place { path: fields.jq("path"), query: fields.jq("query") };
-    let body = fields.jq("body");
-    if body.is_some() && method.as_ref() == Some(&Method::GET) {
+    let (body, body_secrets) = (fields.jq("body"), texts(fields, "body_secrets"));
+    if (body.is_some() || !body_secrets.is_empty()) && method.as_ref() == Some(&Method::GET) {
         fields.problem("body", "a GET has none: say method: POST");
     }
     let (items, next) = (fields.jq("items"), fields.jq("next"));
@@ -150,10 +178,51 @@ fn read(kind: Kind, fields: &mut Fields<'_>, settings: Value) -> Option<Plan> {
         next,
         cursor,
         unless,
+        sets: None,
         settings,
         insecure,
         url: url?,
         headers,
+        body_secrets,
+        auth,
+        tls,
+    })
+}
+
+/// Of security events: what is asked is said by RFC 8936, and what was not acknowledged comes again.
+fn read_sets(fields: &mut Fields<'_>, settings: Value) -> Option<Plan> {
+    let insecure = fields.flag("insecure").unwrap_or_default();
+    let url = address::read(fields, "url", insecure, "url: https://idp.example.com/ssf/poll/STREAM");
+    let waits = fields.flag("long_poll").unwrap_or(true);
+    let every = fields.duration("every", SHORTEST..=LONGEST).unwrap_or(if waits { 10 * SECOND } else { MINUTE });
+    let timeout = fields.duration("timeout", SECOND..=10 * MINUTE);
+    let timeout = timeout.unwrap_or(if waits { 5 * MINUTE } else { 30 * SECOND });
+    let max_events = fields.number("max_events", 1..=1000).unwrap_or(100);
+    let max_pages = fields.number("max_pages", 1..=MAX_PAGES).unwrap_or(100);
+    let headers = headers(fields);
+    let auth = fields.object("auth", |fields| auth::read(fields, insecure)).flatten();
+    let tls = fields.object("tls", tls).unwrap_or_default();
+    Some(Plan {
+        kind: Kind::Poll,
+        every,
+        start: Duration::ZERO,
+        overlap: Duration::ZERO,
+        grace: Duration::ZERO,
+        max_pages,
+        timeout,
+        method: Method::POST,
+        place: Place { path: None, query: None },
+        body: None,
+        items: None,
+        next: None,
+        cursor: None,
+        unless: None,
+        sets: Some(Asking { max_events, waits }),
+        settings,
+        insecure,
+        url: url?,
+        headers,
+        body_secrets: Vec::new(),
         auth,
         tls,
     })

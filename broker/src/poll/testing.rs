@@ -58,6 +58,11 @@ impl InMemory {
         .collect()
     }
 
+    /// All of them, whole.
+    pub(crate) fn stored(&self) -> Vec<Value> {
+        self.stored.lock().unwrap().iter().map(|(_, _, event)| event.clone()).collect()
+    }
+
     /// The `info` of the events of this action, in order.
     pub(crate) fn own(&self, action: &str) -> Vec<Value> {
         let stored = self.stored.lock().unwrap();

@@ -294,7 +294,7 @@ fn all_that_is_wrong_is_said_at_once() {
     poll.method: fetching changes nothing: expected GET or POST
     poll.auth.bearer: a secret is given by reference, ${env:NAME} or ${file:PATH}, never in the file itself
     poll.items: line 1, column 2: expected closing brace
-    poll.grace: unknown key: expected one of auth, body, cursor, every, headers, insecure, items, max_pages, method, next, overlap, path, query, start, timeout, tls, url
+    poll.grace: unknown key: expected one of auth, body, body_secrets, cursor, every, headers, insecure, items, max_pages, method, next, overlap, path, protocol, query, start, timeout, tls, url
     reconcile: expected an object, or true for what the preset says
     silent_after: a length of time from 1s to 90 days, such as 6h
     ");

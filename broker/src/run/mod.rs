@@ -146,6 +146,7 @@ pub async fn start_watched(bus: Bus, start: Start, ops: Ops, shutdown: &Cancella
         sources: Arc::clone(&sources),
         polls: workers.polls(),
         sockets: workers.sockets(),
+        folders: workers.folders(),
         taking: workers.ready(),
         identity: keys.is_some().then(identity::Counts::default),
         archive: archiver.as_ref().map(Archiver::telling),

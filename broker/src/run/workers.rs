@@ -17,7 +17,10 @@ use crate::{
     deliver::{Delivery, Inputs, Memory, Running, Targets, Work},
     engine::Ruling,
     ingest::Sources,
-    intake::socket::{self, Listeners, Sockets},
+    intake::{
+        folder::{Folders, Watchers},
+        socket::{self, Listeners, Sockets},
+    },
     poll::{OfBus, Pollers, Polls, Reach},
     store::Store,
     targets::{DeliverySettings, Validated},
@@ -40,6 +43,7 @@ pub(super) struct Workers {
     sources: Arc<Sources>,
     pollers: Pollers,
     listeners: Listeners,
+    watchers: Watchers,
     inputs: Arc<Inputs>,
     running: BTreeMap<Name, Worker>,
     /// What is known of jobs, by target: it outlives a worker that is replaced.
@@ -75,6 +79,7 @@ impl Workers {
         let (inputs, running, memories) = (Arc::default(), BTreeMap::new(), BTreeMap::new());
         let (targets, ready) = (Targets::default(), watch::Sender::new(false));
         let log = Arc::new(OfBus { bus: bus.clone(), store: Arc::clone(&store) });
+        let watchers = Watchers::new(Arc::<OfBus>::clone(&log));
         let pollers = Pollers::new(Reach { log, leads: leads.clone() });
         let listeners = Listeners::new(socket::Reach {
             publisher: Arc::new(bus.clone()),
@@ -83,7 +88,7 @@ impl Workers {
             broker,
             maps: Arc::new(Semaphore::new(MAX_MAPS)),
         });
-        Self { bus, store, sources, pollers, listeners, inputs, running, memories, targets, leads, ready }
+        Self { bus, store, sources, pollers, listeners, watchers, inputs, running, memories, targets, leads, ready }
     }
 
     /// What the targets are doing; it changes as they do.
@@ -99,6 +104,11 @@ impl Workers {
     /// How the sockets of sources are doing; it changes as they do.
     pub(super) fn sockets(&self) -> Sockets {
         self.listeners.sockets()
+    }
+
+    /// How the folders of sources are doing; it changes as they do.
+    pub(super) fn folders(&self) -> Folders {
+        self.watchers.folders()
     }
 
     /// Turns true once the sources of the rules in force are known.
@@ -133,7 +143,7 @@ impl Workers {
                 }
             }
         }
-        tokio::join!(self.pollers.stop(), self.listeners.stop());
+        tokio::join!(self.pollers.stop(), self.listeners.stop(), self.watchers.stop());
         let names: Vec<Name> = self.running.keys().cloned().collect();
         self.stop(names).await;
         Ok(())
@@ -157,6 +167,7 @@ impl Workers {
         self.sources.replace(sources);
         self.pollers.keep_to(&others).await;
         self.listeners.keep_to(&others).await;
+        self.watchers.keep_to(&others).await;
         self.ready.send_replace(true);
         let file_of = |name: &Name| ruling.set.text(&format!("targets/{name}.yaml")).unwrap_or_default().to_owned();
         let wanted: BTreeMap<&Name, &Validated> =

@@ -15,6 +15,38 @@ const TIMEOUT: Duration = Duration::from_secs(20);
 const MAX_ANSWER: usize = 256 * 1024;
 /// RFC 8935: events are pushed.
 pub(crate) const PUSH: &str = "urn:ietf:rfc:8935";
+/// RFC 8936: events are polled.
+pub(crate) const POLL: &str = "urn:ietf:rfc:8936";
+
+/// How a stream's events come to the receiver.
+#[derive(Debug, Clone)]
+pub(crate) enum Delivery {
+    /// To this address, with this `Authorization` where given.
+    Push {
+        /// Where the receiver takes them.
+        endpoint: String,
+        /// What the transmitter is to send.
+        authorization: Option<Secret>,
+    },
+    /// From an address that the transmitter names.
+    Poll,
+}
+
+impl Delivery {
+    /// As a stream's configuration says it (SSF 1.0, section 6.1).
+    fn to_json(&self) -> Value {
+        match self {
+            Self::Poll => json!({"method": POLL}),
+            Self::Push { endpoint, authorization } => {
+                let mut delivery = json!({"method": PUSH, "endpoint_url": endpoint});
+                if let Some(secret) = authorization {
+                    delivery["authorization_header"] = Value::from(secret.expose());
+                }
+                delivery
+            }
+        }
+    }
+}
 
 /// Why a transmitter did not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -119,20 +151,11 @@ impl Transmitter {
         Ok(())
     }
 
-    /// Makes a stream that pushes to `endpoint`, with `authorization` as its header where given.
-    pub(crate) async fn create(
-        &self,
-        endpoint: &str,
-        authorization: Option<&Secret>,
-        events: &[String],
-    ) -> Result<Value, SsfError> {
-        let mut delivery = json!({"method": PUSH, "endpoint_url": endpoint});
-        if let Some(secret) = authorization {
-            delivery["authorization_header"] = Value::from(secret.expose());
-        }
+    /// Makes a stream whose events come so.
+    pub(crate) async fn create(&self, delivery: &Delivery, events: &[String]) -> Result<Value, SsfError> {
         let supported = self.metadata.get("events_supported").cloned();
         let wanted = if events.is_empty() { supported } else { Some(json!(events)) };
-        let mut body = json!({"delivery": delivery, "description": "Emote"});
+        let mut body = json!({"delivery": delivery.to_json(), "description": "Emote"});
         if let Some(wanted) = wanted {
             body["events_requested"] = wanted;
         }

@@ -66,8 +66,9 @@ async fn a_stream_is_made_shown_tried_and_deleted() {
         let credential = Credential::Client { id: "emote".to_owned(), secret: Secret::new("s3"), token_url };
         transmitter.authenticate(&credential).await.unwrap();
         let hush = Secret::new("hush");
-        let made =
-            transmitter.create("https://emote.example.com/in/ssf", Some(&hush), &["e1".to_owned()]).await.unwrap();
+        let endpoint = "https://emote.example.com/in/ssf".to_owned();
+        let push = Delivery::Push { endpoint, authorization: Some(hush) };
+        let made = transmitter.create(&push, &["e1".to_owned()]).await.unwrap();
         assert_eq!((&made["stream_id"], made.to_string().contains("hush")), (&json!("s1"), false));
         assert!(!transmitter.show(Some("s1")).await.unwrap().to_string().contains("hush"));
         transmitter.subject("s1", "ada@example.com", true).await.unwrap();

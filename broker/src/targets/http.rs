@@ -22,7 +22,7 @@
 mod answer;
 pub(crate) mod auth;
 mod batch;
-mod body;
+pub(crate) mod body;
 mod duo;
 mod lookup;
 pub(crate) mod place;

@@ -9,7 +9,7 @@ use super::in_force::{self, InForceNow, KnownSource};
 use crate::{
     bus::Bus,
     console::{BrokerReport, SourceReport, ask_brokers},
-    intake::socket::SocketReport,
+    intake::{folder::FolderReport, socket::SocketReport},
     poll::PollReport,
 };
 
@@ -42,6 +42,7 @@ pub(crate) struct Row {
     pub(crate) polls: BTreeMap<&'static str, PollReport>,
     /// Where it listens by itself, at each broker.
     pub(crate) sockets: Vec<SocketReport>,
+    pub(crate) folder: Option<FolderReport>,
     /// When all was last fetched.
     pub(crate) fetched: Option<Time>,
     pub(crate) last_error: Option<(Time, String)>,
@@ -84,21 +85,27 @@ impl View {
         }
         let silent = reports.iter().filter_map(|report| report.silent).max();
         let sockets: Vec<SocketReport> = reports.iter().flat_map(|report| report.sockets.iter().cloned()).collect();
+        let folder = folder(&reports);
         let of_polls = polls.values().map(|poll: &PollReport| (poll.last_error_at, &poll.last_error));
-        let errors = of_polls.chain(sockets.iter().map(|socket| (socket.last_error_at, &socket.last_error)));
+        let of_sockets = sockets.iter().map(|socket| (socket.last_error_at, &socket.last_error));
+        let of_folders = reports.iter().filter_map(|report| report.folder.as_ref());
+        let of_folders = of_folders.map(|folder| (folder.last_error_at, &folder.last_error));
+        let errors = of_polls.chain(of_sockets).chain(of_folders);
         let last_error = errors.filter_map(|(at, error)| Some((at?, error.clone()?))).max_by_key(|(at, _)| *at);
         Row {
             name: name.clone(),
             preset: known.preset.clone(),
             kind: known.kind.clone(),
-            state: self.state(silent.is_some(), reports.len(), (&polls, &sockets)),
+            state: self.state(silent.is_some(), reports.len(), (&polls, &sockets, folder.as_ref())),
             heard: self.heard.get(name).copied(),
             silent,
             silent_after_s: known.silent_after.map(|after| after.as_secs()),
             taken: reports.iter().map(|report| report.taken).sum(),
             events: reports.iter().map(|report| report.events).sum::<u64>()
-                + polls.values().map(|poll| poll.events).sum::<u64>(),
+                + polls.values().map(|poll| poll.events).sum::<u64>()
+                + folder.as_ref().map_or(0, |folder| folder.events),
             refused,
+            folder,
             fetched: polls.values().filter_map(|poll| poll.last_success).max(),
             polls,
             sockets,
@@ -110,16 +117,20 @@ impl View {
         &self,
         silent: bool,
         brokers: usize,
-        (polls, sockets): (&BTreeMap<&'static str, PollReport>, &[SocketReport]),
+        (polls, sockets, folder): (&BTreeMap<&'static str, PollReport>, &[SocketReport], Option<&FolderReport>),
     ) -> String {
         let is_closed = |socket: &SocketReport| !socket.listens && socket.last_error.is_some();
-        let failing = polls.values().any(|poll| poll.failures > 0) || sockets.iter().any(is_closed);
+        let mut failures = polls.values().map(|poll| poll.failures).chain(folder.map(|folder| folder.failures));
+        let failing = failures.any(|failures| failures > 0) || sockets.iter().any(is_closed);
         let word = match () {
             () if self.brokers.is_empty() => "no broker",
             () if brokers == 0 => "not ready",
             () if failing => "failing",
             () if silent => "silent",
-            () => polls.values().next().map_or("taking", |poll| poll.state.as_str()),
+            () => {
+                let states = polls.values().map(|poll| poll.state.as_str());
+                states.chain(folder.map(|folder| folder.state.as_str())).next().unwrap_or("taking")
+            }
         };
         word.replace('_', " ")
     }
@@ -140,6 +151,20 @@ fn poll(report: &SourceReport) -> Option<&PollReport> {
 
 fn reconcile(report: &SourceReport) -> Option<&PollReport> {
     report.reconcile.as_ref()
+}
+
+/// The folders of all brokers together: as the one that fails, else as one that has a folder.
+fn folder(reports: &[&SourceReport]) -> Option<FolderReport> {
+    let all = || reports.iter().filter_map(|report| report.folder.as_ref());
+    let shown = all().max_by_key(|folder| (folder.failures > 0, folder.state == "watching"))?;
+    Some(FolderReport {
+        waiting: all().map(|folder| folder.waiting).sum(),
+        files: all().map(|folder| folder.files).sum(),
+        events: all().map(|folder| folder.events).sum(),
+        refused: all().map(|folder| folder.refused).sum(),
+        last_success: all().filter_map(|folder| folder.last_success).max(),
+        ..shown.clone()
+    })
 }
 
 /// As `now`, with the counts of `all`.
@@ -173,6 +198,7 @@ pub(crate) fn json_of(row: &Row) -> Value {
         "last_fetched": row.fetched,
         "polls": row.polls,
         "sockets": row.sockets,
+        "folder": row.folder,
         "last_error": row.last_error.as_ref().map(|(at, reason)| json!({"at": at, "reason": reason})),
     })
 }

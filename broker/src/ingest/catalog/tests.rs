@@ -227,6 +227,7 @@ fn a_missing_setting_says_what_to_write() {
         ("verify: none\nmap: .\ndecode: yaml", "decode", "expected one of"),
         ("protocol: scim\nverify: {github: {secret: '${env:A}'}}", "verify", "sign nothing"),
         ("protocol: scim\nverify: none\ndecode: json", "decode", "means nothing"),
+        ("protocol: scim\nverify: none\nfolder: {path: in}", "folder", "means nothing"),
         ("verify: none\nmap: .\nmax_body: 0", "max_body", "from 1"),
         ("verify: none\nmap: .\nhandshake: {reply: text}", "handshake", "either"),
         ("verify: none\nmap: .\nhandshake: {header: a, query: b, reply: text}", "handshake", "either"),

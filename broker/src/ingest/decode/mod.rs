@@ -6,15 +6,20 @@
 mod cloudevents;
 mod form;
 mod gelf;
+mod guess;
 mod json;
 mod ndjson;
+mod pieces;
 mod plist;
 mod syslog;
 mod xml;
 
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use serde::{Deserialize, Deserializer, de};
 use serde_json::Value;
+
+pub(crate) use guess::media_type;
+pub(crate) use pieces::{Piece, Pieces};
 
 use super::{Refusal, Request, Verified};
 use crate::config::Problems;
@@ -164,6 +169,26 @@ impl Decoder {
         self.0.iter().all(|(notation, _)| notation.unpacks)
     }
 
+    /// The same of a body that nobody says the type of: what it looks like, else the one notation that there is.
+    pub(super) fn decode_unlabelled(&self, request: &mut Request<Verified>) -> Result<Value, Refusal> {
+        let guessed = HeaderValue::from_static(media_type(&request.body));
+        request.headers.insert(header::CONTENT_TYPE, guessed);
+        match self.decode(request) {
+            // What was guessed is not held against the body.
+            Err(refusal @ Refusal::Type { .. }) => {
+                request.headers.remove(header::CONTENT_TYPE);
+                self.decode(request)
+                    .map_err(|again| if matches!(again, Refusal::Type { .. }) { refusal } else { again })
+            }
+            decoded => decoded,
+        }
+    }
+
+    /// Whether each line is a body of its own, where there is room for that.
+    pub(super) fn is_of_lines(&self) -> bool {
+        matches!(&self.0[..], [(notation, _)] if notation.name == ndjson::NOTATION.name)
+    }
+
     fn accepted(&self) -> String {
         let types: Vec<_> = self.0.iter().map(|(notation, _)| notation.types).collect();
         types.join(", ")
@@ -183,7 +208,6 @@ fn essence(content_type: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use axum::http::HeaderValue;
     use bytes::Bytes;
     use emote_proto::Trust;
     use proptest::prelude::*;

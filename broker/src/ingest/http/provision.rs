@@ -113,7 +113,7 @@ impl Events for Publishing<'_> {
             let mapping =
                 move |aliases: &dyn Aliases, moment: &Moment| source.drafts_of(&request, now, aliases, moment);
             let drafts = self.ingest.aside(mapping).await?;
-            mapped.extend(ready(self.source, &drafts)?);
+            mapped.extend(self.source.addressed(&drafts)?);
         }
         Ok(mapped)
     }

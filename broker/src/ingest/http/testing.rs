@@ -1,7 +1,7 @@
 //! A router with one source and a stream that keeps what it is given.
 
 use axum::http::{Request as HttpRequest, StatusCode};
-use emote_proto::Name;
+use emote_proto::{Name, Subject};
 use tower::ServiceExt as _;
 
 use super::*;

@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 
 use axum::http::{Request as HttpRequest, StatusCode};
-use emote_proto::Name;
+use emote_proto::{Name, Subject};
 use hmac::{KeyInit as _, Mac as _};
 use serde_json::Value;
 use tower::ServiceExt as _;

@@ -122,6 +122,10 @@ impl Check for Token {
             let denied = Denied::new("the Authorization that this source asks for is missing or wrong");
             return Err(denied.err("authentication_failed").into());
         }
+        self.check_fetched(request, now)
+    }
+
+    fn check_fetched(&self, request: &Request<Unverified>, now: Time) -> Result<Proof, Refusal> {
         let token = token(&request.body)?;
         let claims = self.jwks.verify_now(&token, &self.expected, now).map_err(refusal)?;
         let id = claims.get("jti").and_then(|id| id.as_str()).filter(|id| !id.is_empty()).map(str::to_owned);

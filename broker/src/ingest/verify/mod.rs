@@ -131,6 +131,11 @@ pub trait Check: Send + Sync {
     /// What the request proves, or why it is refused.
     fn check(&self, request: &Request<Unverified>, now: Time) -> Result<Proof, Refusal>;
 
+    /// The same of what was fetched from the sender, and so came without what it sends beside the body.
+    fn check_fetched(&self, request: &Request<Unverified>, now: Time) -> Result<Proof, Refusal> {
+        self.check(request, now)
+    }
+
     /// Gets what [`Self::check`] will need from elsewhere for this request, as far as it can be had.
     fn prepare<'a>(&'a self, _: &'a Request<Unverified>) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
         Box::pin(std::future::ready(()))

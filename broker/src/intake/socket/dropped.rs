@@ -71,9 +71,9 @@ impl Dropped {
         let (source, count) = (self.source.name(), untold.values().sum::<u64>());
         tracing::warn!(%source, socket = self.socket, count, reasons = ?untold, "messages were dropped");
         let info = json!({"count": count, "reasons": untold, "socket": self.socket, "broker": self.reach.broker});
-        let event = own::event(source, "dropped", info, Time::from(jiff::Timestamp::now()));
+        let event = own::event_of_now(source, "dropped", info, Time::from(jiff::Timestamp::now()));
         let told = match event {
-            Ok((subject, id, json)) => self.reach.publisher.publish(vec![(subject, id, json.into())]).await,
+            Ok((subject, id, json)) => self.reach.publisher.publish(vec![(subject, id, json)]).await,
             Err(error) => return tracing::warn!(%source, %error, "what was dropped cannot be told"),
         };
         if let Err(error) = told {

@@ -5,6 +5,7 @@
 
 mod archive;
 mod engine;
+mod folders;
 mod identity;
 mod polls;
 mod rules;
@@ -33,6 +34,7 @@ pub(super) fn page(seen: &Observed) -> String {
     engine::write(&mut page, seen);
     sources::write(&mut page, seen);
     polls::write(&mut page, seen);
+    folders::write(&mut page, seen);
     rules::write(&mut page, seen);
     targets::write(&mut page, seen);
     streams::write(&mut page, seen);

@@ -127,6 +127,7 @@ fn observed() -> Observed {
         sources: [("okta".to_owned(), counts)].into(),
         sockets: Vec::new(),
         polls: BTreeMap::new(),
+        folders: BTreeMap::new(),
         nowhere: 8,
         identity: Some(Counted {
             enrollments: [("enrolled", 4)].into(),

@@ -104,7 +104,7 @@ impl Body {
 }
 
 /// The object with secrets in it that no program sees. A key with dots leads into objects within it.
-fn with_secrets(value: Value, secrets: &[(String, Secret)]) -> Result<Value, String> {
+pub(crate) fn with_secrets(value: Value, secrets: &[(String, Secret)]) -> Result<Value, String> {
     if secrets.is_empty() {
         return Ok(value);
     }

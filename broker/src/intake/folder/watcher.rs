@@ -1,0 +1,350 @@
+//! Looks: one after the other for each folder, at every broker.
+
+use std::{
+    collections::BTreeMap,
+    io::{Error, ErrorKind},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use emote_proto::{EventId, Subject, Time};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Folder, FolderReport, Folders,
+    place::{Claimed, End, Found, Look, Opened, Place, Stamp},
+    reading::{Bad, Next, Reading},
+    spec::Done,
+    told,
+};
+use crate::{
+    config::text::clip,
+    ingest::{Dropped, PublishError, Source},
+    poll::{Log, chance, pause, tell_new},
+    tasks::Tasks,
+};
+
+/// What is read at once of a file must be mapped within this time.
+const MAP_TIMEOUT: Duration = Duration::from_secs(60);
+/// Between looks where one does not show everything.
+const AT_ONCE: Duration = Duration::from_millis(50);
+/// After failures in a row it is looked again within this time, or that between looks.
+const PAUSE_MAX: Duration = Duration::from_secs(60);
+/// The most characters of an error.
+const MAX_ERROR: usize = 500;
+
+/// Keeps a watcher running for each source that has a folder.
+pub struct Watchers {
+    log: Arc<dyn Log>,
+    folders: Folders,
+    tasks: Tasks<String>,
+}
+
+/// The looks at one folder.
+pub(super) struct Watcher {
+    pub(super) source: Arc<Source>,
+    pub(super) folder: Arc<Folder>,
+    pub(super) log: Arc<dyn Log>,
+    pub(super) folders: Folders,
+    /// What lay there, and since when it is as it is.
+    pub(super) seen: BTreeMap<String, (Stamp, Instant)>,
+    /// What is the matter, where that was told.
+    pub(super) told: Option<String>,
+}
+
+/// Why a look ended before its end.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Trouble {
+    /// With the folder.
+    Folder(String),
+    /// With the log. Nothing is told of it: it could not be.
+    Log(String),
+}
+
+impl From<Error> for Trouble {
+    fn from(error: Error) -> Self {
+        Self::Folder(error.to_string())
+    }
+}
+
+impl From<PublishError> for Trouble {
+    fn from(error: PublishError) -> Self {
+        Self::Log(error.to_string())
+    }
+}
+
+impl Watchers {
+    /// None runs yet.
+    pub fn new(log: Arc<dyn Log>) -> Self {
+        Self { log, folders: Folders::default(), tasks: Tasks::default() }
+    }
+
+    /// How they are doing; it changes as they do.
+    pub fn folders(&self) -> Folders {
+        self.folders.clone()
+    }
+
+    /// From now on the folders of these sources are watched, as their files say.
+    pub async fn keep_to(&mut self, sources: &[(Arc<Source>, String)]) {
+        let wanted = sources.iter().filter_map(|(source, file)| {
+            let folder = Arc::clone(source.folder()?);
+            Some((source.name().to_string(), (file.clone(), (Arc::clone(source), folder))))
+        });
+        let (log, folders) = (&self.log, &self.folders);
+        let start = |(source, folder), stop| {
+            tokio::spawn(Watcher::of(source, folder, Arc::clone(log), folders.clone()).run(stop))
+        };
+        for source in self.tasks.keep_to(wanted.collect(), start).await {
+            folders.forget(&source);
+        }
+    }
+
+    /// Stops all of them.
+    pub async fn stop(&mut self) {
+        self.tasks.stop().await;
+    }
+}
+
+impl Watcher {
+    pub(super) fn of(source: Arc<Source>, folder: Arc<Folder>, log: Arc<dyn Log>, folders: Folders) -> Self {
+        Self { source, folder, log, folders, seen: BTreeMap::new(), told: None }
+    }
+
+    async fn run(mut self, stop: CancellationToken) {
+        let mut failures = 0_u32;
+        loop {
+            // What is under way is let go of wherever it is: it is read again, and nothing is told twice.
+            let looked = tokio::select! {
+                () = stop.cancelled() => return,
+                looked = self.look(Instant::now()) => looked,
+            };
+            let wait = match looked {
+                Ok(wait) => {
+                    failures = 0;
+                    wait
+                }
+                Err(trouble) => {
+                    failures = failures.saturating_add(1);
+                    self.went_wrong(trouble, failures).await;
+                    let every = self.folder.plan.every;
+                    pause(failures, every, chance()).min(every.max(PAUSE_MAX))
+                }
+            };
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(wait) => {}
+            }
+        }
+    }
+
+    /// One look, in which everything is taken that is complete; gives the time until the next one.
+    pub(super) async fn look(&mut self, now: Instant) -> Result<Duration, Trouble> {
+        let folder = Arc::clone(&self.folder);
+        let Some((place, look)) = aside(move || opened(&folder)).await? else {
+            self.seen.clear();
+            self.went_well("no_folder", 0);
+            return Ok(self.folder.plan.every);
+        };
+        let place = Arc::new(place);
+        let (ready, wait) = self.complete(&look.found, now);
+        let waiting = look.found.len() + look.left.len();
+        if !(ready.is_empty() && look.left.is_empty()) {
+            if !self.log.caught_up().await {
+                return Err(Trouble::Log("what the log has is not known yet".to_owned()));
+            }
+            for claimed in look.left {
+                self.take(&place, claimed).await?;
+            }
+            for name in ready {
+                let at = Arc::clone(&place);
+                if let Some(claimed) = aside(move || at.claim(&name)).await? {
+                    self.take(&place, claimed).await?;
+                }
+            }
+        }
+        self.went_well("watching", waiting);
+        Ok(if look.more { AT_ONCE } else { wait })
+    }
+
+    /// Which files have not changed for long enough, and how long it takes until the next one may have.
+    fn complete(&mut self, found: &[Found], now: Instant) -> (Vec<String>, Duration) {
+        let (plan, mut ready, mut wait) = (&self.folder.plan, Vec::new(), self.folder.plan.every);
+        let mut seen = BTreeMap::new();
+        for Found { name, stamp } in found {
+            let before = self.seen.get(name).filter(|(before, _)| before == stamp);
+            let since = before.map_or(now, |(_, since)| *since);
+            match plan.settle.saturating_sub(now.saturating_duration_since(since)) {
+                Duration::ZERO => ready.push(name.clone()),
+                left => wait = wait.min(left.max(AT_ONCE)),
+            }
+            seen.insert(name.clone(), (*stamp, since));
+        }
+        self.seen = seen;
+        (ready, wait)
+    }
+
+    /// Tells what is in a file and puts it away. What is not stored, or still written, stays where it is for the next look.
+    async fn take(&self, place: &Arc<Place>, claimed: Claimed) -> Result<(), Trouble> {
+        let (at, claimed) = (Arc::clone(place), Arc::new(claimed));
+        let of = Arc::clone(&claimed);
+        let (file, stamp) = match aside(move || at.take(&of)).await? {
+            Opened::Elsewhere => return Ok(()),
+            Opened::Bad(why) => return self.refuse(place, &claimed, 0, Bad::of(why), 0).await,
+            Opened::File(file, stamp) => (file, stamp),
+        };
+        let (plan, written) = (&self.folder.plan, stamp.written());
+        if let Some(why) = plan.must_be_guarded().then(|| Place::file_of_others(&file)).transpose()?.flatten() {
+            return self.refuse(place, &claimed, written, Bad::of(why), 0).await;
+        }
+        if stamp.size() > plan.max_size {
+            let why = format!("it is larger than `max_size` of the folder, {} bytes", plan.max_size);
+            return self.refuse(place, &claimed, written, Bad::of(why), 0).await;
+        }
+        let (mut reading, mut stored) = (Reading::of(&self.source, file, stamp), 0);
+        loop {
+            match self.next(&claimed, reading, written).await {
+                Ok((Next::Events(events), on)) => {
+                    stored += events.len() as u64;
+                    let new = tell_new(&*self.log, events).await?;
+                    self.change(|report| report.events += new);
+                    reading = on;
+                }
+                Ok((Next::Changed, _)) => return Ok(()),
+                Ok((Next::End, on)) if on.bad.count > 0 => {
+                    return self.refuse(place, &claimed, written, on.bad, stored).await;
+                }
+                Ok((Next::End, _)) => break,
+                Err(why) => return self.refuse(place, &claimed, written, Bad::of(why), stored).await,
+            }
+        }
+        self.put(place, &claimed, None).await?;
+        tracing::debug!(source = %self.source.name(), events = stored, "a file was taken");
+        self.change(|report| {
+            report.files += 1;
+            report.last_success = Some(jiff::Timestamp::now().into());
+        });
+        Ok(())
+    }
+
+    /// Reads on, on a thread that may block.
+    async fn next(&self, claimed: &Claimed, reading: Reading, written: i128) -> Result<(Next, Reading), String> {
+        let (source, log, trust) = (Arc::clone(&self.source), Arc::clone(&self.log), self.folder.plan.trust());
+        let (name, mut reading) = (claimed.name.clone(), reading);
+        let reading = tokio::task::spawn_blocking(move || {
+            let next = reading.next(&source, &Dropped { name: &name, written, trust }, &*log);
+            next.map(|next| (next, reading)).map_err(|error| format!("it cannot be read: {error}"))
+        });
+        match tokio::time::timeout(MAP_TIMEOUT, reading).await {
+            Ok(Ok(next)) => next,
+            Ok(Err(_)) => Err("the map ended in a panic".to_owned()),
+            Err(_) => Err("the map did not end within a minute".to_owned()),
+        }
+    }
+
+    /// Tells that a file cannot be taken, or not all of it, and puts it into `failed/`.
+    async fn refuse(
+        &self,
+        place: &Arc<Place>,
+        claimed: &Arc<Claimed>,
+        written: i128,
+        bad: Bad,
+        stored: u64,
+    ) -> Result<(), Trouble> {
+        let name = self.source.name();
+        let told = told::file_failed(name, (&claimed.name, written), &bad, stored, jiff::Timestamp::now().into());
+        self.tell(told.map_err(|error| Trouble::Log(error.to_string()))?).await?;
+        self.put(place, claimed, Some(told::explained(&bad, stored))).await?;
+        tracing::warn!(source = %name, pieces = bad.count, "a file was refused; it lies in failed/, with the reason beside it");
+        let said = bad.said.into_iter().next().unwrap_or_default();
+        self.change(|report| {
+            report.refused += 1;
+            report.last_error = Some(clip(&format!("{}: {said}", claimed.name), MAX_ERROR));
+            report.last_error_at = Some(jiff::Timestamp::now().into());
+        });
+        Ok(())
+    }
+
+    /// Puts a file away; into `failed/` where there is a reason.
+    async fn put(&self, place: &Arc<Place>, claimed: &Arc<Claimed>, failed: Option<String>) -> Result<(), Trouble> {
+        let (place, claimed, done) = (Arc::clone(place), Arc::clone(claimed), self.folder.plan.done);
+        let put = move || {
+            let end = match (&failed, done) {
+                (Some(why), _) => End::Failed(why),
+                (None, Done::Move) => End::Done,
+                (None, Done::Delete) => End::Gone,
+            };
+            place.put(&claimed, end)
+        };
+        aside(put).await
+    }
+
+    async fn tell(&self, event: (Subject, EventId, bytes::Bytes)) -> Result<(), Trouble> {
+        tell_new(&*self.log, vec![event]).await.map(drop).map_err(Trouble::from)
+    }
+
+    fn went_well(&mut self, state: &str, waiting: usize) {
+        if self.told.take().is_some() {
+            tracing::info!(source = %self.source.name(), "files are taken again");
+        }
+        self.change(|report| {
+            report.state = state.to_owned();
+            (report.failures, report.waiting) = (0, waiting as u64);
+        });
+    }
+
+    /// Tells what is the matter, once.
+    pub(super) async fn went_wrong(&mut self, trouble: Trouble, failures: u32) {
+        let (source, now) = (Arc::clone(&self.source), Time::from(jiff::Timestamp::now()));
+        let (reason, of_folder) = match trouble {
+            Trouble::Folder(reason) => (format!("{}: {reason}", self.folder.path.display()), true),
+            Trouble::Log(reason) => (reason, false),
+        };
+        self.change(|report| {
+            (report.state, report.failures) = ("failing".to_owned(), failures);
+            report.last_error = Some(clip(&reason, MAX_ERROR));
+            report.last_error_at = Some(now);
+        });
+        if self.told.as_ref() == Some(&reason) {
+            return;
+        }
+        tracing::warn!(source = %source.name(), reason, "files are not taken; it is tried again");
+        if of_folder {
+            let told = told::folder_failed(source.name(), &reason, now);
+            if let Ok(event) = told
+                && let Err(error) = self.tell(event).await
+            {
+                tracing::debug!(?error, "that a folder fails is not told yet");
+                return;
+            }
+        }
+        self.told = Some(reason);
+    }
+
+    fn change(&self, change: impl FnOnce(&mut FolderReport)) {
+        self.folders.change(self.source.name().as_str(), change);
+    }
+}
+
+/// Opens the folder and looks into it; nothing where there is none.
+fn opened(folder: &Folder) -> std::io::Result<Option<(Place, Look)>> {
+    let place = match Place::open(&folder.path) {
+        Ok(place) => place,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    if let Some(why) =
+        folder.plan.must_be_guarded().then(|| Place::written_by_others(&folder.path)).transpose()?.flatten()
+    {
+        let remedy = "its files are no word of anybody's: take that right away, or say `trust: unverified`";
+        return Err(Error::other(format!("{why}: {remedy}")));
+    }
+    let look = place.look(|name| folder.plan.takes(name))?;
+    Ok(Some((place, look)))
+}
+
+/// Does what blocks where that does no harm.
+async fn aside<T: Send + 'static>(blocks: impl FnOnce() -> std::io::Result<T> + Send + 'static) -> Result<T, Trouble> {
+    let done = tokio::task::spawn_blocking(blocks).await;
+    done.map_err(|error| Trouble::Folder(format!("what looks after files ended in a panic: {error}")))?
+        .map_err(Trouble::from)
+}
