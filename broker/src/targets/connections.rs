@@ -7,6 +7,8 @@ use std::{
 };
 
 use reqwest::{Certificate, Identity, Url};
+use rustls::{ClientConfig, RootCertStore};
+use rustls_platform_verifier::BuilderVerifierExt;
 
 use super::{spec::Setup, wire::chain};
 use crate::{
@@ -27,65 +29,107 @@ pub(crate) struct Tls {
     pub(crate) ca: Option<PathBuf>,
 }
 
-/// See the module.
-pub(crate) struct Connections {
+/// Something that is made from such files, and made again when they change.
+pub(crate) struct Kept<T> {
     tls: Tls,
-    terms: Terms,
-    state: Mutex<State>,
+    make: Make<T>,
+    state: Mutex<State<T>>,
 }
 
-struct State {
-    client: reqwest::Client,
+type Make<T> = Box<dyn Fn(&Tls) -> Result<T, String> + Send + Sync>;
+
+struct State<T> {
+    made: T,
     seen: [Stamp; 3],
     looked_at: Instant,
 }
 
-/// What does not change.
+/// A target's connections over HTTP.
+pub(crate) struct Connections(Kept<reqwest::Client>);
+
+/// What does not change of them.
 struct Terms {
     timeout: Duration,
     idle: usize,
     without_proxy: bool,
 }
 
-impl Connections {
-    /// For requests to `url`. None is made yet.
-    pub(crate) fn new(setup: &Setup<'_>, url: &Url, tls: &Tls) -> Result<Self, String> {
+impl<T: Clone> Kept<T> {
+    /// What `make` makes of the files, whose paths are taken from the configuration folder.
+    pub(crate) fn new(
+        setup: &Setup<'_>,
+        tls: &Tls,
+        make: impl Fn(&Tls) -> Result<T, String> + Send + Sync + 'static,
+    ) -> Result<Self, String> {
         install_crypto();
         let at = |path: &Option<PathBuf>| path.as_ref().map(|path| setup.folder.join(path));
         let tls = Tls { certificate: at(&tls.certificate), key: at(&tls.key), ca: at(&tls.ca) };
         // Without the network there is nobody to show a certificate to.
         let tls = if setup.script.is_some_and(|script| script.stands_in()) { Tls::default() } else { tls };
-        let terms = Terms {
-            timeout: setup.delivery.timeout,
-            idle: setup.delivery.concurrency,
-            without_proxy: url.host_str().is_some_and(is_loopback),
-        };
         // Looked at before they are read: a change in between is seen the next time.
         let seen = tls.stamps();
-        let state = State { client: terms.client(&tls)?, seen, looked_at: Instant::now() };
-        Ok(Self { tls, terms, state: Mutex::new(state) })
+        let state = State { made: make(&tls)?, seen, looked_at: Instant::now() };
+        Ok(Self { tls, make: Box::new(make), state: Mutex::new(state) })
     }
 
-    /// Those with the certificates as they are now.
-    pub(crate) fn current(&self) -> reqwest::Client {
+    /// What is made of the files as they are now.
+    pub(crate) fn current(&self) -> T {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if self.tls != Tls::default() && state.looked_at.elapsed() >= LOOKED_AT_EVERY {
             state.looked_at = Instant::now();
             let now = self.tls.stamps();
             if now != state.seen {
                 state.seen = now;
-                match self.terms.client(&self.tls) {
-                    Ok(client) => state.client = client,
+                match (self.make)(&self.tls) {
+                    Ok(made) => state.made = made,
                     // Half of a pair that is being written looks like this too: the other half is another change.
                     Err(error) => tracing::warn!(error, "a target's certificates in use are kept"),
                 }
             }
         }
-        state.client.clone()
+        state.made.clone()
+    }
+}
+
+impl Connections {
+    /// For requests to `url`. None is made yet.
+    pub(crate) fn new(setup: &Setup<'_>, url: &Url, tls: &Tls) -> Result<Self, String> {
+        let terms = Terms {
+            timeout: setup.delivery.timeout,
+            idle: setup.delivery.concurrency,
+            without_proxy: url.host_str().is_some_and(is_loopback),
+        };
+        Kept::new(setup, tls, move |tls| terms.client(tls)).map(Self)
+    }
+
+    /// Those with the certificates as they are now.
+    pub(crate) fn current(&self) -> reqwest::Client {
+        self.0.current()
     }
 }
 
 impl Tls {
+    /// How TLS is spoken where it is not over HTTP.
+    pub(crate) fn client_config(&self) -> Result<ClientConfig, String> {
+        let failed = |error: &dyn std::fmt::Display| format!("no TLS client can be made: {error}");
+        let builder = match &self.ca {
+            None => ClientConfig::builder().with_platform_verifier().map_err(|error| failed(&error))?,
+            Some(ca) => {
+                let mut roots = RootCertStore::empty();
+                for root in private::certificates(ca).map_err(|error| error.to_string())? {
+                    roots.add(root).map_err(|error| format!("{}: {error}", ca.display()))?;
+                }
+                ClientConfig::builder().with_root_certificates(roots)
+            }
+        };
+        let (Some(certificate), Some(key)) = (&self.certificate, &self.key) else {
+            return Ok(builder.with_no_client_auth());
+        };
+        let chain = private::certificates(certificate).map_err(|error| error.to_string())?;
+        let key = private::key(key, Readers::Group).map_err(|error| error.to_string())?;
+        builder.with_client_auth_cert(chain, key).map_err(|error| format!("certificate and key: {error}"))
+    }
+
     fn stamps(&self) -> [Stamp; 3] {
         [&self.certificate, &self.key, &self.ca].map(|path| path.as_deref().and_then(private::stamp))
     }

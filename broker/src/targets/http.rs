@@ -24,6 +24,7 @@ pub(crate) mod auth;
 mod batch;
 pub(crate) mod body;
 mod duo;
+pub(crate) mod endpoint;
 mod lookup;
 pub(crate) mod place;
 mod plan;
@@ -35,23 +36,20 @@ mod token;
 
 use std::sync::Arc;
 
-use reqwest::{RequestBuilder, Url, header::HeaderMap};
+use reqwest::{RequestBuilder, Url};
 use serde_json::{Value, json};
 
-use self::{auth::Auth, plan::PinIn, plan::Plan};
+use self::{endpoint::Endpoint, plan::PinIn, plan::Plan};
 use super::{
     Outcome, Role, Target,
-    wire::{self, Answer, Client},
+    wire::{self, Answer},
 };
 use crate::{config::Secret, core::Job};
 
 pub(super) use self::reading::read;
 
 struct Http {
-    client: Client,
-    url: Url,
-    headers: HeaderMap,
-    auth: Auth,
+    at: Endpoint,
     /// What is put into bodies and no program sees.
     body_secrets: Vec<(String, Secret)>,
     pin_key: Option<Secret>,
@@ -66,19 +64,8 @@ struct Pin {
 
 impl Http {
     fn request(&self, url: Url, key: String) -> RequestBuilder {
-        let request = self.client.request(self.plan.method.clone(), url).headers(self.headers.clone());
+        let request = self.at.client.request(self.plan.method.clone(), url).headers(self.at.headers.clone());
         request.header("Idempotency-Key", key)
-    }
-
-    /// Sends `request` with what says who sends it. Says too which secrets it held beside the target's own. A token that
-    /// is refused is asked for anew, once.
-    async fn authorized(
-        &self,
-        role: Role,
-        request: RequestBuilder,
-        also: &[Secret],
-    ) -> Result<(Answer, Vec<Secret>), Outcome> {
-        self.auth.send(&self.client, role, request, also).await
     }
 
     async fn send_one(&self, job: &Job, input: &Value, pin: Option<&Pin>) -> Result<Outcome, Outcome> {
@@ -96,7 +83,7 @@ impl Http {
             Some(with_pin) if self.plan.pin_in == Some(program) => with_pin,
             _ => &plain,
         };
-        let url = self.plan.place.of(&self.url, sees(PinIn::Path), sees(PinIn::Query)).map_err(Outcome::never)?;
+        let url = self.plan.place.of(&self.at.url, sees(PinIn::Path), sees(PinIn::Query)).map_err(Outcome::never)?;
         let mut request = self.request(url, wire::idempotency_key(&job.id));
         if let Some(body) = &self.plan.body {
             let value = body.value(sees(PinIn::Body)).map_err(Outcome::never)?;
@@ -108,11 +95,11 @@ impl Http {
             if bytes.len() > self.plan.limits.bytes {
                 return Err(self.too_large(bytes.len()));
             }
-            let bytes = if self.client.stand_in().is_some() { Ok(bytes) } else { body.packed(bytes) };
+            let bytes = if self.at.client.stand_in().is_some() { Ok(bytes) } else { body.packed(bytes) };
             request = body.with(request, bytes.map_err(Outcome::never)?);
         }
         let also = pin.map(|pin| pin.pin.clone());
-        let (answer, _) = self.authorized(Role::Job, request, also.as_slice()).await?;
+        let (answer, _) = self.at.send(Role::Job, request, also.as_slice()).await?;
         let info = self.info(&job.target, &answer, pin);
         Ok(self.plan.meaning.of_one(&answer, &context, info))
     }
@@ -131,11 +118,11 @@ impl Target for Http {
     async fn deliver(&self, job: &Job, input: &Value) -> Outcome {
         let pin = self.pin_key.as_ref().filter(|_| self.plan.pin_in.is_some()).map(|key| {
             let command_uuid = job.id.command_uuid();
-            Pin { pin: self.client.pin(key, &command_uuid), command_uuid }
+            Pin { pin: self.at.client.pin(key, &command_uuid), command_uuid }
         });
         let (Ok(outcome) | Err(outcome)) = self.send_one(job, input, pin.as_ref()).await;
         let also = pin.map(|pin| pin.pin);
-        self.client.clean_outcome(outcome, also.as_slice())
+        self.at.client.clean_outcome(outcome, also.as_slice())
     }
 
     fn batches(&self) -> bool {

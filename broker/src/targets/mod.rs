@@ -16,13 +16,16 @@ mod asset;
 mod aws;
 pub mod catalog;
 pub(crate) mod connections;
+mod email;
 mod gelf;
 pub(crate) mod http;
 mod log;
 mod mdm;
+mod otlp;
 mod policy;
 mod preset;
 mod programs;
+mod prometheus;
 pub(crate) mod reply;
 mod rotate;
 mod script;
@@ -30,6 +33,7 @@ mod settings;
 mod slack;
 mod socket;
 pub(crate) mod spec;
+mod summary;
 mod syslog;
 #[cfg(test)]
 mod testing;
@@ -58,6 +62,7 @@ pub const KINDS: &[Kind] = &[
         sees_settings: false,
         read: aws::read,
     },
+    Kind { name: "email", about: "sends a mail by SMTP", batches: false, sees_settings: false, read: email::read },
     Kind {
         name: "gelf",
         about: "sends a log message to Graylog, or to what else takes GELF",
@@ -79,6 +84,20 @@ pub const KINDS: &[Kind] = &[
         batches: false,
         sees_settings: false,
         read: mdm::read,
+    },
+    Kind {
+        name: "otlp",
+        about: "sends log records or metrics by OTLP",
+        batches: true,
+        sees_settings: false,
+        read: otlp::read,
+    },
+    Kind {
+        name: "prometheus",
+        about: "writes samples by Prometheus' remote write",
+        batches: true,
+        sees_settings: false,
+        read: prometheus::read,
     },
     Kind { name: "slack", about: "posts a message to Slack", batches: false, sees_settings: false, read: slack::read },
     Kind {
@@ -180,7 +199,7 @@ mod tests {
     use proptest::prelude::*;
 
     /// A target of each kind; every line of [`KINDS`] has one here.
-    const EACH: [&str; 14] = [
+    const EACH: [&str; 19] = [
         "kind: asset",
         "kind: aws\nservice: lambda\nfunction: f\nwait: true\nregion: eu-central-1\nendpoint: '%URL%'\n\
             access_key_id: AKIDEXAMPLE\nsecret_access_key: '${file:token}'",
@@ -188,6 +207,8 @@ mod tests {
             access_key_id: AKIDEXAMPLE\nsecret_access_key: '${file:token}'\nsession_token: '${file:pin}'",
         "kind: aws\nservice: timestream\ndatabase: d\ntable: t\nregion: eu-central-1\nendpoint: '%URL%'\n\
             access_key_id: AKIDEXAMPLE\nsecret_access_key: '${file:token}'",
+        "kind: email\nserver: smtp://127.0.0.1:1\nfrom: e@example.com\nto: [it@example.com]\ncc: .input\nsubject: .node\n\
+            auth: {basic: {user: emote, password: '${file:token}'}}",
         "kind: gelf\naddress: udp://127.0.0.1:9\nlevel: .input",
         "kind: gelf\naddress: '%URL%'\nauth: {header: {name: X-Key, value: '${file:token}'}}\nfields: .input",
         "kind: http\nurl: '%URL%'\nbody: .input",
@@ -195,6 +216,10 @@ mod tests {
         "kind: log\npath: log.jsonl\nmax_size: 2kB",
         "kind: mdm\nserver: nanomdm\nurl: '%URL%'\napi_key: '${file:token}'\npin_key: '${file:pin}'",
         "kind: mdm\nserver: micromdm\nurl: '%URL%'\napi_key: '${file:token}'\npin_key: '${file:pin}'",
+        "kind: otlp\nurl: '%URL%'\nseverity: .input\nattributes: .node\nauth: {bearer: '${file:token}'}",
+        "kind: otlp\nurl: '%URL%'\nsignal: metrics\nmetric: m\nvalue: .input\nencoding: json\ncompress: gzip",
+        "kind: prometheus\nurl: '%URL%/${file:path}'",
+        "kind: prometheus\nurl: '%URL%'\nmetric: m\nlabels: .node\nvalue: .input",
         "kind: slack\nwebhook: '%URL%/${file:path}'",
         "kind: slack\ntoken: '${file:token}'\nchannel: C1\napi_base: '%URL%'",
         "kind: syslog\naddress: udp://127.0.0.1:9\nhostname: .node\nmsgid: .input\nmessage: .node",

@@ -22,6 +22,8 @@ pub(crate) struct Answer {
     /// By name, in lower case.
     pub(crate) headers: Map<String, Value>,
     pub(crate) body: String,
+    /// The body as it came, where it is protobuf. Nothing is taken out of it: it is to be read, not to be shown.
+    pub(crate) protobuf: Option<Vec<u8>>,
     /// Whether there was more of it than is read.
     pub(crate) is_cut: bool,
 }

@@ -13,11 +13,12 @@ use std::{
 
 use reqwest::{
     Request,
-    header::{AUTHORIZATION, CONTENT_ENCODING, HeaderMap, USER_AGENT},
+    header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, USER_AGENT},
 };
 use serde::Serialize;
 use serde_json::Value;
 
+use super::{otlp, prometheus, wire::PROTOBUF};
 use crate::config::Secret;
 
 /// The largest body that is shown, in bytes.
@@ -121,7 +122,11 @@ impl Script {
 
     /// Notes a request that is sent, without what `clean` takes out.
     pub(super) fn note(&self, role: Role, request: &Request, clean: impl Fn(&str) -> String) {
-        let read = read(role, request, false);
+        self.note_shown(read(role, request, false), clean);
+    }
+
+    /// The same for what is no HTTP request.
+    pub(super) fn note_shown(&self, read: Shown, clean: impl Fn(&str) -> String) {
         let headers = read.headers.into_iter().map(|(name, value)| (name, clean(&value))).collect();
         let shown = Shown { url: clean(&read.url), headers, body: clean(&read.body), ..read };
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).push(shown);
@@ -189,7 +194,13 @@ impl Script {
 
     /// Notes the request and gives its answer; an error where none is left.
     pub(super) fn answer(&self, role: Role, request: &Request) -> Result<Told, String> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).push(read(role, request, true));
+        self.answer_shown(read(role, request, true))
+    }
+
+    /// The same for what is no HTTP request.
+    pub(super) fn answer_shown(&self, shown: Shown) -> Result<Told, String> {
+        let role = shown.role;
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).push(shown);
         let plain = Told { status: 200, ..Told::default() };
         match (role, &self.answers) {
             (Role::Token, _) => Ok(self.token.clone().unwrap_or(plain)),
@@ -248,12 +259,19 @@ fn without_secrets(value: Value) -> Value {
     }
 }
 
+/// A body as people read it, whatever it is packed in.
 fn unpacked(request: &Request, body: &[u8]) -> String {
-    let is_packed = request.headers().get(CONTENT_ENCODING).is_some_and(|value| value == "gzip");
-    let mut text = Vec::new();
-    let decoder = flate2::read::GzDecoder::new(body);
-    let unpacked = is_packed && decoder.take(MAX_SHOWN).read_to_end(&mut text).is_ok();
-    String::from_utf8_lossy(if unpacked { &text } else { body }).into_owned()
+    let says = |name: HeaderName, what: &str| request.headers().get(name).is_some_and(|value| value == what);
+    let mut bytes = Vec::new();
+    let is_open = !says(CONTENT_ENCODING, "gzip")
+        || flate2::read::GzDecoder::new(body).take(MAX_SHOWN).read_to_end(&mut bytes).is_err();
+    let bytes = if is_open { body } else { &bytes };
+    let readable = match says(CONTENT_TYPE, PROTOBUF) {
+        true if says(CONTENT_ENCODING, "snappy") => prometheus::readable(bytes),
+        true => otlp::readable(request.url().path(), bytes),
+        false => None,
+    };
+    readable.unwrap_or_else(|| String::from_utf8_lossy(bytes).into_owned())
 }
 
 /// User and password as they are before they are encoded.

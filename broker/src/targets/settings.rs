@@ -209,9 +209,9 @@ mod tests {
         breaker.x: unknown key: expected one of failures, max_pause, pause
         batch.max: expected a whole number from 1 to 1000
         "#);
-        insta::assert_snapshot!(problems("kind: slack\nwebhook: '${env:X}'\nbatch: {max: 3}\nrate: {burst: 2}"), @r#"
+        insta::assert_snapshot!(problems("kind: slack\nwebhook: '${env:X}'\nbatch: {max: 3}\nrate: {burst: 2}"), @r"
         rate: expected one of per_minute, per_second: for example rate: {per_second: 1}
-        batch: slack takes one job at a time: only aws, gelf, http, log, syslog can take several in one
-        "#);
+        batch: slack takes one job at a time: only aws, gelf, http, log, otlp, prometheus, syslog can take several in one
+        ");
     }
 }

@@ -1,6 +1,8 @@
 //! For tests: a server that answers as told and remembers what it was asked, targets from YAML, jobs.
 
 use std::collections::VecDeque;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use axum::body::Bytes;
@@ -103,6 +105,40 @@ async fn answer(
         response.headers_mut().insert(*name, value.parse().unwrap());
     }
     response
+}
+
+/// A certificate that vouches for itself.
+pub(super) struct Certified {
+    cert: rcgen::Certificate,
+    key: rcgen::KeyPair,
+}
+
+impl Certified {
+    /// For `host`; written into `folder` as `NAME.pem` and `NAME.key`.
+    pub(super) fn new(folder: &Path, name: &str, host: &str) -> Self {
+        let made = rcgen::generate_simple_self_signed([host.to_owned()]).unwrap();
+        std::fs::write(folder.join(format!("{name}.pem")), made.cert.pem()).unwrap();
+        let key = folder.join(format!("{name}.key"));
+        std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+        std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
+        Self { cert: made.cert, key: made.signing_key }
+    }
+
+    /// How a server that shows it takes whoever shows `client`, or everybody.
+    pub(super) fn server(&self, client: Option<&Self>) -> Arc<rustls::ServerConfig> {
+        drop(rustls::crypto::ring::default_provider().install_default());
+        let key = rustls::pki_types::PrivateKeyDer::try_from(self.key.serialize_der()).unwrap();
+        let builder = match client {
+            None => rustls::ServerConfig::builder().with_no_client_auth(),
+            Some(client) => {
+                let mut roots = rustls::RootCertStore::empty();
+                roots.add(client.cert.der().clone()).unwrap();
+                let clients = rustls::server::WebPkiClientVerifier::builder(Arc::new(roots)).build().unwrap();
+                rustls::ServerConfig::builder().with_client_cert_verifier(clients)
+            }
+        };
+        Arc::new(builder.with_single_cert(vec![self.cert.der().clone()], key).unwrap())
+    }
 }
 
 pub(super) fn secrets() -> tempfile::TempDir {

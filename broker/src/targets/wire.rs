@@ -8,7 +8,7 @@ use std::sync::Arc;
 use emote_proto::EventId;
 use jiff::Timestamp;
 use percent_encoding::{CONTROLS, utf8_percent_encode};
-use reqwest::header::{HeaderMap, HeaderValue};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{RequestBuilder, Url};
 use serde_json::Value;
 use zeroize::Zeroizing;
@@ -18,7 +18,7 @@ pub(crate) use super::connections::Tls;
 use super::reply::retry_after;
 pub(crate) use super::reply::{Answer, quote};
 use super::spec::Setup;
-use super::{Outcome, Role, Script, Told, pin_for};
+use super::{Outcome, Role, Script, Shown, Told, pin_for};
 use crate::config::{Problems, Secret, SecretRef};
 use crate::core::JobId;
 use crate::loopback::is_loopback;
@@ -31,6 +31,8 @@ const MAX_REPLY: usize = 64 * 1024;
 const MAX_FOUND: usize = 1024 * 1024;
 /// How much of a page is read that a source fetches, in bytes.
 const MAX_PAGE: usize = 16 * 1024 * 1024;
+/// The media type of protobuf, as Prometheus and OpenTelemetry name it.
+pub(crate) const PROTOBUF: &str = "application/x-protobuf";
 /// A shorter text is no secret worth hiding, and hiding it would garble every reason.
 const MIN_SECRET: usize = 4;
 
@@ -109,10 +111,12 @@ impl Client {
             let value = self.clean(&values.collect::<Vec<_>>().join(", "), also);
             (name.to_string(), Value::from(value))
         });
+        let is_protobuf = raw.headers.get(CONTENT_TYPE).is_some_and(|media| media == PROTOBUF);
         Ok(Answer {
             status: raw.status,
             retry_after: retry_after(&raw.headers, Timestamp::now()),
             headers: named.collect(),
+            protobuf: is_protobuf.then(|| raw.body.clone()),
             body: self.clean(&String::from_utf8_lossy(&raw.body), also),
             is_cut: raw.is_cut,
         })
@@ -168,17 +172,32 @@ impl Client {
             }
         }
         let status = response.status().as_u16();
-        if let Some(script) = &self.script {
-            let shown =
-                if role == Role::Token { "…".to_owned() } else { String::from_utf8_lossy(&body).into_owned() };
-            script.note_answer(status, &self.clean(&shown, also));
-        }
+        let shown = if role == Role::Token { "…".into() } else { String::from_utf8_lossy(&body) };
+        self.note_answer(status, &shown, also);
         Ok(Raw { status, headers: response.headers().clone(), body, is_cut })
     }
 
     /// The script that is there in place of the network, if one is.
     pub(crate) fn stand_in(&self) -> Option<&Arc<Script>> {
         self.script.as_ref().filter(|script| script.stands_in())
+    }
+
+    /// Shows what is no HTTP request. Gives the answer where a script stands in for whoever would give one.
+    pub(crate) fn show(&self, shown: Shown) -> Option<Result<Told, Outcome>> {
+        if let Some(script) = self.stand_in() {
+            return Some(script.answer_shown(shown).map_err(Outcome::never));
+        }
+        if let Some(script) = &self.script {
+            script.note_shown(shown, |text| self.clean(text, &[]));
+        }
+        None
+    }
+
+    /// Notes the answer to what was shown last, if anybody looks.
+    pub(crate) fn note_answer(&self, status: u16, text: &str, also: &[Secret]) {
+        if let Some(script) = &self.script {
+            script.note_answer(status, &self.clean(text, also));
+        }
     }
 
     /// The PIN of a command (see [`pin_for`]); in a script what stands for it.

@@ -36,7 +36,7 @@ impl Http {
         }));
         for (at, of_part) in sent.await {
             for (at, outcome) in at.into_iter().zip(of_part) {
-                outcomes[at] = Some(self.client.clean_outcome(outcome, &[]));
+                outcomes[at] = Some(self.at.client.clean_outcome(outcome, &[]));
             }
         }
         outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(|| Outcome::retry("no answer"))).collect()
@@ -45,7 +45,7 @@ impl Http {
     fn one_of_several(&self, job: &Job, input: &Value) -> Result<(Url, Value), Outcome> {
         let context = self.context(job, input)?;
         let context = Value::Object(context);
-        let url = self.plan.place.of(&self.url, &context, &context).map_err(Outcome::never)?;
+        let url = self.plan.place.of(&self.at.url, &context, &context).map_err(Outcome::never)?;
         let value = match &self.plan.body {
             Some(body) => body.value(&context).map_err(Outcome::never)?,
             None => Value::Null,
@@ -90,7 +90,7 @@ impl Http {
                 Err(reason) => return all(Outcome::never(reason)),
             }
         }
-        match self.authorized(super::super::Role::Job, request, &[]).await {
+        match self.at.send(super::super::Role::Job, request, &[]).await {
             Err(outcome) => all(outcome),
             Ok((answer, _)) => {
                 // No job's own: an answer is to all of them.

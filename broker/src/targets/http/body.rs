@@ -1,14 +1,12 @@
 //! What a request says: of one job, or of several, in the notation that its content type names.
 
-use std::io::Write;
-
 use reqwest::{
     RequestBuilder,
     header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue},
 };
 use serde_json::{Map, Value};
 
-use super::place::pairs;
+use super::{endpoint::gzip, place::pairs};
 use crate::{
     config::{Secret, fields::kind},
     jq::Program,
@@ -77,11 +75,7 @@ impl Body {
 
     /// What is sent: the bytes, or the bytes compressed.
     pub(super) fn packed(&self, bytes: Vec<u8>) -> Result<Vec<u8>, String> {
-        if !self.gzip {
-            return Ok(bytes);
-        }
-        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
-        encoder.write_all(&bytes).and_then(|()| encoder.finish()).map_err(|error| format!("compress: {error}"))
+        if self.gzip { gzip(&bytes) } else { Ok(bytes) }
     }
 
     /// The request with these bytes and what says how to read them.

@@ -34,14 +34,14 @@ impl Lookup {
         let within = |reason: String| format!("the lookup {}: {reason}", self.name);
         let never = |reason: String| Outcome::never(within(reason));
         let sees = Value::Object(context.clone());
-        let url = self.place.of(&http.url, &sees, &sees).map_err(never)?;
-        let mut request = http.client.request(self.method.clone(), url).headers(http.headers.clone());
+        let url = self.place.of(&http.at.url, &sees, &sees).map_err(never)?;
+        let mut request = http.at.client.request(self.method.clone(), url).headers(http.at.headers.clone());
         if let Some(body) = &self.body {
             let body = body.only("body", &sees).map_err(never)?.to_string();
             request = request.header(CONTENT_TYPE, "application/json").body(body);
         }
-        let (answer, secrets) = http.authorized(Role::Lookup, request, &[]).await?;
-        let made_up = http.client.stand_in().is_some_and(|script| script.makes_up(Role::Lookup));
+        let (answer, secrets) = http.at.send(Role::Lookup, request, &[]).await?;
+        let made_up = http.at.client.stand_in().is_some_and(|script| script.makes_up(Role::Lookup));
         let found = if made_up {
             self.example.clone().unwrap_or_else(|| format!("<{}>", self.name).into())
         } else if answer.status == 404 {
@@ -55,7 +55,7 @@ impl Lookup {
         if found.is_null() {
             return Err(Outcome::never(self.not_found(&sees)));
         }
-        let found = http.client.clean_value(found, &secrets);
+        let found = http.at.client.clean_value(found, &secrets);
         if let Some(Value::Object(lookup)) = context.get_mut("lookup") {
             lookup.insert(self.name.clone(), found);
         }

@@ -104,7 +104,7 @@ pub(crate) fn pairs(value: &Value, what: &str) -> Result<Vec<(String, String)>, 
     Ok(pairs)
 }
 
-fn scalar(value: &Value) -> Option<String> {
+pub(crate) fn scalar(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
         Value::Number(number) => Some(number.to_string()),

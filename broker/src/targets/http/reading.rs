@@ -11,15 +11,16 @@ use serde_json::Value;
 
 use super::{
     super::{
-        Target, address,
+        Target,
         programs::settings,
         spec::{Setup, Unresolved},
-        wire::{Client, MIN_PIN_KEY, Tls},
+        wire::{MIN_PIN_KEY, Tls},
     },
     Http,
     answer::Meaning,
-    auth::{self, Auth, AuthRef, filled, header_map, texts},
+    auth::{filled, texts},
     body::Body,
+    endpoint::EndpointRef,
     lookup::Lookup,
     place::Place,
     plan::{Limits, PinIn, Plan},
@@ -50,22 +51,15 @@ const MAX_BODY: u64 = 64 * 1024 * 1024;
 
 #[derive(Debug)]
 struct Spec {
-    url: Template,
-    insecure: bool,
-    headers: Vec<(HeaderName, Template)>,
-    auth: Option<AuthRef>,
+    at: EndpointRef,
     body_secrets: Vec<(String, Template)>,
     pin_key: Option<SecretRef>,
-    tls: Tls,
     plan: Arc<Plan>,
 }
 
 pub(in crate::targets) fn read(fields: &mut Fields<'_>) -> Option<Box<dyn Unresolved>> {
-    let insecure = fields.flag("insecure").unwrap_or_default();
-    let url = address::read(fields, "url", insecure, "url: https://hooks.example.com/emote");
+    let at = EndpointRef::read(fields, "url: https://hooks.example.com/emote");
     let method = method(fields).unwrap_or(Method::POST);
-    let headers = headers(fields);
-    let auth = fields.object("auth", |fields| auth::read(fields, insecure)).flatten();
     let body = body(fields, &method);
     let body_secrets = texts(fields, "body_secrets");
     let place = Place { path: fields.jq("path"), query: fields.jq("query") };
@@ -79,9 +73,8 @@ pub(in crate::targets) fn read(fields: &mut Fields<'_>) -> Option<Box<dyn Unreso
     let meaning = meaning(fields);
     let settings = settings(fields);
     let limits = fields.object("limits", limits).unwrap_or(Limits { items: usize::MAX, bytes: usize::MAX });
-    let tls = fields.object("tls", tls).unwrap_or_default();
     let plan = Plan { method, place, lookups, body: body?, meaning: meaning?, settings, limits, pin_in, device };
-    Some(Box::new(Spec { url: url?, insecure, headers, auth, body_secrets, pin_key, tls, plan: Arc::new(plan) }))
+    Some(Box::new(Spec { at: at?, body_secrets, pin_key, plan: Arc::new(plan) }))
 }
 
 pub(crate) fn method(fields: &mut Fields<'_>) -> Option<Method> {
@@ -229,23 +222,14 @@ impl Unresolved for Spec {
     }
 
     fn resolve(&self, setup: &Setup<'_>, problems: &mut Problems) -> Option<Box<dyn Target>> {
-        let address = address::resolve(&self.url, "url", self.insecure, setup, problems);
-        let auth = self.auth.as_ref().map(|auth| auth.resolve(self.insecure, setup, problems));
         let body_secrets = filled(&self.body_secrets, "body_secrets", setup, problems);
         let pin_key = self.pin_key.as_ref().and_then(|key| problems.take("pin_key", setup.secret(key)));
         if pin_key.as_ref().is_some_and(|key| key.expose().len() < MIN_PIN_KEY) {
             problems.add("pin_key", format!("is too short: {MIN_PIN_KEY} random characters at least"));
         }
-        let mut secrets = Vec::new();
-        let headers = header_map(&self.headers, "headers", setup, &mut secrets, problems);
-        let (url, of_url) = address?;
-        let (auth, of_auth) = match auth {
-            None => (Auth::None, Vec::new()),
-            Some(auth) => auth?,
-        };
-        let (body_secrets, of_body) = body_secrets?;
-        secrets.extend(of_url.into_iter().chain(of_auth).chain(of_body).chain(pin_key.clone()));
-        let client = problems.take("tls", Client::with_tls(setup, &url, secrets, &self.tls))?;
-        Some(Box::new(Http { client, url, headers, auth, body_secrets, pin_key, plan: Arc::clone(&self.plan) }))
+        let (body_secrets, mut secrets) = body_secrets.unwrap_or_default();
+        secrets.extend(pin_key.clone());
+        let at = self.at.resolve(setup, secrets, problems)?;
+        Some(Box::new(Http { at, body_secrets, pin_key, plan: Arc::clone(&self.plan) }))
     }
 }

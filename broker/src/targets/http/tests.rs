@@ -151,7 +151,7 @@ fn all_that_is_wrong_is_said_at_once() {
         destructive: maybe
         bdoy: x
     "#;
-    insta::assert_snapshot!(problems(yaml), @r#"
+    insta::assert_snapshot!(problems(yaml), @r"
     retry.max_attempts: expected a whole number from 1 to 10000
     retry.jitter: expected full or none
     retry.backoff.initial: is longer than max: the wait grows from initial to max
@@ -159,7 +159,6 @@ fn all_that_is_wrong_is_said_at_once() {
     concurrency: expected a whole number from 1 to 256
     destructive: expected true or false, found a text
     url: plain http would show the request to everyone on the way: use https, or say `insecure: true`
-    method: expected one of DELETE, GET, PATCH, POST, PUT
     headers.Authorization: is a secret, given by reference: ${env:NAME} or ${file:PATH}
     headers.Content-Type: is set by Emote; the content type is the field `content_type`
     headers.X-N: expected a text, found a number
@@ -167,13 +166,14 @@ fn all_that_is_wrong_is_said_at_once() {
     headers.a b: not the name of a header
     auth.bearer: a secret is given by reference, ${env:NAME} or ${file:PATH}, never in the file itself
     auth.digest: unknown key: expected one of basic, bearer, duo, header, login, oauth2, signed
+    method: expected one of DELETE, GET, PATCH, POST, PUT
     bdoy: unknown key: expected one of answer, answers, auth, batch, batch_body, body, body_secrets, breaker, compress, concurrency, content_type, destructive, device, guard, headers, insecure, join, kind, limits, lookup, max_age, method, ordered, path, pin_in, pin_key, query, rate, report, retry, settings, timeout, tls, url
-    "#);
+    ");
     insta::assert_snapshot!(problems("kind: http\nauth: {}"), @r#"
     url: is missing: for example url: https://hooks.example.com/emote
     auth: expected one of basic, bearer, duo, header, login, oauth2, signed
     "#);
-    insta::assert_snapshot!(problems("kind: htpp\nurl: 3"), @"kind: unknown kind: expected one of asset, aws, gelf, http, log, mdm, slack, syslog");
+    insta::assert_snapshot!(problems("kind: htpp\nurl: 3"), @"kind: unknown kind: expected one of asset, aws, email, gelf, http, log, mdm, otlp, prometheus, slack, syslog");
     insta::assert_snapshot!(problems("{}"), @"kind: is missing: for example kind: http");
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::super::serial;
+use super::super::summary::Summary;
 use crate::config::fields::kind;
 use crate::config::text::clip;
 use crate::core::Job;
@@ -68,35 +68,20 @@ pub(super) fn from_input(input: &Value) -> Result<Map<String, Value>, String> {
     Ok(message)
 }
 
-/// What a rule without input posts: what happened, to which node, whose it is, and who says so.
+/// What a rule without input posts.
 pub(super) fn summary(job: &Job) -> Map<String, Value> {
-    let event = &job.event;
-    let of_node = |key: &str| job.node.as_ref().and_then(|node| node.get(key)).and_then(Value::as_str);
-    let name = of_node("name").or(event.device.as_ref().and_then(|device| device.name.as_deref()));
-    let node = match (name, serial(job).or(event.udid())) {
-        (Some(name), Some(key)) => Some(format!("{name} ({key})")),
-        (name, key) => name.or(key).map(str::to_owned),
-    };
-    let owner = of_node("owner").or(event.user_id());
-    let what = format!("{} {}", event.scope, event.action);
-    let text = match &node {
-        None => what.clone(),
-        Some(node) => format!("{what}: {node}"),
-    };
-    let time = event.time.to_string();
-    let facts =
-        [("Node", node.as_deref()), ("Owner", owner), ("Source", Some(event.source.as_str())), ("Time", Some(&time))];
-    let fields: Vec<Value> = facts
-        .into_iter()
-        .filter_map(|(label, value)| Some(mrkdwn(&format!("*{label}*\n{}", escape(value?)), MAX_FIELD)))
-        .collect();
-    let context = format!("rule {} · event {}", job.rule, event.id);
+    let summary = Summary::of(job);
+    let fields: Vec<Value> =
+        summary.facts().map(|(label, value)| mrkdwn(&format!("*{label}*\n{}", escape(value)), MAX_FIELD)).collect();
     let blocks = json!([
-        {"type": "header", "text": {"type": "plain_text", "text": clip(&what, MAX_HEADER)}},
+        {"type": "header", "text": {"type": "plain_text", "text": clip(&summary.what, MAX_HEADER)}},
         {"type": "section", "fields": fields},
-        {"type": "context", "elements": [mrkdwn(&escape(&context), MAX_SECTION)]},
+        {"type": "context", "elements": [mrkdwn(&escape(&summary.origin), MAX_SECTION)]},
     ]);
-    Map::from_iter([("text".to_owned(), json!(clip(&escape(&text), MAX_TEXT))), ("blocks".to_owned(), blocks)])
+    Map::from_iter([
+        ("text".to_owned(), json!(clip(&escape(&summary.line()), MAX_TEXT))),
+        ("blocks".to_owned(), blocks),
+    ])
 }
 
 /// What Slack asks to be escaped, so that a text is shown and not obeyed.

@@ -179,6 +179,7 @@ fn what_is_wrong_is_said() {
     insta::assert_snapshot!(problems(
         "kind: http\nurl: https://x\nbatch_body: .\njoin: x\ncompress: zip\nreport: {scope: A}\nlimits: {max_items: 0, max_bytes: x, y: 1}\nsettings: {a: '${env:A}'}\npin_in: head\nanswer: '{'\nbody_secrets: {a: 1}\ntls: {key: k}\ndevice: x"
     ), @r#"
+    tls: expected certificate and key: a client certificate is nothing without its key
     compress: expected gzip or none
     join: batch_body makes the body already
     body_secrets.a: expected a text, found a number
@@ -191,6 +192,5 @@ fn what_is_wrong_is_said() {
     limits.max_items: expected a whole number from 1 to 1000000
     limits.max_bytes: expected a size such as 10MiB, 500kB or a number of bytes
     limits.y: unknown key: expected one of max_bytes, max_items
-    tls: expected certificate and key: a client certificate is nothing without its key
     "#);
 }
