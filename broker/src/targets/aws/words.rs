@@ -3,6 +3,7 @@
 use http::HeaderValue;
 use serde_json::Value;
 
+pub(super) use super::super::http::programs::one;
 use crate::{
     config::fields::{Fields, kind},
     core::Job,

@@ -388,6 +388,13 @@ mod tests {
 
     proptest! {
         #[test]
+        fn no_reply_panics(reply in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            let mut conversation = Conversation::over(Box::new(tokio::io::join(std::io::Cursor::new(reply), tokio::io::sink())));
+            while runtime.block_on(conversation.ask("EHLO", "EHLO x")).is_ok() {}
+        }
+
+        #[test]
         fn no_mail_ends_before_its_end(mail in "[a.\r\n]{0,40}") {
             let sent = String::from_utf8(stuffed(mail.as_bytes())).unwrap();
             let lines: Vec<&str> = sent.split_terminator("\r\n").collect();

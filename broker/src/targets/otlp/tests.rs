@@ -3,6 +3,7 @@
 use std::{io::Read as _, sync::Mutex};
 
 use axum::{body::Bytes, http::HeaderMap};
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::{
@@ -379,4 +380,11 @@ fn the_settings_are_checked() {
     type: expected gauge or sum
     ");
     insta::assert_snapshot!(problems("kind: otlp\nurl: https://x.example\nsignal: metrics"), @"metric: is missing: for example metric: emote.events");
+}
+
+proptest! {
+    #[test]
+    fn no_answer_in_protobuf_panics(bytes in proptest::collection::vec(any::<u8>(), 0..100), status in 200_u16..600) {
+        drop(accepted(&Answer { status, protobuf: Some(bytes), ..Answer::default() }));
+    }
 }
