@@ -69,7 +69,7 @@ async fn metrics_and_log_records_are_read_as_they_were_meant() {
     stack.settled().await;
     let text = std::fs::read_to_string(&kept).unwrap();
     let number = |value: &Value| value.as_u64();
-    let records = taken(&text, "/v1/logs", |one| number(&one["body"]["n"]).or_else(|| Some(EVENTS)));
+    let records = taken(&text, "/v1/logs", |one| number(&one["body"]["n"]).or(Some(EVENTS)));
     let (lines, records): (Vec<_>, Vec<_>) = records.into_iter().partition(|(n, _)| *n == EVENTS);
     let points = taken(&text, "/v1/metrics", |one| number(&one["attributes"]["n"]));
     let samples = taken(&text, "/api/v1/write", |one| one["labels"]["n"].as_str()?.parse().ok());

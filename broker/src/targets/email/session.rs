@@ -57,14 +57,14 @@ pub(super) enum Login {
 }
 
 impl Login {
-    /// What must not be shown: the secret, and the forms in which it is sent.
+    /// What must not be shown beside a password as it is: a token, and the forms in which they are sent.
     pub(super) fn secrets(&self) -> Vec<Secret> {
-        let secret = match self {
-            Self::Password { password, .. } => password,
-            Self::Token { token, .. } => token,
+        let (secret, token) = match self {
+            Self::Password { password, .. } => (password, None),
+            Self::Token { token, .. } => (token, Some(token.clone())),
         };
         let sent = [self.whole(), encoded(secret.expose().to_owned())];
-        sent.iter().map(|sent| Secret::new(sent.as_str())).chain([secret.clone()]).collect()
+        sent.iter().map(|sent| Secret::new(sent.as_str())).chain(token).collect()
     }
 
     /// All of it in one word: as PLAIN has it (RFC 4616), or XOAUTH2.
