@@ -27,6 +27,7 @@ mod nodes;
 mod pattern_arg;
 mod pin;
 mod plan;
+mod program_launch;
 mod render;
 mod replay;
 mod rules;
@@ -59,6 +60,8 @@ pub enum Exit {
     Unreachable,
     /// What was asked for is not there.
     NotFound,
+    /// A program that a target runs could not be started.
+    NotLaunched,
 }
 
 impl From<Exit> for ExitCode {
@@ -69,6 +72,7 @@ impl From<Exit> for ExitCode {
             Exit::Config => 3,
             Exit::Unreachable => 4,
             Exit::NotFound => 5,
+            Exit::NotLaunched => crate::targets::NOT_LAUNCHED,
         })
     }
 }
@@ -149,6 +153,9 @@ enum Command {
     /// Run nats-server for as long as standard input is open
     #[command(name = crate::localnats::GUARD_COMMAND, hide = true)]
     NatsGuard(dev::GuardArgs),
+    /// Become a program that a target runs
+    #[command(name = crate::targets::LAUNCH_COMMAND, hide = true)]
+    ProgramLaunch(program_launch::Args),
 }
 
 /// What a command prints.
@@ -192,6 +199,7 @@ pub async fn run(cli: Cli) -> Exit {
         Command::Target(args) => target::run(args).await,
         Command::Completions(args) => completions::run(&args),
         Command::NatsGuard(args) => dev::guard(args).await,
+        Command::ProgramLaunch(args) => Ok(program_launch::run(&args)),
     };
     match ended {
         Ok(exit) => exit,

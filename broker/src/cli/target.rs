@@ -12,9 +12,9 @@ use serde_json::{Map, Value, json};
 
 use super::{Exit, Output, given, print_line, render};
 use crate::{
-    config,
+    config::{self, Folder, Settings},
     core::{Input, Job, JobId},
-    targets::{Outcome, Role, Script, Shown, TargetSpec, Validated, catalog},
+    targets::{Machine, Outcome, Role, Script, Shown, TargetSpec, Validated, catalog},
 };
 
 /// Largest file of an event, in bytes.
@@ -122,10 +122,24 @@ impl Test {
     /// The requests that would be made, and how the job would end if nothing were answered to them.
     async fn rehearsed(&self, tried: &Tried, job: &Job, input: &Value) -> anyhow::Result<(Vec<Shown>, Value)> {
         let script = Arc::new(Script::showing());
-        let ready = tried.target.with_script(&self.folder, &script);
+        let settings = self.settings()?;
+        let ready = tried.target.with_script(self.machine(settings.as_ref()), &script);
         let ready = ready.map_err(|problems| config::target_problems(&self.folder, &tried.target.name, problems))?;
         let outcome = ended(&ready.deliver(job, input).await).to_string();
         Ok((script.seen(), serde_json::from_str(&script.shown(&outcome))?))
+    }
+
+    /// What this machine's own file says, where there is one.
+    fn settings(&self) -> anyhow::Result<Option<Settings>> {
+        let is_there = self.folder.join("emote.yaml").exists();
+        Ok(is_there.then(|| Folder::settings(&self.folder)).transpose()?)
+    }
+
+    fn machine<'a>(&'a self, settings: Option<&'a Settings>) -> Machine<'a> {
+        match settings {
+            Some(settings) => Machine::new(&self.folder, settings),
+            None => self.folder.as_path().into(),
+        }
     }
 
     /// The target, or what there is instead.
@@ -213,7 +227,8 @@ impl Test {
             anyhow::bail!("nothing was sent");
         }
         let script = Arc::new(Script::noting());
-        let ready = tried.target.with_script(&self.folder, &script);
+        let settings = self.settings()?;
+        let ready = tried.target.with_script(self.machine(settings.as_ref()), &script);
         let ready = ready.map_err(|problems| config::target_problems(&self.folder, &tried.target.name, problems))?;
         let limit = tried.target.delivery.timeout;
         let outcome = tokio::time::timeout(limit, ready.deliver(job, input)).await;
@@ -247,7 +262,13 @@ impl Test {
 
 fn ended(outcome: &Outcome) -> Value {
     match outcome {
-        Outcome::Done(report) => json!({"done": format!("{}.{}", report.scope, report.action), "info": report.info}),
+        Outcome::Done(report) => {
+            let mut done = json!({"done": format!("{}.{}", report.scope, report.action), "info": report.info});
+            if !report.events.is_empty() {
+                done["events"] = json!(report.events);
+            }
+            done
+        }
         Outcome::Retry { after: None, reason } => json!({"retry": reason}),
         Outcome::Retry { after: Some(after), reason } => json!({"retry": reason, "after_s": after.as_secs()}),
         Outcome::Never { reason } => json!({"never": reason}),

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     core::{CORE_RULE, Core, EMIT_TARGET, Rule, RuleBook},
     ingest::{Source, SourceSpec},
-    targets::{DeliverySettings, Target, TargetSpec, Validated},
+    targets::{DeliverySettings, Machine, Target, TargetSpec, Validated},
 };
 
 /// A configuration folder in which nothing is wrong. Its secrets are still references.
@@ -169,7 +169,9 @@ impl Folder {
 
     /// Fetches a target's secrets and makes it ready.
     pub fn resolve_target(&self, target: &Validated) -> Result<Box<dyn Target>, Report> {
-        target.resolve(&self.root).map_err(|problems| self.problems("targets", &target.name, problems))
+        target
+            .resolve(Machine::new(&self.root, &self.settings))
+            .map_err(|problems| self.problems("targets", &target.name, problems))
     }
 
     /// The fold of these rules; `hash` is the set's where it was applied.

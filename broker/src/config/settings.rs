@@ -15,6 +15,7 @@ use crate::{
     console::http::ConsoleSpec,
     ingest::Cidr,
     listen::ListenSpec,
+    targets::Allowed,
 };
 
 /// The content of `emote.yaml`, validated; secrets are still references.
@@ -36,6 +37,8 @@ pub struct Settings {
     pub identity: Option<IdentitySettings>,
     /// Where events are archived; none where they are not.
     pub archive: Option<ArchiveSpec>,
+    /// Which programs targets may run here; none where nothing is said.
+    pub exec: Allowed,
     /// The data folder, relative to the configuration folder.
     pub data: PathBuf,
 }
@@ -81,6 +84,7 @@ impl Default for Settings {
             console: Some(ConsoleSpec::default()),
             identity: None,
             archive: None,
+            exec: Allowed::default(),
             data: PathBuf::from("data"),
         }
     }
@@ -104,6 +108,7 @@ impl Settings {
         fields.object("console", |fields| super::console::read(&mut settings.console, fields));
         settings.identity = fields.object("identity", IdentitySettings::read).flatten();
         settings.archive = fields.object("archive", super::archive::read).flatten();
+        settings.exec = fields.object("exec", Allowed::read).unwrap_or_default();
         fields.finish();
         settings
     }

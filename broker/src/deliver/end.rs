@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use emote_proto::{Event, Name};
+use emote_proto::{Event, Name, Subject};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
@@ -33,6 +33,9 @@ impl Delivery {
         let now = now();
         match outcome {
             Outcome::Done(report) => {
+                // The end is told last: where it is in the log, all before it is.
+                let told = result::told(job, &report, now);
+                self.publish(&told, shutdown).await?;
                 let event = result::done(job, &report, attempts.saturating_add(1), now);
                 let ended = self.report(job, event, message, shutdown).await?;
                 self.state.done(now.millis_since(job.event.time));
@@ -131,22 +134,17 @@ impl Delivery {
     }
 
     async fn emit(&self, event: &Event, message: &JobMessage, shutdown: &CancellationToken) -> Result<bool, BusError> {
-        let subject = match event.subject() {
-            Ok(subject) => subject,
-            // A node key that no subject can hold: the event is still told, about no node.
-            Err(_) => emote_proto::Subject {
-                source: event.source.clone(),
-                node: None,
-                scope: event.scope.clone(),
-                action: event.action.clone(),
-            },
-        };
-        let body = bytes::Bytes::from(event.to_json());
-        self.insist("storing a result", shutdown, || {
-            self.bus.publish_events(vec![(subject.clone(), event.id, body.clone())])
-        })
-        .await?;
+        self.publish(std::slice::from_ref(event), shutdown).await?;
         message.done().await.map(|()| true)
+    }
+
+    async fn publish(&self, events: &[Event], shutdown: &CancellationToken) -> Result<(), BusError> {
+        if events.is_empty() {
+            return Ok(());
+        }
+        let messages: Vec<_> =
+            events.iter().map(|event| (subject(event), event.id, bytes::Bytes::from(event.to_json()))).collect();
+        self.insist("storing a result", shutdown, || self.bus.publish_events(messages.clone())).await
     }
 
     /// Repeats what must not be given up: the effect has happened, and without its result it would happen again.
@@ -174,6 +172,16 @@ impl Delivery {
             }
         }
     }
+}
+
+fn subject(event: &Event) -> Subject {
+    // A node key that no subject can hold: the event is still told, about no node.
+    event.subject().unwrap_or_else(|_| Subject {
+        source: event.source.clone(),
+        node: None,
+        scope: event.scope.clone(),
+        action: event.action.clone(),
+    })
 }
 
 /// A number from 0 to 1.

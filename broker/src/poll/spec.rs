@@ -107,7 +107,7 @@ impl Plan {
 
     fn ready(self: &Arc<Self>, folder: &Path, problems: &mut Problems) -> Option<Poll> {
         let delivery = DeliverySettings { timeout: self.timeout, concurrency: 1, ..DeliverySettings::default() };
-        let setup = Setup { folder, delivery: &delivery, script: None };
+        let setup = Setup { folder, settings: None, name: "poll", delivery: &delivery, script: None };
         let address = address::resolve(&self.url, "url", self.insecure, &setup, problems);
         let auth = self.auth.as_ref().map(|auth| auth.resolve(self.insecure, &setup, problems));
         let body_secrets = filled(&self.body_secrets, "body_secrets", &setup, problems);

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use emote_proto::Token;
+use emote_proto::{Draft, Token};
 use serde_json::Value;
 
 use crate::core::Job;
@@ -17,13 +17,16 @@ mod aws;
 pub mod catalog;
 pub(crate) mod connections;
 mod email;
+mod exec;
 mod gelf;
+mod hidden;
 pub(crate) mod http;
 mod log;
 mod mdm;
 mod otlp;
 mod policy;
 mod preset;
+mod program;
 mod programs;
 mod prometheus;
 pub(crate) mod reply;
@@ -39,12 +42,13 @@ mod syslog;
 mod testing;
 pub(crate) mod wire;
 
+pub use exec::{Allowed, Bounds, LAUNCH_COMMAND, NOT_LAUNCHED, launch};
 pub use mdm::pin_for;
 pub use script::{Answered, Role, Script, Shown, Told};
 pub use settings::{Backoff, Batch, BreakerSettings, DeliverySettings, Jitter, Retry};
 
 pub use crate::rate::Rate;
-pub use spec::{Kind, TargetSpec, Validated};
+pub use spec::{Kind, Machine, TargetSpec, Validated};
 
 /// Every kind of target: its name in `kind:`, what it does, and what reads its fields.
 pub const KINDS: &[Kind] = &[
@@ -63,6 +67,7 @@ pub const KINDS: &[Kind] = &[
         read: aws::read,
     },
     Kind { name: "email", about: "sends a mail by SMTP", batches: false, sees_settings: false, read: email::read },
+    Kind { name: "exec", about: "runs a program of this machine", batches: false, sees_settings: false, read: exec::read },
     Kind {
         name: "gelf",
         about: "sends a log message to Graylog, or to what else takes GELF",
@@ -140,7 +145,7 @@ impl Outcome {
     /// Done; scope and action are the kind's own words.
     fn done(scope: &str, action: &str, info: Value) -> Self {
         match (Token::new(scope), Token::new(action)) {
-            (Ok(scope), Ok(action)) => Self::Done(Report { scope, action, info }),
+            (Ok(scope), Ok(action)) => Self::Done(Report { scope, action, info, events: Vec::new() }),
             _ => Self::never(format!("{scope:?} {action:?} cannot be reported: not tokens")),
         }
     }
@@ -155,6 +160,8 @@ pub struct Report {
     pub action: Token,
     /// The event's info; the broker adds target, rule and attempts.
     pub info: Value,
+    /// What else happened, as the target tells it: events before that one.
+    pub events: Vec<Draft>,
 }
 
 /// A target, ready to act.
@@ -199,7 +206,7 @@ mod tests {
     use proptest::prelude::*;
 
     /// A target of each kind; every line of [`KINDS`] has one here.
-    const EACH: [&str; 19] = [
+    const EACH: [&str; 20] = [
         "kind: asset",
         "kind: aws\nservice: lambda\nfunction: f\nwait: true\nregion: eu-central-1\nendpoint: '%URL%'\n\
             access_key_id: AKIDEXAMPLE\nsecret_access_key: '${file:token}'",
@@ -209,6 +216,7 @@ mod tests {
             access_key_id: AKIDEXAMPLE\nsecret_access_key: '${file:token}'",
         "kind: email\nserver: smtp://127.0.0.1:1\nfrom: e@example.com\nto: [it@example.com]\ncc: .input\nsubject: .node\n\
             auth: {basic: {user: emote, password: '${file:token}'}}",
+        "kind: exec\nprogram: /opt/x\nargs: [a, {jq: .input}, --, {jq: .node}]\nenv: {A: '${file:token}'}",
         "kind: gelf\naddress: udp://127.0.0.1:9\nlevel: .input",
         "kind: gelf\naddress: '%URL%'\nauth: {header: {name: X-Key, value: '${file:token}'}}\nfields: .input",
         "kind: http\nurl: '%URL%'\nbody: .input",
@@ -225,6 +233,19 @@ mod tests {
         "kind: syslog\naddress: udp://127.0.0.1:9\nhostname: .node\nmsgid: .input\nmessage: .node",
     ];
 
+    /// Kinds that act on something else than the stand: of these it is shown what they would do.
+    const SHOWN: [&str; 1] = ["kind: exec"];
+
+    fn target(stand: &Stand, yaml: &str) -> Box<dyn Target> {
+        match SHOWN.iter().any(|kind| yaml.starts_with(kind)) {
+            true => {
+                let script = std::sync::Arc::new(Script::showing());
+                testing::validate(yaml).unwrap().with_script(std::path::Path::new("/"), &script).unwrap()
+            }
+            false => stand.target(yaml),
+        }
+    }
+
     #[test]
     fn kinds_are_in_the_order_of_their_names() {
         let names: Vec<&str> = KINDS.iter().map(|kind| kind.name).collect();
@@ -237,7 +258,7 @@ mod tests {
         let stand = Stand::replying(&[]).await;
         for yaml in EACH {
             let kind = KINDS.iter().find(|kind| yaml.starts_with(&format!("kind: {}", kind.name))).unwrap();
-            assert_eq!(stand.target(yaml).batches(), kind.batches, "{yaml}");
+            assert_eq!(target(&stand, yaml).batches(), kind.batches, "{yaml}");
         }
     }
 
@@ -245,7 +266,7 @@ mod tests {
     fn no_input_and_no_reply_panics_or_shows_a_secret() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let stand = runtime.block_on(Stand::replying(&[]));
-        let targets = EACH.map(|yaml| stand.target(yaml));
+        let targets = EACH.map(|yaml| target(&stand, yaml));
         proptest!(|(input in any_json(), node in any_json(), reply in any_json(), status in 200_u16..600)| {
             for text in [reply.to_string(), "%BODY% %AUTH% %PATH%".to_owned()] {
                 stand.reply((status, &[], text.leak()));

@@ -38,18 +38,18 @@ pub enum Role {
     Job,
 }
 
-/// A request as it would be sent.
+/// A request as it would be sent, or what else would be done: a program that would be run, a message that would be published.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Shown {
     /// What it is for.
     pub role: Role,
-    /// Its method.
+    /// Its method; `RUN` for a program, `PUBLISH` for a message.
     pub method: String,
-    /// Where it goes.
+    /// Where it goes: its address; the program; the subject and the server.
     pub url: String,
-    /// Its headers, names in lower case, without those that HTTP itself needs.
+    /// Its headers, names in lower case, without those that HTTP itself needs; of a program, its arguments and variables.
     pub headers: Vec<(String, String)>,
-    /// Its body, before it is compressed.
+    /// Its body, before it is compressed; what a program reads.
     pub body: String,
     /// What goes to a socket, as it does: what is written at once, or a datagram each. What is no visible ASCII is escaped as
     /// in `\\n` and `\\x1e`. Nothing where it is an HTTP request.
@@ -63,9 +63,9 @@ pub struct Shown {
 /// An answer that came.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Answered {
-    /// Its status.
+    /// Its status; of a program, the exit code.
     pub status: u16,
-    /// The start of its body.
+    /// The start of its body; what a program wrote.
     pub body: String,
 }
 
@@ -129,6 +129,11 @@ impl Script {
     pub(super) fn note_shown(&self, read: Shown, clean: impl Fn(&str) -> String) {
         let headers = read.headers.into_iter().map(|(name, value)| (name, clean(&value))).collect();
         let shown = Shown { url: clean(&read.url), headers, body: clean(&read.body), ..read };
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).push(shown);
+    }
+
+    /// Notes what is no request; no secret may be in it.
+    pub(super) fn show(&self, shown: Shown) {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).push(shown);
     }
 

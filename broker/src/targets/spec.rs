@@ -15,7 +15,7 @@ use super::{
 use crate::{
     catalog::Entry,
     config::{
-        Problems, Secret, SecretError, SecretRef,
+        Problems, Secret, SecretError, SecretRef, Settings,
         fields::Fields,
         text::{Filled, Template},
     },
@@ -52,10 +52,35 @@ pub(super) trait Unresolved: std::fmt::Debug + Send + Sync {
     fn resolve(&self, setup: &Setup<'_>, problems: &mut Problems) -> Option<Box<dyn Target>>;
 }
 
+/// The machine that a target is made on.
+#[derive(Debug, Clone, Copy)]
+pub struct Machine<'a> {
+    folder: &'a Path,
+    settings: Option<&'a Settings>,
+}
+
+impl<'a> Machine<'a> {
+    /// With the configuration folder, from which relative paths are taken, and what its `emote.yaml` says.
+    pub fn new(folder: &'a Path, settings: &'a Settings) -> Self {
+        Self { folder, settings: Some(settings) }
+    }
+}
+
+/// One that has a configuration folder without `emote.yaml`: it allows what every machine allows.
+impl<'a> From<&'a Path> for Machine<'a> {
+    fn from(folder: &'a Path) -> Self {
+        Self { folder, settings: None }
+    }
+}
+
 /// What a target is made with beside its own settings.
 pub(crate) struct Setup<'a> {
     /// The configuration folder: relative paths are taken from it.
     pub(crate) folder: &'a Path,
+    /// What the machine's own `emote.yaml` says, where there is one.
+    pub(crate) settings: Option<&'a Settings>,
+    /// The target's name, or what else it is for.
+    pub(crate) name: &'a str,
     /// The settings all kinds share.
     pub(crate) delivery: &'a DeliverySettings,
     /// What is there in place of the network and of secrets, if something is.
@@ -63,6 +88,11 @@ pub(crate) struct Setup<'a> {
 }
 
 impl Setup<'_> {
+    /// Whether something is there in place of what the target would act on, which then need not be there.
+    pub(crate) fn stands_in(&self) -> bool {
+        self.script.is_some_and(|script| script.stands_in())
+    }
+
     /// The secret that `reference` leads to.
     pub(crate) fn secret(&self, reference: &SecretRef) -> Result<Secret, SecretError> {
         match self.script.filter(|script| script.stands_in()) {
@@ -154,9 +184,9 @@ impl TargetSpec {
 }
 
 impl Validated {
-    /// Fetches the secrets and makes the target. Relative paths are taken from `folder`, the configuration folder.
-    pub fn resolve(&self, folder: &Path) -> Result<Box<dyn Target>, Problems> {
-        self.made(folder, None)
+    /// Fetches the secrets and makes the target.
+    pub fn resolve<'a>(&self, machine: impl Into<Machine<'a>>) -> Result<Box<dyn Target>, Problems> {
+        self.made(machine.into(), None)
     }
 
     /// Whether what it does can be shown without doing it.
@@ -165,13 +195,18 @@ impl Validated {
     }
 
     /// Makes the target with `script` in place of the network and of secrets, or beside them where it only notes.
-    pub fn with_script(&self, folder: &Path, script: &Arc<Script>) -> Result<Box<dyn Target>, Problems> {
-        self.made(folder, Some(script))
+    pub fn with_script<'a>(
+        &self,
+        machine: impl Into<Machine<'a>>,
+        script: &Arc<Script>,
+    ) -> Result<Box<dyn Target>, Problems> {
+        self.made(machine.into(), Some(script))
     }
 
-    fn made(&self, folder: &Path, script: Option<&Arc<Script>>) -> Result<Box<dyn Target>, Problems> {
+    fn made(&self, machine: Machine<'_>, script: Option<&Arc<Script>>) -> Result<Box<dyn Target>, Problems> {
         let mut problems = Problems::default();
-        let setup = Setup { folder, delivery: &self.delivery, script };
+        let Machine { folder, settings } = machine;
+        let setup = Setup { folder, settings, name: self.name.as_str(), delivery: &self.delivery, script };
         match self.unresolved.resolve(&setup, &mut problems) {
             Some(target) if problems.is_empty() => Ok(target),
             _ => Err(self.origins.place(problems)),

@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 
 use super::connections::Connections;
 pub(crate) use super::connections::Tls;
+use super::hidden::Hidden;
 use super::reply::retry_after;
 pub(crate) use super::reply::{Answer, quote};
 use super::spec::Setup;
@@ -33,14 +34,12 @@ const MAX_FOUND: usize = 1024 * 1024;
 const MAX_PAGE: usize = 16 * 1024 * 1024;
 /// The media type of protobuf, as Prometheus and OpenTelemetry name it.
 pub(crate) const PROTOBUF: &str = "application/x-protobuf";
-/// A shorter text is no secret worth hiding, and hiding it would garble every reason.
-const MIN_SECRET: usize = 4;
 
 /// A target's connections, and the secrets that its requests hold.
 pub(crate) struct Client {
     http: Connections,
     script: Option<Arc<Script>>,
-    secrets: Vec<Secret>,
+    hidden: Hidden,
 }
 
 /// A reply as it came.
@@ -73,18 +72,12 @@ impl Client {
     /// The same, with certificates of one's own.
     pub(crate) fn with_tls(setup: &Setup<'_>, url: &Url, secrets: Vec<Secret>, tls: &Tls) -> Result<Self, String> {
         let http = Connections::new(setup, url, tls)?;
-        let mut client = Self { http, script: setup.script.cloned(), secrets: Vec::new() };
-        secrets.into_iter().for_each(|secret| client.hide(secret));
-        Ok(client)
+        Ok(Self { http, script: setup.script.cloned(), hidden: secrets.into_iter().collect() })
     }
 
     /// From now on `secret` is taken out of what the other side writes.
     pub(crate) fn hide(&mut self, secret: Secret) {
-        if secret.expose().len() >= MIN_SECRET && !self.secrets.contains(&secret) {
-            self.secrets.push(secret);
-            // A secret that holds another one goes first, else the rest of it would stay.
-            self.secrets.sort_by_key(|secret| std::cmp::Reverse(secret.expose().len()));
-        }
+        self.hidden.hide(secret);
     }
 
     pub(crate) fn request(&self, method: reqwest::Method, url: Url) -> RequestBuilder {
@@ -210,31 +203,17 @@ impl Client {
 
     /// `text` without secrets.
     pub(crate) fn clean(&self, text: &str, also: &[Secret]) -> String {
-        let also = also.iter().filter(|secret| !secret.expose().is_empty());
-        also.chain(&self.secrets).fold(text.to_owned(), |text, secret| text.replace(secret.expose(), "…"))
+        self.hidden.clean(text, also)
     }
 
     /// `value` without secrets in any of its texts and keys.
     pub(crate) fn clean_value(&self, value: Value, also: &[Secret]) -> Value {
-        match value {
-            Value::String(text) => Value::String(self.clean(&text, also)),
-            Value::Array(items) => items.into_iter().map(|item| self.clean_value(item, also)).collect(),
-            Value::Object(map) => {
-                map.into_iter().map(|(key, value)| (self.clean(&key, also), self.clean_value(value, also))).collect()
-            }
-            other => other,
-        }
+        self.hidden.clean_value(value, also)
     }
 
     /// `outcome` without secrets.
     pub(crate) fn clean_outcome(&self, outcome: Outcome, also: &[Secret]) -> Outcome {
-        match outcome {
-            Outcome::Done(report) => {
-                Outcome::Done(super::Report { info: self.clean_value(report.info, also), ..report })
-            }
-            Outcome::Retry { after, reason } => Outcome::Retry { after, reason: self.clean(&reason, also) },
-            Outcome::Never { reason } => Outcome::Never { reason: self.clean(&reason, also) },
-        }
+        self.hidden.clean_outcome(outcome, also)
     }
 }
 

@@ -3,21 +3,10 @@
 use http::HeaderValue;
 use serde_json::Value;
 
-pub(super) use super::super::http::programs::one;
 use crate::{
     config::fields::{Fields, kind},
-    core::Job,
     jq::Program,
 };
-
-/// What the programs see: `{event, node, user, rule, target, job, input}`.
-pub(super) fn context(job: &Job, input: &Value) -> Value {
-    let mut context = job.context();
-    if let Value::Object(map) = &mut context {
-        map.insert("input".to_owned(), input.clone());
-    }
-    context
-}
 
 /// A word of a request that a program may say; its field, how long it may be, and what stands there without one.
 #[derive(Debug)]

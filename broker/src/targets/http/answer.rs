@@ -116,7 +116,8 @@ impl Meaning {
     }
 
     fn done(&self, info: Value) -> Outcome {
-        Outcome::Done(Report { scope: self.scope.clone(), action: self.action.clone(), info })
+        let (scope, action) = (self.scope.clone(), self.action.clone());
+        Outcome::Done(Report { scope, action, info, events: Vec::new() })
     }
 }
 
