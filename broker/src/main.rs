@@ -8,6 +8,10 @@ use emote::cli::{Cli, run};
 
 fn main() -> ExitCode {
     let cli = Cli::read();
+    // No thread of this program may be there when it bounds itself.
+    if let Some(exit) = cli.becomes_another() {
+        return exit.into();
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {

@@ -15,6 +15,7 @@ mod kept;
 mod latest;
 mod next;
 mod options;
+mod outbound;
 mod probe;
 mod publish;
 mod records;
@@ -43,6 +44,7 @@ pub use jobs::{Checkpoint, JobMessage, Jobs, SIGN_OF_LIFE, job_message, left_ove
 pub use kept::{DeadLetter, HeldJob};
 pub use next::{LastEvent, NextError};
 pub use options::check_address;
+pub(crate) use outbound::{Message, Outbound};
 pub use probe::Probed;
 pub use records::{Entry, Write, WriteError};
 pub use service::{Asked, Questions};
@@ -66,6 +68,8 @@ pub struct BusSettings {
     pub credentials: Option<PathBuf>,
     /// User and password.
     pub user: Option<(String, Secret)>,
+    /// A token, for servers that know one.
+    pub token: Option<Secret>,
     /// The CA that signed the servers' certificates, PEM: then no other is trusted.
     pub ca: Option<PathBuf>,
     /// Certificate and key to show to servers that want one, PEM.
@@ -78,7 +82,7 @@ impl BusSettings {
     /// A server on this machine, without credentials.
     pub fn local(server: impl Into<String>, name: impl Into<String>) -> Self {
         let (servers, name) = (vec![server.into()], name.into());
-        Self { servers, name, credentials: None, user: None, ca: None, certificate: None, insecure: false }
+        Self { servers, name, credentials: None, user: None, token: None, ca: None, certificate: None, insecure: false }
     }
 
     /// Refuses credentials of the system account, as far as they say so themselves: there are no streams there, and no

@@ -137,9 +137,10 @@ fn identified(settings: &BusSettings) -> Result<ConnectOptions, BusError> {
         return Ok(ConnectOptions::with_auth_callback(move |nonce| signed(path.clone(), nonce)));
     }
     let options = ConnectOptions::new();
-    Ok(match &settings.user {
-        Some((user, password)) => options.user_and_password(user.clone(), password.expose().to_owned()),
-        None => options,
+    Ok(match (&settings.user, &settings.token) {
+        (Some((user, password)), _) => options.user_and_password(user.clone(), password.expose().to_owned()),
+        (None, Some(token)) => options.token(token.expose().to_owned()),
+        (None, None) => options,
     })
 }
 

@@ -46,6 +46,7 @@ impl Bus {
             name: "emote: trying a credential".to_owned(),
             credentials: None,
             user: None,
+            token: None,
             ..self.settings().clone()
         };
         let (said, mut says) = mpsc::channel(16);

@@ -168,6 +168,17 @@ pub enum Output {
     Json,
 }
 
+impl Cli {
+    /// Where the command is to become another program, does that; gives how it ended where it could not. It is for a process
+    /// that has no other threads yet.
+    pub fn becomes_another(&self) -> Option<Exit> {
+        match &self.command {
+            Command::ProgramLaunch(args) => Some(program_launch::run(args)),
+            _ => None,
+        }
+    }
+}
+
 /// Runs the command; what went wrong is printed here, once.
 pub async fn run(cli: Cli) -> Exit {
     let ended = match cli.command {

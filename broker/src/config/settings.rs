@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::{Map, Value};
 
-use super::{IdentitySettings, Problems, SecretRef, fields::Fields};
+use super::{IdentitySettings, Problems, Secret, SecretError, SecretRef, fields::Fields};
 use crate::{
     archive::ArchiveSpec,
     bus::{BusSettings, StreamSettings},
@@ -54,6 +54,8 @@ pub struct NatsSettings {
     pub user: Option<String>,
     /// Password.
     pub password: Option<SecretRef>,
+    /// A token, for servers that know one.
+    pub token: Option<SecretRef>,
     /// CA of the servers' certificates, PEM.
     pub ca: Option<PathBuf>,
     /// Certificate and key for servers that want one, PEM.
@@ -68,15 +70,7 @@ const AGES: std::ops::RangeInclusive<Duration> = HOUR..=Duration::from_secs(3600
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            nats: NatsSettings {
-                servers: vec!["nats://127.0.0.1:4222".to_owned()],
-                credentials: None,
-                user: None,
-                password: None,
-                ca: None,
-                certificate: None,
-                insecure: false,
-            },
+            nats: NatsSettings::default(),
             streams: StreamSettings::default(),
             ingest: on_loopback(8480),
             trusted_proxies: Vec::new(),
@@ -114,8 +108,24 @@ impl Settings {
     }
 }
 
+impl Default for NatsSettings {
+    fn default() -> Self {
+        Self {
+            servers: vec!["nats://127.0.0.1:4222".to_owned()],
+            credentials: None,
+            user: None,
+            password: None,
+            token: None,
+            ca: None,
+            certificate: None,
+            insecure: false,
+        }
+    }
+}
+
 impl NatsSettings {
-    fn read(&mut self, fields: &mut Fields<'_>) {
+    /// Reads the section.
+    pub(crate) fn read(&mut self, fields: &mut Fields<'_>) {
         self.insecure = fields.flag("insecure").unwrap_or_default();
         let insecure = self.insecure;
         let servers = fields.list("servers", |fields, path, value| {
@@ -137,6 +147,7 @@ impl NatsSettings {
         self.credentials = fields.text("credentials").map(PathBuf::from);
         self.user = fields.text("user");
         self.password = fields.secret("password");
+        self.token = fields.secret("token");
         self.ca = fields.text("ca").map(PathBuf::from);
         let (certificate, key) = (fields.text("certificate"), fields.text("key"));
         if certificate.is_some() != key.is_some() {
@@ -146,12 +157,26 @@ impl NatsSettings {
         if self.user.is_some() != self.password.is_some() {
             fields.problem("", "user and password go together");
         }
+        let ways = [self.credentials.is_some(), self.user.is_some(), self.token.is_some()];
+        if ways.into_iter().filter(|way| *way).count() > 1 {
+            fields.problem("", "expected one of credentials, token, user: they are ways to say the same");
+        }
     }
 
     /// What the bus needs, with secrets. Relative paths are taken from `folder`.
-    pub fn resolve(&self, folder: &Path, name: &str) -> Result<BusSettings, super::SecretError> {
+    pub fn resolve(&self, folder: &Path, name: &str) -> Result<BusSettings, SecretError> {
+        self.resolve_with(folder, name, |secret| secret.resolve(folder))
+    }
+
+    /// The same, with what `secret` gives for references.
+    pub(crate) fn resolve_with(
+        &self,
+        folder: &Path,
+        name: &str,
+        secret: impl Fn(&SecretRef) -> Result<Secret, SecretError>,
+    ) -> Result<BusSettings, SecretError> {
         let user = match (&self.user, &self.password) {
-            (Some(user), Some(password)) => Some((user.clone(), password.resolve(folder)?)),
+            (Some(user), Some(password)) => Some((user.clone(), secret(password)?)),
             _ => None,
         };
         Ok(BusSettings {
@@ -159,6 +184,7 @@ impl NatsSettings {
             name: name.to_owned(),
             credentials: self.credentials.as_ref().map(|path| folder.join(path)),
             user,
+            token: self.token.as_ref().map(&secret).transpose()?,
             ca: self.ca.as_ref().map(|path| folder.join(path)),
             certificate: self.certificate.as_ref().map(|(cert, key)| (folder.join(cert), folder.join(key))),
             insecure: self.insecure,

@@ -28,7 +28,7 @@ pub use rule::{Fanout, Rule, RuleBook, RuleTarget};
 pub use silence::{Heard, SILENCE, TIMER};
 pub use state::{Changes, DEDUPE_WINDOW_MILLIS, Known, Memory, Overlay, Records, StateError};
 pub use tally::{Tallied, Tally};
-pub use trust::Believed;
+pub use trust::{Believed, OWN_SOURCES};
 pub use written::{Record, SharedEvent};
 
 /// The rule name that the core's own jobs carry; no configured rule may have it.

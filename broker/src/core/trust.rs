@@ -4,6 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use emote_proto::{Draft, Name, Trust, source};
 
+/// Sources whose events others believe because of the name: no webhook and nobody else may speak as one of them.
+pub const OWN_SOURCES: [&str; 3] = [source::AGENT, source::BROKER, source::ADMIN];
+
 /// What events are believed as, by their source. It comes from the set of rules, so that the same log gives the same
 /// events on every machine.
 #[derive(Debug, Clone, Default)]

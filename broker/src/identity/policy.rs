@@ -2,10 +2,10 @@
 
 use std::{fmt, str::FromStr};
 
-use emote_proto::{Name, Time, source};
+use emote_proto::{Name, Time};
 use serde::{Deserialize, Serialize};
 
-use crate::core::Node;
+use crate::core::{Node, OWN_SOURCES};
 
 /// From the most open to the strictest; where two apply, the stricter does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -69,9 +69,8 @@ impl Vouch {
     /// itself by another's UDID is not that one.
     pub fn of(node: Option<&Node>, mdm: &[Name]) -> Self {
         let Some(node) = node.filter(|node| node.serial.as_ref() == Some(&node.key)) else { return Self::Unknown };
-        let own = [source::AGENT, source::BROKER, source::ADMIN];
         let counts = |name: &str| {
-            if mdm.is_empty() { !own.contains(&name) } else { mdm.iter().any(|source| source.as_str() == name) }
+            if mdm.is_empty() { !OWN_SOURCES.contains(&name) } else { mdm.iter().any(|source| source.as_str() == name) }
         };
         let claims = node.sources.iter().filter(|(name, _)| counts(name));
         let said: Vec<_> =

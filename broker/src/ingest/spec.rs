@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use emote_proto::{Name, limits, source};
+use emote_proto::{Name, limits};
 use jiff::SignedDuration;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -15,6 +15,7 @@ use super::{
 use crate::{
     catalog::Entry,
     config::Problems,
+    core::OWN_SOURCES,
     intake::{
         folder,
         socket::{self, Codec},
@@ -29,9 +30,6 @@ const DEFAULT_MAX_BODY: usize = 1024 * 1024;
 const DEFAULT_MAX_MESSAGE: usize = limits::MAX_EVENT;
 /// Largest body that a source may ask for, in bytes.
 const MAX_MAX_BODY: usize = 16 * 1024 * 1024;
-
-/// Sources whose events others believe because of the name: no webhook may speak as one of them.
-const RESERVED: [&str; 3] = [source::AGENT, source::BROKER, source::ADMIN];
 
 /// An HTTP source: a preset of the catalogue, or all of it by hand. What stands beside a preset replaces the preset's.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -131,7 +129,7 @@ impl SourceSpec {
     /// Checks everything that can be checked without secrets, and says all that is wrong at once.
     pub fn validate(&self, name: &Name) -> Result<Plan, Problems> {
         let mut problems = Problems::default();
-        if RESERVED.contains(&name.as_str()) {
+        if OWN_SOURCES.contains(&name.as_str()) {
             problems.add("", format!("a source cannot be named {name}: Emote itself speaks under that name"));
         }
         let entry = self.entry(&mut problems);

@@ -30,8 +30,8 @@ use self::{
     process::{Order, run},
 };
 use super::{
-    Outcome, Script, Target,
-    program::{Contract, Ended, ProgramSpec},
+    Outcome, Target,
+    program::{Contract, ProgramSpec},
     spec::{Setup, Unresolved},
     transform,
 };
@@ -65,7 +65,6 @@ struct Exec {
     bounds: Bounds,
     allowed: Allowed,
     within: Duration,
-    script: Option<Arc<Script>>,
 }
 
 pub(super) fn read(fields: &mut Fields<'_>) -> Option<Box<dyn Unresolved>> {
@@ -124,7 +123,6 @@ impl Unresolved for Spec {
             bounds,
             allowed,
             within: setup.delivery.timeout,
-            script: setup.script.cloned(),
         }))
     }
 }
@@ -157,11 +155,8 @@ impl Target for Exec {
         };
         let given = Contract::input(&context);
         let env = self.contract.env(job);
-        if let Some(script) = &self.script {
-            script.show(self.contract.shown(&args, &env, &given, script.stands_in()));
-            if script.stands_in() {
-                return Outcome::done("exec", "ran", Value::Null);
-            }
+        if let Some(outcome) = self.contract.rehearsed(&args, &env, &given) {
+            return outcome;
         }
         // Since it was made ready, somebody may have put another one there, or have opened it to others.
         let program = match self.allowed.program(&self.program) {
@@ -171,13 +166,7 @@ impl Target for Exec {
         let bounds = self.bounds.clone();
         let order = Order { program, args, env, cwd: self.cwd.clone(), bounds, within: self.within };
         match run(order, given).await {
-            Ok(ran) => {
-                if let (Some(script), Ended::Code(code)) = (&self.script, &ran.ended) {
-                    let output = self.contract.clean(&String::from_utf8_lossy(&ran.output));
-                    script.note_answer(u16::try_from(*code).unwrap_or(u16::MAX), &output);
-                }
-                self.contract.outcome(&self.common, job, &ran)
-            }
+            Ok(ran) => self.contract.outcome(&self.common, job, &ran),
             Err(error) => Outcome::retry(format!("{} cannot be started: {error}", self.contract.about())),
         }
     }

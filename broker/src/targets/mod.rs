@@ -23,6 +23,7 @@ mod hidden;
 pub(crate) mod http;
 mod log;
 mod mdm;
+mod nats;
 mod otlp;
 mod policy;
 mod preset;
@@ -40,6 +41,7 @@ mod summary;
 mod syslog;
 #[cfg(test)]
 mod testing;
+mod wasm;
 pub(crate) mod wire;
 
 pub use exec::{Allowed, Bounds, LAUNCH_COMMAND, NOT_LAUNCHED, launch};
@@ -90,6 +92,7 @@ pub const KINDS: &[Kind] = &[
         sees_settings: false,
         read: mdm::read,
     },
+    Kind { name: "nats", about: "publishes a message, or tells another Emote", batches: false, sees_settings: false, read: nats::read },
     Kind {
         name: "otlp",
         about: "sends log records or metrics by OTLP",
@@ -112,6 +115,7 @@ pub const KINDS: &[Kind] = &[
         sees_settings: true,
         read: syslog::read,
     },
+    Kind { name: "wasm", about: "runs a WebAssembly module", batches: false, sees_settings: false, read: wasm::read },
 ];
 
 /// How one attempt at a job ended: what to do now.
@@ -206,7 +210,7 @@ mod tests {
     use proptest::prelude::*;
 
     /// A target of each kind; every line of [`KINDS`] has one here.
-    const EACH: [&str; 20] = [
+    const EACH: [&str; 23] = [
         "kind: asset",
         "kind: aws\nservice: lambda\nfunction: f\nwait: true\nregion: eu-central-1\nendpoint: '%URL%'\n\
             access_key_id: AKIDEXAMPLE\nsecret_access_key: '${file:token}'",
@@ -224,6 +228,8 @@ mod tests {
         "kind: log\npath: log.jsonl\nmax_size: 2kB",
         "kind: mdm\nserver: nanomdm\nurl: '%URL%'\napi_key: '${file:token}'\npin_key: '${file:pin}'",
         "kind: mdm\nserver: micromdm\nurl: '%URL%'\napi_key: '${file:token}'\npin_key: '${file:pin}'",
+        "kind: nats\nsubject: a\ntokens: .input\nheaders: .node\nbody: .input\nnats: {servers: ['nats://127.0.0.1'], token: '${file:token}'}",
+        "kind: nats\nemote: {source: berlin}\nnats: {servers: ['nats://127.0.0.1'], user: a, password: '${file:token}'}",
         "kind: otlp\nurl: '%URL%'\nseverity: .input\nattributes: .node\nauth: {bearer: '${file:token}'}",
         "kind: otlp\nurl: '%URL%'\nsignal: metrics\nmetric: m\nvalue: .input\nencoding: json\ncompress: gzip",
         "kind: prometheus\nurl: '%URL%/${file:path}'",
@@ -231,10 +237,11 @@ mod tests {
         "kind: slack\nwebhook: '%URL%/${file:path}'",
         "kind: slack\ntoken: '${file:token}'\nchannel: C1\napi_base: '%URL%'",
         "kind: syslog\naddress: udp://127.0.0.1:9\nhostname: .node\nmsgid: .input\nmessage: .node",
+        "kind: wasm\nmodule: modules/x.wasm\nargs: [{jq: .node}]\nenv: {A: '${file:token}'}",
     ];
 
     /// Kinds that act on something else than the stand: of these it is shown what they would do.
-    const SHOWN: [&str; 1] = ["kind: exec"];
+    const SHOWN: [&str; 3] = ["kind: exec", "kind: nats", "kind: wasm"];
 
     fn target(stand: &Stand, yaml: &str) -> Box<dyn Target> {
         match SHOWN.iter().any(|kind| yaml.starts_with(kind)) {

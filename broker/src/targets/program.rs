@@ -9,12 +9,12 @@
 //! In the environment are `EMOTE_JOB_ID`, which is the same whenever the job is done again, `EMOTE_TARGET`, and what `env`
 //! names.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use emote_proto::{Draft, Name, limits, source};
 use serde_json::{Value, json};
 
-use super::{Outcome, Role, Shown, hidden::Hidden, spec::Setup, transform};
+use super::{Outcome, Role, Script, Shown, hidden::Hidden, spec::Setup, transform};
 use crate::{
     config::{
         Problems, Secret,
@@ -63,6 +63,7 @@ pub(super) struct Contract {
     about: String,
     env: Vec<(String, Secret)>,
     hidden: Hidden,
+    script: Option<Arc<Script>>,
 }
 
 /// How a program ended.
@@ -160,7 +161,7 @@ impl ProgramSpec {
             filled.secrets.into_iter().for_each(|secret| hidden.hide(secret));
             env.push((name.clone(), filled.text));
         }
-        Some(Contract { scope, about, env, hidden })
+        Some(Contract { scope, about, env, hidden, script: setup.script.cloned() })
     }
 }
 
@@ -244,12 +245,19 @@ impl Contract {
     }
 
     /// `text` without the secrets of the environment.
-    pub(super) fn clean(&self, text: &str) -> String {
+    fn clean(&self, text: &str) -> String {
         self.hidden.clean(text, &[])
     }
 
+    /// Shows a run to whoever asked for it. Gives how it ends where nothing is to be run.
+    pub(super) fn rehearsed(&self, args: &[String], env: &[(String, Secret)], input: &[u8]) -> Option<Outcome> {
+        let script = self.script.as_ref()?;
+        script.show(self.shown(args, env, input, script.stands_in()));
+        script.stands_in().then(|| Outcome::done(self.scope, "ran", Value::Null))
+    }
+
     /// A run as people read it: arguments, variables and input. What stands in for a secret is shown as it is.
-    pub(super) fn shown(&self, args: &[String], env: &[(String, Secret)], input: &[u8], stands_in: bool) -> Shown {
+    fn shown(&self, args: &[String], env: &[(String, Secret)], input: &[u8], stands_in: bool) -> Shown {
         let args = args.iter().map(|arg| ("argument".to_owned(), arg.clone()));
         let env = env.iter().map(|(name, value)| {
             let value = if stands_in { value.expose().to_owned() } else { self.clean(value.expose()) };
@@ -267,6 +275,10 @@ impl Contract {
 
     /// What the end of the program means for the job.
     pub(super) fn outcome(&self, spec: &ProgramSpec, job: &Job, ran: &Ran) -> Outcome {
+        if let (Some(script), Ended::Code(code)) = (&self.script, &ran.ended) {
+            let output = self.clean(&String::from_utf8_lossy(&ran.output));
+            script.note_answer(u16::try_from(*code).unwrap_or(u16::MAX), &output);
+        }
         let said = end_of(&self.clean(&ran.said));
         if !said.is_empty() {
             tracing::debug!(target_name = %job.target, job = %job.id, said, "a program's standard error");

@@ -2,7 +2,8 @@
 //! alone, in the section `exec` of its own `emote.yaml`, and without it none runs.
 
 use std::{
-    fs::Metadata,
+    fs::{File, Metadata},
+    io::Read,
     os::unix::fs::MetadataExt,
     path::{Component, Path, PathBuf},
 };
@@ -67,6 +68,12 @@ impl Allowed {
         if !meta.is_file() || meta.mode() & EXECUTABLE == 0 {
             return Err(format!("{} is no program: make it one with chmod 755", real.display()));
         }
+        if !begins_as_program(&real)? {
+            return Err(format!(
+                "{} is no program: it begins neither with #! nor as programs of this system do",
+                real.display()
+            ));
+        }
         Ok(real)
     }
 
@@ -82,6 +89,16 @@ impl Allowed {
         }
         Err(format!("this machine lets targets set no {name}: its emote.yaml says so, with exec: {{env: [{name}]}}"))
     }
+}
+
+/// Whether the system itself can run it; what it cannot, libraries give to a shell.
+fn begins_as_program(path: &Path) -> Result<bool, String> {
+    // elf(5), and <mach-o/loader.h> and <mach-o/fat.h>.
+    const MAGIC: [&[u8]; 4] = [b"#!", b"\x7fELF", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe"];
+    let mut beginning = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(4).read_to_end(&mut beginning));
+    read.map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
+    Ok(MAGIC.iter().any(|magic| beginning.starts_with(magic)))
 }
 
 fn place(text: &str) -> Option<Place> {
@@ -137,7 +154,7 @@ mod tests {
     }
 
     fn file(path: &Path, mode: u32) {
-        std::fs::write(path, "").unwrap();
+        std::fs::write(path, "#!/bin/sh\n").unwrap();
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
     }
 
@@ -156,6 +173,8 @@ mod tests {
             file(&root.join(name), mode);
         }
         file(&root.join("other"), 0o755);
+        file(&lib.join("noise"), 0o755);
+        std::fs::write(lib.join("noise"), "echo hello\n").unwrap();
         std::os::unix::fs::symlink(root.join("other"), lib.join("link")).unwrap();
         std::os::unix::fs::symlink(&lib, root.join("alias")).unwrap();
         let names = [format!("{}/*", lib.display()), format!("{}/*", open.display())];
@@ -168,6 +187,7 @@ mod tests {
             ("lib/none", "cannot be run: No such file"),
             ("lib/text", "is no program"),
             ("lib/deep", "is no program"),
+            ("lib/noise", "begins neither with #! nor"),
             ("lib/shared", "can be changed by others"),
             ("open/x", "can be changed by others"),
             ("lib/deep/x", "not among the programs"),

@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     config::Settings,
     targets::{
-        Machine,
+        Machine, Script,
         testing::{lines, problems, secrets, validate},
     },
 };

@@ -1,0 +1,3 @@
+module site-of-address
+
+go 1.22
