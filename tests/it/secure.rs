@@ -18,6 +18,7 @@ async fn streams(secure: &Secure) {
         name: "test".into(),
         credentials: Some(secure.file(files::BROKER)),
         user: None,
+        token: None,
         ca: Some(secure.file(files::CA)),
         certificate: None,
         insecure: false,
