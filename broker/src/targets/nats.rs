@@ -26,7 +26,7 @@ mod carried;
 
 use std::sync::Arc;
 
-use emote_proto::{Name, NodeKey};
+use emote_proto::{Name, NodeKey, bucket, header, stream};
 use serde_json::{Value, json};
 
 use super::{
@@ -202,6 +202,12 @@ impl Nats {
             What::Message { .. } | What::Event { .. } => {}
         }
         let stored = self.outbound.store(message).await?;
+        if matches!(&*self.what, What::Message { .. }) && is_own_stream(&stored.stream) {
+            return Ok(Outcome::never(format!(
+                "the server maps {} into {}, a stream of Emote's own, and stored it there: have it mapped elsewhere",
+                message.subject, stored.stream
+            )));
+        }
         info["stream"] = stored.stream.into();
         info["sequence"] = stored.sequence.into();
         if stored.is_repeated {
@@ -211,7 +217,7 @@ impl Nats {
     }
 
     fn shown(&self, message: &Message) -> Shown {
-        let id = [(emote_proto::header::MSG_ID.to_owned(), message.id.clone())];
+        let id = [(header::MSG_ID.to_owned(), message.id.clone())];
         Shown {
             role: Role::Job,
             method: "PUBLISH".to_owned(),
@@ -221,6 +227,13 @@ impl Nats {
             answer: None,
         }
     }
+}
+
+/// Whether a stream is an Emote's own: a server may map whatever subject into it.
+fn is_own_stream(name: &str) -> bool {
+    let buckets = [bucket::CONFIG, bucket::IDENTITY, bucket::SESSIONS, bucket::SCIM];
+    [stream::EVENTS, stream::DELIVERIES, stream::DEAD].contains(&name)
+        || name.strip_prefix("KV_").is_some_and(|name| buckets.contains(&name))
 }
 
 /// What was refused will be refused again; everything else may be put right.

@@ -115,3 +115,9 @@ fn what_came_round_and_what_is_an_effect_is_told_to_nobody() {
     let cause = json!({"event": id, "rule": "r", "target": "t", "root": id, "depth": 1});
     assert!(of(json!({"cause": cause})).contains("effects are each Emote's own"));
 }
+
+#[test]
+fn a_stream_of_emotes_own_is_known_by_its_name() {
+    let own = ["EVENTS", "DELIVERIES", "DEAD", "KV_emote-config", "KV_emote-scim", "TICKETS", "KV_config", "events"];
+    assert_eq!(own.map(is_own_stream), [true, true, true, true, true, false, false, false]);
+}
