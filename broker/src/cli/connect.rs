@@ -89,6 +89,7 @@ impl ServerArgs {
         if let Some(server) = &self.server {
             settings.servers = server.split(',').map(|server| server.trim().to_owned()).collect();
             settings.user = None;
+            settings.token = None;
             settings.insecure = false;
         }
         settings.credentials = self.creds.clone().or(settings.credentials);

@@ -157,9 +157,8 @@ impl NatsSettings {
         if self.user.is_some() != self.password.is_some() {
             fields.problem("", "user and password go together");
         }
-        let ways = [self.credentials.is_some(), self.user.is_some(), self.token.is_some()];
-        if ways.into_iter().filter(|way| *way).count() > 1 {
-            fields.problem("", "expected one of credentials, token, user: they are ways to say the same");
+        if self.token.is_some() && (self.user.is_some() || self.credentials.is_some()) {
+            fields.problem("token", "means nothing beside credentials or user: they say already who connects");
         }
     }
 

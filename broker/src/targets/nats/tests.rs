@@ -72,7 +72,7 @@ fn nothing_is_published_into_emotes_own_streams() {
     subject: means nothing beside `emote`, which is given the event as it is
     "#);
     insta::assert_snapshot!(problems("kind: nats"), @"subject: is missing: for example subject: tickets.macs");
-    let told = problems("kind: nats\nsubject: a\nnats: {servers: ['nats://a@b'], token: x, user: y}");
+    let told = problems("kind: nats\nsubject: a\nnats: {servers: ['nats://a@b'], token: x, user: ada}");
     for said in [
         "nats.servers[0]: a NATS address holds no user or password",
         "nats.token: a secret is given by reference",
