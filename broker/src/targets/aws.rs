@@ -80,7 +80,7 @@ impl Target for Aws {
 
 impl Aws {
     async fn one(&self, of: &dyn One, job: &Job, input: &Value) -> Outcome {
-        let context = words::context(job, input);
+        let context = super::programs::of_job(job, input);
         let call = match self.value(&context).and_then(|value| of.call(job, &context, value)) {
             Ok(call) => call,
             Err(reason) => return Outcome::never(reason),
@@ -135,7 +135,7 @@ impl Aws {
     }
 
     fn entry(&self, of: &dyn Several, job: &Job, input: &Value) -> Result<Entry, String> {
-        let context = words::context(job, input);
+        let context = super::programs::of_job(job, input);
         let entry = of.entry(job, &context, self.value(&context)?)?;
         let most = of.limits().each;
         if entry.size > most {

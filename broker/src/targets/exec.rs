@@ -32,8 +32,8 @@ use self::{
 use super::{
     Outcome, Target,
     program::{Contract, ProgramSpec},
+    programs,
     spec::{Setup, Unresolved},
-    transform,
 };
 use crate::{
     config::{Problems, fields::Fields},
@@ -148,7 +148,7 @@ fn ids_of(user: &str) -> Result<(u32, u32), String> {
 #[async_trait::async_trait]
 impl Target for Exec {
     async fn deliver(&self, job: &Job, input: &Value) -> Outcome {
-        let context = transform::context(job, input);
+        let context = programs::of_job(job, input);
         let args = match self.common.args(&context) {
             Ok(args) => args,
             Err(reason) => return Outcome::never(reason),

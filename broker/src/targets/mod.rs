@@ -69,7 +69,13 @@ pub const KINDS: &[Kind] = &[
         read: aws::read,
     },
     Kind { name: "email", about: "sends a mail by SMTP", batches: false, sees_settings: false, read: email::read },
-    Kind { name: "exec", about: "runs a program of this machine", batches: false, sees_settings: false, read: exec::read },
+    Kind {
+        name: "exec",
+        about: "runs a program of this machine",
+        batches: false,
+        sees_settings: false,
+        read: exec::read,
+    },
     Kind {
         name: "gelf",
         about: "sends a log message to Graylog, or to what else takes GELF",
@@ -92,7 +98,13 @@ pub const KINDS: &[Kind] = &[
         sees_settings: false,
         read: mdm::read,
     },
-    Kind { name: "nats", about: "publishes a message, or tells another Emote", batches: false, sees_settings: false, read: nats::read },
+    Kind {
+        name: "nats",
+        about: "publishes a message, or tells another Emote",
+        batches: false,
+        sees_settings: false,
+        read: nats::read,
+    },
     Kind {
         name: "otlp",
         about: "sends log records or metrics by OTLP",

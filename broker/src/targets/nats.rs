@@ -32,8 +32,9 @@ use serde_json::{Value, json};
 use super::{
     Outcome, Role, Script, Shown, Target,
     http::place::pairs,
+    programs,
     spec::{Setup, Unresolved},
-    transform, wire,
+    wire,
 };
 use crate::{
     bus::{BusError, BusSettings, Message, Outbound},
@@ -224,6 +225,7 @@ impl Nats {
             url: format!("{} at {}", message.subject, self.servers),
             headers: id.into_iter().chain(message.headers.clone()).collect(),
             body: String::from_utf8_lossy(&message.body).into_owned(),
+            frames: Vec::new(),
             answer: None,
         }
     }
@@ -252,7 +254,7 @@ impl What {
                 Box::new(Outcome::done("nats", "left_out", info))
             }),
             Self::Message { subject, tokens, headers, body, .. } => {
-                let context = transform::context(job, input);
+                let context = programs::of_job(job, input);
                 let programs = (tokens.as_ref(), headers.as_ref(), body.as_ref());
                 made(job, subject, programs, &context).map_err(|reason| Box::new(Outcome::never(reason)))
             }
@@ -268,7 +270,7 @@ fn made(
 ) -> Result<Message, String> {
     let mut subject = subject.to_owned();
     if let Some(program) = tokens {
-        for token in appended(&transform::one(program, "tokens", context)?)? {
+        for token in appended(&program.only("tokens", context)?)? {
             subject.push('.');
             subject.push_str(&token);
         }
@@ -278,7 +280,7 @@ fn made(
     }
     let headers = match headers {
         None => Vec::new(),
-        Some(program) => pairs(&transform::one(program, "headers", context)?, "headers")?,
+        Some(program) => pairs(&program.only("headers", context)?, "headers")?,
     };
     let is_own = |name: &str| ["nats-", "emote-"].iter().any(|own| name.to_ascii_lowercase().starts_with(own));
     if let Some((name, _)) = headers.iter().find(|(name, _)| is_own(name)) {
@@ -288,7 +290,7 @@ fn made(
     }
     let body = match body {
         None => context.get("input").cloned().unwrap_or_default(),
-        Some(program) => transform::one(program, "body", context)?,
+        Some(program) => program.only("body", context)?,
     };
     let body = match body {
         Value::String(text) => text.into_bytes(),

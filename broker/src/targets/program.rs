@@ -14,7 +14,7 @@ use std::{sync::Arc, time::Duration};
 use emote_proto::{Draft, Name, limits, source};
 use serde_json::{Value, json};
 
-use super::{Outcome, Role, Script, Shown, hidden::Hidden, spec::Setup, transform};
+use super::{Outcome, Role, Script, Shown, hidden::Hidden, spec::Setup};
 use crate::{
     config::{
         Problems, Secret,
@@ -133,7 +133,7 @@ impl ProgramSpec {
                 Arg::Fixed(text) => args.push(text.clone()),
                 Arg::Made(program, key) => {
                     let options_end = args.iter().any(|arg| arg == "--");
-                    args.extend(made(&transform::one(program, key, context)?, key, options_end)?);
+                    args.extend(made(&program.only(key, context)?, key, options_end)?);
                 }
             }
         }
@@ -269,6 +269,7 @@ impl Contract {
             url: self.about.clone(),
             headers: args.chain(env).collect(),
             body: String::from_utf8_lossy(input).trim_end().to_owned(),
+            frames: Vec::new(),
             answer: None,
         }
     }

@@ -5,17 +5,25 @@ use serde_json::{Map, Value};
 use super::{serial, udid};
 use crate::{config::fields::Fields, core::Job, jq::Program};
 
-/// What a job's programs see: `{event, node, user, rule, target, job, input, settings, lookup, serial, udid,
+/// What the programs of every kind see: `{event, node, user, rule, target, job, input}`.
+pub(super) fn of_job(job: &Job, input: &Value) -> Value {
+    let mut context = job.context();
+    if let Value::Object(map) = &mut context {
+        map.insert("input".to_owned(), input.clone());
+    }
+    context
+}
+
+/// What those of a kind see that sends something somewhere: `{event, node, user, rule, target, job, input, settings, lookup, serial, udid,
 /// command_uuid}`.
 ///
 /// `serial` and `udid` are those of the device that the job is about, or null; `command_uuid` is the job's id as a UUID.
 pub(super) fn context(job: &Job, input: &Value, settings: &Value) -> Map<String, Value> {
-    let mut context = match job.context() {
+    let mut context = match of_job(job, input) {
         Value::Object(map) => map,
         _ => Map::new(),
     };
     for (key, value) in [
-        ("input", input.clone()),
         ("settings", settings.clone()),
         ("lookup", Value::Object(Map::new())),
         ("serial", serial(job).into()),

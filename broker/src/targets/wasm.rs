@@ -31,8 +31,8 @@ use self::module::{Run, Source};
 use super::{
     Outcome, Target,
     program::{Contract, ProgramSpec},
+    programs,
     spec::{Setup, Unresolved},
-    transform,
 };
 use crate::{
     config::{Problems, fields::Fields},
@@ -121,7 +121,7 @@ impl Unresolved for Spec {
 #[async_trait::async_trait]
 impl Target for Wasm {
     async fn deliver(&self, job: &Job, input: &Value) -> Outcome {
-        let context = transform::context(job, input);
+        let context = programs::of_job(job, input);
         let args = match self.common.args(&context) {
             Ok(args) => args,
             Err(reason) => return Outcome::never(reason),

@@ -1,6 +1,7 @@
 use super::*;
 
 use crate::targets::{
+    programs,
     spec::Setup,
     testing::{TOKEN, job, secrets, show},
 };
@@ -101,7 +102,7 @@ fn no_secret_of_the_environment_comes_back() {
 
 #[test]
 fn an_argument_is_a_text_that_cannot_become_an_option() {
-    let context = transform::context(&job(), &serde_json::json!({"flag": "--force", "many": ["a", 1, true]}));
+    let context = programs::of_job(&job(), &serde_json::json!({"flag": "--force", "many": ["a", 1, true]}));
     let args = |yaml: &str| spec(&format!("args: {yaml}")).0.args(&context);
     let ok = |args: &[&str]| Ok(args.iter().map(|arg| (*arg).to_owned()).collect::<Vec<_>>());
     assert_eq!(args("[--x, 7, {jq: .event.device.uuid}, {jq: .input.none}]"), ok(&["--x", "7", "C02XL0GTJGH5"]));

@@ -11,7 +11,7 @@ fn port(transport: Transport) -> u16 {
 
 fn sender(address: &str, tls: &Tls) -> Result<Sender, String> {
     let delivery = DeliverySettings::default();
-    let setup = Setup { folder: Path::new("/"), delivery: &delivery, script: None };
+    let setup = Setup { folder: Path::new("/"), settings: None, name: "the-target", delivery: &delivery, script: None };
     Sender::new(&setup, Address::parse(address, true, port)?, tls)
 }
 
