@@ -32,6 +32,7 @@ mod private;
 mod random;
 pub mod rate;
 pub mod run;
+pub mod schema;
 mod ssf;
 pub mod store;
 pub mod syslog;

@@ -131,6 +131,8 @@ pub mod bucket {
     pub const SESSIONS: &str = "emote-sessions";
     /// Users and groups that SCIM clients provision.
     pub const SCIM: &str = "emote-scim";
+    /// The schemas that events have.
+    pub const SCHEMAS: &str = "emote-schemas";
 }
 
 /// NATS service subjects that `emote` answers; requests and replies are JSON.

@@ -35,6 +35,7 @@ mod patterns;
 mod polled;
 mod programs;
 mod scenario;
+mod schemas;
 mod scim;
 mod secrets;
 mod secure;

@@ -19,6 +19,7 @@ mod outbound;
 mod probe;
 mod publish;
 mod records;
+mod schemas;
 mod service;
 mod sessions;
 mod sets;

@@ -91,7 +91,15 @@ impl Bus {
 
     /// All records whose keys begin with `<prefix>.`, by the rest of their keys.
     pub(super) async fn records(&self, records: Records, prefix: &str) -> Result<BTreeMap<String, Entry>, BusError> {
-        let prefix = subject(records.bucket, &format!("{prefix}."));
+        self.records_under(records, subject(records.bucket, &format!("{prefix}."))).await
+    }
+
+    /// All records by their keys.
+    pub(super) async fn all_records(&self, records: Records) -> Result<BTreeMap<String, Entry>, BusError> {
+        self.records_under(records, subject(records.bucket, "")).await
+    }
+
+    async fn records_under(&self, records: Records, prefix: String) -> Result<BTreeMap<String, Entry>, BusError> {
         let config = pull::OrderedConfig {
             filter_subject: format!("{prefix}>"),
             deliver_policy: DeliverPolicy::LastPerSubject,

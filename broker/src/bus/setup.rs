@@ -113,7 +113,11 @@ impl Bus {
             if passes { BusError::NoAnswer { doing, reason } } else { BusError::Refused { doing, reason } }
         };
         let replicas = settings.replicas;
-        let buckets = [super::identity::bucket_config(replicas), super::directory::bucket_config(replicas)];
+        let buckets = [
+            super::identity::bucket_config(replicas),
+            super::directory::bucket_config(replicas),
+            super::schemas::bucket_config(replicas),
+        ];
         for config in [events, deliveries, dead].into_iter().chain(buckets) {
             let name = config.name.clone();
             self.js.create_or_update_stream(config).await.map_err(|error| refused(format!("{name}: {error}")))?;

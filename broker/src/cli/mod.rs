@@ -31,6 +31,7 @@ mod program_launch;
 mod render;
 mod replay;
 mod rules;
+mod schema;
 mod serve;
 mod source;
 mod sources;
@@ -134,6 +135,8 @@ enum Command {
     Targets(targets::Args),
     /// How often rules matched, and what became of that: stats
     Rules(rules::Args),
+    /// JSON Schemas of events and of configuration files: list, show, validate, infer, compare
+    Schema(schema::Args),
     /// Jobs that wait for somebody's word: list, approve, deny
     Held(held::Args),
     /// Events that are kept for longer: list, verify, get
@@ -190,6 +193,7 @@ pub async fn run(cli: Cli) -> Exit {
         Command::Sources(args) => sources::run(args).await,
         Command::Targets(args) => targets::run(args).await,
         Command::Rules(args) => rules::run(args).await,
+        Command::Schema(args) => schema::run(args).await,
         Command::Held(args) => held::run(args).await,
         Command::Dead(args) => dead::run(args).await,
         Command::Archive(args) => archive::run(args).await,

@@ -12,7 +12,7 @@ use crate::{
 /// look.
 const LOOK_EVERY: Duration = Duration::from_millis(300);
 /// Folders of a configuration whose files are looked at; `trust.yaml` is, too.
-const FOLDERS: [&str; 4] = ["sources", "rules", "targets", "tests"];
+const FOLDERS: [&str; 5] = ["sources", "rules", "targets", "tests", "schemas"];
 
 /// Applies `begun` if other rules are in force, then the folder whenever it changes.
 pub(super) async fn apply_what_is_saved(bus: &Bus, root: &Path, begun: Set) -> Infallible {

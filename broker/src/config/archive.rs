@@ -2,7 +2,10 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use super::fields::{Fields, expected};
+use super::{
+    fields::{Fields, expected},
+    shape::Form,
+};
 use crate::archive::{ArchiveSpec, Place, Wire};
 
 const SIZES: std::ops::RangeInclusive<u64> = 1024..=256 << 20;
@@ -22,9 +25,12 @@ const KEYS: [(&str, &[&str]); 8] = [
     ("ca", &["s3", "gs", "az"]),
 ];
 
+/// What `to` looks like.
+const PLACES: &[&str] = &["s3://bucket/emote", "gs://bucket/emote", "az://container/emote", "archive"];
+
 /// `to: s3://bucket/prefix`, and what that takes.
 pub(super) fn read(fields: &mut Fields<'_>) -> Option<ArchiveSpec> {
-    let to = fields.parsed("to", |value| {
+    let to = fields.formed("to", Form::Text(PLACES), |value| {
         let text = value.as_str().ok_or_else(|| expected("a text", value))?;
         parse(text)
     });
@@ -127,7 +133,7 @@ fn place(to: &To, fields: &mut Fields<'_>) -> Option<Place> {
 }
 
 fn endpoint(fields: &mut Fields<'_>, insecure: bool) -> Option<String> {
-    fields.parsed("endpoint", |value| {
+    fields.formed("endpoint", Form::Text(&["https://minio.example.com:9000"]), |value| {
         let text = value.as_str().ok_or_else(|| expected("a text", value))?;
         if text.contains('@') {
             return Err("keys do not stand in the address: they are given by reference".to_owned());

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use emote_proto::{Draft, Name, Time, Trust};
 use serde_json::{Map, Value};
 
-use super::{Problems, fields::Fields, trust_file};
+use super::{Problems, fields::Fields, shape::Form, trust_file};
 use crate::{
     core::{CORE_RULE, Core, Entry, Job, Memory, Overlay},
     deliver::Inputs,
@@ -56,6 +56,13 @@ impl Case {
     /// Reads a test file.
     pub(super) fn read(name: Name, map: &Map<String, Value>, problems: &mut Problems) -> Option<Self> {
         let mut fields = Fields::new(map, problems);
+        let case = Self::of(name, &mut fields);
+        fields.finish();
+        case
+    }
+
+    /// Reads the file's fields.
+    pub(crate) fn of(name: Name, fields: &mut Fields<'_>) -> Option<Self> {
         fields.text("description");
         let given = fields.list("given", read_given);
         let given = fields.require(
@@ -66,7 +73,6 @@ impl Case {
         let expect = fields.list("expect", |fields, path, value| fields.element(path, value, read_expected).flatten());
         let expect =
             fields.require("expect", expect, "expect: [{rule: lock-leavers, target: mdm-lock}], or expect: []");
-        fields.finish();
         Some(Self { name, given: given?, expect: expect? })
     }
 
@@ -150,10 +156,12 @@ fn contains(whole: &Value, part: &Value) -> bool {
 /// not to be what `trust.yaml` or the event says.
 fn read_given(fields: &mut Fields<'_>, path: &str, value: &Value) -> Option<Given> {
     fields.element(path, value, |fields| {
-        let source = fields
-            .parsed("source", |value| Name::new(value.as_str().unwrap_or_default()).map_err(|error| error.to_string()));
+        let source = fields.formed("source", Form::Text(&["okta"]), |value| {
+            Name::new(value.as_str().unwrap_or_default()).map_err(|error| error.to_string())
+        });
         let source = fields.require("source", source, "source: okta");
-        let trust = fields.parsed("trust", trust_file::level);
+        let trust = fields.formed("trust", trust_file::form(), trust_file::level);
+        fields.holds("event", Form::Event);
         let event = fields.value("event").cloned();
         let event = fields.require("event", event, "event: {scope: device, action: enroll}")?;
         let draft =

@@ -1,7 +1,8 @@
 //! The `console` section of `emote.yaml`.
 
 use super::fields::{Fields, expected};
-use super::settings::{is_off, on_loopback, read_listener, read_proxies};
+use super::settings::{is_off, off, on_loopback, read_listener, read_proxies};
+use super::shape::Form;
 use crate::console::http::{ConsoleSpec, Issuer, OidcSpec, Origin, Role, RoleMap};
 
 /// Longest text here.
@@ -15,6 +16,7 @@ impl Default for ConsoleSpec {
 
 /// `listen: off` for none.
 pub(super) fn read(console: &mut Option<ConsoleSpec>, fields: &mut Fields<'_>) {
+    fields.holds("listen", off());
     if fields.value("listen").is_some_and(is_off) {
         *console = None;
         for key in ["certificate", "key", "insecure", "url", "trusted_proxies", "local_token", "oidc"] {
@@ -26,7 +28,7 @@ pub(super) fn read(console: &mut Option<ConsoleSpec>, fields: &mut Fields<'_>) {
     }
     let Some(spec) = console else { return };
     read_listener(&mut spec.listen, fields, "the console needs TLS");
-    spec.url = fields.parsed("url", |value| {
+    spec.url = fields.formed("url", Form::Text(&["https://emote.example.com"]), |value| {
         Origin::parse(value.as_str().ok_or_else(|| expected("a text", value))?).map_err(str::to_owned)
     });
     spec.trusted_proxies = read_proxies(fields);
@@ -48,7 +50,7 @@ pub(super) fn read(console: &mut Option<ConsoleSpec>, fields: &mut Fields<'_>) {
 }
 
 fn read_oidc(fields: &mut Fields<'_>) -> Option<OidcSpec> {
-    let issuer = fields.parsed("issuer", |value| {
+    let issuer = fields.formed("issuer", Form::Text(&["https://idp.example.com"]), |value| {
         Issuer::parse(value.as_str().ok_or_else(|| expected("a text", value))?).map_err(str::to_owned)
     });
     let issuer = fields.require("issuer", issuer, "https://idp.example.com, as the provider gives it");
@@ -81,7 +83,7 @@ fn read_roles(fields: &mut Fields<'_>) -> Option<RoleMap> {
 }
 
 fn words(fields: &mut Fields<'_>, key: &'static str) -> Option<Vec<String>> {
-    fields.list(key, |fields, path, value| match value.as_str() {
+    fields.list_of(key, Form::Text(&[]), |fields, path, value| match value.as_str() {
         Some(word) if !word.is_empty() && word.len() <= MAX_TEXT => Some(word.to_owned()),
         _ => {
             fields.problem(path, expected("a text", value));

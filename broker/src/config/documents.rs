@@ -23,6 +23,8 @@ pub(super) const TESTS: &str = "tests";
 pub(super) const SOURCES: &str = "sources";
 /// Where targets are.
 pub(super) const TARGETS: &str = "targets";
+/// Where schemas of scopes of one's own are.
+pub(super) const SCHEMAS: &str = "schemas";
 /// Most files of a kind.
 const MAX_FILES: usize = 10_000;
 
@@ -48,7 +50,7 @@ impl Document {
 
 pub(super) fn origin<'a>(kind: &str, file: &'a Path, text: &'a str) -> Origin<'a> {
     match kind {
-        RULES | TESTS => Origin::shown(file, text),
+        RULES | TESTS | SCHEMAS => Origin::shown(file, text),
         _ => Origin::hidden(file, text),
     }
 }

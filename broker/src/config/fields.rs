@@ -6,7 +6,10 @@ use std::time::Duration;
 use emote_rules::Step;
 use serde_json::{Map, Value};
 
-use super::text::Template;
+use super::{
+    shape::{Form, Shape},
+    text::Template,
+};
 use crate::config::{Problems, SecretRef};
 use crate::jq::Program;
 
@@ -17,13 +20,13 @@ const NO_VARIABLES: &[&str] = &[];
 pub(crate) struct Fields<'a> {
     map: &'a Map<String, Value>,
     prefix: String,
-    known: Vec<&'static str>,
+    asked: Shape,
     problems: &'a mut Problems,
 }
 
 impl<'a> Fields<'a> {
     pub(crate) fn new(map: &'a Map<String, Value>, problems: &'a mut Problems) -> Self {
-        Self { map, prefix: String::new(), known: Vec::new(), problems }
+        Self { map, prefix: String::new(), asked: Shape::default(), problems }
     }
 
     /// Notes a problem with the field `key`; with the object itself where `key` is empty.
@@ -41,9 +44,7 @@ impl<'a> Fields<'a> {
 
     /// The value of `key`; `null` is as good as absent.
     pub(crate) fn value(&mut self, key: &'static str) -> Option<&'a Value> {
-        if !self.known.contains(&key) {
-            self.known.push(key);
-        }
+        self.asked.ask(key, Form::Any);
         self.map.get(key).filter(|value| !value.is_null())
     }
 
@@ -54,22 +55,41 @@ impl<'a> Fields<'a> {
 
     /// Notes that `key` is missing, unless it was given (and then its own problem is noted).
     pub(crate) fn require<T>(&mut self, key: &'static str, value: Option<T>, example: &str) -> Option<T> {
+        self.asked.require(key, example);
         if value.is_none() && !self.has(key) {
             self.problem(key, format!("is missing: for example {example}"));
         }
         value
     }
 
+    /// Says what `key` holds where its reader alone does not show it.
+    pub(crate) fn holds(&mut self, key: &'static str, form: Form) {
+        self.asked.ask(key, form);
+    }
+
     pub(crate) fn text(&mut self, key: &'static str) -> Option<String> {
-        self.parsed(key, |value| value.as_str().map(str::to_owned).ok_or_else(|| expected("a text", value)))
+        self.formed(key, Form::Text(&[]), |value| {
+            value.as_str().map(str::to_owned).ok_or_else(|| expected("a text", value))
+        })
+    }
+
+    /// One of these words.
+    pub(crate) fn words(&mut self, key: &'static str, words: &[&'static str]) -> Option<&'static str> {
+        self.formed(key, Form::Words(words.to_vec()), |value| {
+            let found = words.iter().find(|word| value.as_str() == Some(word)).copied();
+            found.ok_or_else(|| match words {
+                [first, second] => format!("expected {first} or {second}"),
+                _ => format!("expected one of {}", words.join(", ")),
+            })
+        })
     }
 
     pub(crate) fn flag(&mut self, key: &'static str) -> Option<bool> {
-        self.parsed(key, |value| value.as_bool().ok_or_else(|| expected("true or false", value)))
+        self.formed(key, Form::Flag, |value| value.as_bool().ok_or_else(|| expected("true or false", value)))
     }
 
     pub(crate) fn number(&mut self, key: &'static str, range: std::ops::RangeInclusive<u32>) -> Option<u32> {
-        self.parsed(key, |value| {
+        self.formed(key, Form::Number(*range.start(), *range.end()), |value| {
             let number = value.as_u64().and_then(|number| u32::try_from(number).ok());
             let expected = || format!("expected a whole number from {} to {}", range.start(), range.end());
             number.filter(|number| range.contains(number)).ok_or_else(expected)
@@ -82,7 +102,7 @@ impl<'a> Fields<'a> {
         key: &'static str,
         range: std::ops::RangeInclusive<Duration>,
     ) -> Option<Duration> {
-        self.parsed(key, |value| {
+        self.formed(key, Form::Duration(range.clone()), |value| {
             let text = value.as_str().ok_or_else(|| expected("a length of time such as 10s, 15m or 24h", value))?;
             let duration = duration(text)?;
             if range.contains(&duration) {
@@ -95,7 +115,7 @@ impl<'a> Fields<'a> {
 
     /// A size in bytes, such as `10MiB`.
     pub(crate) fn size(&mut self, key: &'static str) -> Option<u64> {
-        self.parsed(key, |value| {
+        self.formed(key, Form::Size, |value| {
             match value {
                 Value::Number(number) => number.as_u64(),
                 Value::String(text) => size(text),
@@ -108,17 +128,19 @@ impl<'a> Fields<'a> {
 
     /// A text with references to secrets in it, or without.
     pub(crate) fn template(&mut self, key: &'static str) -> Option<Template> {
-        self.parsed(key, |value| Template::parse(value.as_str().ok_or_else(|| expected("a text", value))?))
+        self.formed(key, Form::Template, |value| {
+            Template::parse(value.as_str().ok_or_else(|| expected("a text", value))?)
+        })
     }
 
     /// A reference to a secret.
     pub(crate) fn secret(&mut self, key: &'static str) -> Option<SecretRef> {
-        self.parsed(key, |value| value.as_str().unwrap_or_default().parse())
+        self.formed(key, Form::Secret, |value| value.as_str().unwrap_or_default().parse())
     }
 
     /// A jq program.
     pub(crate) fn jq(&mut self, key: &'static str) -> Option<Program> {
-        self.parsed(key, |value| {
+        self.formed(key, Form::Jq, |value| {
             let text = value.as_str().ok_or_else(|| expected("a jq program", value))?;
             Program::compile(text, NO_VARIABLES).map_err(|error| error.to_string())
         })
@@ -126,26 +148,38 @@ impl<'a> Fields<'a> {
 
     /// Reads the object at `key` with `read`; unknown keys in it are refused.
     pub(crate) fn object<T>(&mut self, key: &'static str, read: impl FnOnce(&mut Fields<'_>) -> T) -> Option<T> {
-        let map = self.entries(key)?;
+        let map = self.formed(key, Form::Object(None), object)?;
         let prefix = self.path(key);
-        let mut inner = Fields { map, prefix, known: Vec::new(), problems: self.problems };
+        let mut inner = Fields { map, prefix, asked: Shape::default(), problems: self.problems };
         let read = read(&mut inner);
-        inner.finish();
+        let asked = inner.finish();
+        self.asked.ask(key, Form::Object(Some(asked)));
         Some(read)
     }
 
     /// The object at `key`, whose own keys are free.
     pub(crate) fn entries(&mut self, key: &'static str) -> Option<&'a Map<String, Value>> {
-        self.parsed(key, |value| value.as_object().ok_or_else(|| expected("an object", value)))
+        self.formed(key, Form::Entries, object)
     }
 
     /// The list at `key`, each element read by `read` under the path `key[n]`.
     pub(crate) fn list<T>(
         &mut self,
         key: &'static str,
+        read: impl FnMut(&mut Self, &str, &'a Value) -> Option<T>,
+    ) -> Option<Vec<T>> {
+        self.list_of(key, Form::Any, read)
+    }
+
+    /// The list at `key` whose elements are of this form, each read by `read` under the path `key[n]`.
+    pub(crate) fn list_of<T>(
+        &mut self,
+        key: &'static str,
+        form: Form,
         mut read: impl FnMut(&mut Self, &str, &'a Value) -> Option<T>,
     ) -> Option<Vec<T>> {
-        let list = self.parsed(key, |value| value.as_array().ok_or_else(|| expected("a list", value)))?;
+        let form = Form::List(Box::new(form));
+        let list = self.formed(key, form, |value| value.as_array().ok_or_else(|| expected("a list", value)))?;
         let mut read_all = Vec::with_capacity(list.len());
         for (index, value) in list.iter().enumerate() {
             read_all.extend(read(self, &format!("{key}[{index}]"), value));
@@ -165,20 +199,21 @@ impl<'a> Fields<'a> {
             return None;
         };
         let prefix = self.path(path);
-        let mut inner = Fields { map, prefix, known: Vec::new(), problems: self.problems };
+        let mut inner = Fields { map, prefix, asked: Shape::default(), problems: self.problems };
         let read = read(&mut inner);
-        inner.finish();
+        let asked = inner.finish();
+        self.asked.element(path.split('[').next().unwrap_or_default(), asked);
         Some(read)
     }
 
-    /// Refuses what nobody asked for.
-    pub(crate) fn finish(mut self) {
-        let unknown: Vec<&String> = self.map.keys().filter(|key| !self.known.contains(&key.as_str())).collect();
-        self.known.sort_unstable();
-        let known = self.known.join(", ");
+    /// Refuses what nobody asked for; says what was.
+    pub(crate) fn finish(mut self) -> Shape {
+        let unknown: Vec<&String> = self.map.keys().filter(|key| !self.asked.keys.contains_key(key.as_str())).collect();
+        let known = self.asked.keys.keys().copied().collect::<Vec<_>>().join(", ");
         for key in unknown {
             self.problem(key, format!("unknown key: expected one of {known}"));
         }
+        self.asked
     }
 
     /// The value of `key` as `parse` reads it.
@@ -187,6 +222,17 @@ impl<'a> Fields<'a> {
         key: &'static str,
         parse: impl FnOnce(&'a Value) -> Result<T, String>,
     ) -> Option<T> {
+        self.formed(key, Form::Any, parse)
+    }
+
+    /// The value of `key`, which is of this form, as `parse` reads it.
+    pub(crate) fn formed<T>(
+        &mut self,
+        key: &'static str,
+        form: Form,
+        parse: impl FnOnce(&'a Value) -> Result<T, String>,
+    ) -> Option<T> {
+        self.asked.ask(key, form);
         let result = parse(self.value(key)?);
         let path = self.path(key);
         self.problems.take(&path, result)
@@ -199,6 +245,10 @@ impl<'a> Fields<'a> {
             (false, false) => format!("{}.{key}", self.prefix),
         }
     }
+}
+
+fn object(value: &Value) -> Result<&Map<String, Value>, String> {
+    value.as_object().ok_or_else(|| expected("an object", value))
 }
 
 pub(crate) fn expected(what: &str, found: &Value) -> String {

@@ -1,7 +1,10 @@
 //! The folder as a whole: every file read, every problem collected, rules held against targets, tests played.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use emote_proto::{Name, Trust};
 
@@ -10,11 +13,12 @@ use super::{
     documents::{Document, Files, RULES, SOURCES, TARGETS, TESTS, documents, each, origin, text_of_file, values},
     file::read_text,
     report::Origin,
-    rule_file, trust_file, yaml,
+    rule_file, schema_file, trust_file, yaml,
 };
 use crate::{
     core::{CORE_RULE, Core, EMIT_TARGET, Rule, RuleBook},
     ingest::{Source, SourceSpec},
+    schema::events::Vocabulary,
     targets::{DeliverySettings, Machine, Target, TargetSpec, Validated},
 };
 
@@ -34,6 +38,8 @@ pub struct Folder {
     pub believed: BTreeMap<Name, Trust>,
     /// `tests/*.yaml`.
     pub cases: Vec<Case>,
+    /// `schemas/*.yaml` over what is built in; none where there are none.
+    pub vocabulary: Option<Arc<Vocabulary>>,
     /// The set that it was read from, where it was not read from disk.
     set: Option<Set>,
 }
@@ -113,8 +119,9 @@ impl Folder {
         let cases = each(files, TESTS, &mut report, |document, problems| {
             Case::read(document.name.clone(), &document.map, problems)
         });
+        let vocabulary = schema_file::read_all(files, &mut report);
         let (root, targets) = (root.to_owned(), targets.0);
-        report.ok(Self { root, settings, sources, targets, rules, believed, cases, set: None })
+        report.ok(Self { root, settings, sources, targets, rules, believed, cases, vocabulary, set: None })
     }
 
     /// Plays the tests; what is not as expected is the report.
@@ -163,7 +170,8 @@ impl Folder {
 
     /// Fetches a source's secrets and makes it ready.
     pub fn resolve_source(&self, name: &Name, spec: &SourceSpec) -> Result<Source, Report> {
-        let resolved = spec.validate(name).and_then(|plan| plan.resolve(&self.root));
+        let plan = spec.validate(name).map(|plan| plan.with_vocabulary(self.vocabulary.clone()));
+        let resolved = plan.and_then(|plan| plan.resolve(&self.root));
         resolved.map_err(|problems| self.problems("sources", name, problems))
     }
 

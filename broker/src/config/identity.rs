@@ -8,7 +8,7 @@ use std::{
 use emote_proto::Name;
 use nkeys::{KeyPair, KeyPairType};
 
-use super::{Problems, Secret, SecretError, SecretRef, fields::Fields};
+use super::{Problems, Secret, SecretError, SecretRef, fields::Fields, shape::Form};
 use crate::identity::{Operator, OperatorError, Policy, jwt::AccountKey};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -105,19 +105,21 @@ impl IdentityError {
 impl IdentitySettings {
     /// Reads the section. What is wrong is noted; then there is none.
     pub(super) fn read(fields: &mut Fields<'_>) -> Option<Self> {
-        let account = fields.parsed("account", |value| account(value.as_str().unwrap_or_default()));
+        let account = fields.formed("account", Form::Text(&[]), |value| account(value.as_str().unwrap_or_default()));
         let account = fields.require("account", account, "the account's public key, which begins with A");
         let device_key = fields.secret("device_key");
         let device_key = fields.require("device_key", device_key, "${file:secrets/device.nk}");
-        let enrollment = fields.parsed("enrollment", |value| value.as_str().unwrap_or_default().parse());
-        let mdm = fields.list("mdm", |fields, path, value| {
+        let enrollment =
+            fields.formed("enrollment", Form::Text(&[]), |value| value.as_str().unwrap_or_default().parse());
+        let mdm = fields.list_of("mdm", Form::Text(&["nanomdm"]), |fields, path, value| {
             let name = value.as_str().and_then(|name| Name::new(name).ok());
             if name.is_none() {
                 fields.problem(path, "expected the name of a source, such as nanomdm");
             }
             name
         });
-        let servers = fields.list("system_servers", |_, _, value| value.as_str().map(str::to_owned));
+        let servers =
+            fields.list_of("system_servers", Form::Text(&[]), |_, _, value| value.as_str().map(str::to_owned));
         let settings = Self {
             account: account.unwrap_or_default(),
             enroll_key: fields.secret("enroll_key"),

@@ -10,6 +10,7 @@ use super::{
     Problems,
     fields::{Fields, expected},
     json_text,
+    shape::Form,
 };
 use crate::{
     core::{BridgeInput, Fanout, Input, Rule, RuleTarget},
@@ -31,8 +32,16 @@ pub(super) fn read(
     problems: &mut Problems,
 ) -> Option<Rule> {
     let mut fields = Fields::new(map, problems);
+    let rule = of(name, yaml, &mut fields, targets);
+    fields.finish();
+    rule
+}
+
+/// Reads the fields of a rule file.
+pub(crate) fn of(name: Name, yaml: &str, fields: &mut Fields<'_>, targets: &[Name]) -> Option<Rule> {
     fields.text("description");
-    let fanout = match fields.text("for_each").as_deref() {
+    fields.holds("for_each", Form::Words(vec!["user_devices"]));
+    let fanout = match fields.parsed("for_each", |value| Ok(value.as_str().unwrap_or_default())) {
         None => Fanout::Event,
         Some("user_devices") => Fanout::UserDevices,
         Some(_) => {
@@ -40,8 +49,9 @@ pub(super) fn read(
             Fanout::Event
         }
     };
-    let pattern = pattern(&mut fields, yaml);
-    let list = fields.list("targets", |fields, path, value| read_target(fields, path, value, targets));
+    let pattern = pattern(fields, yaml);
+    let list =
+        fields.list_of("targets", Form::Text(&[]), |fields, path, value| read_target(fields, path, value, targets));
     let list = fields.require("targets", list, "targets: [slack]").unwrap_or_default();
     if list.len() > MAX_TARGETS {
         fields.problem("targets", format!("{} targets: at most {MAX_TARGETS} are allowed", list.len()));
@@ -55,7 +65,6 @@ pub(super) fn read(
     if fields.value("targets").and_then(Value::as_array).is_some_and(Vec::is_empty) {
         fields.problem("targets", "name at least one target");
     }
-    fields.finish();
     Some(Rule { name, pattern: pattern?, fanout, targets: list })
 }
 
@@ -67,6 +76,7 @@ pub(super) fn read_pattern((yaml, map): (&str, &Map<String, Value>), problems: &
 /// A problem with it stands where the wrong part of it does. It is read as it is written, for the values have lost the
 /// order of keys and digits of numbers.
 fn pattern(fields: &mut Fields<'_>, yaml: &str) -> Option<Pattern> {
+    fields.holds(PATTERN, Form::Pattern);
     let written = fields.has(PATTERN).then(|| json_text::of_key(yaml, PATTERN));
     let pattern = match written {
         Some(Some(Ok(json))) => parsed(fields, &json),
@@ -142,7 +152,7 @@ fn read_input(fields: &mut Fields<'_>) -> Option<Input> {
     if let [_, second, ..] = given[..] {
         fields.problem(second, format!("a target has one input: {} are given", given.join(" and ")));
     }
-    let program = fields.parsed("input", |value| match value.as_str() {
+    let program = fields.formed("input", Form::Jq, |value| match value.as_str() {
         Some(text) if text.len() > MAX_INPUT => Err(format!("at most {MAX_INPUT} bytes: every job carries it")),
         Some(text) => check_program(text).map(|()| Input::Jq(text.to_owned())),
         None => Err("expected a jq program such as '{text: .event.action}'".to_owned()),

@@ -12,7 +12,7 @@ use super::{
 };
 
 /// The folders whose files make a set, with `trust.yaml`.
-pub(super) const KINDS: [&str; 4] = ["sources", "rules", "targets", "tests"];
+pub(super) const KINDS: [&str; 5] = ["sources", "rules", "targets", "tests", "schemas"];
 /// Largest set in bytes of JSON.
 const MAX_SET: usize = 64 * 1024 * 1024;
 

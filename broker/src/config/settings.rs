@@ -6,15 +6,17 @@ use std::{
     time::Duration,
 };
 
+use emote_proto::{Name, source};
 use serde_json::{Map, Value};
 
-use super::{IdentitySettings, Problems, Secret, SecretError, SecretRef, fields::Fields};
+use super::{IdentitySettings, Problems, Secret, SecretError, SecretRef, fields::Fields, shape::Form};
 use crate::{
     archive::ArchiveSpec,
     bus::{BusSettings, StreamSettings},
     console::http::ConsoleSpec,
     ingest::Cidr,
     listen::ListenSpec,
+    schema::discover::SchemaSettings,
     targets::Allowed,
 };
 
@@ -39,6 +41,8 @@ pub struct Settings {
     pub archive: Option<ArchiveSpec>,
     /// Which programs targets may run here; none where nothing is said.
     pub exec: Allowed,
+    /// Which schemas are discovered.
+    pub schemas: SchemaSettings,
     /// The data folder, relative to the configuration folder.
     pub data: PathBuf,
 }
@@ -79,6 +83,7 @@ impl Default for Settings {
             identity: None,
             archive: None,
             exec: Allowed::default(),
+            schemas: SchemaSettings::default(),
             data: PathBuf::from("data"),
         }
     }
@@ -87,8 +92,15 @@ impl Default for Settings {
 impl Settings {
     /// Reads the file's content.
     pub fn read(map: &Map<String, Value>, problems: &mut Problems) -> Self {
-        let mut settings = Self::default();
         let mut fields = Fields::new(map, problems);
+        let settings = Self::of(&mut fields);
+        fields.finish();
+        settings
+    }
+
+    /// Reads the file's fields.
+    pub(crate) fn of(fields: &mut Fields<'_>) -> Self {
+        let mut settings = Self::default();
         if let Some(data) = fields.text("data") {
             settings.data = PathBuf::from(data);
         }
@@ -103,7 +115,7 @@ impl Settings {
         settings.identity = fields.object("identity", IdentitySettings::read).flatten();
         settings.archive = fields.object("archive", super::archive::read).flatten();
         settings.exec = fields.object("exec", Allowed::read).unwrap_or_default();
-        fields.finish();
+        settings.schemas = fields.object("schemas", read_schemas).unwrap_or_default();
         settings
     }
 }
@@ -128,7 +140,7 @@ impl NatsSettings {
     pub(crate) fn read(&mut self, fields: &mut Fields<'_>) {
         self.insecure = fields.flag("insecure").unwrap_or_default();
         let insecure = self.insecure;
-        let servers = fields.list("servers", |fields, path, value| {
+        let servers = fields.list_of("servers", Form::Text(&["nats://127.0.0.1:4222"]), |fields, path, value| {
             let server = value.as_str().unwrap_or_default();
             match crate::bus::check_address(server, insecure) {
                 Ok(()) => Some(server.to_owned()),
@@ -196,6 +208,11 @@ pub(super) fn on_loopback(port: u16) -> ListenSpec {
     ListenSpec { address, certificate: None, key: None, insecure: false }
 }
 
+/// What a `listen` may say for that.
+pub(super) fn off() -> Form {
+    Form::Either(vec![Form::Words(vec!["off"]), Form::Is(Value::Bool(false))])
+}
+
 /// Whether a `listen` says that nothing is to listen.
 pub(super) fn is_off(value: &Value) -> bool {
     value.as_str() == Some("off") || value.as_bool() == Some(false)
@@ -203,6 +220,7 @@ pub(super) fn is_off(value: &Value) -> bool {
 
 /// `listen: off` for none.
 fn read_ops(ops: &mut Option<ListenSpec>, fields: &mut Fields<'_>) {
+    fields.holds("listen", off());
     if fields.value("listen").is_some_and(is_off) {
         *ops = None;
     }
@@ -217,7 +235,7 @@ fn read_ops(ops: &mut Option<ListenSpec>, fields: &mut Fields<'_>) {
 }
 
 pub(super) fn read_listener(listener: &mut ListenSpec, fields: &mut Fields<'_>, why: &str) {
-    let address = fields.parsed("listen", |value| {
+    let address = fields.formed("listen", Form::Text(&["127.0.0.1:8480", "0.0.0.0:8443"]), |value| {
         let address = value.as_str().and_then(|text| text.parse::<SocketAddr>().ok());
         address.ok_or_else(|| "expected an address and port such as 0.0.0.0:8443".to_owned())
     });
@@ -240,7 +258,19 @@ pub(super) fn read_proxies(fields: &mut Fields<'_>) -> Vec<Cidr> {
         let range = value.as_str().unwrap_or_default().parse::<Cidr>();
         range.map_err(|error| fields.problem(path, error)).ok()
     };
-    fields.list("trusted_proxies", range).unwrap_or_default()
+    fields.list_of("trusted_proxies", Form::Text(&["10.0.0.0/8"]), range).unwrap_or_default()
+}
+
+fn read_schemas(fields: &mut Fields<'_>) -> SchemaSettings {
+    let discover = fields.flag("discover").unwrap_or_default();
+    let report = fields.list_of("report", Form::Text(&["agent"]), |fields, path, value| {
+        let name = value.as_str().and_then(|name| Name::new(name).ok()).filter(|name| name.as_str() != source::BROKER);
+        if name.is_none() {
+            fields.problem(path, "expected the name of a source whose events come by NATS, such as agent");
+        }
+        name
+    });
+    SchemaSettings { discover, report: report.unwrap_or_default() }
 }
 
 fn read_streams(streams: &mut StreamSettings, fields: &mut Fields<'_>) {

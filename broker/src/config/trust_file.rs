@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, path::Path};
 use emote_proto::{Name, Trust, source};
 use serde_json::{Map, Value};
 
-use super::{Problems, fields::kind};
+use super::{Problems, fields::kind, shape::Form};
 
 /// The file, in the configuration folder.
 pub(super) const FILE: &str = "trust.yaml";
@@ -17,6 +17,11 @@ const LEVELS: [(&str, Trust); 3] =
 /// Whether the folder at `root` has one, readable or not.
 pub(super) fn is_there(root: &Path) -> bool {
     std::fs::symlink_metadata(root.join(FILE)).is_ok()
+}
+
+/// The words that there are.
+pub(crate) fn form() -> Form {
+    Form::Words(LEVELS.map(|(word, _)| word).to_vec())
 }
 
 /// A level by its word.

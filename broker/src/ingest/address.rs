@@ -5,11 +5,13 @@
 //! whatever the sender liked to write.
 
 use std::{
+    borrow::Cow,
     net::{IpAddr, SocketAddr},
     str::FromStr,
 };
 
 use axum::http::HeaderMap;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de};
 
 /// Proxies that one request may have passed.
@@ -65,6 +67,16 @@ impl FromStr for Cidr {
                 Err(format!("{text:?} has bits behind its first {bits}: is another address meant, or fewer bits?"))
             }
         }
+    }
+}
+
+impl JsonSchema for Cidr {
+    fn schema_name() -> Cow<'static, str> {
+        "range_of_addresses".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "string", "examples": ["192.0.2.0/24", "2001:db8::/32"]})
     }
 }
 

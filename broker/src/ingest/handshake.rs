@@ -9,6 +9,7 @@ use axum::{
     http::{HeaderName, HeaderValue, Method, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -19,7 +20,7 @@ use crate::config::Problems;
 const MAX_CHALLENGE: usize = 4096;
 
 /// The `handshake` of a source, such as Okta's: `{header: X-Okta-Verification-Challenge, reply: {json: verification}}`.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HandshakeSpec {
     /// How it is asked.
@@ -37,7 +38,7 @@ pub struct HandshakeSpec {
     reply: Reply,
 }
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "UPPERCASE")]
 enum AskedBy {
     #[default]
@@ -45,7 +46,7 @@ enum AskedBy {
     Post,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum Reply {
     /// The challenge alone, as text.

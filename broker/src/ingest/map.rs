@@ -22,11 +22,12 @@
 use axum::http::{HeaderMap, header};
 use emote_proto::{Draft, EventId, Name, Time, Trust, limits};
 use jiff::SignedDuration;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::{Aliases, NoAliases, Refusal, Request, Verified, verify::Mark};
+use super::{Aliases, NoAliases, Refusal, Request, Verified, conform::Conformity, verify::Mark};
 use crate::jq::{JqError, Program};
 
 /// The variables of a map's program.
@@ -39,7 +40,7 @@ const SECRET_HEADERS: [header::HeaderName; 3] = [header::AUTHORIZATION, header::
 const MAX_CUT: usize = limits::MAX_EVENT / 8;
 
 /// How events without a vendor's id are told apart.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Dedupe {
     /// The same body is the same event.
@@ -50,7 +51,7 @@ pub enum Dedupe {
 }
 
 /// What becomes of a body that the map makes no event of.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Unmapped {
     /// It is an event as it came.
@@ -87,6 +88,7 @@ pub(super) struct Mapping {
     /// An event whose own time is older is refused.
     pub(super) max_age: Option<SignedDuration>,
     pub(super) unmapped: Unmapped,
+    pub(super) conformity: Conformity,
 }
 
 impl Mapping {
@@ -140,7 +142,7 @@ impl Mapping {
         if let Some(refusal) = unmapped {
             drafts.push(self.kept(refusal, decoded, &mut ids, count, moment)?);
         }
-        Ok(drafts)
+        Ok(self.conformity.held(drafts))
     }
 
     /// The events that each of these stands for. What gives no name of its own to an event is told apart by its place.

@@ -14,6 +14,7 @@
 
 mod address;
 pub mod catalog;
+mod conform;
 mod counts;
 mod decode;
 mod handshake;
@@ -31,6 +32,7 @@ pub mod verify;
 
 pub use address::Cidr;
 pub(crate) use address::sender;
+pub use conform::Conform;
 pub use counts::{Counts, SourceCounts};
 pub use decode::DecodeSpec;
 pub(crate) use decode::{Piece, Pieces, media_type};

@@ -5,6 +5,7 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::config::Problems;
@@ -13,7 +14,7 @@ use crate::config::Problems;
 const MAX_BODY: usize = 16 * 1024;
 
 /// The `reply` of a source, such as Salesforce's: `{content_type: text/xml, body: <…><Ack>true</Ack></…>}`.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReplySpec {
     /// From 200 to 299.

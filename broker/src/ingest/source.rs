@@ -29,6 +29,7 @@ use crate::{
     },
     poll::{self, Poll},
     rate::{Bucket, Rate},
+    schema::events::Vocabulary,
 };
 
 /// A source whose settings are right, without its secrets.
@@ -105,6 +106,13 @@ impl std::fmt::Debug for Source {
 }
 
 impl Plan {
+    /// With the schemas of a configuration in place of those that are built in.
+    #[must_use]
+    pub fn with_vocabulary(mut self, vocabulary: Option<Arc<Vocabulary>>) -> Self {
+        self.mapping.conformity.vocabulary = vocabulary;
+        self
+    }
+
     /// Fetches the secrets; relative files are taken from `folder`.
     pub fn resolve(self, folder: &Path) -> Result<Source, Problems> {
         let mut inner = Problems::default();

@@ -1,15 +1,17 @@
 //! A source as it stands in `sources/<name>.yaml`, and how it becomes a [`Plan`].
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc, time::Duration};
 
 use emote_proto::{Name, limits};
 use jiff::SignedDuration;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::{
-    Cidr, DecodeSpec, Dedupe, HandshakeSpec, Plan, ReplySpec, Unmapped, VerifySpec,
+    Cidr, Conform, DecodeSpec, Dedupe, HandshakeSpec, Plan, ReplySpec, Unmapped, VerifySpec,
     catalog::{self, Body},
+    conform::Conformity,
     map::Mapping,
 };
 use crate::{
@@ -32,7 +34,7 @@ const DEFAULT_MAX_MESSAGE: usize = limits::MAX_EVENT;
 const MAX_MAX_BODY: usize = 16 * 1024 * 1024;
 
 /// An HTTP source: a preset of the catalogue, or all of it by hand. What stands beside a preset replaces the preset's.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SourceSpec {
     /// The name of a catalogue entry.
@@ -59,12 +61,16 @@ pub struct SourceSpec {
     /// From which addresses; from all where not said.
     pub from: Option<Vec<Cidr>>,
     /// How old an event may be by its own time, where that says so.
+    #[schemars(with = "Option<Length>")]
     pub max_age: Option<SignedDuration>,
     /// What tells events apart that the vendor gives no id.
     #[serde(default)]
     pub dedupe: Dedupe,
     /// What becomes of a body that the map makes no event of; as the preset says, else `keep`.
     pub unmapped: Option<Unmapped>,
+    /// What becomes of an event that is not as its schema says.
+    #[serde(default)]
+    pub schema: Conform,
     /// What is fetched instead of being sent, or beside that: fields of a [`poll::Plan`]; those that are not here are the
     /// preset's. `true` for the preset's alone.
     pub(super) poll: Option<Value>,
@@ -76,11 +82,12 @@ pub struct SourceSpec {
     pub(super) folder: Option<Map<String, Value>>,
     /// After how long without a word from it that is told: `6h`. Where not said, sources that are polled, and they alone,
     /// are waited for: three rounds, or three signs of life.
+    #[schemars(with = "Option<Length>")]
     pub(super) silent_after: Option<SignedDuration>,
 }
 
 /// What a source speaks.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Protocol {
     /// Events are posted.
@@ -90,8 +97,21 @@ pub enum Protocol {
     Scim,
 }
 
+/// How a length of time is written: `30s`, `6h`, `7d`.
+pub(super) enum Length {}
+
+impl JsonSchema for Length {
+    fn schema_name() -> Cow<'static, str> {
+        "length_of_time".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "string", "pattern": r"^\s*(P|[0-9])", "examples": ["30s", "6h", "7d"]})
+    }
+}
+
 /// `rate: {per_second: 5, burst: 10}`, or `per_minute`.
-#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RateSpec {
     per_second: Option<u32>,
@@ -184,7 +204,8 @@ impl SourceSpec {
             (Some(verify), Some(decoder), Some(program)) if problems.is_empty() => {
                 let unmapped = self.unmapped.or_else(|| Some(entry?.body.unmapped)).unwrap_or_default();
                 let (source, dedupe, max_age) = (name.clone(), self.dedupe, self.max_age);
-                let mapping = Mapping { source, program, dedupe, max_age, unmapped };
+                let conformity = Conformity { mode: self.schema, vocabulary: None };
+                let mapping = Mapping { source, program, dedupe, max_age, unmapped, conformity };
                 let (from, webhooks) = (self.from.clone(), self.takes_webhooks(entry));
                 let polls = polls.into_iter().map(Arc::new).collect();
                 Ok(Plan {

@@ -85,6 +85,11 @@ impl Plan {
         self.sets.is_some()
     }
 
+    /// Reads the fields of a file's key.
+    pub(crate) fn of(kind: Kind, fields: &mut Fields<'_>) -> Option<Self> {
+        read(kind, fields, Value::Null)
+    }
+
     /// Reads the fields of `map`, which stands in the file under the kind's key.
     pub(crate) fn read(kind: Kind, map: &Map<String, Value>, settings: Value, problems: &mut Problems) -> Option<Self> {
         let mut inner = Problems::default();

@@ -29,6 +29,7 @@ use crate::{
     ingest,
     listen::Listener,
     ops::{Ops, Taken, Watched},
+    schema::discover::Discovery,
     store::{Opened, Store},
 };
 
@@ -118,6 +119,7 @@ pub async fn start_watched(bus: Bus, start: Start, ops: Ops, shutdown: &Cancella
         Ok::<_, SpecError>((spec.open(&root)?, spec))
     });
     let archive = archive.transpose().context("emote.yaml: archive")?;
+    let wants_schemas = settings.schemas.clone();
     let library = Library::new(bus.clone(), root, settings);
     let engine =
         Engine::new(Parts { bus: bus.clone(), store: Arc::clone(&store), library, first, partition: PARTITION });
@@ -165,6 +167,14 @@ pub async fn start_watched(bus: Bus, start: Start, ops: Ops, shutdown: &Cancella
         tasks.spawn(async move { office.run(stop).await.context("emote.yaml: identity") });
     }
     ops.watch(watched.clone());
+    if wants_schemas.discover || !wants_schemas.report.is_empty() {
+        let (discovery, stop) =
+            (Discovery { bus: bus.clone(), settings: wants_schemas, leads: shared.leads() }, shutdown.clone());
+        tasks.spawn(async move {
+            discovery.run(stop).await;
+            Ok(())
+        });
+    }
     let timers = Timers { bus: bus.clone(), store: Arc::clone(&store), rules: rules.clone(), leads: shared.leads() };
     let until = shutdown.clone();
     tasks.spawn(async move {

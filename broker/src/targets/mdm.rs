@@ -81,16 +81,9 @@ struct Queued {
 
 pub(super) fn read(fields: &mut Fields<'_>) -> Option<Box<dyn Unresolved>> {
     let insecure = fields.flag("insecure").unwrap_or_default();
-    let server = fields.text("server");
-    let server = match fields.require("server", server, "server: nanomdm").as_deref() {
-        Some("nanomdm") => Some(Server::NanoMdm),
-        Some("micromdm") => Some(Server::MicroMdm),
-        Some(_) => {
-            fields.problem("server", "expected one of micromdm, nanomdm");
-            None
-        }
-        None => None,
-    };
+    let server = fields.words("server", &["micromdm", "nanomdm"]);
+    let server = fields.require("server", server, "server: nanomdm");
+    let server = server.map(|word| if word == "nanomdm" { Server::NanoMdm } else { Server::MicroMdm });
     let url = address::read(fields, "url", insecure, "url: https://mdm.example.com");
     let api_key = fields.secret("api_key");
     let api_key = fields.require("api_key", api_key, "api_key: ${env:NANOMDM_API_KEY}");

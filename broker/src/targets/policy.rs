@@ -31,10 +31,9 @@ pub(super) fn read(fields: &mut Fields<'_>, delivery: &DeliverySettings) -> Poli
         if let Some(window) = fields.duration("window", SECOND..=millis(MAX_WINDOW)) {
             guard.window = in_millis(window);
         }
-        guard.trust = fields.parsed("trust", |value| match value.as_str() {
-            Some("verified") => Ok(Trust::Verified),
-            Some("authenticated") => Ok(Trust::Authenticated),
-            _ => Err("expected verified or authenticated".to_owned()),
+        guard.trust = fields.words("trust", &["verified", "authenticated"]).map(|word| match word {
+            "verified" => Trust::Verified,
+            _ => Trust::Authenticated,
         });
     });
     let max_age = fields.duration("max_age", SECOND..=30 * DAY).map(in_millis);

@@ -158,12 +158,11 @@ impl Retry {
         if let Some(age) = fields.duration("max_age", SECOND..=30 * DAY) {
             self.max_age = age;
         }
-        let jitter = fields.parsed("jitter", |value| match value.as_str() {
-            Some("full") => Ok(Jitter::Full),
-            Some("none") => Ok(Jitter::None),
-            _ => Err("expected full or none".to_owned()),
-        });
-        self.jitter = jitter.unwrap_or(self.jitter);
+        match fields.words("jitter", &["full", "none"]) {
+            Some("none") => self.jitter = Jitter::None,
+            Some(_) => self.jitter = Jitter::Full,
+            None => {}
+        }
         fields.object("backoff", |fields| {
             if let Some(initial) = fields.duration("initial", Duration::from_millis(10)..=HOUR) {
                 self.backoff.initial = initial;

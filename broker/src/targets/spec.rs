@@ -1,6 +1,9 @@
 //! A target file: read, validated without secrets, then resolved with them.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::Path,
+    sync::{Arc, LazyLock},
+};
 
 use emote_proto::Name;
 use serde::{Deserialize, Serialize};
@@ -16,7 +19,9 @@ use crate::{
     catalog::Entry,
     config::{
         Problems, Secret, SecretError, SecretRef, Settings,
+        explore::explore,
         fields::Fields,
+        shape::{Form, Shape},
         text::{Filled, Template},
     },
     core::Policy,
@@ -38,6 +43,26 @@ pub struct Kind {
     /// Whether it reads `settings`, which its programs see: a preset's are put there.
     pub sees_settings: bool,
     pub(super) read: fn(&mut Fields<'_>) -> Option<Box<dyn Unresolved>>,
+}
+
+impl Kind {
+    /// All that a file of this kind may say; found out once.
+    pub(crate) fn shape(&self) -> &'static Shape {
+        static SHAPES: LazyLock<Vec<(&str, Shape)>> =
+            LazyLock::new(|| KINDS.iter().map(|kind| (kind.name, kind.explored())).collect());
+        static NOTHING: Shape = Shape::nothing();
+        SHAPES.iter().find(|(name, _)| *name == self.name).map_or(&NOTHING, |(_, shape)| shape)
+    }
+
+    fn explored(&self) -> Shape {
+        explore(&|fields| {
+            let delivery = DeliverySettings::read(fields);
+            policy::read(fields, &delivery);
+            fields.holds("kind", Form::Is(self.name.into()));
+            fields.require("kind", Some(()), &format!("kind: {}", self.name));
+            (self.read)(fields);
+        })
+    }
 }
 
 /// A kind's own settings, validated; its secrets are still references.

@@ -12,7 +12,7 @@ use self::{
     place::Place,
     secure::{SecureArgs, Written},
 };
-use super::{Exit, print_line};
+use super::{Exit, print_line, schema};
 
 static TEMPLATE: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/src/cli/init/template");
 /// The section of emote.yaml where NATS takes anyone.
@@ -74,6 +74,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
         getrandom::fill(&mut bytes).context("random bytes")?;
         place.write(Path::new("secrets").join(name), &data_encoding::BASE64URL_NOPAD.encode(&bytes), 0o600)?;
     }
+    schema::write_schemas(|path, text| place.write(path, text, 0o644))?;
     place.write("secrets/slack-webhook", &args.slack_webhook, 0o600)?;
     place.settle()?;
     let context = args.secure.install_context(folder)?;
@@ -116,7 +117,10 @@ fn write_all(dir: &Dir<'_>, place: &Place, args: &Args, secure: Option<&Written>
                     (Some("README.md"), Some(written)) => {
                         place.write("README.md", &format!("{text}{}", written.readme), 0o644)?;
                     }
-                    _ => place.write(file.path(), &text, 0o644)?,
+                    _ => {
+                        let heading = schema::heading(file.path()).unwrap_or_default();
+                        place.write(file.path(), &format!("{heading}{text}"), 0o644)?;
+                    }
                 }
             }
         }

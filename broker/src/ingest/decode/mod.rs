@@ -14,7 +14,10 @@ mod plist;
 mod syslog;
 mod xml;
 
+use std::borrow::Cow;
+
 use axum::http::{HeaderMap, HeaderValue, header};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de};
 use serde_json::Value;
 
@@ -95,6 +98,17 @@ impl DecodeSpec {
 fn expected() -> String {
     let names: Vec<_> = NOTATIONS.iter().map(|notation| notation.name).collect();
     format!("one of {}, {AUTO}, or a list of them", names.join(", "))
+}
+
+impl JsonSchema for DecodeSpec {
+    fn schema_name() -> Cow<'static, str> {
+        "notation".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let names: Vec<&str> = NOTATIONS.iter().map(|notation| notation.name).chain([AUTO]).collect();
+        json_schema!({"anyOf": [{"enum": names}, {"type": "array", "items": {"enum": names}, "minItems": 1}]})
+    }
 }
 
 impl<'de> Deserialize<'de> for DecodeSpec {

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use emote_proto::{Time, Trust};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
@@ -13,7 +14,7 @@ use crate::{
 };
 
 /// `basic: {username: ${env:NAME}, password: ${env:NAME}}`
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Spec {
     username: SecretRefs,

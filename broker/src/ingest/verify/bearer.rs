@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use emote_proto::{Time, Trust};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{Check, Proof, Scheme, SecretRefs, Secrets};
@@ -12,7 +13,7 @@ use crate::{
 };
 
 /// `bearer: {token: ${env:NAME}}`
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Spec {
     token: SecretRefs,

@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use emote_proto::{Time, Trust};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -14,7 +15,7 @@ use crate::{
 };
 
 /// `header: {name: X-Api-Key, value: ${env:NAME}}`
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HeaderSpec {
     name: String,
@@ -22,7 +23,7 @@ pub struct HeaderSpec {
 }
 
 /// `query: {name: token, value: ${env:NAME}}`
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct QuerySpec {
     name: String,
@@ -30,7 +31,7 @@ pub struct QuerySpec {
 }
 
 /// `okta: {secret: ${env:NAME}}`: what Okta calls the authentication secret of an event hook, in the field `Authorization`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OktaSpec {
     secret: SecretRefs,

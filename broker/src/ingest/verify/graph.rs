@@ -9,6 +9,7 @@
 use std::path::Path;
 
 use emote_proto::{Time, Trust};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -19,7 +20,7 @@ use crate::{
 };
 
 /// `graph: {client_state: ${env:NAME}}`
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Spec {
     client_state: SecretRefs,

@@ -10,6 +10,7 @@ use std::path::Path;
 use emote_proto::{Time, Trust};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use jiff::SignedDuration;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use sha2::Sha256;
 use zeroize::Zeroizing;
@@ -24,7 +25,7 @@ use crate::{
 const MAX_SIGNATURES: usize = 16;
 
 /// `hmac: {secret, header, encoding, prefix, message, timestamp_header, tolerance}`
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Spec {
     secret: SecretRefs,
@@ -44,10 +45,11 @@ pub struct Spec {
     timestamp_header: Option<String>,
     /// How far the timestamp may lie from now, either way.
     #[serde(default = "five_minutes")]
+    #[schemars(with = "crate::ingest::spec::Length")]
     tolerance: SignedDuration,
 }
 
-#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum SecretEncoding {
     /// The text's bytes are the key.
@@ -57,14 +59,14 @@ enum SecretEncoding {
     Base64,
 }
 
-#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum Algorithm {
     #[default]
     Sha256,
 }
 
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Encoding {
     Hex,

@@ -11,6 +11,7 @@ use std::{future::Future, path::Path, pin::Pin};
 
 use emote_proto::{Time, Trust};
 use jiff::SignedDuration;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{Check, Mark, OneOrMore, Proof, Scheme, SecretRefs, Secrets};
@@ -26,7 +27,7 @@ const MAX_AGE: SignedDuration = SignedDuration::from_hours(24);
 const MAX_MAX_AGE: SignedDuration = SignedDuration::from_hours(47);
 
 /// `jws: {jwks, issuer, audience, algorithms, types, max_age, authorization}`
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Spec {
     /// Where the issuer's keys are: https, or http on this machine.
@@ -43,6 +44,7 @@ pub struct Spec {
     types: OneOrMore,
     /// How long ago `iat` may be.
     #[serde(default = "max_age")]
+    #[schemars(with = "crate::ingest::spec::Length")]
     max_age: SignedDuration,
     /// What the transmitter was told to give as `Authorization`, to the letter.
     authorization: Option<SecretRefs>,

@@ -40,6 +40,7 @@ mod standard_webhooks;
 use std::{future::Future, path::Path, pin::Pin};
 
 use emote_proto::{Time, Trust};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -50,7 +51,7 @@ pub(super) use secrets::OneOrMore;
 use secrets::{SecretRefs, Secrets};
 
 /// The `verify` of a source.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum VerifySpec {
     /// Anyone may send; events are unverified.

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use jiff::SignedDuration;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{
@@ -13,11 +14,12 @@ use super::{
 use crate::config::Problems;
 
 /// `github: {secret: ${env:NAME}}`, and `tolerance` where the sender signs a time.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Spec {
     secret: SecretRefs,
     /// How far the signed time may lie from now, either way.
+    #[schemars(with = "Option<crate::ingest::spec::Length>")]
     tolerance: Option<SignedDuration>,
 }
 

@@ -1,10 +1,14 @@
 //! One secret, or several of which each is right: while a sender changes from one to the next, both are.
 
-use std::path::Path;
+use std::{borrow::Cow, path::Path};
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de};
 
-use crate::config::{Problems, Secret, SecretRef};
+use crate::{
+    config::{Problems, Secret, SecretRef},
+    schema::files::secrets,
+};
 
 /// Secrets that are right at once.
 const MAX: usize = 4;
@@ -35,6 +39,16 @@ impl Secrets {
     }
 }
 
+impl JsonSchema for SecretRefs {
+    fn schema_name() -> Cow<'static, str> {
+        "secrets".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        Schema::try_from(secrets(MAX)).unwrap_or_default()
+    }
+}
+
 impl<'de> Deserialize<'de> for SecretRefs {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let OneOrMore(texts) = OneOrMore::deserialize(deserializer)?;
@@ -50,6 +64,16 @@ impl<'de> Deserialize<'de> for SecretRefs {
 /// A text, or a list of texts.
 #[derive(Debug, Clone, Default)]
 pub(in crate::ingest) struct OneOrMore(pub(in crate::ingest) Vec<String>);
+
+impl JsonSchema for OneOrMore {
+    fn schema_name() -> Cow<'static, str> {
+        "one_or_more".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]})
+    }
+}
 
 impl<'de> Deserialize<'de> for OneOrMore {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -9,6 +9,7 @@ use data_encoding::{BASE64, BASE64_NOPAD};
 use emote_proto::{Time, Trust};
 use jiff::SignedDuration;
 use ring::signature::{ED25519, UnparsedPublicKey};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{Check, Mark, OneOrMore, Proof, Scheme, SecretRefs, hmac, signed_time};
@@ -23,7 +24,7 @@ const MAX_SIGNATURES: usize = 16;
 const MAX_KEYS: usize = 4;
 
 /// `standard_webhooks: {secret: ${env:NAME}}`, or `{public_key: whpk_…}`, or both.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Spec {
     /// `whsec_…`, by reference; one or several.
@@ -32,6 +33,7 @@ pub struct Spec {
     #[serde(default)]
     public_key: OneOrMore,
     /// How far the signed time may lie from now, either way.
+    #[schemars(with = "Option<crate::ingest::spec::Length>")]
     tolerance: Option<SignedDuration>,
 }
 

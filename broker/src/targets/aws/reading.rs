@@ -15,7 +15,12 @@ use super::{
     service::{Read, SERVICES, Service, optional},
 };
 use crate::{
-    config::{Problems, fields::Fields, text::Template},
+    config::{
+        Problems,
+        fields::{Fields, expected},
+        shape::Form,
+        text::Template,
+    },
     jq::Program,
 };
 
@@ -51,7 +56,8 @@ pub(in super::super) fn read(fields: &mut Fields<'_>) -> Option<Box<dyn Unresolv
         None
     };
     let body = fields.jq("body").map(Arc::new);
-    let name = fields.text("service");
+    fields.holds("service", Form::Words(SERVICES.iter().map(|service| service.name).collect()));
+    let name = fields.parsed("service", |value| value.as_str().ok_or_else(|| expected("a text", value)));
     let name = fields.require("service", name, "service: lambda")?;
     let Some(service) = SERVICES.iter().find(|service| service.name == name) else {
         let names: Vec<&str> = SERVICES.iter().map(|service| service.name).collect();

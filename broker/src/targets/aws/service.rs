@@ -10,7 +10,10 @@ use super::{
     call::Call,
     services as of,
 };
-use crate::{config::fields::Fields, core::Job};
+use crate::{
+    config::{fields::Fields, shape::Form},
+    core::Job,
+};
 
 /// A line of [`SERVICES`].
 #[derive(Debug)]
@@ -201,7 +204,7 @@ pub(super) fn required(fields: &mut Fields<'_>, key: &'static str, example: &str
 
 /// The text of a field that may be missing, but not empty.
 pub(super) fn optional(fields: &mut Fields<'_>, key: &'static str) -> Option<String> {
-    fields.parsed(key, |value| match value.as_str() {
+    fields.formed(key, Form::Text(&[]), |value| match value.as_str() {
         Some(text) if !text.is_empty() && !text.chars().any(|c| c.is_control()) => Ok(text.to_owned()),
         _ => Err("expected a text on one line, not an empty one".to_owned()),
     })

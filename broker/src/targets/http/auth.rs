@@ -157,12 +157,7 @@ fn oauth2(fields: &mut Fields<'_>, insecure: bool) -> Option<AuthRef> {
         params.extend(fields.template(key).map(|value| (key.to_owned(), value)));
     }
     params.extend(texts(fields, "params"));
-    let in_header = fields.parsed("in", |value| match value.as_str() {
-        Some("body") => Ok(false),
-        Some("basic") => Ok(true),
-        _ => Err("expected basic or body".to_owned()),
-    });
-    let in_header = in_header.unwrap_or_default();
+    let in_header = fields.words("in", &["basic", "body"]).is_some_and(|word| word == "basic");
     Some(AuthRef::OAuth2(Box::new(OAuth2 { url: url?, id: id?, secret: secret?, params, in_header })))
 }
 

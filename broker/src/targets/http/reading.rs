@@ -28,6 +28,7 @@ use super::{
 use crate::config::{
     Problems, SecretRef,
     fields::{Fields, kind},
+    shape::Form,
     text::Template,
 };
 
@@ -78,10 +79,8 @@ pub(in crate::targets) fn read(fields: &mut Fields<'_>) -> Option<Box<dyn Unreso
 }
 
 pub(crate) fn method(fields: &mut Fields<'_>) -> Option<Method> {
-    fields.parsed("method", |value| {
-        let found = METHODS.into_iter().find(|method| value.as_str() == Some(method.as_str()));
-        found.ok_or_else(|| "expected one of DELETE, GET, PATCH, POST, PUT".to_owned())
-    })
+    let word = fields.words("method", &["DELETE", "GET", "PATCH", "POST", "PUT"])?;
+    METHODS.into_iter().find(|method| method.as_str() == word)
 }
 
 pub(crate) fn headers(fields: &mut Fields<'_>) -> Vec<(HeaderName, Template)> {
@@ -112,16 +111,13 @@ pub(crate) fn headers(fields: &mut Fields<'_>) -> Vec<(HeaderName, Template)> {
 
 /// None where there is a problem; nothing in it where requests have no body.
 fn body(fields: &mut Fields<'_>, method: &Method) -> Option<Option<Body>> {
+    fields.holds("body", Form::Is(Value::Bool(false)));
     let without = fields.value("body").and_then(Value::as_bool) == Some(false);
     let program = if without { None } else { fields.jq("body") };
     let content_type = fields.text("content_type").unwrap_or_else(|| "application/json".to_owned());
     let content_type =
         HeaderValue::from_str(&content_type).map_err(|_| fields.problem("content_type", "not a media type"));
-    let gzip = fields.parsed("compress", |value| match value.as_str() {
-        Some("gzip") => Ok(true),
-        Some("none") => Ok(false),
-        _ => Err("expected gzip or none".to_owned()),
-    });
+    let gzip = fields.words("compress", &["gzip", "none"]).map(|word| word == "gzip");
     let (batch, join) = (fields.jq("batch_body"), fields.text("join"));
     if batch.is_some() && join.is_some() {
         fields.problem("join", "batch_body makes the body already");
@@ -168,7 +164,7 @@ fn distinct(fields: &mut Fields<'_>, lookups: Vec<Lookup>) -> Vec<Lookup> {
 
 fn pin(fields: &mut Fields<'_>) -> (Option<SecretRef>, Option<PinIn>) {
     let key = fields.secret("pin_key");
-    let pin_in = fields.parsed("pin_in", |value| match value.as_str() {
+    let pin_in = fields.formed("pin_in", Form::Words(vec!["body", "path", "query"]), |value| match value.as_str() {
         Some("path") => Ok(PinIn::Path),
         Some("query") => Ok(PinIn::Query),
         Some("body") => Ok(PinIn::Body),
@@ -184,8 +180,9 @@ fn meaning(fields: &mut Fields<'_>) -> Option<Meaning> {
     let (answer, answers) = (fields.jq("answer"), fields.jq("answers"));
     let said = fields.object("report", |fields| {
         let mut word = |key: &'static str, example: &str| {
-            let token = fields
-                .parsed(key, |value| Token::new(value.as_str().unwrap_or_default()).map_err(|error| error.to_string()));
+            let token = fields.formed(key, Form::Text(&[]), |value| {
+                Token::new(value.as_str().unwrap_or_default()).map_err(|error| error.to_string())
+            });
             fields.require(key, token, example)
         };
         let (scope, action) = (word("scope", "scope: mdm"), word("action", "action: device_lock"));

@@ -10,7 +10,10 @@ use super::super::{
     words::{merged, said},
 };
 use super::EVENT_VARIABLE;
-use crate::{config::fields::Fields, core::Job};
+use crate::{
+    config::{fields::Fields, shape::Form},
+    core::Job,
+};
 
 #[derive(Debug)]
 struct Ecs {
@@ -33,7 +36,7 @@ pub(in super::super) fn read(fields: &mut Fields<'_>) -> Option<Read> {
             }
             value.as_str().map(str::to_owned)
         };
-        fields.list(key, read)
+        fields.list_of(key, Form::Text(&[]), read)
     };
     let subnets = texts(fields, "subnets");
     let groups = texts(fields, "security_groups");

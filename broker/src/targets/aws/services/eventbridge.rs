@@ -8,7 +8,10 @@ use super::super::{
     words::{Word, said},
 };
 use crate::{
-    config::fields::{Fields, kind},
+    config::{
+        fields::{Fields, kind},
+        shape::Form,
+    },
     core::Job,
 };
 
@@ -30,7 +33,7 @@ pub(in super::super) fn read(fields: &mut Fields<'_>) -> Option<Read> {
         fields.problem("source", "only AWS itself is a source whose name begins with aws.");
     }
     let detail_type = Word::read(fields, "detail_type", 128);
-    let resources = fields.list("resources", |fields, path, value| {
+    let resources = fields.list_of("resources", Form::Text(&[]), |fields, path, value| {
         if value.as_str().is_none() {
             fields.problem(path, "expected a text");
         }

@@ -8,7 +8,10 @@ use super::super::{
     service::{Does, One, Read, optional, required},
     words::merged,
 };
-use crate::{config::fields::Fields, core::Job};
+use crate::{
+    config::{fields::Fields, shape::Form},
+    core::Job,
+};
 
 const OPERATIONS: [&str; 2] = ["create_findings_report", "enable"];
 const RESOURCES: [&str; 5] = ["CODE_REPOSITORY", "EC2", "ECR", "LAMBDA", "LAMBDA_CODE"];
@@ -48,7 +51,7 @@ fn report(fields: &mut Fields<'_>) -> Option<Value> {
 }
 
 fn enable(fields: &mut Fields<'_>) -> Option<Value> {
-    let types = fields.list("resource_types", |fields, path, value| {
+    let types = fields.list_of("resource_types", Form::Text(&[]), |fields, path, value| {
         let known = value.as_str().filter(|text| RESOURCES.contains(text));
         if known.is_none() {
             fields.problem(path, format!("expected one of {}", RESOURCES.join(", ")));

@@ -1,0 +1,108 @@
+//! `emote schema ls`
+
+use serde_json::json;
+
+use crate::{
+    cli::{Exit, Output, connect::Asking, print_line, render, table},
+    schema::{discover::Record, events::Vocabulary},
+};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The actions of this scope
+    #[arg(conflicts_with = "discovered")]
+    scope: Option<String>,
+    /// What the broker has discovered; asks NATS
+    #[arg(long)]
+    discovered: bool,
+    #[command(flatten)]
+    ask: Asking,
+}
+
+pub(super) async fn run(args: Args) -> anyhow::Result<Exit> {
+    if args.discovered {
+        return discovered(&args.ask).await;
+    }
+    let vocabulary = Vocabulary::built_in();
+    match &args.scope {
+        Some(scope) => actions(vocabulary, scope, args.ask.output),
+        None => scopes(vocabulary, args.ask.output),
+    }
+}
+
+fn scopes(vocabulary: &Vocabulary, output: Output) -> anyhow::Result<Exit> {
+    let mut table = table::table(&["scope", "actions", "such as"]);
+    for scope in vocabulary.scopes() {
+        let names: Vec<&str> = vocabulary.actions(scope).into_iter().map(|(action, _)| action).collect();
+        match output {
+            Output::Json => drop(print_line(json!({"scope": scope, "actions": names}))?),
+            Output::Table => {
+                let such: Vec<&str> = names.iter().copied().take(4).collect();
+                table.add_row([scope, &names.len().to_string(), &such.join(", ")]);
+            }
+        }
+    }
+    if output == Output::Table {
+        print_line(table::lines(&mut table))?;
+    }
+    Ok(Exit::Ok)
+}
+
+fn actions(vocabulary: &Vocabulary, scope: &str, output: Output) -> anyhow::Result<Exit> {
+    if !vocabulary.scopes().any(|known| known == scope) {
+        anstream::eprintln!("There is no schema of the scope {scope}: `emote schema ls` lists them");
+        return Ok(Exit::NotFound);
+    }
+    let mut table = table::table(&["action", "what happened"]);
+    for (action, about) in vocabulary.actions(scope) {
+        match output {
+            Output::Json => drop(print_line(json!({"scope": scope, "action": action, "about": about}))?),
+            Output::Table => {
+                table.add_row([action, about]);
+            }
+        }
+    }
+    if output == Output::Table {
+        print_line(table::lines(&mut table))?;
+    }
+    Ok(Exit::Ok)
+}
+
+async fn discovered(ask: &Asking) -> anyhow::Result<Exit> {
+    let bus = ask.connect().await?;
+    let now = jiff::Timestamp::now().into();
+    let mut table = table::table(&["events", "seen", "version", "compatible", "since"]);
+    let records = bus.schemas().await?;
+    for (name, entry) in &records {
+        let Ok(record) = serde_json::from_slice::<Record>(&entry.value) else {
+            anstream::eprintln!("{name}: the record cannot be read");
+            continue;
+        };
+        let last = record.version(None);
+        match ask.output {
+            Output::Json => {
+                let versions = last.map_or(0, |last| last.version);
+                let compatibility = last.map(|last| last.compatibility);
+                let since = last.map(|last| last.since);
+                let line = json!({"name": name, "seen": record.seen.count, "version": versions,
+                    "compatibility": compatibility, "since": since});
+                print_line(line)?;
+            }
+            Output::Table => {
+                let (version, word, since) = match last {
+                    Some(last) => (last.version.to_string(), last.compatibility.word(), render::ago(last.since, now)),
+                    None => ("too few".to_owned(), "", String::new()),
+                };
+                table.add_row([name, &record.seen.count.to_string(), &version, word, &since]);
+            }
+        }
+    }
+    if ask.output == Output::Table {
+        if records.is_empty() {
+            anstream::eprintln!("Nothing was discovered yet: say schemas: {{discover: true}} in emote.yaml");
+        } else {
+            print_line(table::lines(&mut table))?;
+        }
+    }
+    Ok(Exit::Ok)
+}

@@ -1,0 +1,209 @@
+//! Discovery at work: while this broker leads, it looks at events as they come, and now and then at what they gave.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    convert::Infallible,
+    time::Duration,
+};
+
+use emote_proto::{Event, Time, source};
+use serde_json::Value;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::{Record, SchemaSettings, violation};
+use crate::{
+    bus::{Bus, BusError, EventMessage, TailStart, Write, WriteError},
+    console::view,
+    schema::{events::Vocabulary, infer::Seen},
+};
+
+/// How often what was seen is written down.
+const EVERY: Duration = Duration::from_secs(15);
+/// Events of a kind that are looked at in that time.
+const MAX_LOOKS: u64 = 20;
+/// Kinds that are known at once; what comes beyond them is passed over.
+const MAX_KINDS: usize = 2_000;
+/// Violations of one source that are told in that time.
+const MAX_TOLD: usize = 20;
+/// How long is waited where NATS does not answer.
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// Discovers schemas while this broker leads.
+pub struct Discovery {
+    /// To NATS.
+    pub bus: Bus,
+    /// What is asked for.
+    pub settings: SchemaSettings,
+    /// Whether this broker leads.
+    pub leads: watch::Receiver<bool>,
+}
+
+/// What was seen since it was last written down.
+#[derive(Default)]
+struct Round {
+    kinds: BTreeMap<String, Seen>,
+    told: BTreeMap<String, usize>,
+    /// Kinds that are not gone on with.
+    given_up: BTreeSet<String>,
+}
+
+impl Discovery {
+    /// Until it is told to stop.
+    pub async fn run(mut self, stop: CancellationToken) {
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                leads = async { self.leads.wait_for(|leads| *leads).await.is_ok() } => if !leads { return },
+            }
+            let mut lost = self.leads.clone();
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = async { drop(lost.wait_for(|leads| !*leads).await) } => {}
+                error = self.look() => {
+                    tracing::debug!(error = format!("{error:#}"), "discovering schemas");
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
+        }
+    }
+
+    /// Why it could not go on.
+    async fn look(&self) -> anyhow::Error {
+        match self.looking().await {
+            Ok(never) => match never {},
+            Err(error) => error,
+        }
+    }
+
+    async fn looking(&self) -> anyhow::Result<Infallible> {
+        let mut tail = self.bus.tail(vec!["events.>".to_owned()], TailStart::New).await?;
+        let mut every = tokio::time::interval(EVERY);
+        every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut round = Round::default();
+        loop {
+            tokio::select! {
+                _ = every.tick() => self.write_down(&mut round).await?,
+                message = tail.read() => self.note(&mut round, &message?).await?,
+            }
+        }
+    }
+
+    async fn note(&self, round: &mut Round, message: &EventMessage) -> Result<(), BusError> {
+        let Some(kind) = kind(&message.subject) else { return Ok(()) };
+        let (of, _) = kind.split_once('.').unwrap_or_default();
+        let reports = self.settings.report.iter().any(|name| name.as_str() == of);
+        let wanted = self.settings.discover && round.wants(&kind);
+        if !reports && !wanted {
+            return Ok(());
+        }
+        let Ok(event) = view::events::open(message) else { return Ok(()) };
+        let Ok(value) = serde_json::to_value(&event) else { return Ok(()) };
+        if reports {
+            self.report(round, &event, &value).await?;
+        }
+        if wanted {
+            round.kinds.entry(kind).or_default().add(&value);
+        }
+        Ok(())
+    }
+
+    async fn report(&self, round: &mut Round, event: &Event, value: &Value) -> Result<(), BusError> {
+        let Some(verdict) = Vocabulary::built_in().check(value) else { return Ok(()) };
+        let told = round.told.entry(event.source.to_string()).or_default();
+        *told += 1;
+        if *told > MAX_TOLD {
+            return Ok(());
+        }
+        let Ok((subject, id, body)) = violation(event, &verdict) else { return Ok(()) };
+        self.bus.publish_events(vec![(subject, id, body.into())]).await
+    }
+
+    async fn write_down(&self, round: &mut Round) -> anyhow::Result<()> {
+        round.told.clear();
+        while let Some((name, seen)) = round.kinds.pop_first() {
+            if !self.keep(&name, seen).await? {
+                round.given_up.insert(name);
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds to the record of a kind; whether there is to be more.
+    async fn keep(&self, name: &str, seen: Seen) -> anyhow::Result<bool> {
+        let key = name.to_owned();
+        let (mut record, expected) = match self.bus.schema(&key).await? {
+            Some(entry) => (serde_json::from_slice(&entry.value).unwrap_or_else(|_| Record::new(name)), entry.revision),
+            None => (Record::new(name), 0),
+        };
+        let now: Time = jiff::Timestamp::now().into();
+        let event = record.note(seen, now).and_then(|version| version.event(name).ok());
+        let value = match record.to_json() {
+            Ok(value) => value,
+            Err(error) => {
+                tracing::warn!(schema = name, %error, "not discovered further");
+                return Ok(false);
+            }
+        };
+        match self.bus.write_schemas(&[Write { key, expected, value }]).await {
+            Ok(_) => {}
+            // Somebody else leads, and has seen the same.
+            Err(WriteError::Overtaken) => return Ok(true),
+            Err(WriteError::Bus(error)) => return Err(error.into()),
+        }
+        if let Some((subject, id, body)) = event {
+            self.bus.publish_events(vec![(subject, id, body.into())]).await?;
+        }
+        Ok(true)
+    }
+}
+
+impl Round {
+    fn wants(&self, kind: &str) -> bool {
+        match self.kinds.get(kind) {
+            Some(seen) => seen.count < MAX_LOOKS,
+            None => self.kinds.len() < MAX_KINDS && !self.given_up.contains(kind),
+        }
+    }
+}
+
+/// `<source>.<scope>.<action>` of a subject; none for what tells of schemas itself.
+fn kind(subject: &str) -> Option<String> {
+    let mut parts = subject.strip_prefix("events.")?.split('.');
+    let (of, _, scope, action) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    let own = of == source::BROKER && scope == "schema";
+    let plain = |word: &str| word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
+    (parts.next().is_none() && !own && [of, scope, action].into_iter().all(plain))
+        .then(|| format!("{of}.{scope}.{action}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_tells_of_schemas_is_not_discovered_itself() {
+        for (subject, expected) in [
+            ("events.okta.ada@example%2Ecom.user.created", Some("okta.user.created")),
+            ("events.broker.-.schema.discovered", None),
+            ("events.okta.-.schema.violation", Some("okta.schema.violation")),
+            ("events.okta.user.created", None),
+            ("events.o*.-.user.created", None),
+        ] {
+            assert_eq!(kind(subject).as_deref(), expected, "{subject}");
+        }
+    }
+
+    #[test]
+    fn a_few_events_of_each_kind_are_looked_at() {
+        let mut round = Round::default();
+        for _ in 0..100 {
+            if round.wants("okta.user.created") {
+                round.kinds.entry("okta.user.created".to_owned()).or_default().add(&Value::Null);
+            }
+        }
+        assert_eq!(round.kinds["okta.user.created"].count, MAX_LOOKS);
+        round.given_up.insert("hr.user.created".to_owned());
+        assert!(!round.wants("hr.user.created") && round.wants("hr.user.deleted"));
+    }
+}

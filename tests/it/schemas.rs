@@ -1,0 +1,143 @@
+//! Schemas: what agents and brokers say is as the vocabulary says, what is not is told, and what is there is discovered.
+
+use std::process::Output;
+
+use emote::schema::events::Vocabulary;
+use emote_agent::vocabulary::Kind;
+use emote_tests::{Stack, emote, until, until_some, webhook};
+use serde_json::{Value, json};
+
+fn printed(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn told(event: &Value) -> Vec<String> {
+    let violations = Vocabulary::built_in().check(event).into_iter().flat_map(|verdict| verdict.violations);
+    violations.map(|violation| format!("{}: {} in {event}", violation.pointer, violation.problem)).collect()
+}
+
+#[test]
+fn every_kind_of_event_that_the_agent_writes_has_a_schema() {
+    let unknown: Vec<_> = Kind::ALL
+        .iter()
+        .map(|kind| kind.words())
+        .filter(|(scope, action)| !Vocabulary::built_in().knows(scope, action))
+        .collect();
+    assert!(unknown.is_empty(), "add them to broker/schemas/events: {unknown:?}");
+}
+
+#[test]
+fn a_day_of_simulated_macs_is_as_the_vocabulary_says() {
+    let program = std::path::Path::new(env!("CARGO_BIN_EXE_emote-chaos")).with_file_name("emote-agent");
+    let args = ["simulate", "--print", "--macs", "20", "--seed", "11", "--day", "2026-11-24"];
+    let day = std::process::Command::new(program).args(args).output().unwrap();
+    assert!(day.status.success(), "{day:?}");
+    let mut kinds = std::collections::BTreeSet::new();
+    for line in printed(&day).lines() {
+        let event: Value = serde_json::from_str(line).unwrap();
+        assert_eq!(told(&event), Vec::<String>::new());
+        kinds.insert(format!("{}.{}", event["scope"], event["action"]));
+    }
+    assert!(kinds.len() >= 15, "{kinds:?}");
+}
+
+const HR: &str =
+    "verify: none\ndecode: json\nschema: SCHEMA\nmap: '{scope: \"source\", action: \"poll_failed\", info: .}'\n";
+
+#[tokio::test]
+async fn what_happens_is_as_the_vocabulary_says_what_is_not_is_told_and_all_of_it_is_discovered() {
+    let stack = Stack::new()
+        .agent("C02XL0GTJGH5")
+        .lines("emote.yaml", "schemas: {discover: true, report: [manual]}\n")
+        .file("sources/hr.yaml", &HR.replace("SCHEMA", "enforce"))
+        .file("sources/loose.yaml", &HR.replace("SCHEMA", "report"))
+        .start()
+        .await;
+    // An agent's own, an effect's, and such as are not as they should be.
+    stack
+        .streams
+        .publish(
+            "events.manual.C02XL0GTJGH5.device.enroll",
+            r#"{"scope":"device","action":"enroll","communicate":true,"log":true,"device":{"uuid":"C02XL0GTJGH5"}}"#,
+        )
+        .await;
+    stack
+        .streams
+        .publish("events.manual.-.guard.denied", r#"{"scope":"guard","action":"denied","info":{"rule":7}}"#)
+        .await;
+    for source in ["hr", "loose"] {
+        let answer = webhook(&stack, source, r#"{"reason": ["away"]}"#).await;
+        assert_eq!(answer.status(), 200);
+    }
+    for n in 0..4 {
+        stack
+            .streams
+            .publish(
+                "events.shop.-.order.placed",
+                &json!({"scope": "order", "action": "placed", "info": {"n": n, "at": "2026-11-26T08:00:00Z"}})
+                    .to_string(),
+            )
+            .await;
+    }
+    let violations = async || {
+        let events = stack.streams.events().await;
+        let of = events.iter().filter(|event| event.subject.ends_with(".schema.violation"));
+        of.map(|event| (event.subject.clone(), event.json())).collect::<Vec<_>>()
+    };
+    until("three violations are told", async || violations().await.len() >= 3).await;
+    let told_of = violations().await;
+    let of = |subject: &str| &told_of.iter().find(|(found, _)| found == subject).unwrap().1;
+    let enforced = of("events.hr.-.schema.violation");
+    assert_eq!(enforced["info"]["raw"]["info"]["reason"], json!(["away"]));
+    assert_eq!(enforced["info"]["violations"][0]["pointer"], "/info/reason");
+    assert!(of("events.loose.-.schema.violation")["info"].get("raw").is_none());
+    assert_eq!(of("events.broker.-.schema.violation")["info"]["source"], "manual");
+    let subjects: Vec<String> = stack.streams.events().await.iter().map(|event| event.subject.clone()).collect();
+    assert!(!subjects.contains(&"events.hr.-.source.poll_failed".to_owned()), "replaced");
+    assert!(subjects.contains(&"events.loose.-.source.poll_failed".to_owned()), "kept");
+
+    // What is discovered is told by an event and can be asked for; the next version says what changed.
+    let server = stack.nats.url();
+    let ls = async || printed(&emote(&["schema", "ls", "--discovered", "-o", "json", "-s", &server]).await);
+    until("the first version is there", async || ls().await.contains(r#""name":"shop.order.placed","seen":4"#)).await;
+    stack
+        .streams
+        .publish("events.shop.-.order.placed", r#"{"scope":"order","action":"placed","info":{"n":"five"}}"#)
+        .await;
+    let versions = until_some("a second version", async || {
+        let shown = emote(&["schema", "show", "shop.order.placed", "--versions", "-s", &server]).await;
+        Some(printed(&shown)).filter(|shown| shown.contains("version 2"))
+    })
+    .await;
+    assert!(versions.contains("info.n was integer, is integer or string  (breaks forward)"), "{versions}");
+    assert!(versions.contains("info.at may be missing  (breaks forward)"), "{versions}");
+    let compared = emote(&[
+        "schema",
+        "compare",
+        "shop.order.placed@1",
+        "shop.order.placed",
+        "--require",
+        "forward",
+        "-s",
+        &server,
+    ])
+    .await;
+    assert_eq!(compared.status.code(), Some(3));
+    assert!(printed(&compared).contains("compatible: backward"), "{compared:?}");
+    let schema = emote(&["schema", "show", "shop.order.placed@1", "-s", &server]).await;
+    let schema: Value = serde_json::from_slice(&schema.stdout).unwrap();
+    assert_eq!(schema["properties"]["info"]["properties"]["at"]["format"], "date-time");
+    let inferred = emote(&["schema", "infer", "--since", "1h", "--source", "shop", "-o", "json", "-s", &server]).await;
+    assert!(printed(&inferred).contains(r#""events":5"#), "{inferred:?}");
+
+    // All that agent and broker said in between.
+    let own = stack.streams.events().await;
+    let own =
+        own.iter().filter(|event| ["events.agent.", "events.broker."].iter().any(|of| event.subject.starts_with(of)));
+    let own: Vec<Value> = own.map(|event| event.json()).collect();
+    assert!(own.len() >= 5, "{own:?}");
+    for event in own {
+        assert_eq!(told(&event), Vec::<String>::new());
+    }
+    stack.end().await;
+}
