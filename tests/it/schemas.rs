@@ -4,7 +4,7 @@ use std::process::Output;
 
 use emote::schema::events::Vocabulary;
 use emote_agent::vocabulary::Kind;
-use emote_tests::{Stack, emote, until, until_some, webhook};
+use emote_tests::{Stack, built, run, until, until_some};
 use serde_json::{Value, json};
 
 fn printed(output: &Output) -> String {
@@ -26,11 +26,10 @@ fn every_kind_of_event_that_the_agent_writes_has_a_schema() {
     assert!(unknown.is_empty(), "add them to broker/schemas/events: {unknown:?}");
 }
 
-#[test]
-fn a_day_of_simulated_macs_is_as_the_vocabulary_says() {
-    let program = std::path::Path::new(env!("CARGO_BIN_EXE_emote-chaos")).with_file_name("emote-agent");
+#[tokio::test]
+async fn a_day_of_simulated_macs_is_as_the_vocabulary_says() {
     let args = ["simulate", "--print", "--macs", "20", "--seed", "11", "--day", "2026-11-24"];
-    let day = std::process::Command::new(program).args(args).output().unwrap();
+    let day = run(&built().join("emote-agent"), &args).await;
     assert!(day.status.success(), "{day:?}");
     let mut kinds = std::collections::BTreeSet::new();
     for line in printed(&day).lines() {
@@ -66,8 +65,8 @@ async fn what_happens_is_as_the_vocabulary_says_what_is_not_is_told_and_all_of_i
         .publish("events.manual.-.guard.denied", r#"{"scope":"guard","action":"denied","info":{"rule":7}}"#)
         .await;
     for source in ["hr", "loose"] {
-        let answer = webhook(&stack, source, r#"{"reason": ["away"]}"#).await;
-        assert_eq!(answer.status(), 200);
+        let answer = stack.send(stack.http.post(stack.url(source)).json(&json!({"reason": ["away"]}))).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
     }
     for n in 0..4 {
         stack
@@ -97,38 +96,27 @@ async fn what_happens_is_as_the_vocabulary_says_what_is_not_is_told_and_all_of_i
     assert!(subjects.contains(&"events.loose.-.source.poll_failed".to_owned()), "kept");
 
     // What is discovered is told by an event and can be asked for; the next version says what changed.
-    let server = stack.nats.url();
-    let ls = async || printed(&emote(&["schema", "ls", "--discovered", "-o", "json", "-s", &server]).await);
+    let ls = async || stack.shown(&["schema", "ls", "--discovered", "-o", "json"]).await;
     until("the first version is there", async || ls().await.contains(r#""name":"shop.order.placed","seen":4"#)).await;
     stack
         .streams
         .publish("events.shop.-.order.placed", r#"{"scope":"order","action":"placed","info":{"n":"five"}}"#)
         .await;
     let versions = until_some("a second version", async || {
-        let shown = emote(&["schema", "show", "shop.order.placed", "--versions", "-s", &server]).await;
-        Some(printed(&shown)).filter(|shown| shown.contains("version 2"))
+        let shown = stack.shown(&["schema", "show", "shop.order.placed", "--versions"]).await;
+        Some(shown).filter(|shown| shown.contains("version 2"))
     })
     .await;
     assert!(versions.contains("info.n was integer, is integer or string  (breaks forward)"), "{versions}");
     assert!(versions.contains("info.at may be missing  (breaks forward)"), "{versions}");
-    let compared = emote(&[
-        "schema",
-        "compare",
-        "shop.order.placed@1",
-        "shop.order.placed",
-        "--require",
-        "forward",
-        "-s",
-        &server,
-    ])
-    .await;
+    let compared = ["schema", "compare", "shop.order.placed@1", "shop.order.placed", "--require", "forward"];
+    let compared = stack.emote(&compared).await;
     assert_eq!(compared.status.code(), Some(3));
     assert!(printed(&compared).contains("compatible: backward"), "{compared:?}");
-    let schema = emote(&["schema", "show", "shop.order.placed@1", "-s", &server]).await;
-    let schema: Value = serde_json::from_slice(&schema.stdout).unwrap();
+    let schema: Value = serde_json::from_str(&stack.shown(&["schema", "show", "shop.order.placed@1"]).await).unwrap();
     assert_eq!(schema["properties"]["info"]["properties"]["at"]["format"], "date-time");
-    let inferred = emote(&["schema", "infer", "--since", "1h", "--source", "shop", "-o", "json", "-s", &server]).await;
-    assert!(printed(&inferred).contains(r#""events":5"#), "{inferred:?}");
+    let inferred = stack.shown(&["schema", "infer", "--since", "1h", "--source", "shop", "-o", "json"]).await;
+    assert!(inferred.contains(r#""events":5"#), "{inferred}");
 
     // All that agent and broker said in between.
     let own = stack.streams.events().await;
@@ -139,5 +127,4 @@ async fn what_happens_is_as_the_vocabulary_says_what_is_not_is_told_and_all_of_i
     for event in own {
         assert_eq!(told(&event), Vec::<String>::new());
     }
-    stack.end().await;
 }

@@ -38,7 +38,7 @@ pub use idp::{CLIENT, Idp, Key, Signed, client_secret};
 pub use nats::{NatsServer, start_nats_in};
 pub use planted::{PLANTED, leaks_in, leaks_under, planted};
 pub use process::Process;
-pub use programs::{copy_folder, emote, emote_fed, emote_piped, free_port, private_file, required, run, tool};
+pub use programs::{built, copy_folder, emote, emote_fed, emote_piped, free_port, private_file, required, run, tool};
 pub use secure::{Connected, Secure, User, change};
 pub use stack::{Builder, Posted, Stack};
 pub use standin::{Reply, Seen, StandIn};

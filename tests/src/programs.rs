@@ -13,7 +13,7 @@ use std::{
 use emote::localnats;
 
 /// The folder of `emote` and `emote-agent`, which are built first unless `EMOTE_TESTS_BUILT` says that they are.
-pub(crate) fn built() -> &'static Path {
+pub fn built() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     FOLDER.get_or_init(|| {
         let test = std::env::current_exe().unwrap();

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::{
     Problems,
     fields::Fields,
-    shape::{Form, Shape},
+    shape::{Fork, Form, Shape},
 };
 
 /// Readings of one file; a reader that needs more is not understood.
@@ -20,7 +20,7 @@ type Path = Vec<&'static str>;
 
 /// What `read` asks for.
 pub(crate) fn explore(read: &dyn Fn(&mut Fields<'_>)) -> Shape {
-    Explorer { read, readings: 0 }.from(&Map::new(), &[])
+    Explorer { read, readings: 0 }.from(&Map::new(), &[], &BTreeSet::new())
 }
 
 struct Explorer<'a> {
@@ -29,24 +29,33 @@ struct Explorer<'a> {
 }
 
 impl Explorer<'_> {
-    /// All that is asked for at `within` and below, of what has at least what is in `base`.
-    fn from(&mut self, base: &Map<String, Value>, within: &[&'static str]) -> Shape {
+    /// All that is asked for at `within` and below, of what has at least what is in `base`; keys that are `known` are not
+    /// gone into again.
+    fn from(
+        &mut self,
+        base: &Map<String, Value>,
+        within: &[&'static str],
+        known: &BTreeSet<(Path, &'static str)>,
+    ) -> Shape {
         let mut whole = self.reading(base);
         let mut seen: BTreeSet<(Path, &'static str, String)> = BTreeSet::new();
-        let mut forks: BTreeMap<Path, (&'static str, Vec<(&'static str, Shape)>)> = BTreeMap::new();
+        let mut forks: BTreeMap<Path, Fork> = BTreeMap::new();
         let mut todo = vec![(base.clone(), whole.clone())];
         while let Some((context, shape)) = todo.pop() {
             for (path, key, form) in asked(&shape) {
-                if !path.starts_with(within) || is_given(base, &path, key) {
+                let is_known = known.contains(&(path.clone(), key));
+                if !path.starts_with(within) || is_known || is_given(base, &path, key) {
                     continue;
                 }
                 if let Form::Words(words) = &form
+                    && !forks.contains_key(&path)
                     && seen.insert((path.clone(), key, "the fork".to_owned()))
                     && self.decides(&context, &path, key, words)
                 {
+                    let known = asked(&shape).into_iter().map(|(path, key, _)| (path, key)).collect();
                     let variant = |word: &&'static str| {
                         let with = with(&context, &path, key, &json!(word));
-                        Some((*word, self.from(&with, &path).at(&path)?.clone()))
+                        Some((*word, self.from(&with, &path, &known).at(&path)?.clone()))
                     };
                     forks.insert(path.clone(), (key, words.iter().filter_map(variant).collect()));
                 }
@@ -65,7 +74,7 @@ impl Explorer<'_> {
         }
         for (path, fork) in forks {
             if let Some(at) = whole.at_mut(&path) {
-                at.fork = Some(fork);
+                at.divide(fork);
             }
         }
         whole

@@ -61,10 +61,10 @@ mod tests {
         let set = Set::read(folder.path()).unwrap();
         assert!(set.text("schemas/coffee.yaml").is_some());
         for (path, text, said) in [
-            ("schemas/tea.yaml", "type: cup\n", "schemas/tea.yaml: not a JSON Schema that can be used"),
-            ("schemas/tea.yaml", "$ref: https://example.com/tea.json\n", "schemas/tea.yaml: not a JSON Schema"),
-            ("schemas/tea-time.yaml", "{}\n", "schemas/tea-time.yaml: the file's name is a scope"),
-            ("schemas/event.yaml", "{}\n", "schemas/event.yaml: what every event has"),
+            ("schemas/tea.yaml", "type: cup\n", "schemas/tea.yaml:1:1: not a JSON Schema that can be used"),
+            ("schemas/tea.yaml", "$ref: https://example.com/tea.json\n", "schemas/tea.yaml:1:1: not a JSON Schema"),
+            ("schemas/tea-time.yaml", "{}\n", "schemas/tea-time.yaml:1:1: the file's name is a scope"),
+            ("schemas/event.yaml", "{}\n", "schemas/event.yaml:1:1: what every event has"),
         ] {
             write(path, text);
             let told = Folder::load(folder.path()).err().map(|report| report.to_string()).unwrap_or_default();

@@ -51,9 +51,12 @@ pub(crate) enum Form {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Shape {
     pub(crate) keys: BTreeMap<&'static str, Key>,
-    /// The key whose word decides which others there are, with the whole object for each of its words.
-    pub(crate) fork: Option<(&'static str, Vec<(&'static str, Shape)>)>,
+    /// The key whose word decides which others there are.
+    pub(crate) fork: Option<Fork>,
 }
+
+/// A key, and the whole object for each of its words.
+pub(crate) type Fork = (&'static str, Vec<(&'static str, Shape)>);
 
 /// What is known of a key.
 #[derive(Debug, Clone, PartialEq)]
@@ -110,6 +113,18 @@ impl Shape {
             }
         }
         self.fork = self.fork.take().or(other.fork);
+    }
+
+    /// Notes which keys there are with each word of one. What is asked for with all of them is known here.
+    pub(crate) fn divide(&mut self, (fork, mut variants): Fork) {
+        for (_, variant) in &mut variants {
+            for (name, key) in &mut variant.keys {
+                if let Some(known) = self.keys.get(name) {
+                    key.form = known.form.clone();
+                }
+            }
+        }
+        self.fork = Some((fork, variants));
     }
 
     /// The object to which these keys lead, through lists.

@@ -11,10 +11,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::map::MAX_CUT;
 use crate::schema::events::{Verdict, Vocabulary};
-
-/// How much of an event is kept that is too large to stand within another, in characters: in JSON one has up to 6 bytes.
-const MAX_CUT: usize = limits::MAX_EVENT / 8;
 
 /// Whether events are held against their schemas.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -140,9 +138,9 @@ mod tests {
 
     #[test]
     fn one_that_is_as_large_as_an_event_may_be_is_kept_as_far_as_there_is_room() {
-        let wrong = json!([{"scope": "source", "action": "poll_failed", "info": {"reason": ["x".repeat(250_000)]}}]);
+        let wrong = json!([{"scope": "source", "action": "poll_failed", "info": {"reason": ["x".repeat(261_900)]}}]);
         let told = drafts("enforce", &wrong).remove(0);
         assert!(told.to_string().len() <= limits::MAX_EVENT);
-        assert!(told["info"]["cut_from"].as_u64().is_some_and(|length| length > 250_000));
+        assert!(told["info"]["cut_from"].as_u64().is_some_and(|length| length > 261_900));
     }
 }

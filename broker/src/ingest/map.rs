@@ -37,7 +37,7 @@ const VARIABLES: [&str; 4] = ["$headers", "$signed", "$query", "$source"];
 const SECRET_HEADERS: [header::HeaderName; 3] = [header::AUTHORIZATION, header::COOKIE, header::PROXY_AUTHORIZATION];
 
 /// How much is kept of a body that is larger than an event may be, in characters: in JSON one has up to 6 bytes.
-const MAX_CUT: usize = limits::MAX_EVENT / 8;
+pub(super) const MAX_CUT: usize = limits::MAX_EVENT / 8;
 
 /// How events without a vendor's id are told apart.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]

@@ -311,7 +311,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(64))]
+        #![proptest_config(ProptestConfig::with_cases(32))]
 
         #[test]
         fn the_schema_takes_every_value_that_was_seen(values in prop::collection::vec(any_json(), 1..30)) {

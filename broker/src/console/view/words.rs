@@ -13,6 +13,7 @@ pub(crate) fn is_trouble(event: &Event) -> bool {
         ("delivery", "dead")
             | ("event", "rejected")
             | ("rule", "loop_stopped")
+            | ("schema", "violation")
             | ("agent", "gap" | "enrollment_denied" | "renewal_refused" | "duplicate" | "order_refused")
     )
 }

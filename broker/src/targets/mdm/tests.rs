@@ -190,7 +190,7 @@ fn the_settings_are_checked() {
     api_key: is missing: for example api_key: ${env:NANOMDM_API_KEY}
     "#);
     insta::assert_snapshot!(problems("kind: mdm\nserver: jamf\nurl: x\napi_key: hunter2\npin: 123456"), @r#"
-    server: expected one of micromdm, nanomdm
+    server: expected micromdm or nanomdm
     url: not a URL (relative URL without a base): for example https://hooks.example.com/emote
     api_key: a secret is given by reference, ${env:NAME} or ${file:PATH}, never in the file itself
     pin: unknown key: expected one of api_key, batch, breaker, command, concurrency, destructive, guard, insecure, kind, max_age, ordered, pin_key, push, rate, retry, server, timeout, url
