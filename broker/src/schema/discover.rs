@@ -1,6 +1,6 @@
 //! The schemas that events have, as they come: `schemas: {discover: true}` in `emote.yaml`.
 //!
-//! The broker that leads looks at some events of each kind (`<source>.<scope>.<action>`), a few a minute, and keeps what it
+//! The broker that leads looks at some events of each kind (`<source>.<scope>.<action>`), a few a half-minute, and keeps what it
 //! saw in the bucket `emote-schemas`, a [`Record`] a kind. Where the schema that this gives differs from the last one, it
 //! is the next version, with what changed and for whom that breaks, and an event `events.broker.-.schema.discovered` tells
 //! of it, so that rules can. The core is not asked and knows nothing of it: what is discovered is a view of the log, and

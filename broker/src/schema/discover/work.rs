@@ -8,7 +8,7 @@ use std::{
 
 use emote_proto::{Event, Time, source};
 use serde_json::Value;
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::{Record, SchemaSettings, violation};
@@ -18,8 +18,10 @@ use crate::{
     schema::{events::Vocabulary, infer::Seen},
 };
 
-/// How often what was seen is written down.
-const EVERY: Duration = Duration::from_secs(15);
+/// How soon what was seen is written down first; each later time takes twice as long.
+const SOON: Duration = Duration::from_secs(2);
+/// How often in the end.
+const EVERY: Duration = Duration::from_secs(30);
 /// Events of a kind that are looked at in that time.
 const MAX_LOOKS: u64 = 20;
 /// Kinds that are known at once; what comes beyond them is passed over.
@@ -78,12 +80,16 @@ impl Discovery {
 
     async fn looking(&self) -> anyhow::Result<Infallible> {
         let mut tail = self.bus.tail(vec!["events.>".to_owned()], TailStart::New).await?;
-        let mut every = tokio::time::interval(EVERY);
-        every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut round = Round::default();
+        let mut pause = SOON;
+        let mut next = Instant::now() + pause;
         loop {
             tokio::select! {
-                _ = every.tick() => self.write_down(&mut round).await?,
+                () = tokio::time::sleep_until(next) => {
+                    self.write_down(&mut round).await?;
+                    pause = (2 * pause).min(EVERY);
+                    next = Instant::now() + pause;
+                }
                 message = tail.read() => self.note(&mut round, &message?).await?,
             }
         }

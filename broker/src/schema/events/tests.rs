@@ -155,3 +155,48 @@ fn a_schema_of_ones_own_refers_to_nothing_elsewhere_and_costs_no_more_than_it_ma
         assert!(compile(&schema).is_err(), "{schema}");
     }
 }
+
+#[test]
+fn what_the_catalogues_targets_report_is_as_its_schema_says() {
+    let mut count = 0;
+    for (file, fixture) in catalog("fixtures-targets") {
+        let Some((scope, action)) =
+            fixture.pointer("/outcome/done").and_then(Value::as_str).and_then(|done| done.split_once('.'))
+        else {
+            continue;
+        };
+        let info = fixture.pointer("/outcome/info").cloned().unwrap_or_else(|| json!({}));
+        let event = json!({"scope": scope, "action": action, "source": "broker", "info": info});
+        assert_eq!(told(&event), Vec::<String>::new(), "{file}: {event}");
+        assert!(Vocabulary::built_in().knows(scope, action), "{file}: add {scope}.{action} to broker/schemas/events");
+        count += 1;
+    }
+    assert!(count > 100, "{count}");
+}
+
+/// A field of `info` that has a type, where the schema of an action names one, and whether it is the agent's alone.
+fn typed(action: &Value) -> Option<(String, bool)> {
+    let of = |at: &str| {
+        let fields = action.pointer(&format!("{at}/properties/info/properties"))?.as_object()?;
+        let fits = |field: &Value| field.get("type").is_some_and(|types| !types.to_string().contains("\"object\""));
+        fields.iter().find(|(_, field)| fits(field)).map(|(name, _)| name.clone())
+    };
+    of("").or_else(|| of("/else")).map(|name| (name, false)).or_else(|| Some((of("/then")?, true)))
+}
+
+#[test]
+fn every_schema_refuses_what_is_of_another_type_than_it_says() {
+    let (mut tried, vocabulary) = (0, Vocabulary::built_in());
+    for (scope, schema) in &vocabulary.schemas {
+        for (action, of) in schema["$defs"].as_object().into_iter().flatten() {
+            let Some((field, of_agent)) = typed(of).filter(|_| vocabulary.knows(scope, action)) else { continue };
+            let source = if of_agent { "agent" } else { "okta" };
+            let event =
+                json!({"scope": scope, "action": action, "source": source, "info": {field.as_str(): {"odd": 1}}});
+            let pointer = format!("/info/{field}: ");
+            assert!(told(&event).iter().any(|line| line.starts_with(&pointer)), "{event}: {:?}", told(&event));
+            tried += 1;
+        }
+    }
+    assert!(tried > 250, "{tried}");
+}
