@@ -69,14 +69,8 @@ async fn what_happens_is_as_the_vocabulary_says_what_is_not_is_told_and_all_of_i
         assert_eq!(answer.status, 200, "{answer:?}");
     }
     for n in 0..4 {
-        stack
-            .streams
-            .publish(
-                "events.shop.-.order.placed",
-                &json!({"scope": "order", "action": "placed", "info": {"n": n, "at": "2026-11-26T08:00:00Z"}})
-                    .to_string(),
-            )
-            .await;
+        let order = json!({"scope": "order", "action": "placed", "info": {"n": n, "at": "2026-11-26T08:00:00Z"}});
+        stack.streams.publish("events.shop.-.order.placed", order.to_string()).await;
     }
     let violations = async || {
         let events = stack.streams.events().await;

@@ -28,6 +28,8 @@ const MAX_LOOKS: u64 = 20;
 const MAX_KINDS: usize = 2_000;
 /// Violations of one source that are told in that time.
 const MAX_TOLD: usize = 20;
+/// How far back it begins, in milliseconds, so that nothing is missed between two that lead: what is told twice has one id.
+const BEFORE: i64 = 60_000;
 /// How long is waited where NATS does not answer.
 const PAUSE: Duration = Duration::from_secs(2);
 
@@ -79,7 +81,9 @@ impl Discovery {
     }
 
     async fn looking(&self) -> anyhow::Result<Infallible> {
-        let mut tail = self.bus.tail(vec!["events.>".to_owned()], TailStart::New).await?;
+        let now: Time = jiff::Timestamp::now().into();
+        let begin = Time::from_millis(now.as_millis().saturating_sub(BEFORE)).unwrap_or(now);
+        let mut tail = self.bus.tail(vec!["events.>".to_owned()], TailStart::Time(begin)).await?;
         let mut round = Round::default();
         let mut pause = SOON;
         let mut next = Instant::now() + pause;
