@@ -118,9 +118,11 @@ impl Shape {
     /// Notes which keys there are with each word of one. What is asked for with all of them is known here.
     pub(crate) fn divide(&mut self, (fork, mut variants): Fork) {
         for (_, variant) in &mut variants {
-            for (name, key) in &mut variant.keys {
-                if let Some(known) = self.keys.get(name) {
-                    key.form = known.form.clone();
+            for (name, known) in &self.keys {
+                match variant.keys.get_mut(name) {
+                    Some(key) => key.form = known.form.clone(),
+                    // Asked for because of another key.
+                    None => drop(variant.keys.insert(name, Key { required: false, ..known.clone() })),
                 }
             }
         }
