@@ -99,10 +99,9 @@ struct Http {
 
 pub(super) fn read(fields: &mut Fields<'_>) -> Option<Box<dyn Unresolved>> {
     let insecure = fields.flag("insecure").unwrap_or_default();
-    let is_http = fields.value("address").and_then(Value::as_str).is_some_and(|text| {
-        let is_socket = ["udp://", "tcp://", "tls://"].iter().any(|scheme| text.starts_with(scheme));
-        text.contains("${") || text.starts_with("http") && !is_socket
-    });
+    // An address that is all secret can be no other.
+    let text = fields.value("address").and_then(Value::as_str).unwrap_or_default();
+    let is_http = text.starts_with("http") || text.starts_with("${");
     let auth = fields.object("auth", |fields| auth::read(fields, insecure)).flatten();
     let of_tls = fields.object("tls", tls);
     let way = if is_http {

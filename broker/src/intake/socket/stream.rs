@@ -11,7 +11,7 @@ use axum_server::tls_rustls::RustlsConfig;
 use bytes::BytesMut;
 use rustix::net::sockopt;
 use tokio::{
-    io::{AsyncRead, AsyncReadExt as _},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
 };
 use tokio_rustls::TlsAcceptor;
@@ -29,6 +29,8 @@ use crate::{
 
 /// The handshake must end within this time.
 const HANDSHAKE: Duration = Duration::from_secs(10);
+/// A connection must be closed within this time.
+const CLOSE: Duration = Duration::from_secs(1);
 /// A message that has begun must end within this time.
 const MESSAGE: Duration = Duration::from_secs(60);
 /// Syslog keeps connections for days, and a sender whose connection was closed may lose a message to find out: only a peer
@@ -108,7 +110,7 @@ async fn connection(
     stop: &CancellationToken,
 ) {
     let ended = match tls {
-        None => messages(intake, stream, peer, stop).await,
+        None => messages(intake, &mut { stream }, peer, stop).await,
         Some(config) => {
             let handshake = TlsAcceptor::from(config.get_inner()).accept(stream);
             let accepted = tokio::select! {
@@ -116,7 +118,12 @@ async fn connection(
                 accepted = tokio::time::timeout(HANDSHAKE, handshake) => accepted,
             };
             match accepted {
-                Ok(Ok(stream)) => messages(intake, stream, peer, stop).await,
+                Ok(Ok(mut stream)) => {
+                    let ended = messages(intake, &mut stream, peer, stop).await;
+                    // Who says that nothing more comes is told the same (RFC 5425, section 4.4).
+                    let _ = tokio::time::timeout(CLOSE, stream.shutdown()).await;
+                    ended
+                }
                 Ok(Err(error)) => Err(error.into()),
                 Err(_) => Err(Ended::Slow(HANDSHAKE)),
             }
@@ -133,7 +140,7 @@ async fn connection(
 /// Reads, takes, reads on.
 async fn messages(
     intake: &Arc<Intake>,
-    mut stream: impl AsyncRead + Unpin,
+    stream: &mut (impl AsyncRead + Unpin),
     peer: IpAddr,
     stop: &CancellationToken,
 ) -> Result<(), Ended> {
@@ -188,7 +195,11 @@ async fn take_framed(
             match framer.next(buffer) {
                 Ok(Some(Piece::Message(bytes))) if bytes.is_empty() => {}
                 Ok(Some(Piece::Message(bytes))) => {
-                    let_in(intake, stop).await;
+                    if intake.source.admit(Instant::now()).is_err() {
+                        // What is here does not wait for the one that came too fast.
+                        intake.take(std::mem::take(&mut raws), stop).await;
+                        let_in(intake, stop).await;
+                    }
                     raws.push(Raw { bytes, peer });
                 }
                 Ok(Some(Piece::TooLong)) => intake.dropped.refused(&Refusal::TooLarge(intake.source.max_body())),
@@ -200,9 +211,7 @@ async fn take_framed(
             }
         }
         let is_all = raws.len() < BATCH;
-        if !raws.is_empty() {
-            intake.take(raws, stop).await;
-        }
+        intake.take(raws, stop).await;
         if is_all || ended.is_err() {
             return ended;
         }

@@ -76,6 +76,9 @@ impl Intake {
     /// Takes these messages. Comes back when the stream has what they became; or when it was told to stop, and the stream
     /// did not take them within a few seconds more.
     pub(super) async fn take(self: &Arc<Self>, raws: Vec<Raw>, stop: &CancellationToken) {
+        if raws.is_empty() {
+            return;
+        }
         let count = raws.len() as u64;
         let Some((events, taken)) = self.mapped(raws).await else { return };
         let given_up = async {

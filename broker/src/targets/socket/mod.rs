@@ -95,7 +95,7 @@ pub(super) struct Parcel {
 pub(super) struct Sender {
     address: Address,
     tls: Tls,
-    setup: Terms,
+    terms: Terms,
     /// Taken while it is used: what was broken off is not gone on with.
     open: Mutex<Option<Connection>>,
 }
@@ -114,8 +114,8 @@ impl Sender {
         if address.transport == Transport::Tls && !stands_in {
             tls::config(&tls)?;
         }
-        let setup = Terms { timeout: setup.delivery.timeout, script: setup.script.cloned() };
-        Ok(Self { address, tls, setup, open: Mutex::new(None) })
+        let terms = Terms { timeout: setup.delivery.timeout, script: setup.script.cloned() };
+        Ok(Self { address, tls, terms, open: Mutex::new(None) })
     }
 
     pub(super) fn address(&self) -> &Address {
@@ -124,7 +124,7 @@ impl Sender {
 
     /// Sends it; an error is what it means for the job.
     pub(super) async fn send(&self, parcel: Parcel) -> Result<(), Outcome> {
-        if let Some(script) = &self.setup.script {
+        if let Some(script) = &self.terms.script {
             let frames = parcel.frames.iter().map(|frame| frame.escape_ascii().to_string()).collect();
             let shown = Shown {
                 role: Role::Job,
@@ -150,7 +150,7 @@ impl Sender {
         };
         let mut connection = match kept {
             Some(kept) => kept,
-            None => Connection::open(&self.address, &self.tls, self.setup.timeout).await.map_err(reason)?,
+            None => Connection::open(&self.address, &self.tls, self.terms.timeout).await.map_err(reason)?,
         };
         connection.send(&parcel.frames).await.map_err(reason)?;
         *open = Some(connection);
