@@ -93,3 +93,42 @@ for name, packed in (("plain", MESSAGE), ("gzip", gzip.compress(MESSAGE)), ("zli
     put("gelf", name, bytes([len(packed)]) + packed)
     halves = [b"\x1e\x0f01234567" + bytes([at, 2]) + packed[at * 30 : at * 30 + 30 + at * 100] for at in (0, 1)]
     put("gelf", name + "-chunks", b"".join(bytes([len(half)]) + half for half in halves))
+decode("ndjson", "application/x-ndjson", b'{"a":1}\n\n{"a":[2]}\r\n"x"\n')
+
+
+def scim(name, *requests):
+    lines = [f"{line}\n{json.dumps(body)}" if body is not None else line for line, body in requests]
+    put("scim", name, "\n\n".join(lines).encode())
+
+
+ADA = {"userName": "ada@example.com", "active": True, "emails": [{"value": "ada@example.com", "type": "work", "primary": True}], "name": {"givenName": "Ada"}}
+OFF = {"Operations": [{"op": "replace", "value": {"active": False}}, {"op": "Add", "path": 'emails[type eq "home"].value', "value": "a@b.c"}]}
+OUT = {"Operations": [{"op": "remove", "path": 'members[value eq "ID"]'}, {"op": "add", "path": "members", "value": [{"value": "x", "display": "X"}]}]}
+scim("user", ("POST Users", ADA), ("PATCH Users/ID", OFF), ("PUT Users/ID", ADA | {"title": "x"}), ("DELETE Users/ID", None))
+scim("group", ("POST Users", ADA), ("POST Groups", {"displayName": "G", "members": [{"value": "ID"}]}), ("PATCH Groups/ID", OUT), ("GET Groups/ID?excludedAttributes=members", None))
+scim("search", ("POST Users", ADA), ("GET Users?filter=userName%20eq%20%22a%22%20and%20not%20(emails%5Btype%20eq%20%22work%22%5D%20or%20title%20pr)&startIndex=2&count=1", None), ("POST Users/.search", {"filter": 'displayName sw "A" or meta.created gt "2026"', "attributes": ["userName"]}))
+scim("schemas", ("GET ServiceProviderConfig", None), ("GET Schemas/urn:ietf:params:scim:schemas:core:2.0:User", None), ("GET ResourceTypes/User", None))
+
+SET = {"iss": "https://idp.example.com", "jti": "1", "iat": 1800000000, "aud": "emote"}
+for name, subject in {
+    "email": {"format": "email", "email": "ada@example.com"},
+    "iss_sub": {"format": "iss_sub", "iss": "https://idp.example.com", "sub": "00u1"},
+    "complex": {"format": "complex", "user": {"format": "email", "email": "ada@example.com"}, "device": {"format": "opaque", "id": "C02"}},
+    "aliases": {"format": "aliases", "identifiers": [{"format": "phone_number", "phone_number": "+15550100"}, {"format": "account", "uri": "acct:ada@example.com"}]},
+    "old": {"subject_type": "iss-sub", "iss": "https://appleid.apple.com", "sub": "0"},
+}.items():
+    event = {"https://schemas.openid.net/secevent/caep/event-type/session-revoked": {"subject": subject, "event_timestamp": 1800000000, "reason_admin": {"en": "x"}}}
+    put("catalog", f"ssf_{name}", b"ssf\n" + json.dumps(SET | {"events": event, "sub_id": subject}).encode())
+# What each entry's fixtures hold, webhooks and items alike.
+try:
+    import yaml
+
+    for file in sorted((HERE.parent.parent / "catalog" / "fixtures").glob("*/*.yaml")):
+        fixture = yaml.safe_load(file.read_text())
+        bodies = [fixture["json"]] if "json" in fixture else [fixture["body"]] if "body" in fixture else []
+        bodies += [one.get("answer") for kind in ("poll", "reconcile") for one in fixture.get(kind, {}).get("exchanges", [])]
+        for at, body in enumerate(body for body in bodies if body):
+            head = f"{file.parent.name} {fixture.get('type', 'application/json')}\n"
+            put("catalog", f"{file.parent.name}_{file.stem}_{at}", head.encode() + (body if isinstance(body, str) else json.dumps(body, default=str)).encode())
+except ImportError:
+    pass
