@@ -1,0 +1,76 @@
+//! `emote-packaging`'s command line: one file a subcommand.
+
+mod dev_identity;
+mod info;
+mod pkg;
+mod verify;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anstyle::{AnsiColor, Style};
+
+const ERROR: Style = AnsiColor::Red.on_default().bold();
+const AFTER_HELP: &str = "\
+Exit codes: 0 done, and all is well · 1 it failed, or a package is not what it should be · 2 wrong usage";
+
+/// Builds, signs and proves the packages of Emote.
+#[derive(Debug, clap::Parser)]
+#[command(name = "emote-packaging", version, after_help = AFTER_HELP, max_term_width = 120)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    Pkg(Box<pkg::PkgArgs>),
+    Verify(verify::VerifyArgs),
+    Info(info::InfoArgs),
+    DevIdentity(dev_identity::DevIdentityArgs),
+}
+
+/// How something is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Output {
+    /// For people.
+    Table,
+    /// For programs.
+    Json,
+}
+
+/// A package that is looked at.
+#[derive(Debug, clap::Args)]
+struct Package {
+    /// The package
+    #[arg(value_name = "PKG")]
+    path: PathBuf,
+}
+
+impl Package {
+    fn read(&self) -> anyhow::Result<Vec<u8>> {
+        crate::pkg::tree::read(&self.path)
+    }
+}
+
+/// The program.
+pub fn main_of(cli: Cli) -> ExitCode {
+    let done = match cli.command {
+        Command::Pkg(arguments) => pkg::run(&arguments),
+        Command::Verify(arguments) => verify::run(&arguments),
+        Command::Info(arguments) => info::run(&arguments),
+        Command::DevIdentity(arguments) => dev_identity::run(&arguments),
+    };
+    match done {
+        Ok(code) => code,
+        Err(error) => {
+            anstream::eprintln!("{ERROR}error:{ERROR:#} {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Now, in seconds since 1970.
+fn now() -> u64 {
+    u64::try_from(jiff::Timestamp::now().as_second()).unwrap_or_default()
+}

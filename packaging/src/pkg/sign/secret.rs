@@ -1,0 +1,72 @@
+//! Secrets by reference: `${env:NAME}` or `${file:PATH}`.
+
+use std::fmt;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use anyhow::{Context, ensure};
+
+/// A password's place; what is there is read when it is needed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Secret {
+    /// A variable.
+    Env(String),
+    /// A file; a line's end behind it is not part of it.
+    File(PathBuf),
+}
+
+/// A text that refers to nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a reference to a secret: write ${{env:NAME}} or ${{file:PATH}}, never the secret")]
+pub struct NoReference;
+
+impl FromStr for Secret {
+    type Err = NoReference;
+
+    fn from_str(text: &str) -> Result<Self, NoReference> {
+        let inside = text.strip_prefix("${").and_then(|text| text.strip_suffix('}')).ok_or(NoReference)?;
+        match inside.split_once(':') {
+            Some(("env", name)) if !name.is_empty() => Ok(Self::Env(name.into())),
+            Some(("file", path)) if !path.is_empty() => Ok(Self::File(path.into())),
+            _ => Err(NoReference),
+        }
+    }
+}
+
+impl fmt::Display for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Env(name) => write!(f, "${{env:{name}}}"),
+            Self::File(path) => write!(f, "${{file:{}}}", path.display()),
+        }
+    }
+}
+
+impl Secret {
+    /// Writes the secret into a file in a folder that is the owner's alone, for a tool that takes files.
+    pub(super) fn write_to(&self, folder: &Path, name: &str) -> anyhow::Result<PathBuf> {
+        let value = match self {
+            Self::Env(name) => std::env::var(name).with_context(|| format!("reading {self}"))?,
+            Self::File(path) => std::fs::read_to_string(path).with_context(|| format!("reading {self}"))?,
+        };
+        let value = value.trim_end_matches(['\r', '\n']);
+        ensure!(!value.is_empty() && !value.contains(['\r', '\n']), "{self} is empty, or more than a line");
+        write_private(folder, name, value.as_bytes())
+    }
+}
+
+/// Writes a file that nobody else reads.
+pub(super) fn write_private(folder: &Path, name: &str, bytes: &[u8]) -> anyhow::Result<PathBuf> {
+    let path = folder.join(name);
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&path)
+        .with_context(|| format!("creating {}", path.display()))?;
+    file.write_all(bytes).with_context(|| format!("writing {}", path.display()))?;
+    Ok(path)
+}
