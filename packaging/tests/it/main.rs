@@ -8,4 +8,5 @@ mod formats;
 mod macho;
 mod scripts;
 mod signed;
+mod timestamps;
 mod tools;

@@ -2,6 +2,7 @@
 //! changed. `./tests/run` installs rcodesign, and runs these when it is there.
 
 use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::OnceLock;
 
@@ -39,7 +40,15 @@ fn signed() -> Option<&'static Signed> {
     made.as_ref()
 }
 
-fn now() -> u64 {
+/// Trust in the certificates of PEM files that hold keys too.
+pub(crate) fn trust(files: impl Iterator<Item = PathBuf>) -> Trust {
+    let text: String = files.map(|file| std::fs::read_to_string(file).unwrap()).collect();
+    let parts = text.split_inclusive("-----END CERTIFICATE-----\n");
+    let parts = parts.filter_map(|part| part.find("-----BEGIN CERTIFICATE").map(|at| &part[at..]));
+    Trust::anchors(parts.collect::<String>().as_bytes()).unwrap()
+}
+
+pub(crate) fn now() -> u64 {
     jiff::Timestamp::now().as_second().try_into().unwrap()
 }
 
@@ -79,19 +88,14 @@ fn for_development_is_not_for_release() {
     ] {
         assert!(release.contains(expected), "{expected}: {release}");
     }
-    let pem = |name: &str| std::fs::read(place.path("identity").join(name)).unwrap();
-    let both = [pem("application.pem"), pem("installer.pem")].concat();
-    let only_certificates = |pem: &[u8]| {
-        let text = String::from_utf8(pem.to_vec()).unwrap();
-        let parts = text.split_inclusive("-----END CERTIFICATE-----\n");
-        parts.filter_map(|part| part.find("-----BEGIN CERTIFICATE").map(|at| part[at..].to_owned())).collect::<String>()
-    };
-    let with = |pem: &[u8]| {
-        let trust = Trust::anchors(only_certificates(pem).as_bytes()).unwrap();
+    let with = |names: &[&str]| {
+        let trust = trust(names.iter().map(|name| place.path("identity").join(name)));
         verify(package, &Demands { trust: Some(trust), ..Demands::development(now()) }).problems
     };
-    assert_eq!(with(&both), [""; 0]);
-    assert!(with(&pem("installer.pem")).join("\n").contains("nobody who is trusted"));
+    assert_eq!(with(&["application.pem", "installer.pem"]), [""; 0]);
+    assert!(with(&["installer.pem"]).join("\n").contains("nobody who is trusted"));
+    let timeless = verify(package, &Demands { secure_time: true, ..Demands::development(now()) }).problems;
+    assert_eq!(timeless.iter().filter(|told| told.contains("no secure time is written beside it")).count(), 3);
     // Certificates end.
     let later = now() + 3 * 365 * 86_400;
     let expired = verify(package, &Demands::development(later)).problems.join("\n");

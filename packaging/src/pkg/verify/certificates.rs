@@ -246,3 +246,6 @@ fn attribute(certificate: &Certificate, wanted: ObjectIdentifier) -> Option<Stri
     let value = { names }.find(|attribute| attribute.oid == wanted).map(|attribute| attribute.value.value())?;
     String::from_utf8(value.to_vec()).ok()
 }
+
+#[cfg(test)]
+mod tests;

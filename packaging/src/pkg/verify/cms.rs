@@ -88,9 +88,9 @@ fn open(cms: &[u8], outside: Option<&[u8]>) -> Result<(ObjectIdentifier, Option<
         return Err("the CMS signature is not of exactly one signer, or brings revocations along".into());
     };
     let algorithms: Vec<_> = data.digest_algorithms.iter().collect();
-    let versions = (data.version, signer.version);
-    let fits = versions == (CmsVersion::V1, CmsVersion::V1) || versions == (CmsVersion::V3, CmsVersion::V1);
-    if !fits || algorithms != [&signer.digest_alg] {
+    // RFC 5652, 5.1 and 5.3.
+    let version = if content_type == DATA { CmsVersion::V1 } else { CmsVersion::V3 };
+    if (data.version, signer.version) != (version, CmsVersion::V1) || algorithms != [&signer.digest_alg] {
         return Err("the CMS signature is of another version, or has hashes that its signer does not use".into());
     }
     let certificates: Vec<_> =

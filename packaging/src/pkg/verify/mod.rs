@@ -180,8 +180,12 @@ fn signer(signed: &Signed, trust: &Trust, purpose: Purpose, demands: &Demands) -
     let mut said = names.join(", issued by ");
     match time {
         Some((time, token)) => {
-            certificates::chain(&token.leaf, &token.certificates, trust, Purpose::Timestamps, time)
+            let chain = certificates::chain(&token.leaf, &token.certificates, trust, Purpose::Timestamps, time)
                 .map_err(|problem| format!("secure time: {problem}"))?;
+            // Nothing else covers what the token brings along.
+            if !token.certificates.iter().all(|certificate| chain.contains(certificate)) {
+                return Err("secure time: it brings certificates along that do not lead to its signer".into());
+            }
             let time = i64::try_from(time).ok().and_then(|time| jiff::Timestamp::from_second(time).ok());
             said.push_str(&time.map(|time| format!(", at {time}")).unwrap_or_default());
         }
