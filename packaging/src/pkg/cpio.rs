@@ -44,7 +44,7 @@ fn header(archive: &mut Vec<u8>, inode: u32, path: &str, owner: (u16, u32, u32, 
     archive.extend_from_slice(format!("{named:06o}{length:011o}{path}\0").as_bytes());
 }
 
-/// An archive's entries. Anything but the one way that [`write`] writes them is refused, byte by byte.
+/// An archive's entries. Anything but the one way that [`write()`] writes them is refused, byte by byte.
 pub fn read(archive: &[u8], time: u32) -> Result<Tree, Malformed> {
     let mut reader = Bytes::new(FORMAT, archive);
     let mut tree = Tree::default();

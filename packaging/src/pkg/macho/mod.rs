@@ -1,4 +1,4 @@
-//! Mach-O programs: one architecture's ([`Slice`]), and several in one universal file ([`universal`]).
+//! Mach-O programs: one architecture's ([`Slice`]), and several in one universal file ([`universal()`]).
 //!
 //! As mach-o/loader.h has it: a header (magic 0xfeedfacf, CPU type and subtype, file type, number and length of commands,
 //! flags, a zero), then commands of a number, a length and what belongs to it; all with the smallest byte first. Read are

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -49,7 +49,12 @@ impl Secret {
     pub(super) fn write_to(&self, folder: &Path, name: &str) -> anyhow::Result<PathBuf> {
         let value = match self {
             Self::Env(name) => std::env::var(name).with_context(|| format!("reading {self}"))?,
-            Self::File(path) => std::fs::read_to_string(path).with_context(|| format!("reading {self}"))?,
+            Self::File(path) => {
+                let metadata = std::fs::metadata(path).with_context(|| format!("reading {self}"))?;
+                let is_private = metadata.permissions().mode() & 0o077 == 0;
+                ensure!(is_private, "{self} can be read by others: chmod 600 {}", path.display());
+                std::fs::read_to_string(path).with_context(|| format!("reading {self}"))?
+            }
         };
         let value = value.trim_end_matches(['\r', '\n']);
         ensure!(!value.is_empty() && !value.contains(['\r', '\n']), "{self} is empty, or more than a line");

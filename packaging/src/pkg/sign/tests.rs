@@ -15,7 +15,7 @@ fn release(application: Key, installer: Key) -> Identity {
 fn files_are_signed_with_by_rcodesign_and_passwords_are_in_private_files() {
     let scratch = tempfile::tempdir().unwrap();
     let password = scratch.path().join("word");
-    std::fs::write(&password, "pass word\n").unwrap();
+    secret::write_private(scratch.path(), "word", b"pass word\n").unwrap();
     let identity = release(Key::P12("a.p12".into(), Secret::File(password)), Key::Pem("i.pem".into()));
     let (program, place) = (Path::new("rcodesign"), scratch.path().display());
     let app = shown(&rcodesign::sign_app(program, &identity, Path::new("E.app"), scratch.path()).unwrap());
@@ -89,8 +89,11 @@ fn secrets_are_references() {
     }
     let scratch = tempfile::tempdir().unwrap();
     for (content, name) in [("", "empty"), ("a\nb", "two lines")] {
-        let path = scratch.path().join("secret");
-        std::fs::write(&path, content).unwrap();
+        let path = secret::write_private(scratch.path(), "secret", content.as_bytes()).unwrap();
         assert!(Secret::File(path).write_to(scratch.path(), "copy").is_err(), "{name}");
     }
+    let path = secret::write_private(scratch.path(), "secret", b"word").unwrap();
+    std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o640)).unwrap();
+    let error = Secret::File(path).write_to(scratch.path(), "copy").unwrap_err().to_string();
+    assert!(error.contains("can be read by others: chmod 600"), "{error}");
 }

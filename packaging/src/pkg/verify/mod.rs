@@ -2,7 +2,7 @@
 //! what its manifest, its Bom and its texts say. Every problem is named, and whatever cannot be proven is one.
 //!
 //! In this order: the archive and its checksums ([`super::xar`]), the RSA and CMS signatures of the table of contents and
-//! the chain of their certificates ([`certificates`], [`cms`]), the ticket, the contents ([`contents`]), and the signature of
+//! the chain of their certificates ([`certificates`], [`cms`]), the ticket, the contents ([`mod@contents`]), and the signature of
 //! each slice of the program and of its bundle ([`code`]).
 //!
 //! Nobody but Apple can tell what a ticket says, so it is found and no more: `spctl` on a Mac asks Apple.
