@@ -75,7 +75,8 @@ fn pair(kind: &str, usage: &[u64], extension: &[u64], now: Timestamp) -> anyhow:
     Ok(format!("{}{}", key_pem, certificate.pem()))
 }
 
-fn rsa_key() -> anyhow::Result<String> {
+/// A key of RSA 2048, as PEM (PKCS #8).
+pub(in crate::pkg) fn rsa_key() -> anyhow::Result<String> {
     let arguments = ["genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"];
     let made = Command::new("openssl").args(arguments).stdin(Stdio::null()).output();
     let made = made.context("running openssl, which makes the keys: install it")?;

@@ -1,8 +1,9 @@
 //! The manifest: every installed path and every script with its SHA-256 sum, mode and owner. It is `Resources/manifest.json`
 //! of the package, whose checksum the table of contents holds, which is what is signed.
 
+use data_encoding::HEXLOWER;
+use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use super::macho::Cpu;
 use super::tree::{Entry, Kind, Tree};
@@ -92,7 +93,7 @@ impl Line {
         let (kind, size, sha256, target) = match &entry.kind {
             Kind::Folder => ("folder", None, None, None),
             Kind::File(bytes) => {
-                ("file", Some(bytes.len()), Some(data_encoding::HEXLOWER.encode(&Sha256::digest(bytes))), None)
+                ("file", Some(bytes.len()), Some(HEXLOWER.encode(digest(&SHA256, bytes).as_ref())), None)
             }
             Kind::Link(target) => ("link", None, None, Some(target.clone())),
         };

@@ -1,11 +1,13 @@
 //! A package that a pair of `dev-identity` signed with the real `rcodesign`: proven as it is, and refused with any byte
 //! changed. `./tests/run` installs rcodesign, and runs these when it is there.
 
+use std::ops::Range;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::OnceLock;
 
+use emote_packaging::pkg::macho::split;
 use emote_packaging::pkg::tree::{Entry, Kind, Tree};
 use emote_packaging::pkg::verify::{Contents, Demands, Trust, contents, verify};
 use emote_packaging::pkg::{APP, LAUNCH_DAEMON, PROGRAM, UNINSTALL, assemble, bom, xar};
@@ -105,25 +107,31 @@ fn for_development_is_not_for_release() {
     );
 }
 
+/// Tries a package with one bit of a byte changed, at places that are drawn anew each time; with `EMOTE_PKG_CASES=every` at
+/// every one, which takes minutes.
+pub(crate) fn caught(package: &[u8], places: Range<usize>, cases: usize, problems: impl Fn(&[u8]) -> bool) {
+    let every = std::env::var("EMOTE_PKG_CASES").is_ok_and(|cases| cases == "every");
+    let mut runner = TestRunner::new(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() });
+    let drawn = prop::collection::vec(places.clone(), cases).new_tree(&mut runner).unwrap().current();
+    let mut broken = package.to_vec();
+    for at in if every { places.collect() } else { drawn } {
+        let bit = 1 << (at % 8);
+        broken[at] ^= bit;
+        assert!(problems(&broken), "byte {at} ^ {bit:#x}");
+        broken[at] ^= bit;
+    }
+}
+
 #[test]
 fn one_changed_byte_anywhere_is_caught() {
     let Some(Signed { package, .. }) = signed() else { return };
     let archive = xar::read(package).unwrap();
-    // What nothing signs is before the files: header, signatures, certificates, zeros. All of that, and a part of the rest.
+    // What nothing signs is before the files: header, signatures, certificates, zeros.
     let files_at = archive.files.iter().map(|file| file.data.as_ptr().addr() - package.as_ptr().addr()).min().unwrap();
-    let mut runner = TestRunner::new(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(1) });
-    let mut places: Vec<usize> = (0..files_at).collect();
-    let further = prop::collection::vec(files_at..package.len(), 512);
-    places.extend(further.new_tree(&mut runner).unwrap().current());
-    let mut broken = package.clone();
-    for (number, at) in places.into_iter().enumerate() {
-        for bits in [1 << (number % 8), 0xff] {
-            broken[at] ^= bits;
-            assert!(!problems(&broken).is_empty(), "byte {at} ^ {bits:#x}");
-            broken[at] ^= bits;
-        }
-    }
-    assert_eq!(problems(&broken), [""; 0]);
+    caught(package, 0..28, 28, |broken| !problems(broken).is_empty());
+    caught(package, 0..files_at, 160, |broken| !problems(broken).is_empty());
+    caught(package, files_at..package.len(), 96, |broken| !problems(broken).is_empty());
+    assert_eq!(problems(package), [""; 0]);
 }
 
 #[test]
@@ -233,9 +241,13 @@ fn what_is_installed_is_what_the_program_s_signature_covers() {
     };
     let file = |path: String| move |payload: &mut Tree| payload.add(&path, Entry::new(Kind::File(vec![1]), 0o644));
     assert_eq!(of_payload(signed, |_| ()), "");
-    // Past the head and the commands of the first slice, which begins at its page's size.
+    // In the code of the first slice, behind its head and its commands.
+    let archive = xar::read(&signed.package).unwrap();
+    let payload = contents(&archive).unwrap().payload;
+    let universal = payload.file(&program).unwrap();
+    let code = split(universal).unwrap()[0].data.as_ptr().addr() - universal.as_ptr().addr() + 0x3f80;
     for (told, expected) in [
-        (of_payload(signed, byte(program.clone(), 0x1000 + 0x3f80)), "the x86_64 slice: page 3 is not what was signed"),
+        (of_payload(signed, byte(program.clone(), code)), "the x86_64 slice: page 3 is not what was signed"),
         (of_payload(signed, byte(format!("{APP}/Contents/Info.plist"), 60)), "slot 1 is missing, unknown or not what"),
         (
             of_payload(signed, byte(format!("{APP}/Contents/_CodeSignature/CodeResources"), 60)),
@@ -282,12 +294,9 @@ fn openssl_takes_the_signature_of_the_table_of_contents() {
     let archive = xar::read(package).unwrap();
     let cms = archive.cms.as_ref().unwrap();
     // OpenSSL reads the one value that is there, whatever zeros follow.
-    for (name, bytes) in [
-        ("cms.der", cms.bytes),
-        ("checksum", archive.checksum),
-        ("toc", archive.toc),
-        ("rsa", archive.rsa.as_ref().unwrap().bytes),
-    ] {
+    for (name, bytes) in
+        [("cms.der", cms.bytes), ("checksum", archive.checksum), ("rsa", archive.rsa.as_ref().unwrap().bytes)]
+    {
         std::fs::write(place.path(name), bytes).unwrap();
     }
     let mut openssl = Command::new("openssl");
@@ -298,8 +307,9 @@ fn openssl_takes_the_signature_of_the_table_of_contents() {
     let key = run(Command::new("openssl").args(["x509", "-noout", "-pubkey", "-in"]).arg(certificate));
     std::fs::write(place.path("key.pem"), key).unwrap();
     let mut openssl = Command::new("openssl");
-    openssl.args(["dgst", "-sha1", "-verify"]).arg(place.path("key.pem"));
-    run(openssl.arg("-signature").arg(place.path("rsa")).arg(place.path("toc")));
+    // rcodesign hashes the checksum once more.
+    openssl.args(["dgst", "-sha256", "-verify"]).arg(place.path("key.pem"));
+    run(openssl.arg("-signature").arg(place.path("rsa")).arg(place.path("checksum")));
 }
 
 #[test]

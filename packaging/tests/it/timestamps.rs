@@ -9,7 +9,7 @@ use emote_packaging::pkg::sign::{Identity, Key};
 use emote_packaging::pkg::verify::{Demands, verify};
 use emote_packaging::pkg::{assemble, development, xar};
 
-use crate::signed::{now, trust};
+use crate::signed::{caught, now, trust};
 use crate::tools::{Place, VERSION, find, left_out, packaging, run};
 
 /// Answers RFC 3161 requests on this machine for as long as the test runs.
@@ -114,11 +114,5 @@ fn a_secure_time_is_proven_and_none_of_its_bytes_can_differ() {
     let archive = xar::read(&package).unwrap();
     let cms = archive.cms.as_ref().unwrap().bytes;
     let begins = cms.as_ptr().addr() - package.as_ptr().addr();
-    let mut broken = package.clone();
-    for at in begins..begins + cms.len() {
-        let bits = 1 << (at % 8);
-        broken[at] ^= bits;
-        assert!(!verify(&broken, &trusting).problems.is_empty(), "byte {at} ^ {bits:#x}");
-        broken[at] ^= bits;
-    }
+    caught(&package, begins..begins + cms.len(), 128, |broken| !verify(broken, &trusting).problems.is_empty());
 }

@@ -139,10 +139,11 @@ fn signatures(archive: &Archive<'_>, demands: &Demands, report: &mut Report) -> 
     let signed = Signed::of(cms.bytes, archive.checksum).and_then(|signed| {
         let mut sent = signed.certificates.clone();
         let mut listed = listed(cms)?;
+        let first = listed.first().cloned().ok_or("the table of contents lists no certificate")?;
         let order = |certificate: &Certificate| der::Encode::to_der(certificate).unwrap_or_default();
         sent.sort_by_key(order);
         listed.sort_by_key(order);
-        let same = sent == listed && leaf.as_ref() == Ok(&signed.leaf);
+        let same = sent == listed && signed.leaf == first;
         if same { Ok(signed) } else { Err("other certificates are in it than in the table of contents".into()) }
     });
     let proven = signed.and_then(|signed| signer(&signed, trust, Purpose::Installer, demands));
@@ -156,13 +157,19 @@ fn rsa_signature(archive: &Archive<'_>, rsa: &Signature<'_>, cms: &Signature<'_>
         return Err("it has other certificates than the CMS signature".into());
     }
     let leaf = listed(rsa)?.into_iter().next().ok_or("it has no certificate")?;
-    // The checksum is the hash of the compressed table, and what is signed is that hash.
     let algorithm = match archive.style {
         Style::Sha1 => &RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY,
         Style::Sha256 => &RSA_PKCS1_2048_8192_SHA256,
     };
-    let fits = certificates::is_signed_with(&leaf, algorithm, archive.toc, rsa.bytes);
-    if fits { Ok(leaf) } else { Err("it does not fit the table of contents and its certificate".into()) }
+    // To Apple's tools the checksum is the hash that is signed, so what is signed is the table; to rcodesign it is a text, to
+    // be hashed once more.
+    let as_apple = certificates::is_signed_with(&leaf, algorithm, archive.toc, rsa.bytes);
+    let as_rcodesign = || certificates::is_signed_with(&leaf, &RSA_PKCS1_2048_8192_SHA256, archive.checksum, rsa.bytes);
+    if as_apple || as_rcodesign() {
+        Ok(leaf)
+    } else {
+        Err("it does not fit the table of contents and its certificate".into())
+    }
 }
 
 fn listed(signature: &Signature<'_>) -> Result<Vec<Certificate>, String> {

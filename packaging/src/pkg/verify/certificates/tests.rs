@@ -1,5 +1,3 @@
-use std::process::Command;
-
 use rcgen::{
     BasicConstraints, CertificateParams, CustomExtension, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose, date_time_ymd,
@@ -12,9 +10,7 @@ const NOW: u64 = 1_767_225_600;
 const INSTALLER: &[u64] = &[1, 2, 840, 113_635, 100, 4, 13];
 
 fn key() -> KeyPair {
-    let arguments = ["genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"];
-    let made = Command::new("openssl").args(arguments).output().unwrap();
-    KeyPair::from_pem(&String::from_utf8(made.stdout).unwrap()).unwrap()
+    KeyPair::from_pem(&development::rsa_key().unwrap()).unwrap()
 }
 
 fn params(name: &str) -> CertificateParams {
@@ -123,4 +119,14 @@ fn the_root_is_the_one_whose_fingerprint_apple_publishes() {
     let published = "b0b1730ecbc7ff4505142c49f1295e6eda6bcaed7e2c68c5be91b5a11001f024";
     assert_eq!(data_encoding::HEXLOWER.encode(fingerprint.as_ref()), published);
     assert!(is_issued_by(&root, &root) && may_issue(&root, 1));
+}
+
+#[test]
+fn who_issues_developer_ids_leads_to_apples_root() {
+    let root = Certificate::from_pem(APPLE_ROOT_CA).unwrap();
+    for pem in [include_str!("developer-id-ca.pem"), include_str!("developer-id-ca-g2.pem")] {
+        let authority = Certificate::from_pem(pem).unwrap();
+        assert!(is_issued_by(&authority, &root) && may_issue(&authority, 0));
+        assert!(extension(&authority, DEVELOPER_ID_CA).is_some());
+    }
 }
