@@ -1,8 +1,8 @@
 //! Programs that do nothing, small, with all that a signer and a verifier look at.
 
-/// CPU type and subtype.
+/// CPU type and subtype; that of x86_64 says "64-bit libraries" too, as linkers write it.
 pub(crate) const ARM64: (u32, u32) = (0x0100_000c, 0);
-pub(crate) const X86_64: (u32, u32) = (0x0100_0007, 3);
+pub(crate) const X86_64: (u32, u32) = (0x0100_0007, 0x8000_0003);
 
 const PAGE: u32 = 0x4000;
 const BASE: u64 = 0x1_0000_0000;

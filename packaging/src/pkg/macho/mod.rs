@@ -23,6 +23,8 @@ const SEGMENT_64: u32 = 0x19;
 const CODE_SIGNATURE: u32 = 0x1d;
 const BUILD_VERSION: u32 = 0x32;
 const PLATFORM_MACOS: u32 = 1;
+/// Bits of a subtype that say what a program can do, as `CPU_SUBTYPE_LIB64` of most for x86_64.
+const CAPABILITIES: u32 = 0xff00_0000;
 /// Programs have a few dozen.
 const MOST_COMMANDS: u32 = 512;
 
@@ -41,10 +43,10 @@ impl Cpu {
     pub const ALL: [Self; 2] = [Self::X86_64, Self::Arm64];
 
     fn from_types(kind: u32, subtype: u32) -> Option<Self> {
-        Self::ALL.into_iter().find(|cpu| cpu.types() == (kind, subtype))
+        Self::ALL.into_iter().find(|cpu| cpu.types() == (kind, subtype & !CAPABILITIES))
     }
 
-    /// CPU type and subtype (mach/machine.h).
+    /// CPU type, and subtype without capabilities (mach/machine.h).
     pub fn types(self) -> (u32, u32) {
         match self {
             Self::X86_64 => (0x0100_0007, 3),

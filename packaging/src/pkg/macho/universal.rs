@@ -63,7 +63,7 @@ pub fn split(file: &[u8]) -> Result<Vec<Slice<'_>>, Malformed> {
     let mut end = reader.position() + Cpu::ALL.len() * ENTRY;
     for _ in Cpu::ALL {
         let here = reader;
-        let types = (reader.u32_be()?, reader.u32_be()?);
+        let cpu = Cpu::from_types(reader.u32_be()?, reader.u32_be()?);
         let (at, length, alignment) = (reader.size_be()?, reader.size_be()?, reader.u32_be()?);
         let gap = at.checked_sub(end).ok_or_else(|| here.wrong("slices overlap"))?;
         if Bytes::new(FORMAT, file).at(end)?.take(gap)?.iter().any(|byte| *byte != 0) {
@@ -71,7 +71,7 @@ pub fn split(file: &[u8]) -> Result<Vec<Slice<'_>>, Malformed> {
         }
         let slice = Slice::read(Bytes::new(FORMAT, file).at(at)?.take(length)?)?;
         let aligned = (slice.cpu.alignment()..=15).contains(&alignment) && at.is_multiple_of(1 << alignment);
-        if slice.cpu.types() != types || !aligned || slices.iter().any(|other| other.cpu == slice.cpu) {
+        if cpu != Some(slice.cpu) || !aligned || slices.iter().any(|other| other.cpu == slice.cpu) {
             return Err(
                 here.wrong("a slice is for another processor than is said, there twice, or not aligned to its pages")
             );
