@@ -258,6 +258,11 @@ fn what_is_installed_is_what_the_program_s_signature_covers() {
             "Resources/uninstall is not listed in CodeResources",
         ),
         (of_payload(signed, file(format!("{APP}/Contents/more"))), "more is not listed in CodeResources"),
+        (
+            of_payload(signed, file("Library/LaunchDaemons/x.plist".into())),
+            "Library/LaunchDaemons/x.plist is not the agent's",
+        ),
+        (of_payload(signed, file("usr/local/bin/x".into())), "payload: usr is not the agent's"),
         (of_payload(signed, byte(LAUNCH_DAEMON.into(), 310)), LAUNCH_DAEMON),
         (
             of_payload(signed, |payload| {

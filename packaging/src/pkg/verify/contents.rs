@@ -172,6 +172,11 @@ impl Contents {
             if entry.uid != 0 || entry.mode & 0o6022 != 0 {
                 report.problem(format!("payload: {path} is not root's alone to write, or changes who runs it"));
             }
+            let leads_to = |place: &&str| place.strip_prefix(path).is_some_and(|rest| rest.starts_with('/'));
+            let of_the_agent = [APP, LAUNCH_DAEMON, NEWSYSLOG].iter().any(|place| path == *place || leads_to(place));
+            if !of_the_agent && !path.strip_prefix(APP).is_some_and(|rest| rest.starts_with('/')) {
+                report.problem(format!("payload: {path} is not the agent's"));
+            }
         }
         let version = self.manifest.version.to_string();
         let (program, uninstall) = (format!("{APP}/{PROGRAM}"), format!("{APP}/{UNINSTALL}"));
@@ -187,6 +192,9 @@ impl Contents {
             if tree.get(path).is_none_or(|entry| !matches!(entry.kind, Kind::File(_)) || entry.mode != mode) {
                 report.problem(format!("{path} is missing, or has another mode than {mode:04o}"));
             }
+        }
+        if self.scripts.len() != 3 {
+            report.problem("scripts: more is there than preinstall, postinstall and the version");
         }
         if self.scripts.file(SCRIPTS_VERSION) != Some(format!("{version}\n").as_bytes()) {
             report.problem(format!("scripts: {SCRIPTS_VERSION} is not {version}"));

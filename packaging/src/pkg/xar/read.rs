@@ -138,8 +138,10 @@ pub fn read(bytes: &[u8]) -> Result<Archive<'_>, Malformed> {
         Some(element) => heap.signature(element, &mut parts).map(Some),
     };
     let (rsa, cms) = (signature("signature")?, signature("x-signature")?);
-    let mut files = Vec::new();
-    heap.files(table, "", &mut files, &mut parts)?;
+    let mut found = Vec::new();
+    heap.files(table, "", &mut found)?;
+    let (places, files): (Vec<Part>, _) = found.into_iter().unzip();
+    parts.extend(places);
     let end = heap.tiled(parts)?;
     Ok(Archive { toc, checksum, style, files, rsa, cms, ticket: heap.trailer(end)? })
 }
@@ -185,47 +187,38 @@ impl<'a> Heap<'a> {
         Ok(Signature { bytes: self.take(place)?, certificates })
     }
 
-    fn files(
-        &self,
-        of: &Element,
-        folder: &str,
-        files: &mut Vec<File<'a>>,
-        parts: &mut Vec<Part>,
-    ) -> Result<(), Malformed> {
+    /// Adds what is in a folder, whose name ends with `/`, and the places of that.
+    fn files(&self, of: &Element, folder: &str, found: &mut Vec<(Part, File<'a>)>) -> Result<(), Malformed> {
         for element in of.all("file") {
             let name = element.one("name").map(Element::text).filter(|name| !name.is_empty() && !name.contains('/'));
-            let name = name.ok_or_else(|| self.wrong("a file without a name"))?;
-            let path = format!("{folder}{name}");
-            let bad = |what| self.wrong(format!("{path} {what}"));
+            let path = format!("{folder}{}", name.ok_or_else(|| self.wrong("a file without a name"))?);
             match element.one("type").map(Element::text) {
                 Some("directory") if folder.matches('/').count() < MOST_DEPTH => {
-                    self.files(element, &format!("{path}/"), files, parts)?;
+                    self.files(element, &format!("{path}/"), found)?;
                 }
-                Some("file") => {
-                    let data = element.one("data").ok_or_else(|| bad("has no data"))?;
-                    let place = part(data, "length").ok_or_else(|| bad("has no place"))?;
-                    let as_it_is =
-                        data.one("encoding").map(|it| it.attribute("style")) == Some("application/octet-stream");
-                    if !as_it_is || part(data, "size") != Some(place) {
-                        return Err(bad("is stored in another way than as it is"));
-                    }
-                    let sums = ["archived-checksum", "extracted-checksum"].map(|name| {
-                        let sum = data.one(name)?;
-                        Some((Style::named(sum.attribute("style"))?, sum.text().to_owned()))
-                    });
-                    let [Some(stored), Some(extracted)] = sums else {
-                        return Err(bad("has no SHA-1 or SHA-256 checksums"));
-                    };
-                    if files.iter().any(|file| file.path == path) {
-                        return Err(bad("is there twice"));
-                    }
-                    parts.push(place);
-                    files.push(File { data: self.take(place)?, path, sums: [stored, extracted] });
+                Some("file") if !found.iter().any(|(_, file)| file.path == path) => {
+                    found.push(self.file(element, path)?);
                 }
-                _ => return Err(bad("is neither file nor folder, or too deep")),
+                _ => return Err(self.wrong(format!("{path} is neither file nor folder, too deep, or there twice"))),
             }
         }
         Ok(())
+    }
+
+    fn file(&self, element: &Element, path: String) -> Result<(Part, File<'a>), Malformed> {
+        let bad = |what| self.wrong(format!("{path} {what}"));
+        let data = element.one("data").ok_or_else(|| bad("has no data"))?;
+        let place = part(data, "length").ok_or_else(|| bad("has no place"))?;
+        let style = data.one("encoding").map(|encoding| encoding.attribute("style"));
+        if style != Some("application/octet-stream") || part(data, "size") != Some(place) {
+            return Err(bad("is stored in another way than as it is"));
+        }
+        let sums = ["archived-checksum", "extracted-checksum"].map(|name| {
+            let sum = data.one(name)?;
+            Some((Style::named(sum.attribute("style"))?, sum.text().to_owned()))
+        });
+        let [Some(stored), Some(extracted)] = sums else { return Err(bad("has no SHA-1 or SHA-256 checksums")) };
+        Ok((place, File { data: self.take(place)?, path, sums: [stored, extracted] }))
     }
 
     /// Where the last part ends; an error if two of them overlap or anything lies between them.

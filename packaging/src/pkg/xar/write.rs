@@ -10,52 +10,36 @@ use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 
 use super::{HEADER, MAGIC};
 
-/// An archive of files by their paths, in this order, all of `time`. What is before a `/` becomes a folder.
+/// An archive of files by their paths, all of `time`: those in no folder first, then folder by folder. What is before a `/`
+/// becomes a folder.
 pub fn write(files: &[(&str, &[u8])], time: jiff::Timestamp) -> std::io::Result<Vec<u8>> {
-    let mut contents = Contents { time, xml: String::new(), id: 0, at: sha1(&[]).len() };
-    let folders: BTreeSet<&str> = files.iter().filter_map(|(path, _)| Some(path.rsplit_once('/')?.0)).collect();
-    for (path, data) in files.iter().filter(|(path, _)| !path.contains('/')) {
-        contents.file(path, data);
+    let mut contents = Contents { time, xml: String::new(), id: 0, at: sha1(&[]).len(), heap: Vec::new() };
+    for (name, data) in files.iter().filter(|(path, _)| !path.contains('/')) {
+        contents.file(name, data);
     }
+    let inside: Vec<_> = files.iter().filter_map(|(path, data)| Some((path.rsplit_once('/')?, *data))).collect();
+    let folders: BTreeSet<&str> = inside.iter().map(|((folder, _), _)| *folder).collect();
     for folder in folders {
         contents.open(folder, "directory");
-        let inside = files.iter().filter_map(|(path, data)| Some((path.rsplit_once('/')?, data)));
-        for ((_, name), data) in inside.filter(|((of, _), _)| *of == folder) {
+        for ((_, name), data) in inside.iter().filter(|((of, _), _)| *of == folder) {
             contents.file(name, data);
         }
         contents.xml.push_str("  </file>\n");
     }
-    let toc = contents.whole();
-    let mut encoder = ZlibEncoder::new(Vec::new(), Compression::best());
-    encoder.write_all(toc.as_bytes())?;
-    let compressed = encoder.finish()?;
-    let mut archive = MAGIC.to_vec();
-    archive.extend(HEADER.to_be_bytes());
-    archive.extend(1_u16.to_be_bytes());
-    archive.extend((compressed.len() as u64).to_be_bytes());
-    archive.extend((toc.len() as u64).to_be_bytes());
-    archive.extend(1_u32.to_be_bytes());
-    archive.extend_from_slice(&compressed);
-    archive.extend(sha1(&compressed));
-    let (outer, inner): (Vec<_>, Vec<_>) = files.iter().partition(|(path, _)| !path.contains('/'));
-    let mut inner = inner;
-    inner.sort_by_key(|(path, _)| path.rsplit_once('/').map(|(folder, _)| folder));
-    for (_, data) in outer.iter().chain(&inner) {
-        archive.extend_from_slice(data);
-    }
-    Ok(archive)
+    contents.archive()
 }
 
-/// The table, as it grows.
-struct Contents {
+/// The table and the heap, as they grow.
+struct Contents<'a> {
     time: jiff::Timestamp,
     xml: String,
     id: usize,
     /// Where in the heap the next file comes.
     at: usize,
+    heap: Vec<&'a [u8]>,
 }
 
-impl Contents {
+impl<'a> Contents<'a> {
     fn open(&mut self, name: &str, kind: &str) {
         self.id += 1;
         let mode = if kind == "directory" { "0755" } else { "0644" };
@@ -66,7 +50,7 @@ impl Contents {
         ));
     }
 
-    fn file(&mut self, name: &str, data: &[u8]) {
+    fn file(&mut self, name: &str, data: &'a [u8]) {
         self.open(name, "file");
         let (length, at, sum) = (data.len(), self.at, HEXLOWER.encode(&sha1(data)));
         self.xml.push_str(&format!(
@@ -75,10 +59,28 @@ impl Contents {
              <archived-checksum style=\"sha1\">{sum}</archived-checksum>\n   </data>\n  </file>\n"
         ));
         self.at += length;
+        self.heap.push(data);
     }
 
-    fn whole(self) -> String {
-        let (time, files) = (self.time.strftime("%Y-%m-%dT%H:%M:%S"), self.xml);
+    fn archive(&self) -> std::io::Result<Vec<u8>> {
+        let toc = self.table();
+        let mut encoder = ZlibEncoder::new(Vec::new(), Compression::best());
+        encoder.write_all(toc.as_bytes())?;
+        let compressed = encoder.finish()?;
+        let mut archive = MAGIC.to_vec();
+        archive.extend(HEADER.to_be_bytes());
+        archive.extend(1_u16.to_be_bytes());
+        archive.extend((compressed.len() as u64).to_be_bytes());
+        archive.extend((toc.len() as u64).to_be_bytes());
+        archive.extend(1_u32.to_be_bytes());
+        archive.extend_from_slice(&compressed);
+        archive.extend(sha1(&compressed));
+        archive.extend(self.heap.concat());
+        Ok(archive)
+    }
+
+    fn table(&self) -> String {
+        let (time, files) = (self.time.strftime("%Y-%m-%dT%H:%M:%S"), &self.xml);
         format!(
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<xar>\n <toc>\n  <creation-time>{time}</creation-time>\n  \
              <checksum style=\"sha1\">\n   <offset>0</offset>\n   <size>20</size>\n  </checksum>\n{files} </toc>\n</xar>\n"
