@@ -104,7 +104,7 @@ fn a_package_that_is_not_signed_is_not_taken_for_one_that_is() {
 fn archive_readers() -> Option<String> {
     let python = std::env::var("EMOTE_TEST_ARCHIVE_PYTHON").ok();
     if python.is_none() {
-        left_out("reading packages with libarchive and 7-Zip", "EMOTE_TEST_ARCHIVE_PYTHON; ./tests/run gets one");
+        left_out("reading packages with libarchive and 7-Zip", "EMOTE_TEST_ARCHIVE_PYTHON");
     }
     python
 }
@@ -179,7 +179,7 @@ fn the_real_agent_is_packed_where_it_was_built_for_macs() {
     let target = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("target/darwin");
     let built = ["aarch64-apple-darwin", "x86_64-apple-darwin"].map(|it| target.join(it).join("release/emote-agent"));
     if !built.iter().all(|program| program.is_file()) {
-        return left_out("packing the real agent", "target/darwin/…/release/emote-agent");
+        return left_out("packing the real agent", "target/darwin/…/release/emote-agent of both architectures");
     }
     let place = Place::new();
     let mut command = packaging();

@@ -61,8 +61,9 @@ pub(crate) fn find(program: &str) -> Option<PathBuf> {
     { tools }.into_iter().chain(std::env::split_paths(&path)).map(|folder| folder.join(program)).find(|it| it.is_file())
 }
 
+/// `without` is what ./tests/run installs, where it can.
 pub(crate) fn left_out(what: &str, without: &str) {
-    eprintln!("LEFT OUT: {what}: there is no {without} here");
+    eprintln!("LEFT OUT: {what}: it needs {without}");
 }
 
 /// Runs a program, which must do well.
