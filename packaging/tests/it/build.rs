@@ -135,7 +135,7 @@ fn libarchive_lists_the_package_and_its_payload_as_the_manifest_does() {
     let Some(python) = archive_readers() else { return };
     let place = Place::new();
     place.unsigned();
-    let outer = list(&python, &place.path("unsigned.pkg"), place.folder.path());
+    let outer = list(&python, &place.path("unsigned.pkg"), &place.folder);
     let names: Vec<_> = outer.iter().map(|line| line.split('\t').next().unwrap()).collect();
     assert_eq!(
         names,
@@ -153,7 +153,7 @@ fn libarchive_lists_the_package_and_its_payload_as_the_manifest_does() {
     let manifest = std::fs::read(place.path("Resources_manifest.json")).unwrap();
     let manifest: Value = serde_json::from_slice(&manifest).unwrap();
     for (archive, of) in [("EmoteAgent.pkg_Payload", "payload"), ("EmoteAgent.pkg_Scripts", "scripts")] {
-        let listed = list(&python, &place.path(archive), place.folder.path());
+        let listed = list(&python, &place.path(archive), &place.folder);
         let expected = manifest[of].as_array().unwrap().iter().map(|line| {
             let text = |key: &str| line[key].as_str().unwrap().to_owned();
             let size = line.get("size").map_or("-".into(), ToString::to_string);

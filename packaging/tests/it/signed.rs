@@ -28,7 +28,7 @@ fn signed() -> Option<&'static Signed> {
     static SIGNED: OnceLock<Option<Signed>> = OnceLock::new();
     let made = SIGNED.get_or_init(|| {
         find("rcodesign")?;
-        let place = Place::new();
+        let place = Place::kept("signed");
         run(packaging().args(["dev-identity", "--out"]).arg(place.path("identity")));
         let identity = place.path("identity").display().to_string();
         let built = place.pkg("signed.pkg", &["--development", &identity]);

@@ -66,7 +66,7 @@ fn answer(mut stream: TcpStream, folder: &Path) {
 
 /// The package that an identity signs.
 fn package(place: &Place, identity: &Identity) -> Vec<u8> {
-    let (version, scratch) = (VERSION.parse().unwrap(), place.folder.path());
+    let (version, scratch) = (VERSION.parse().unwrap(), &place.folder);
     let program = assemble::program(&["arm64", "x86_64"].map(|name| place.path(name))).unwrap();
     let app = assemble::app(scratch, &program, version).unwrap();
     identity.sign_app(&app, scratch).unwrap();
@@ -90,7 +90,7 @@ fn a_secure_time_is_proven_and_none_of_its_bytes_can_differ() {
     let identity = Identity {
         application: Key::Pem(pem(development::APPLICATION)),
         installer: Key::Pem(pem(development::INSTALLER)),
-        timestamps: Some(server(place.folder.path())),
+        timestamps: Some(server(&place.folder)),
         signing_time: None,
         team: Some(development::TEAM),
     };

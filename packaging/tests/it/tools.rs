@@ -7,22 +7,38 @@ use crate::macho;
 
 pub(crate) const VERSION: &str = "1.2.3";
 
-/// A folder that goes away, with the programs of both architectures in it.
+/// A folder with the programs of both architectures in it.
 pub(crate) struct Place {
-    pub(crate) folder: tempfile::TempDir,
+    pub(crate) folder: PathBuf,
+    _temporary: Option<tempfile::TempDir>,
 }
 
 impl Place {
+    /// One that goes away.
     pub(crate) fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        for (name, cpu) in [("arm64", macho::ARM64), ("x86_64", macho::X86_64)] {
-            std::fs::write(folder.path().join(name), macho::program(cpu, 0x000d_0000)).unwrap();
+        let temporary = tempfile::tempdir().unwrap();
+        Self::with_programs(temporary.path().to_owned(), Some(temporary))
+    }
+
+    /// One that stays until the next run, for what all tests share.
+    pub(crate) fn kept(name: &str) -> Self {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        if folder.exists() {
+            std::fs::remove_dir_all(&folder).unwrap();
         }
-        Self { folder }
+        std::fs::create_dir_all(&folder).unwrap();
+        Self::with_programs(folder, None)
+    }
+
+    fn with_programs(folder: PathBuf, temporary: Option<tempfile::TempDir>) -> Self {
+        for (name, cpu) in [("arm64", macho::ARM64), ("x86_64", macho::X86_64)] {
+            std::fs::write(folder.join(name), macho::program(cpu, 0x000d_0000)).unwrap();
+        }
+        Self { folder, _temporary: temporary }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+        self.folder.join(name)
     }
 
     /// `emote-packaging pkg` of both programs.

@@ -161,16 +161,10 @@ impl<'a> CodeDirectory<'a> {
     /// Pages whose hash is not the one written here.
     pub fn differing_pages(&self, program: &[u8]) -> Vec<usize> {
         let covered = program.get(..self.limit).unwrap_or(program);
-        let mut pages = covered.chunks(self.page);
-        let differs = |hash: &&[u8]| pages.next().is_none_or(|page| self.hash(page) != **hash);
-        let mut differing = Vec::new();
-        let mut differs = differs;
-        for (number, hash) in self.pages.iter().enumerate() {
-            if differs(hash) {
-                differing.push(number);
-            }
-        }
-        differing
+        let pages = covered.chunks(self.page).map(Some).chain(std::iter::repeat(None));
+        let numbered = self.pages.iter().zip(pages).enumerate();
+        let differing = numbered.filter(|(_, (hash, page))| page.is_none_or(|page| self.hash(page) != **hash));
+        differing.map(|(number, _)| number).collect()
     }
 
     /// The hash of what belongs to it in a slot; none where it is not written or all zeros.
