@@ -79,6 +79,7 @@ impl Identity {
     /// Has Apple look at a package, waits for its word, and staples the ticket to it. `key` is an App Store Connect key as
     /// `rcodesign encode-app-store-connect-api-key` writes it, whichever tool is used.
     pub fn notarize(&self, package: &Path, key: &Path, scratch: &Path) -> anyhow::Result<()> {
+        secret::ensure_private(key)?;
         match &self.installer {
             Key::Keychain(_) => apple::notarize(package, key, scratch)?.into_iter().try_for_each(run),
             _ => run(rcodesign::notarize(&rcodesign::program()?, package, key)),

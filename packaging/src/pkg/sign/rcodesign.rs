@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 
+use super::secret::ensure_private;
 use super::{Identity, Key, Tool};
 
 pub(super) fn sign_app(with: &Path, identity: &Identity, app: &Path, scratch: &Path) -> anyhow::Result<Tool> {
@@ -45,7 +46,10 @@ fn timestamps(identity: &Identity) -> [&str; 2] {
 
 fn key_arguments(key: &Key, scratch: &Path) -> anyhow::Result<Vec<OsString>> {
     Ok(match key {
-        Key::Pem(path) => vec!["--pem-file".into(), path.into()],
+        Key::Pem(path) => {
+            ensure_private(path)?;
+            vec!["--pem-file".into(), path.into()]
+        }
         Key::P12(path, password) => {
             let password = password.write_to(scratch, "password")?;
             vec!["--p12-file".into(), path.into(), "--p12-password-file".into(), password.into()]

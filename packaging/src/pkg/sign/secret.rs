@@ -50,9 +50,7 @@ impl Secret {
         let value = match self {
             Self::Env(name) => std::env::var(name).with_context(|| format!("reading {self}"))?,
             Self::File(path) => {
-                let metadata = std::fs::metadata(path).with_context(|| format!("reading {self}"))?;
-                let is_private = metadata.permissions().mode() & 0o077 == 0;
-                ensure!(is_private, "{self} can be read by others: chmod 600 {}", path.display());
+                ensure_private(path)?;
                 std::fs::read_to_string(path).with_context(|| format!("reading {self}"))?
             }
         };
@@ -60,6 +58,14 @@ impl Secret {
         ensure!(!value.is_empty() && !value.contains(['\r', '\n']), "{self} is empty, or more than a line");
         write_private(folder, name, value.as_bytes())
     }
+}
+
+/// Refuses a file with a secret in it that others can read.
+pub(super) fn ensure_private(path: &Path) -> anyhow::Result<()> {
+    let metadata = std::fs::metadata(path).with_context(|| format!("reading {}", path.display()))?;
+    let is_private = metadata.permissions().mode() & 0o077 == 0;
+    ensure!(is_private, "{0} can be read by others: chmod 600 {0}", path.display());
+    Ok(())
 }
 
 /// Writes a file that nobody else reads.

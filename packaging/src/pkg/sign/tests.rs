@@ -15,8 +15,9 @@ fn release(application: Key, installer: Key) -> Identity {
 fn files_are_signed_with_by_rcodesign_and_passwords_are_in_private_files() {
     let scratch = tempfile::tempdir().unwrap();
     let password = scratch.path().join("word");
+    let pem = secret::write_private(scratch.path(), "i.pem", b"").unwrap();
     secret::write_private(scratch.path(), "word", b"pass word\n").unwrap();
-    let identity = release(Key::P12("a.p12".into(), Secret::File(password)), Key::Pem("i.pem".into()));
+    let identity = release(Key::P12("a.p12".into(), Secret::File(password)), Key::Pem(pem.clone()));
     let (program, place) = (Path::new("rcodesign"), scratch.path().display());
     let app = shown(&rcodesign::sign_app(program, &identity, Path::new("E.app"), scratch.path()).unwrap());
     assert_eq!(
@@ -31,8 +32,11 @@ fn files_are_signed_with_by_rcodesign_and_passwords_are_in_private_files() {
     let mode = std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(written).unwrap());
     assert_eq!(mode & 0o777, 0o600);
     let tool = rcodesign::sign_package(program, &identity, Path::new("a.pkg"), Path::new("b.pkg"), scratch.path());
-    let signed = format!("rcodesign sign --pem-file i.pem --timestamp-url {APPLE_TIMESTAMPS} a.pkg b.pkg");
+    let signed = format!("rcodesign sign --pem-file {place}/i.pem --timestamp-url {APPLE_TIMESTAMPS} a.pkg b.pkg");
     assert_eq!(shown(&tool.unwrap()), signed);
+    std::fs::set_permissions(&pem, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+    let tool = rcodesign::sign_package(program, &identity, Path::new("a.pkg"), Path::new("b.pkg"), scratch.path());
+    assert!(tool.unwrap_err().to_string().contains("can be read by others: chmod 600"));
     let submit = "rcodesign notary-submit --wait --staple --api-key-file key.json b.pkg";
     assert_eq!(shown(&rcodesign::notarize(program, Path::new("b.pkg"), Path::new("key.json"))), submit);
 }
