@@ -106,7 +106,7 @@ fn one(row: &Row, now: Time) -> String {
     let (bold, dim) = (render::BOLD, render::DIM);
     let ago = |at: Option<Time>| at.map_or_else(|| "never".to_owned(), |at| format!("{} ago", render::ago(at, now)));
     let mut text = vec![format!("{bold}{}{bold:#}  {dim}{}{dim:#}", row.name, row.kind)];
-    let mut line = |what: &str, words: String| text.push(format!("  {dim}{what:<14}{dim:#}{words}"));
+    let mut line = |what: &str, words: String| text.push(format!("  {dim}{what:<13}{dim:#} {words}"));
     if let Some(preset) = &row.preset {
         line("preset", preset.clone());
     }

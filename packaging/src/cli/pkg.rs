@@ -27,7 +27,7 @@ pub(super) struct PkgArgs {
     /// The agent for one architecture; once for arm64, once for x86_64
     #[arg(long = "bin", value_name = "FILE", required = true)]
     programs: Vec<PathBuf>,
-    /// Of the package; three numbers
+    /// Of the package: one to three numbers, 1.2.3
     #[arg(long)]
     version: Version,
     /// The package to write
