@@ -37,18 +37,23 @@ async fn insist(stack: &Stack, method: Method, path: &str, body: &Value) -> Post
 }
 
 /// Kills these brokers, one after the other, until all is done or it was often enough; how often.
-async fn killing(brokers: &mut [Broker], done: &AtomicBool) -> usize {
+async fn killing(brokers: &mut [Broker], kills: &AtomicUsize, done: &AtomicBool) {
     const MOST: usize = 12;
     let mut random = StdRng::seed_from_u64(20_261_126);
-    let mut kills = 0;
-    while kills < MOST && !done.load(Ordering::Relaxed) {
+    while kills.load(Ordering::Relaxed) < MOST && !done.load(Ordering::Relaxed) {
         tokio::time::sleep(Duration::from_millis(random.random_range(150..700))).await;
-        let at = kills % brokers.len();
+        let at = kills.load(Ordering::Relaxed) % brokers.len();
         brokers[at].kill();
-        kills += 1;
         brokers[at].start().await;
+        kills.fetch_add(1, Ordering::Relaxed);
     }
-    kills
+}
+
+/// A quick machine goes on until it was disturbed often enough.
+const FEWEST_KILLS: usize = 4;
+
+fn has_more_to_go(done: usize, kills: &AtomicUsize) -> bool {
+    done < 2_000 && kills.load(Ordering::Relaxed) < FEWEST_KILLS
 }
 
 /// How often each happened to whom.
@@ -107,10 +112,13 @@ async fn a_broker_killed_while_users_are_provisioned_tells_each_change_once() {
     const USERS: usize = 60;
     let mut stack = Stack::new().secret("scim-token").file("sources/people.yaml", SOURCE).start().await;
     let mut brokers = [stack.take_broker()];
-    let done = AtomicBool::new(false);
-    let killer = killing(&mut brokers, &done);
+    let (kills, done) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let killer = killing(&mut brokers, &kills, &done);
     let client = async {
-        for n in 0..USERS {
+        let mut users = 0;
+        while users < USERS || has_more_to_go(users, &kills) {
+            let n = users;
+            users += 1;
             let name = format!("u{n}@example.com");
             insist(&stack, Method::POST, "Users", &json!({"userName": name, "active": true})).await;
             let path = format!("Users?filter=userName%20eq%20%22u{n}%40example.com%22");
@@ -124,12 +132,13 @@ async fn a_broker_killed_while_users_are_provisioned_tells_each_change_once() {
             }
         }
         done.store(true, Ordering::Relaxed);
+        users
     };
-    let (kills, ()) = tokio::join!(killer, client);
+    let ((), users) = tokio::join!(killer, client);
     [stack.broker] = brokers;
-    assert!(kills >= 4, "{kills} kills");
+    assert!(kills.into_inner() >= FEWEST_KILLS);
     let mut expected = BTreeMap::new();
-    for n in 0..USERS {
+    for n in 0..users {
         let name = format!("u{n}@example.com");
         expected.insert(format!("user.created {name}"), 1);
         expected.insert(format!("user.deactivated {name}"), 1);
@@ -181,11 +190,14 @@ async fn of_two_brokers_that_change_the_same_users_and_are_killed_each_change_th
     let mut brokers = [stack.take_broker(), stack.other_broker()];
     brokers[1].start().await;
     let ports = [brokers[0].port, brokers[1].port];
-    let done = AtomicBool::new(false);
-    let (stack_ref, ids_ref) = (&stack, &ids);
+    let (kills, done) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let (stack_ref, ids_ref, kills_ref) = (&stack, &ids, &kills);
     // Each try says something else: what a broker that was killed has done of it is in the chain, or is not.
     let client = async |at: usize| {
-        for n in 0..CHANGES {
+        let mut changes = 0;
+        while changes < CHANGES || has_more_to_go(changes, kills_ref) {
+            let n = changes;
+            changes += 1;
             let path = format!("Users/{}", ids_ref[n % USERS]);
             let tries = AtomicUsize::new(0);
             until("the title is changed", async || {
@@ -202,8 +214,8 @@ async fn of_two_brokers_that_change_the_same_users_and_are_killed_each_change_th
         tokio::join!(client(0), client(1));
         done.store(true, Ordering::Relaxed);
     };
-    let (kills, ()) = tokio::join!(killing(&mut brokers, &done), clients);
-    assert!(kills >= 4, "{kills} kills");
+    tokio::join!(killing(&mut brokers, &kills, &done), clients);
+    assert!(kills.into_inner() >= FEWEST_KILLS);
     let [one, mut other] = brokers;
     stack.broker = one;
     let mut now = BTreeMap::new();
