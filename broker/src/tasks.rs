@@ -1,13 +1,29 @@
 //! Tasks that run for as long as the configuration wants them, each until the file that it was started with is another one.
+//! One that ends by itself, such as in a panic, is started anew.
 
-use std::{collections::BTreeMap, fmt::Debug};
+use std::{collections::BTreeMap, fmt::Debug, sync::Arc};
 
-use tokio::task::JoinHandle;
+use tokio::{sync::Notify, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 /// Those that run, by what they are for.
 pub(crate) struct Tasks<Key> {
     running: BTreeMap<Key, Running>,
+    ended: Arc<Notify>,
+}
+
+/// Tells, when it is dropped, that a task has ended that nobody stopped.
+struct Tells {
+    stop: CancellationToken,
+    ended: Arc<Notify>,
+}
+
+impl Drop for Tells {
+    fn drop(&mut self) {
+        if !self.stop.is_cancelled() {
+            self.ended.notify_one();
+        }
+    }
 }
 
 struct Running {
@@ -19,48 +35,60 @@ struct Running {
 
 impl<Key> Default for Tasks<Key> {
     fn default() -> Self {
-        Self { running: BTreeMap::new() }
+        Self { running: BTreeMap::new(), ended: Arc::default() }
     }
 }
 
 impl<Key: Ord + Clone + Debug> Tasks<Key> {
     /// Keeps to what is wanted, each with its file: stops what is not, or not with this file, and then has `start` start what
     /// does not run. Gives what is not wanted any more.
-    pub(crate) async fn keep_to<T>(
+    pub(crate) async fn keep_to<T, Task: Future<Output = ()> + Send + 'static>(
         &mut self,
         wanted: BTreeMap<Key, (String, T)>,
-        start: impl Fn(T, CancellationToken) -> JoinHandle<()>,
+        start: impl Fn(T, CancellationToken) -> Task,
     ) -> Vec<Key> {
-        let is_as_wanted = |key: &Key, file: &str| wanted.get(key).is_some_and(|(wanted, _)| wanted == file);
-        let old = self.running.iter().filter(|(key, running)| !is_as_wanted(key, &running.file));
+        let is_as_wanted = |key: &Key, running: &Running| {
+            !running.task.is_finished() && wanted.get(key).is_some_and(|(file, _)| *file == running.file)
+        };
+        let old = self.running.iter().filter(|(key, running)| !is_as_wanted(key, running));
         let mut old: Vec<Key> = old.map(|(key, _)| key.clone()).collect();
-        for key in &old {
-            self.stop_one(key).await;
-        }
+        // All of them before any is started: what moves from one to another is free by then.
+        self.stop_these(&old).await;
         old.retain(|key| !wanted.contains_key(key));
         for (key, (file, what)) in wanted {
             self.running.entry(key).or_insert_with(|| {
                 let stop = CancellationToken::new();
-                let task = start(what, stop.clone());
+                let tells = Tells { stop: stop.clone(), ended: Arc::clone(&self.ended) };
+                let run = start(what, stop.clone());
+                let task = tokio::spawn(async move {
+                    let _tells = tells;
+                    run.await;
+                });
                 Running { file, stop, task }
             });
         }
         old
     }
 
+    /// Comes back when a task has ended that nobody stopped: [`Self::keep_to`] starts it anew.
+    pub(crate) async fn ended(&self) {
+        self.ended.notified().await;
+    }
+
     /// Stops all of them.
     pub(crate) async fn stop(&mut self) {
         let all: Vec<Key> = self.running.keys().cloned().collect();
-        for key in all {
-            self.stop_one(&key).await;
-        }
+        self.stop_these(&all).await;
     }
 
-    async fn stop_one(&mut self, key: &Key) {
-        let Some(running) = self.running.remove(key) else { return };
-        running.stop.cancel();
-        if let Err(error) = running.task.await {
-            tracing::warn!(%error, task = ?key, "a task ended badly");
+    /// Stops these together: each may have something to end.
+    async fn stop_these(&mut self, keys: &[Key]) {
+        let stopping: Vec<_> = keys.iter().filter_map(|key| Some((key, self.running.remove(key)?))).collect();
+        stopping.iter().for_each(|(_, running)| running.stop.cancel());
+        for (key, running) in stopping {
+            if let Err(error) = running.task.await {
+                tracing::error!(%error, task = ?key, "a task ended badly");
+            }
         }
     }
 }
@@ -68,7 +96,12 @@ impl<Key: Ord + Clone + Debug> Tasks<Key> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::{Arc, Mutex};
+    use std::{
+        sync::{Arc, Mutex},
+        time::Duration,
+    };
+
+    use futures_util::FutureExt as _;
 
     #[tokio::test]
     async fn what_has_another_file_is_started_anew_and_what_is_not_wanted_stops() {
@@ -77,10 +110,10 @@ mod tests {
         let start = |name: &'static str, stop: CancellationToken| {
             let log = Arc::clone(&log);
             log.lock().unwrap().push(format!("{name} starts"));
-            tokio::spawn(async move {
+            async move {
                 stop.cancelled().await;
                 log.lock().unwrap().push(format!("{name} stops"));
-            })
+            }
         };
         let wanted = |of: &[(&'static str, &'static str)]| {
             of.iter().map(|(key, file)| (*key, ((*file).to_owned(), *key))).collect::<BTreeMap<_, _>>()
@@ -94,5 +127,26 @@ mod tests {
         assert_eq!(said(), ["b stops"]);
         tasks.stop().await;
         assert_eq!(said(), ["a stops"]);
+    }
+
+    #[tokio::test]
+    async fn what_ends_by_itself_is_told_of_and_started_anew_though_its_file_is_the_same() {
+        let (mut tasks, starts) = (Tasks::default(), Mutex::new(0));
+        let start = |panics: bool, stop: CancellationToken| {
+            *starts.lock().unwrap() += 1;
+            async move {
+                assert!(!panics, "as a task may");
+                stop.cancelled().await;
+            }
+        };
+        let wanted = |panics| BTreeMap::from([("a", ("1".to_owned(), panics)), ("b", ("1".to_owned(), false))]);
+        tasks.keep_to(wanted(true), start).await;
+        tokio::time::timeout(Duration::from_secs(20), tasks.ended()).await.unwrap();
+        tasks.keep_to(wanted(false), start).await;
+        assert_eq!(*starts.lock().unwrap(), 3, "the one that goes on is left alone");
+        tasks.keep_to(wanted(false), start).await;
+        assert_eq!(*starts.lock().unwrap(), 3);
+        tasks.stop().await;
+        assert!(tasks.ended().now_or_never().is_none(), "what was stopped is not told of");
     }
 }

@@ -106,11 +106,16 @@ impl Pollers {
         let (reach, polls) = (&self.reach, &self.polls);
         let start = |(source, poll), stop| {
             let poller = Poller { source, poll, log: Arc::clone(&reach.log), polls: polls.clone() };
-            tokio::spawn(poller.run(reach.leads.clone(), stop))
+            poller.run(reach.leads.clone(), stop)
         };
         for (source, kind) in self.tasks.keep_to(wanted.collect(), start).await {
             polls.forget(&source, kind);
         }
+    }
+
+    /// Comes back when one has ended that was to go on: [`Self::keep_to`] starts it anew.
+    pub async fn ended(&self) {
+        self.tasks.ended().await;
     }
 
     /// Stops all of them.

@@ -138,6 +138,7 @@ impl Workers {
                     sweep_at = None;
                 }
                 () = tokio::time::sleep(AGAIN_EVERY), if !all_run => {}
+                () = self.an_ended() => {}
                 () = tokio::time::sleep_until(sweep_at.unwrap_or_else(Instant::now)), if sweep_at.is_some() => {
                     sweep_at = Some(Instant::now() + self.sweep(ruling.as_deref()).await);
                 }
@@ -147,6 +148,16 @@ impl Workers {
         let names: Vec<Name> = self.running.keys().cloned().collect();
         self.stop(names).await;
         Ok(())
+    }
+
+    /// Comes back some time after something has ended that was to go on taking events.
+    async fn an_ended(&self) {
+        tokio::select! {
+            () = self.pollers.ended() => {}
+            () = self.listeners.ended() => {}
+            () = self.watchers.ended() => {}
+        }
+        tokio::time::sleep(AGAIN_EVERY).await;
     }
 
     /// Says whether everything runs.

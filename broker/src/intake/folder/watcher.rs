@@ -91,12 +91,15 @@ impl Watchers {
             Some((source.name().to_string(), (file.clone(), (Arc::clone(source), folder))))
         });
         let (log, folders) = (&self.log, &self.folders);
-        let start = |(source, folder), stop| {
-            tokio::spawn(Watcher::of(source, folder, Arc::clone(log), folders.clone()).run(stop))
-        };
+        let start = |(source, folder), stop| Watcher::of(source, folder, Arc::clone(log), folders.clone()).run(stop);
         for source in self.tasks.keep_to(wanted.collect(), start).await {
             folders.forget(&source);
         }
+    }
+
+    /// Comes back when one has ended that was to go on: [`Self::keep_to`] starts it anew.
+    pub async fn ended(&self) {
+        self.tasks.ended().await;
     }
 
     /// Stops all of them.

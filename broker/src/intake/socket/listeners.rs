@@ -8,10 +8,7 @@ use std::{
 };
 
 use emote_proto::Time;
-use tokio::{
-    net::{TcpListener, UdpSocket},
-    task::JoinHandle,
-};
+use tokio::net::{TcpListener, UdpSocket};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -24,6 +21,7 @@ use crate::{
     ingest::Source,
     listen::{LOOKED_AT_EVERY, Limited, ListenError, MAX_CONNECTIONS, Pair},
     outage::Outage,
+    tasks::Tasks,
 };
 
 /// One that could not be opened is tried again this often.
@@ -35,20 +33,14 @@ const SAID_EVERY: Duration = Duration::from_secs(60);
 pub struct Listeners {
     reach: Reach,
     sockets: Sockets,
-    running: BTreeMap<(String, String), Running>,
-}
-
-struct Running {
-    /// The source's file when it was started.
-    file: String,
-    stop: CancellationToken,
-    task: JoinHandle<()>,
+    /// By source and socket.
+    tasks: Tasks<(String, String)>,
 }
 
 impl Listeners {
     /// None runs yet.
     pub fn new(reach: Reach) -> Self {
-        Self { reach, sockets: Sockets::default(), running: BTreeMap::new() }
+        Self { reach, sockets: Sockets::default(), tasks: Tasks::default() }
     }
 
     /// How they are doing; it changes as they do.
@@ -59,45 +51,33 @@ impl Listeners {
     /// From now on these sources listen, as their files say.
     pub async fn keep_to(&mut self, sources: &[(Arc<Source>, String)]) {
         let wanted = sources.iter().flat_map(|(source, file)| {
-            source
-                .sockets()
-                .iter()
-                .map(move |socket| ((source.name().to_string(), socket.name()), (source, socket, file)))
+            source.sockets().iter().map(move |socket| {
+                let key = (source.name().to_string(), socket.name());
+                (key, (file.clone(), (source, socket)))
+            })
         });
-        let mut wanted: BTreeMap<_, _> = wanted.collect();
-        let is_as_wanted = |key: &(String, String), running: &Running| {
-            wanted.get(key).is_some_and(|(_, _, file)| **file == running.file)
-        };
-        let old = self.running.iter().filter(|(key, running)| !is_as_wanted(key, running));
-        let old: Vec<_> = old.map(|(key, _)| key.clone()).collect();
-        // All of them before any is opened: what moves from one source to another is free by then.
-        self.close(&old).await;
-        wanted.retain(|key, _| !self.running.contains_key(key));
-        for (key, (source, socket, file)) in wanted {
-            let intake = Intake::new(Arc::clone(source), socket.clone(), self.reach.clone());
-            let (stop, sockets) = (CancellationToken::new(), self.sockets.clone());
+        let wanted: BTreeMap<_, _> = wanted.collect();
+        let (reach, sockets) = (&self.reach, &self.sockets);
+        let start = |(source, socket): (&Arc<Source>, &Socket), stop| {
+            let name = source.name().as_str();
+            sockets.forget(name, &socket.name());
             // It is known from now on, whatever becomes of it.
-            sockets.change(&key.0, &key.1, |_| {});
-            let task = tokio::spawn(run(Arc::new(intake), sockets, stop.clone()));
-            self.running.insert(key, Running { file: file.clone(), stop, task });
+            sockets.change(name, &socket.name(), |_| {});
+            run(Arc::new(Intake::new(Arc::clone(source), socket.clone(), reach.clone())), sockets.clone(), stop)
+        };
+        for (source, socket) in self.tasks.keep_to(wanted, start).await {
+            sockets.forget(&source, &socket);
         }
+    }
+
+    /// Comes back when one has ended that was to go on: [`Self::keep_to`] starts it anew.
+    pub async fn ended(&self) {
+        self.tasks.ended().await;
     }
 
     /// Closes all of them.
     pub async fn stop(&mut self) {
-        let all: Vec<_> = self.running.keys().cloned().collect();
-        self.close(&all).await;
-    }
-
-    async fn close(&mut self, keys: &[(String, String)]) {
-        let closing: Vec<_> = keys.iter().filter_map(|key| Some((key, self.running.remove(key)?))).collect();
-        closing.iter().for_each(|(_, running)| running.stop.cancel());
-        for ((source, socket), running) in closing {
-            if let Err(error) = running.task.await {
-                tracing::error!(%error, source, socket, "a socket's task ended badly");
-            }
-            self.sockets.forget(source, socket);
-        }
+        self.tasks.stop().await;
     }
 }
 
