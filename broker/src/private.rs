@@ -1,7 +1,7 @@
-//! Files that are not for everybody's eyes, and PEM.
+//! Files that are not for everybody's eyes, those that nobody else may change, and PEM.
 
 use std::{
-    fs::File,
+    fs::{File, Metadata},
     io::Read,
     os::unix::fs::{MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
@@ -10,6 +10,9 @@ use std::{
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
 use zeroize::Zeroizing;
 
+/// Set on a folder: what is another's cannot be moved or removed in it.
+const STICKY: u32 = 0o1000;
+const WRITABLE_BY_OTHERS: u32 = 0o022;
 /// Larger files are none.
 const MAX_FILE: u64 = 64 * 1024;
 
@@ -39,8 +42,55 @@ pub(crate) enum FileError {
     Unreadable { path: PathBuf, error: std::io::Error },
     #[error("{path} can be read by others on this machine (mode {mode:o}): take that right away with chmod 600")]
     Open { path: PathBuf, mode: u32 },
+    #[error("{path} {shared}: make it root's or emote's own (chown), and take that right away with chmod go-w")]
+    Shared { path: PathBuf, shared: Shared },
     #[error("{path}: {problem}")]
     Pem { path: PathBuf, problem: String },
+}
+
+/// What others than root and the user of this process could change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("can be changed by others on this machine (owner {owner}, mode {mode:o})")]
+pub(crate) struct Shared {
+    owner: u32,
+    mode: u32,
+}
+
+impl Shared {
+    /// What this is of a file or folder; none where nobody else could change it. Access control lists are not looked at.
+    pub(crate) fn of(meta: &Metadata) -> Option<Self> {
+        Self::said(meta.uid(), meta.mode(), WRITABLE_BY_OTHERS)
+    }
+
+    /// The same of a folder that leads to another. Where it is sticky, as /tmp is, others add to it and move nothing in it.
+    fn of_way(meta: &Metadata) -> Option<Self> {
+        let is_sticky = meta.is_dir() && meta.mode() & STICKY != 0;
+        Self::said(meta.uid(), meta.mode(), if is_sticky { 0 } else { WRITABLE_BY_OTHERS })
+    }
+
+    fn said(owner: u32, mode: u32, refused: u32) -> Option<Self> {
+        (!is_ours(owner) || mode & refused != 0).then_some(Self { owner, mode: mode & 0o7777 })
+    }
+}
+
+/// Whether what has this owner is root's or that of the user of this process.
+pub(crate) fn is_ours(owner: u32) -> bool {
+    [0, rustix::process::geteuid().as_raw()].contains(&owner)
+}
+
+/// The real path of a file or folder, and what is there, where nobody but root and the user of this process could change it
+/// or put something else in its place.
+pub(crate) fn ours_alone(path: &Path) -> Result<(PathBuf, Metadata), FileError> {
+    let unreadable = |path: &Path, error| FileError::Unreadable { path: path.to_owned(), error };
+    let real = path.canonicalize().map_err(|error| unreadable(path, error))?;
+    let look = |path: &Path| std::fs::symlink_metadata(path).map_err(|error| unreadable(path, error));
+    let shared = |path: &Path, shared| FileError::Shared { path: path.to_owned(), shared };
+    for folder in real.ancestors().skip(1) {
+        Shared::of_way(&look(folder)?).map_or(Ok(()), |found| Err(shared(folder, found)))?;
+    }
+    let meta = look(&real)?;
+    Shared::of(&meta).map_or(Ok(()), |found| Err(shared(&real, found)))?;
+    Ok((real, meta))
 }
 
 /// The text of a file that nobody else can read; it is overwritten when dropped.
@@ -109,5 +159,49 @@ mod tests {
             assert_eq!(mode & Readers::Owner.refused(true) == 0, by_group, "root gives it to a group: {mode:o}");
         }
         assert!(read(folder.path(), Readers::Group).is_err());
+    }
+
+    #[test]
+    fn an_owner_who_is_somebody_else_is_never_excused_and_what_others_may_write_only_on_the_way() {
+        let own = rustix::process::geteuid().as_raw();
+        let sticky = std::fs::metadata("/tmp").unwrap();
+        for (owner, mode, refused, expected) in [
+            (own, 0o755, WRITABLE_BY_OTHERS, false),
+            (0, 0o755, WRITABLE_BY_OTHERS, false),
+            (0, 0o775, WRITABLE_BY_OTHERS, true),
+            (0, 0o757, WRITABLE_BY_OTHERS, true),
+            (0, 0o1777, 0, false),
+            (own + 4321, 0o1777, 0, true),
+            (own + 4321, 0o700, WRITABLE_BY_OTHERS, true),
+        ] {
+            assert_eq!(Shared::said(owner, mode, refused).is_some(), expected, "{owner} {mode:o}");
+        }
+        assert_eq!(sticky.mode() & STICKY, STICKY);
+        assert_eq!((Shared::of_way(&sticky), Shared::of(&sticky).is_some()), (None, true));
+    }
+
+    #[test]
+    fn what_is_ours_alone_is_named_by_where_it_really_lies() {
+        let root = tempfile::tempdir().unwrap();
+        let real = root.path().canonicalize().unwrap();
+        let mode = |of: &str, mode| {
+            std::fs::set_permissions(real.join(of), std::fs::Permissions::from_mode(mode)).unwrap();
+        };
+        for folder in ["open", "open/inner"] {
+            std::fs::create_dir(real.join(folder)).unwrap();
+        }
+        std::os::unix::fs::symlink(real.join("open/inner"), real.join("link")).unwrap();
+        let found = |path: &str| ours_alone(&real.join(path)).map(|(path, _)| path).map_err(|error| error.to_string());
+        (mode("open", 0o755), mode("open/inner", 0o755));
+        assert_eq!(found("link"), Ok(real.join("open/inner")));
+        mode("open", 0o777);
+        for path in ["link", "open/inner", "open"] {
+            let why = found(path).unwrap_err();
+            assert!(why.starts_with(&format!("{} can be changed by others", real.join("open").display())), "{why}");
+        }
+        mode("open", 0o1777);
+        assert_eq!(found("link"), Ok(real.join("open/inner")), "a sticky folder on the way");
+        assert!(found("open").unwrap_err().contains("mode 1777"), "where others add to it, it is not ours alone");
+        assert!(found("none").unwrap_err().contains("none cannot be read"));
     }
 }

@@ -21,13 +21,10 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use serde_json::Value;
 
+use self::process::{Order, run};
 pub use self::{
     allow::Allowed,
     launch::{Bounds, LAUNCH_COMMAND, NOT_LAUNCHED, launch},
-};
-use self::{
-    allow::is_ours_alone,
-    process::{Order, run},
 };
 use super::{
     Outcome, Target,
@@ -38,6 +35,7 @@ use super::{
 use crate::{
     config::{Problems, fields::Fields},
     core::Job,
+    private,
 };
 
 const DEFAULT_MEMORY: u64 = 1 << 30;
@@ -104,12 +102,16 @@ impl Unresolved for Spec {
             ..Bounds::default()
         };
         // What would be done is shown wherever somebody asks; the program need not be there.
+        let mut cwd = self.cwd.clone();
         if !setup.stands_in() {
             problems.take("program", allowed.program(&self.program));
             for name in self.common.variables() {
                 problems.take(&format!("env.{name}"), allowed.variable(name));
             }
-            problems.take("cwd", is_ours_alone(&self.cwd));
+            let found = private::ours_alone(&self.cwd).map_err(|error| error.to_string());
+            if let Some((real, _)) = problems.take("cwd", found) {
+                cwd = real;
+            }
             if let Some(user) = &self.user {
                 let (uid, gid) = problems.take("user", ids_of(user))?;
                 (bounds.uid, bounds.gid) = (Some(uid), Some(gid));
@@ -119,7 +121,7 @@ impl Unresolved for Spec {
             program: self.program.clone(),
             common: Arc::clone(&self.common),
             contract,
-            cwd: self.cwd.clone(),
+            cwd,
             bounds,
             allowed,
             within: setup.delivery.timeout,

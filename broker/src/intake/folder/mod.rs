@@ -10,7 +10,8 @@
 //! of one name: no link leads out of the folder.
 //!
 //! **A file is moved aside before it is read**, so that what is written in its place meanwhile is another file. It is locked
-//! while it is read: what lies in `.taking` unlocked was left by a broker that is gone, and is taken again.
+//! while it is read: what lies in `.taking` unlocked was left by a broker that is gone, or was changed when it was to be read,
+//! and is taken once it is complete.
 //!
 //! **Nothing is told twice.** Ids derive from the file's name and content (of a line: its number and content), unless the map
 //! gives a better one, and what the log has already is left out. A file is put away only once the stream has acknowledged

@@ -9,11 +9,11 @@ use std::{
 };
 
 use rustix::{
-    fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, RenameFlags, Stat},
+    fs::{AtFlags, Dir, FileType, Mode, OFlags, RenameFlags, Stat},
     io::Errno,
 };
 
-use crate::random;
+use crate::{private, random};
 
 /// The most files of one look; the others come with the next.
 const MAX_FOUND: usize = 10_000;
@@ -24,9 +24,10 @@ const DONE: &str = "done";
 const FAILED: &str = "failed";
 /// What is a folder, and no link to one.
 const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
-/// Who else could write: group and others.
-const OTHERS_WRITE: Mode = Mode::WGRP.union(Mode::WOTH);
 
+/// What says that this file cannot be opened, however often it is tried. All else may pass: too many open files, a disk that
+/// is away.
+pub(super) const OF_THE_FILE: [Errno; 4] = [Errno::ACCESS, Errno::PERM, Errno::LOOP, Errno::NXIO];
 /// What a file system answers that cannot rename without replacing.
 const CANNOT_SAY: [Errno; 4] = [Errno::INVAL, Errno::NOSYS, Errno::OPNOTSUPP, Errno::NOTSUP];
 
@@ -60,6 +61,8 @@ pub(super) struct Claimed {
     /// The folder in `.taking` that it lies in.
     word: String,
     pub(super) name: String,
+    /// When it was found, here or in the folder.
+    pub(super) stamp: Stamp,
 }
 
 /// All that lies there.
@@ -78,6 +81,8 @@ pub(super) enum Opened {
     File(File, Stamp),
     /// Another broker reads it, or has it put away.
     Elsewhere,
+    /// It is another one than was found, or somebody has written it since.
+    Changed,
     /// It cannot be taken, for this reason.
     Bad(String),
 }
@@ -129,6 +134,11 @@ impl Place {
             }
             let opened = rustix::fs::openat(&here, name, FOLDER, Mode::empty());
             let opened = opened.map_err(|error| said(error, name))?;
+            let owner = rustix::fs::fstat(&opened).map_err(|error| said(error, name))?.st_uid;
+            if !private::is_ours(owner) {
+                let remedy = "make it root's or emote's own (chown), or remove it: it is made anew";
+                return Err(Error::other(format!("{name}: it belongs to another user (uid {owner}): {remedy}")));
+            }
             rustix::fs::accessat(&opened, ".", rustix::fs::Access::WRITE_OK, AtFlags::EACCESS)
                 .map_err(|error| said(error, name))?;
             Ok(opened)
@@ -165,22 +175,26 @@ impl Place {
             if within.is_empty() {
                 self.leave(&word);
             }
-            left.extend(within.into_iter().map(|name| Claimed { word: word.clone(), name }));
+            left.extend(within.into_iter().filter_map(|name| {
+                // What is gone was put away by another broker.
+                let stat = rustix::fs::statat(&folder, &name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
+                Some(Claimed { word: word.clone(), name, stamp: Stamp::of(&stat) })
+            }));
         }
         Ok(left)
     }
 
     /// Moves a file aside; nothing where it is gone.
-    pub(super) fn claim(&self, name: &str) -> std::io::Result<Option<Claimed>> {
+    pub(super) fn claim(&self, Found { name, stamp }: Found) -> std::io::Result<Option<Claimed>> {
         let word = random::name::<8>();
         rustix::fs::mkdirat(&self.taking, &word, Mode::RWXU).map_err(|error| said(error, TAKING))?;
         let folder = rustix::fs::openat(&self.taking, &word, FOLDER, Mode::empty());
-        let moved = folder.and_then(|folder| rustix::fs::renameat(&self.here, name, &folder, name));
+        let moved = folder.and_then(|folder| rustix::fs::renameat(&self.here, &name, &folder, &name));
         match moved {
-            Ok(()) => Ok(Some(Claimed { word, name: name.to_owned() })),
+            Ok(()) => Ok(Some(Claimed { word, name, stamp })),
             Err(error) => {
                 self.leave(&word);
-                if error == Errno::NOENT { Ok(None) } else { Err(said(error, name)) }
+                if error == Errno::NOENT { Ok(None) } else { Err(said(error, &name)) }
             }
         }
     }
@@ -192,9 +206,12 @@ impl Place {
         let file = match rustix::fs::openat(&folder, &claimed.name, flags, Mode::empty()) {
             Ok(file) => File::from(file),
             Err(Errno::NOENT) => return Ok(Opened::Elsewhere),
-            Err(error) => return Ok(Opened::Bad(format!("it cannot be read: {}", Error::from(error)))),
+            Err(error) if OF_THE_FILE.contains(&error) => {
+                return Ok(Opened::Bad(format!("it cannot be read: {}", Error::from(error))));
+            }
+            Err(error) => return Err(said(error, &claimed.name)),
         };
-        let stat = rustix::fs::fstat(&file)?;
+        let stat = rustix::fs::fstat(&file).map_err(|error| said(error, &claimed.name))?;
         if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile || stat.st_nlink > 1 {
             return Ok(Opened::Bad("it is no plain file of one name".to_owned()));
         }
@@ -202,6 +219,9 @@ impl Place {
             Err(TryLockError::WouldBlock) => return Ok(Opened::Elsewhere),
             // A file system without locks: two may read it, and nothing is told twice.
             Err(TryLockError::Error(_)) | Ok(()) => {}
+        }
+        if !Stamp::of(&stat).is_content_of(claimed.stamp) {
+            return Ok(Opened::Changed);
         }
         // Whoever had the lock may have put it away.
         let there = rustix::fs::statat(&folder, &claimed.name, AtFlags::SYMLINK_NOFOLLOW);
@@ -252,39 +272,18 @@ impl Place {
             tracing::debug!(%error, "a folder of {TAKING} stays for now");
         }
     }
+}
 
-    /// Why others than root and this process's user could have written in this folder, if they could; `path` leads to it.
-    pub(super) fn written_by_others(path: &Path) -> std::io::Result<Option<String>> {
-        let path = path.canonicalize()?;
-        for folder in path.ancestors() {
-            let stat = rustix::fs::statat(CWD, folder, AtFlags::SYMLINK_NOFOLLOW)?;
-            // In a folder such as /tmp others can add, and neither remove nor replace.
-            let only_added_to = folder != path && Mode::from_raw_mode(stat.st_mode).contains(Mode::SVTX);
-            if let Some(why) = others(&stat).filter(|_| !only_added_to) {
-                return Ok(Some(format!("{} {why}", folder.display())));
-            }
-        }
-        Ok(None)
-    }
-
-    /// The same of a file.
-    pub(super) fn file_of_others(file: &File) -> std::io::Result<Option<String>> {
-        Ok(others(&rustix::fs::fstat(file)?).map(|why| format!("it {why}")))
+impl Claimed {
+    /// What no other file that lies there is called.
+    pub(super) fn path(&self) -> String {
+        format!("{TAKING}/{}/{}", self.word, self.name)
     }
 }
 
 /// What the content of an open file is now.
 pub(super) fn stamp_of(file: &File) -> std::io::Result<Stamp> {
     Ok(Stamp::of(&rustix::fs::fstat(file)?))
-}
-
-/// Why others than root and this process's user could have written it.
-fn others(stat: &Stat) -> Option<String> {
-    let mode = Mode::from_raw_mode(stat.st_mode);
-    if stat.st_uid != 0 && stat.st_uid != rustix::process::geteuid().as_raw() {
-        return Some(format!("belongs to another user (uid {})", stat.st_uid));
-    }
-    mode.intersects(OTHERS_WRITE).then(|| format!("can be written by others (mode {:o})", mode.bits() & 0o7777))
 }
 
 /// Moves a file to where nothing is lost by it; the name that it has there.

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     io::{Error, ErrorKind},
+    path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -12,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Folder, FolderReport, Folders,
-    place::{Claimed, End, Found, Look, Opened, Place, Stamp},
+    place::{Claimed, End, Look, Opened, Place, Stamp},
     reading::{Bad, Next, Reading},
     spec::Done,
     told,
@@ -21,6 +22,7 @@ use crate::{
     config::text::clip,
     ingest::{Dropped, PublishError, Source},
     poll::{Log, chance, pause, tell_new},
+    private::{self, FileError, Shared},
     tasks::Tasks,
 };
 
@@ -59,6 +61,13 @@ pub(super) enum Trouble {
     Folder(String),
     /// With the log. Nothing is told of it: it could not be.
     Log(String),
+}
+
+/// Why a file cannot be read on.
+pub(super) enum Unread {
+    /// It may be another time.
+    Now(Error),
+    Never(String),
 }
 
 impl From<Error> for Trouble {
@@ -143,47 +152,58 @@ impl Watcher {
     /// One look, in which everything is taken that is complete; gives the time until the next one.
     pub(super) async fn look(&mut self, now: Instant) -> Result<Duration, Trouble> {
         let folder = Arc::clone(&self.folder);
-        let Some((place, look)) = aside(move || opened(&folder)).await? else {
+        let Some((place, mut look)) = aside(move || opened(&folder)).await? else {
             self.seen.clear();
             self.went_well("no_folder", 0);
             return Ok(self.folder.plan.every);
         };
         let place = Arc::new(place);
-        let (ready, wait) = self.complete(&look.found, now);
         let waiting = look.found.len() + look.left.len();
-        if !(ready.is_empty() && look.left.is_empty()) {
+        let wait = self.settled(&mut look, now);
+        let more = look.more;
+        if !(look.found.is_empty() && look.left.is_empty()) {
             if !self.log.caught_up().await {
                 return Err(Trouble::Log("what the log has is not known yet".to_owned()));
             }
-            for claimed in look.left {
-                self.take(&place, claimed).await?;
-            }
-            for name in ready {
-                let at = Arc::clone(&place);
-                if let Some(claimed) = aside(move || at.claim(&name)).await? {
-                    self.take(&place, claimed).await?;
-                }
-            }
+            self.take_all(&place, look).await?;
         }
         self.went_well("watching", waiting);
-        Ok(if look.more { AT_ONCE } else { wait })
+        Ok(if more { AT_ONCE } else { wait })
     }
 
-    /// Which files have not changed for long enough, and how long it takes until the next one may have.
-    fn complete(&mut self, found: &[Found], now: Instant) -> (Vec<String>, Duration) {
-        let (plan, mut ready, mut wait) = (&self.folder.plan, Vec::new(), self.folder.plan.every);
-        let mut seen = BTreeMap::new();
-        for Found { name, stamp } in found {
-            let before = self.seen.get(name).filter(|(before, _)| before == stamp);
-            let since = before.map_or(now, |(_, since)| *since);
-            match plan.settle.saturating_sub(now.saturating_duration_since(since)) {
-                Duration::ZERO => ready.push(name.clone()),
-                left => wait = wait.min(left.max(AT_ONCE)),
+    /// Leaves in `look` what has not changed for long enough, and says how long it takes until the next one may have.
+    fn settled(&mut self, look: &mut Look, now: Instant) -> Duration {
+        let (settle, mut wait) = (self.folder.plan.settle, self.folder.plan.every);
+        let before = std::mem::take(&mut self.seen);
+        let mut has_settled = |path: String, stamp: Stamp| {
+            let since = before.get(&path).filter(|(before, _)| *before == stamp).map_or(now, |(_, since)| *since);
+            self.seen.insert(path, (stamp, since));
+            let left = settle.saturating_sub(now.saturating_duration_since(since));
+            if !left.is_zero() {
+                wait = wait.min(left.max(AT_ONCE));
             }
-            seen.insert(name.clone(), (*stamp, since));
+            left.is_zero()
+        };
+        look.left.retain(|claimed| has_settled(claimed.path(), claimed.stamp));
+        look.found.retain(|found| has_settled(found.name.clone(), found.stamp));
+        wait
+    }
+
+    /// Takes these. Trouble with one of them holds up no other; the first of it is given at the end.
+    async fn take_all(&self, place: &Arc<Place>, look: Look) -> Result<(), Trouble> {
+        let mut first = None;
+        for claimed in look.left {
+            passing(self.take(place, claimed).await, &mut first)?;
         }
-        self.seen = seen;
-        (ready, wait)
+        for found in look.found {
+            let at = Arc::clone(place);
+            match aside(move || at.claim(found)).await {
+                Ok(Some(claimed)) => passing(self.take(place, claimed).await, &mut first)?,
+                Ok(None) => {}
+                Err(trouble) => passing(Err(trouble), &mut first)?,
+            }
+        }
+        first.map_or(Ok(()), Err)
     }
 
     /// Tells what is in a file and puts it away. What is not stored, or still written, stays where it is for the next look.
@@ -191,13 +211,15 @@ impl Watcher {
         let (at, claimed) = (Arc::clone(place), Arc::new(claimed));
         let of = Arc::clone(&claimed);
         let (file, stamp) = match aside(move || at.take(&of)).await? {
-            Opened::Elsewhere => return Ok(()),
+            Opened::Elsewhere | Opened::Changed => return Ok(()),
             Opened::Bad(why) => return self.refuse(place, &claimed, 0, Bad::of(why), 0).await,
             Opened::File(file, stamp) => (file, stamp),
         };
         let (plan, written) = (&self.folder.plan, stamp.written());
-        if let Some(why) = plan.must_be_guarded().then(|| Place::file_of_others(&file)).transpose()?.flatten() {
-            return self.refuse(place, &claimed, written, Bad::of(why), 0).await;
+        if plan.must_be_guarded()
+            && let Some(shared) = Shared::of(&file.metadata()?)
+        {
+            return self.refuse(place, &claimed, written, Bad::of(format!("it {shared}")), 0).await;
         }
         if stamp.size() > plan.max_size {
             let why = format!("it is larger than `max_size` of the folder, {} bytes", plan.max_size);
@@ -217,7 +239,8 @@ impl Watcher {
                     return self.refuse(place, &claimed, written, on.bad, stored).await;
                 }
                 Ok((Next::End, _)) => break,
-                Err(why) => return self.refuse(place, &claimed, written, Bad::of(why), stored).await,
+                Err(Unread::Never(why)) => return self.refuse(place, &claimed, written, Bad::of(why), stored).await,
+                Err(Unread::Now(error)) => return Err(Trouble::Folder(format!("{}: {error}", claimed.name))),
             }
         }
         self.put(place, &claimed, None).await?;
@@ -230,17 +253,22 @@ impl Watcher {
     }
 
     /// Reads on, on a thread that may block.
-    async fn next(&self, claimed: &Claimed, reading: Reading, written: i128) -> Result<(Next, Reading), String> {
+    pub(super) async fn next(
+        &self,
+        claimed: &Claimed,
+        reading: Reading,
+        written: i128,
+    ) -> Result<(Next, Reading), Unread> {
         let (source, log, trust) = (Arc::clone(&self.source), Arc::clone(&self.log), self.folder.plan.trust());
         let (name, mut reading) = (claimed.name.clone(), reading);
         let reading = tokio::task::spawn_blocking(move || {
             let next = reading.next(&source, &Dropped { name: &name, written, trust }, &*log);
-            next.map(|next| (next, reading)).map_err(|error| format!("it cannot be read: {error}"))
+            next.map(|next| (next, reading)).map_err(Unread::Now)
         });
         match tokio::time::timeout(MAP_TIMEOUT, reading).await {
             Ok(Ok(next)) => next,
-            Ok(Err(_)) => Err("the map ended in a panic".to_owned()),
-            Err(_) => Err("the map did not end within a minute".to_owned()),
+            Ok(Err(_)) => Err(Unread::Never("the map ended in a panic".to_owned())),
+            Err(_) => Err(Unread::Never("the map did not end within a minute".to_owned())),
         }
     }
 
@@ -330,19 +358,41 @@ impl Watcher {
 
 /// Opens the folder and looks into it; nothing where there is none.
 fn opened(folder: &Folder) -> std::io::Result<Option<(Place, Look)>> {
-    let place = match Place::open(&folder.path) {
+    let path = match guarded(folder) {
+        Ok(path) => path,
+        Err(FileError::Unreadable { error, .. }) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error @ FileError::Shared { .. }) => {
+            let why = format!("{error}; or say `trust: unverified`: its files are no word of anybody's");
+            return Err(Error::other(why));
+        }
+        Err(error) => return Err(Error::other(error)),
+    };
+    let place = match Place::open(&path) {
         Ok(place) => place,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     };
-    if let Some(why) =
-        folder.plan.must_be_guarded().then(|| Place::written_by_others(&folder.path)).transpose()?.flatten()
-    {
-        let remedy = "its files are no word of anybody's: take that right away, or say `trust: unverified`";
-        return Err(Error::other(format!("{why}: {remedy}")));
-    }
     let look = place.look(|name| folder.plan.takes(name))?;
     Ok(Some((place, look)))
+}
+
+/// Where the folder is; where nobody else may write there, only if that is so.
+fn guarded(folder: &Folder) -> Result<PathBuf, FileError> {
+    if folder.plan.must_be_guarded() {
+        return private::ours_alone(&folder.path).map(|(path, _)| path);
+    }
+    Ok(folder.path.clone())
+}
+
+/// Keeps the first trouble with a folder's files, and gives what is another.
+fn passing(taken: Result<(), Trouble>, first: &mut Option<Trouble>) -> Result<(), Trouble> {
+    match taken {
+        Err(trouble @ Trouble::Folder(_)) => {
+            first.get_or_insert(trouble);
+            Ok(())
+        }
+        other => other,
+    }
 }
 
 /// Does what blocks where that does no harm.

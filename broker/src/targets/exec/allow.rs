@@ -2,7 +2,7 @@
 //! alone, in the section `exec` of its own `emote.yaml`, and without it none runs.
 
 use std::{
-    fs::{File, Metadata},
+    fs::File,
     io::Read,
     os::unix::fs::MetadataExt,
     path::{Component, Path, PathBuf},
@@ -10,11 +10,9 @@ use std::{
 
 use serde_json::Value;
 
-use crate::config::fields::Fields;
+use crate::{config::fields::Fields, private};
 
 const EXAMPLE: &str = "exec: {allow: [\"/usr/local/lib/emote/*\"]}";
-const STICKY: u32 = 0o1000;
-const WRITABLE_BY_OTHERS: u32 = 0o022;
 const EXECUTABLE: u32 = 0o111;
 
 /// The programs that targets may run here, and the variables that they may set for them.
@@ -64,7 +62,7 @@ impl Allowed {
                 real.display()
             ));
         }
-        let meta = is_ours_alone(&real)?;
+        let (real, meta) = private::ours_alone(&real).map_err(|error| error.to_string())?;
         if !meta.is_file() || meta.mode() & EXECUTABLE == 0 {
             return Err(format!("{} is no program: make it one with chmod 755", real.display()));
         }
@@ -111,29 +109,6 @@ fn place(text: &str) -> Option<Place> {
         path.is_absolute() && plain && path.parent().is_some() && !path.to_string_lossy().contains(['*', '?']);
     let place = if is_folder { Place::Folder } else { Place::Program };
     is_path.then(|| place(path.to_owned()))
-}
-
-/// What is at `path`, where nobody but root and the user of this process could put something else in its place.
-pub(super) fn is_ours_alone(path: &Path) -> Result<Metadata, String> {
-    let own = rustix::process::geteuid().as_raw();
-    let meta = |path: &Path| {
-        std::fs::metadata(path).map_err(|error| format!("{} cannot be looked at: {error}", path.display()))
-    };
-    for part in path.ancestors() {
-        let meta = meta(part)?;
-        // In a sticky folder nobody can move what is another's.
-        let is_shared = meta.mode() & WRITABLE_BY_OTHERS != 0 && !(meta.is_dir() && meta.mode() & STICKY != 0);
-        if is_shared || ![0, own].contains(&meta.uid()) {
-            return Err(format!(
-                "{} can be changed by others on this machine (owner {}, mode {:o}): make it root's or emote's own (chown), \
-                 and take that right away with chmod go-w",
-                part.display(),
-                meta.uid(),
-                meta.mode() & 0o7777
-            ));
-        }
-    }
-    meta(path)
 }
 
 #[cfg(test)]

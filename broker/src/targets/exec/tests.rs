@@ -41,7 +41,7 @@ fn a_machine_says_itself_what_it_lets_targets_run() {
     assert!(target.resolve(Machine::new(folder.path(), &settings("/bin/true"))).is_err());
     let target = validate("kind: exec\nprogram: /bin/sh\ncwd: /nowhere\nuser: nobody-of-that-name").unwrap();
     let found = lines(target.resolve(Machine::new(folder.path(), &settings("/bin/sh"))).err().unwrap());
-    assert!(found.contains("cwd: /nowhere cannot be looked at") && found.contains("user: "), "{found}");
+    assert!(found.contains("cwd: /nowhere cannot be read") && found.contains("user: "), "{found}");
 }
 
 #[test]
