@@ -81,6 +81,11 @@ impl Framer {
         Some(Piece::Message(buffer.split().freeze()))
     }
 
+    /// Whether a message has begun that has not ended, as far as was read; true also of one that is passed over.
+    pub fn is_within(&self, buffer: &BytesMut) -> bool {
+        !buffer.is_empty() || self.passing != Passing::Nothing
+    }
+
     /// Passes over what is to be; says whether that has ended.
     fn passed(&mut self, buffer: &mut BytesMut) -> bool {
         match self.passing {

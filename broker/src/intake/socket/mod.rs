@@ -6,7 +6,7 @@
 //!
 //! Every broker listens. **Nobody is answered** in these protocols, so the stream's acknowledgement shows in what is read:
 //! a connection is read on only once the stream has what it brought before, and its sender waits when the stream is away.
-//! What was read and not acknowledged is lost with the process, a batch a connection. A datagram waits in a queue that is
+//! What was read at once of a connection and is not acknowledged is lost with the process. A datagram waits in a queue that is
 //! bounded, and what finds no room is lost.
 //!
 //! **What is lost is told**: it is counted by reason, logged now and then, and told by an event `source.dropped`.

@@ -31,7 +31,7 @@ use crate::{
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// A connection must be closed within this time.
 const CLOSE: Duration = Duration::from_secs(1);
-/// A message that has begun must end within this time.
+/// A message that has begun must end within this time, however its bytes come.
 const MESSAGE: Duration = Duration::from_secs(60);
 /// Syslog keeps connections for days, and a sender whose connection was closed may lose a message to find out: only a peer
 /// that is gone is closed before that. The system asks it.
@@ -52,7 +52,7 @@ pub(super) struct Serving {
 
 /// Why a connection ended.
 #[derive(Debug, thiserror::Error)]
-enum Ended {
+pub(super) enum Ended {
     #[error("{0}")]
     Io(#[from] io::Error),
     #[error("nothing came within {0:?}")]
@@ -138,7 +138,7 @@ async fn connection(
 }
 
 /// Reads, takes, reads on.
-async fn messages(
+pub(super) async fn messages(
     intake: &Arc<Intake>,
     stream: &mut (impl AsyncRead + Unpin),
     peer: IpAddr,
@@ -150,49 +150,60 @@ async fn messages(
         Codec::Gelf => Framer::gelf(most),
     };
     let mut buffer = BytesMut::new();
+    // When the message began of which only the beginning was read.
+    let mut begun = None;
     loop {
         let framed = take_framed(intake, &mut framer, &mut buffer, peer, stop).await;
         if stop.is_cancelled() {
             return Ok(());
         }
-        framed?;
+        let is_another = framed? > 0;
+        let now = tokio::time::Instant::now();
+        begun = framer.is_within(&buffer).then(|| begun.filter(|_| !is_another).unwrap_or(now));
+        let (patience, since) = begun.map_or((IDLE, now), |begun| (MESSAGE, begun));
         buffer.reserve(READ);
-        let patience = if buffer.is_empty() { IDLE } else { MESSAGE };
         let read = tokio::select! {
             () = stop.cancelled() => return Ok(()),
-            read = tokio::time::timeout(patience, stream.read_buf(&mut buffer)) => read,
+            read = tokio::time::timeout_at(since + patience, stream.read_buf(&mut buffer)) => read,
         };
         let broken = match read {
             Ok(Ok(0)) => None,
             Ok(Ok(_)) => continue,
+            // Who closes a connection without saying so in TLS has said all the same what came before.
+            Ok(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => None,
             Ok(Err(error)) => Some(Ended::Io(error)),
             Err(_) => Some(Ended::Slow(patience)),
         };
-        if let Some(Piece::Message(bytes)) = framer.last(&mut buffer) {
-            intake.take(vec![Raw { bytes, peer }], stop).await;
+        // Where it broke, or a length says that there is more, what is left is no message, though it may look like one.
+        let has_begun = !buffer.is_empty();
+        match framer.last(&mut buffer).filter(|_| broken.is_none()) {
+            Some(Piece::Message(bytes)) => intake.take(vec![Raw { bytes, peer }], stop).await,
+            _ => intake.dropped.count("incomplete", has_begun.into()),
         }
-        // Who closes a connection without saying so in TLS has said all the same what came before.
-        return broken.filter(|ended| !is_end(ended)).map_or(Ok(()), Err);
+        return broken.filter(|ended| !is_reset(ended)).map_or(Ok(()), Err);
     }
 }
 
-fn is_end(ended: &Ended) -> bool {
-    let kinds = [io::ErrorKind::UnexpectedEof, io::ErrorKind::ConnectionReset];
-    matches!(ended, Ended::Io(error) if kinds.contains(&error.kind()))
+/// As senders end that have no more to say to a socket: nothing to tell of.
+fn is_reset(ended: &Ended) -> bool {
+    matches!(ended, Ended::Io(error) if error.kind() == io::ErrorKind::ConnectionReset)
 }
 
-/// Takes all messages that are in the buffer.
+/// Takes all messages that are in the buffer; says how many there were, those included that are too long.
 async fn take_framed(
     intake: &Arc<Intake>,
     framer: &mut Framer,
     buffer: &mut BytesMut,
     peer: IpAddr,
     stop: &CancellationToken,
-) -> Result<(), Ended> {
+) -> Result<usize, Ended> {
+    let mut pieces = 0;
     loop {
         let (mut raws, mut ended) = (Vec::new(), Ok(()));
         while raws.len() < BATCH {
-            match framer.next(buffer) {
+            let next = framer.next(buffer);
+            pieces += usize::from(matches!(next, Ok(Some(_))));
+            match next {
                 Ok(Some(Piece::Message(bytes))) if bytes.is_empty() => {}
                 Ok(Some(Piece::Message(bytes))) => {
                     if intake.source.admit(Instant::now()).is_err() {
@@ -213,7 +224,7 @@ async fn take_framed(
         let is_all = raws.len() < BATCH;
         intake.take(raws, stop).await;
         if is_all || ended.is_err() {
-            return ended;
+            return ended.map(|()| pieces);
         }
     }
 }

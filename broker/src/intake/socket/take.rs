@@ -3,14 +3,14 @@
 
 use std::{
     net::IpAddr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::{Duration, Instant},
 };
 
 use bytes::Bytes;
 use emote_proto::{EventId, Subject, Trust};
 use serde_json::Value;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use super::{Codec, Socket, dropped::Dropped};
@@ -28,7 +28,7 @@ const MAP_TIMEOUT: Duration = Duration::from_secs(30);
 /// Between two tries to publish, from and to.
 const AGAIN_FIRST: Duration = Duration::from_millis(100);
 const AGAIN_MAX: Duration = Duration::from_secs(2);
-/// When the socket closes, what was read has this long to be acknowledged.
+/// When the socket closes, all that was read has this long to be acknowledged.
 const GRACE: Duration = Duration::from_secs(5);
 /// How often it is said that the stream takes nothing.
 const WAITING_SAID_EVERY: Duration = Duration::from_secs(10);
@@ -64,13 +64,38 @@ pub(super) struct Intake {
     pub(super) reach: Reach,
     pub(super) dropped: Arc<Dropped>,
     outage: Mutex<Outage>,
+    /// When what is not acknowledged is given up; known once the socket closes.
+    until: OnceLock<tokio::time::Instant>,
+}
+
+/// What messages became.
+struct Mapped {
+    events: Vec<Ready>,
+    /// For each message that was taken, how many events there are up to its last.
+    ends: Vec<usize>,
+}
+
+/// How far events were stored, in their order.
+#[derive(Debug, Clone, Copy, Default)]
+struct Progress {
+    /// So many are stored, or refused for good.
+    done: usize,
+    /// So many of these are refused.
+    refused: usize,
+}
+
+impl Mapped {
+    /// Messages of which not all is stored.
+    fn missing(&self, progress: Progress) -> usize {
+        self.ends.iter().filter(|end| **end > progress.done).count()
+    }
 }
 
 impl Intake {
     pub(super) fn new(source: Arc<Source>, socket: Socket, reach: Reach) -> Self {
         let dropped = Arc::new(Dropped::new(Arc::clone(&source), socket.name(), reach.clone()));
         let outage = Mutex::new(Outage::said_every(WAITING_SAID_EVERY));
-        Self { source, socket, reach, dropped, outage }
+        Self { source, socket, reach, dropped, outage, until: OnceLock::new() }
     }
 
     /// Takes these messages. Comes back when the stream has what they became; or when it was told to stop, and the stream
@@ -79,41 +104,50 @@ impl Intake {
         if raws.is_empty() {
             return;
         }
-        let count = raws.len() as u64;
-        let Some((events, taken)) = self.mapped(raws).await else { return };
-        let given_up = async {
-            stop.cancelled().await;
-            tokio::time::sleep(GRACE).await;
+        let unavailable = |count: usize| self.dropped.count(Refusal::Unavailable.word(), count as u64);
+        let permit = tokio::select! {
+            biased;
+            () = self.given_up(stop) => return unavailable(raws.len()),
+            permit = Arc::clone(&self.reach.maps).acquire_owned() => permit,
         };
-        let told = events.len();
+        let Ok(permit) = permit else { return unavailable(raws.len()) };
+        let Some(mapped) = self.mapped(raws, permit).await else { return };
+        let mut progress = Progress::default();
         tokio::select! {
-            lost = self.stored(events) => {
-                let (taken, told) = (taken.saturating_sub(lost), told.saturating_sub(lost));
-                self.reach.sources.counts().several_taken(self.source.name().as_str(), taken, told);
-            }
-            () = given_up => self.dropped.count(Refusal::Unavailable.word(), count),
+            () = self.store(&mapped.events, &mut progress) => {}
+            () = self.given_up(stop) => {}
         }
+        let missing = mapped.missing(progress);
+        unavailable(missing);
+        let taken = mapped.ends.len().saturating_sub(missing + progress.refused);
+        let told = progress.done - progress.refused;
+        self.reach.sources.counts().several_taken(self.source.name().as_str(), taken, told);
     }
 
-    /// The events, and how many messages they were; runs the map on a thread that may block.
-    async fn mapped(self: &Arc<Self>, raws: Vec<Raw>) -> Option<(Vec<Ready>, usize)> {
-        let permit = Arc::clone(&self.reach.maps).acquire_owned().await.ok()?;
+    /// Comes back when the socket closes and what was read of it had its time. There is one for all of it.
+    async fn given_up(&self, stop: &CancellationToken) {
+        stop.cancelled().await;
+        tokio::time::sleep_until(*self.until.get_or_init(|| tokio::time::Instant::now() + GRACE)).await;
+    }
+
+    /// What these messages become; runs the map on a thread that may block.
+    async fn mapped(self: &Arc<Self>, raws: Vec<Raw>, permit: OwnedSemaphorePermit) -> Option<Mapped> {
         let (this, count) = (Arc::clone(self), raws.len() as u64);
         let mapping = tokio::task::spawn_blocking(move || {
             // What tells these from all others.
             let batch = random::name::<16>();
-            let (mut events, mut taken) = (Vec::with_capacity(raws.len()), 0);
+            let (mut events, mut ends) = (Vec::with_capacity(raws.len()), Vec::with_capacity(raws.len()));
             for (at, raw) in raws.into_iter().enumerate() {
                 match this.events(raw, format!("{batch} {at}")) {
                     Ok(of_one) => {
                         events.extend(of_one);
-                        taken += 1;
+                        ends.push(events.len());
                     }
                     Err(refusal) => this.dropped.refused(&refusal),
                 }
             }
             drop(permit);
-            (events, taken)
+            Mapped { events, ends }
         });
         match tokio::time::timeout(MAP_TIMEOUT, mapping).await {
             Ok(Ok(mapped)) => Some(mapped),
@@ -161,11 +195,11 @@ impl Intake {
         }
     }
 
-    /// Publishes these until the stream has them; says how many it refuses for good.
-    async fn stored(&self, events: Vec<Ready>) -> usize {
-        let mut lost = 0;
+    /// Publishes these until the stream has them, or refuses them for good.
+    async fn store(&self, events: &[Ready], progress: &mut Progress) {
         for chunk in events.chunks(BATCH) {
             if self.insisted(chunk).await.is_ok() {
+                progress.done += chunk.len();
                 continue;
             }
             // One of them is refused: each by itself, so that the others are not. What was stored is not doubled.
@@ -173,11 +207,11 @@ impl Intake {
                 if let Err(error) = self.insisted(std::slice::from_ref(event)).await {
                     tracing::warn!(source = %self.source.name(), %error, "an event was not published");
                     self.dropped.count("not_published", 1);
-                    lost += 1;
+                    progress.refused += 1;
                 }
+                progress.done += 1;
             }
         }
-        lost
     }
 
     async fn insisted(&self, events: &[Ready]) -> Result<(), PublishError> {

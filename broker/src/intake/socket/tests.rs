@@ -17,6 +17,8 @@ use tokio::{
     sync::Semaphore,
 };
 
+mod lost;
+
 use super::*;
 use crate::{
     config::Problems,
@@ -31,6 +33,8 @@ struct Stream {
     away: AtomicBool,
     /// What it refuses for good.
     refuses: Mutex<Option<&'static str>>,
+    /// After so many times more it is away; never where none.
+    times: Mutex<Option<usize>>,
 }
 
 #[async_trait::async_trait]
@@ -38,6 +42,11 @@ impl Publish for Stream {
     async fn publish(&self, events: Vec<(Subject, EventId, Bytes)>) -> Result<(), PublishError> {
         if self.away.load(Ordering::SeqCst) {
             return Err(PublishError::Unavailable("away".to_owned()));
+        }
+        match self.times.lock().unwrap().as_mut() {
+            Some(0) => return Err(PublishError::Unavailable("away".to_owned())),
+            Some(times) => *times -= 1,
+            None => {}
         }
         let refuses = *self.refuses.lock().unwrap();
         let text = |bytes: &Bytes| String::from_utf8(bytes.to_vec()).unwrap();
@@ -69,17 +78,21 @@ fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
+fn reach(stream: &Arc<Stream>, sources: &Arc<Sources>) -> Reach {
+    Reach {
+        publisher: Arc::clone(stream) as _,
+        aliases: Arc::new(NoAliases),
+        sources: Arc::clone(sources),
+        broker: "b1".to_owned(),
+        maps: Arc::new(Semaphore::new(2)),
+    }
+}
+
 impl Stand {
     /// `%PORT%` in `yaml` is a port that is free.
     async fn start(yaml: &str) -> Self {
         let (stream, sources, port) = (Arc::<Stream>::default(), Arc::<Sources>::default(), free_port());
-        let reach = Reach {
-            publisher: Arc::clone(&stream) as _,
-            aliases: Arc::new(NoAliases),
-            sources: Arc::clone(&sources),
-            broker: "b1".to_owned(),
-            maps: Arc::new(Semaphore::new(2)),
-        };
+        let reach = reach(&stream, &sources);
         let mut stand = Self { stream, sources, listeners: Listeners::new(reach), port };
         stand.apply(yaml).await;
         let listens = |stand: &Self| stand.listeners.sockets().reports().iter().all(|(_, report)| report.listens);
