@@ -192,7 +192,8 @@ mod tests {
         }
         std::os::unix::fs::symlink(real.join("open/inner"), real.join("link")).unwrap();
         let found = |path: &str| ours_alone(&real.join(path)).map(|(path, _)| path).map_err(|error| error.to_string());
-        (mode("open", 0o755), mode("open/inner", 0o755));
+        mode("open", 0o755);
+        mode("open/inner", 0o755);
         assert_eq!(found("link"), Ok(real.join("open/inner")));
         mode("open", 0o777);
         for path in ["link", "open/inner", "open"] {
