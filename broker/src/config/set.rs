@@ -3,6 +3,7 @@
 
 use std::{collections::BTreeMap, path::Path};
 
+use emote_proto::Name;
 use sha2::{Digest, Sha256};
 
 use super::{
@@ -107,6 +108,15 @@ impl Set {
         self.files.get(path).map(String::as_str)
     }
 
+    /// What the source of this name is made of: another text where anything of that is another. Its file, and where it is
+    /// `held` to the schemas of events, those too.
+    pub fn source(&self, name: &Name, held: bool) -> String {
+        let file = self.text(&format!("sources/{name}.yaml")).unwrap_or_default();
+        let schemas = self.files.iter().filter(|(path, _)| held && path.starts_with("schemas/"));
+        let schemas = Self { files: schemas.map(|(path, text)| (path.clone(), text.clone())).collect() };
+        format!("{}\n{file}", schemas.hash())
+    }
+
     /// What becomes different when `new` takes the place of this one.
     pub fn difference(&self, new: &Self) -> Difference {
         let mut difference = Difference::default();
@@ -139,6 +149,23 @@ mod tests {
 
     fn set(files: &[(&str, &str)]) -> Set {
         Set::of(files.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())))
+    }
+
+    #[test]
+    fn a_source_that_is_held_to_schemas_is_another_with_other_schemas() {
+        let one = set(&[("sources/hr.yaml", "x"), ("schemas/user.yaml", "a"), ("rules/a.yaml", "x")]);
+        let others = [
+            ([("sources/hr.yaml", "x"), ("schemas/user.yaml", "b")], true, false),
+            ([("sources/hr.yaml", "x"), ("schemas/device.yaml", "a")], true, false),
+            ([("sources/hr.yaml", "y"), ("schemas/user.yaml", "a")], true, true),
+            ([("sources/hr.yaml", "x"), ("schemas/user.yaml", "a")], false, false),
+        ];
+        let hr = Name::new("hr").unwrap();
+        for (files, held, free) in others {
+            let other = set(&files);
+            assert_eq!(one.source(&hr, true) != other.source(&hr, true), held, "{files:?}");
+            assert_eq!(one.source(&hr, false) != other.source(&hr, false), free, "{files:?}");
+        }
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! A source: validated without its secrets it is a [`Plan`], with them it is a [`Source`] that takes webhooks.
+//! A source: validated without its secrets it is a [`Plan`], with them it is a [`Source`], whichever way what
+//! it tells comes: by HTTP, fetched, at sockets or as files.
 
 use std::{
     net::IpAddr,
@@ -14,8 +15,8 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    Aliases, Cidr, Dedupe, Denied, HandshakeSpec, Moment, Piece, Pieces, Protocol, Refusal, ReplySpec, Request,
-    Unverified, Verified, VerifySpec,
+    Aliases, Cidr, Conform, Dedupe, Denied, HandshakeSpec, Moment, Piece, Pieces, Protocol, Refusal, ReplySpec,
+    Request, Unverified, Verified, VerifySpec,
     decode::Decoder,
     map::Mapping,
     scim,
@@ -52,7 +53,7 @@ pub struct Plan {
     pub(super) silent_after: Option<Duration>,
 }
 
-/// A source that takes webhooks.
+/// A source with its secrets: what comes of it is verified, decoded and mapped. Not each takes webhooks.
 pub struct Source {
     check: Box<dyn Check>,
     bucket: Option<Mutex<Bucket>>,
@@ -235,6 +236,11 @@ impl Source {
     /// Whether it takes webhooks.
     pub fn takes_webhooks(&self) -> bool {
         self.plan.webhooks
+    }
+
+    /// Whether its events are held against their schemas.
+    pub(crate) fn is_held(&self) -> bool {
+        self.plan.mapping.conformity.mode != Conform::Off
     }
 
     /// What is fetched for it.

@@ -167,8 +167,8 @@ impl Workers {
             match ruling.folder.resolve_source(name, spec) {
                 Ok(source) => {
                     let source = Arc::new(source);
-                    let file = ruling.set.text(&format!("sources/{name}.yaml")).unwrap_or_default();
-                    others.push((Arc::clone(&source), file.to_owned()));
+                    let made_of = ruling.set.source(name, source.is_held());
+                    others.push((Arc::clone(&source), made_of));
                     sources.push(source);
                 }
                 Err(report) => tracing::warn!(source = %name, %report, "a source takes nothing yet"),
