@@ -27,6 +27,8 @@ struct Stream {
     events: Mutex<Vec<Value>>,
     known: Mutex<BTreeSet<EventId>>,
     away: Mutex<bool>,
+    /// Whose events are refused.
+    refused: Mutex<Option<&'static str>>,
     /// What happens between a change is made up and it is written.
     meanwhile: Mutex<Option<BoxFuture<'static, ()>>>,
 }
@@ -47,6 +49,11 @@ impl Events for Stream {
 
     async fn publish(&self, events: Vec<Ready>) -> Result<(), Refusal> {
         if *self.away.lock().unwrap() {
+            return Err(Refusal::Unavailable);
+        }
+        let refused = *self.refused.lock().unwrap();
+        let is_of = |name: &str| events.iter().any(|(.., json)| String::from_utf8_lossy(json).contains(name));
+        if refused.is_some_and(is_of) {
             return Err(Refusal::Unavailable);
         }
         let new = events.into_iter().filter(|(_, id, _)| self.known.lock().unwrap().insert(*id));

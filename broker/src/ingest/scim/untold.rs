@@ -164,17 +164,23 @@ impl Untold {
     }
 
     /// Tells what there is now. What another broker is just telling is told by both, under the same ids: it is told once.
+    /// What cannot be told holds up nothing else; the first error is given at the end.
     pub(super) async fn look(&self) -> Result<(), String> {
-        let failed = |error: BusError| error.to_string();
-        for left in Left::all(&*self.directory).await.map_err(failed)? {
-            let events = left.events();
-            let count = events.len();
-            for part in parts(&events) {
-                self.publisher.publish(part.to_vec()).await.map_err(|error: PublishError| error.to_string())?;
-            }
-            left.told(&*self.directory).await.map_err(failed)?;
-            tracing::info!(events = count, "changes of users and groups that a broker left untold are told");
+        let mut all_told = Ok(());
+        for left in Left::all(&*self.directory).await.map_err(|error| error.to_string())? {
+            let told = self.tell(&left).await;
+            all_told = all_told.and(told);
         }
+        all_told
+    }
+
+    async fn tell(&self, left: &Left) -> Result<(), String> {
+        let events = left.events();
+        for part in parts(&events) {
+            self.publisher.publish(part.to_vec()).await.map_err(|error: PublishError| error.to_string())?;
+        }
+        left.told(&*self.directory).await.map_err(|error| error.to_string())?;
+        tracing::info!(events = events.len(), "changes of users and groups that a broker left untold are told");
         Ok(())
     }
 }

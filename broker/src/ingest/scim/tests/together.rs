@@ -56,6 +56,30 @@ async fn what_a_broker_leaves_untold_another_one_tells() {
 }
 
 #[tokio::test]
+async fn what_cannot_be_told_of_one_holds_up_no_other() {
+    let names = ["ada@example.com", "bob@example.com", "eve@example.com"];
+    for refused in names {
+        let bench = Bench::new();
+        bench.away(true);
+        for name in names {
+            assert!(bench.ask(&Method::POST, "Users", &json!({"userName": name}), None).await.is_err());
+        }
+        bench.away(false);
+        *bench.stream.refused.lock().unwrap() = Some(refused);
+        let untold = Untold { directory: bench.directory.clone(), publisher: bench.stream.clone() };
+        assert!(untold.look().await.is_err(), "{refused}");
+        let mut told = bench.told();
+        told.sort();
+        let others: Vec<String> =
+            names.iter().filter(|name| **name != refused).map(|name| format!("user.created {name}")).collect();
+        assert_eq!(told, others);
+        *bench.stream.refused.lock().unwrap() = None;
+        bench.look().await;
+        assert_eq!(bench.told(), [format!("user.created {refused}")]);
+    }
+}
+
+#[tokio::test]
 async fn of_two_brokers_that_change_a_resource_at_once_each_tells_what_it_has_made_of_it() {
     let bench = Bench::new();
     let path = format!("Users/{}", bench.user("ada@example.com").await);
