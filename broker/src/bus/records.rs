@@ -1,7 +1,7 @@
 //! Buckets of records of which several are written at once, or none: key-value buckets as NATS has them, on a stream that
 //! takes atomic batches. What stands in a record is for the caller to know; an empty one is gone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_nats::jetstream::{
     consumer::{DeliverPolicy, pull},
@@ -77,6 +77,15 @@ pub(super) fn bucket_config(bucket: &str, description: &str, history: i64, repli
     }
 }
 
+/// Reads the last of each record whose subject begins so.
+fn last_of(prefix: &str) -> pull::OrderedConfig {
+    pull::OrderedConfig {
+        filter_subject: format!("{prefix}>"),
+        deliver_policy: DeliverPolicy::LastPerSubject,
+        ..pull::OrderedConfig::default()
+    }
+}
+
 impl Bus {
     /// The record of this key. Asked of the stream's leader: it is what the next write is judged by.
     pub(super) async fn record(&self, records: Records, key: &str) -> Result<Option<Entry>, BusError> {
@@ -99,14 +108,21 @@ impl Bus {
         self.records_under(records, subject(records.bucket, "")).await
     }
 
+    /// The keys of all that were ever written and not forgotten.
+    pub(super) async fn record_keys(&self, records: Records) -> Result<BTreeSet<String>, BusError> {
+        let prefix = subject(records.bucket, "");
+        let config = pull::OrderedConfig { headers_only: true, ..last_of(&prefix) };
+        let mut keys = BTreeSet::new();
+        self.read_last(stream_name(records.bucket), config, |message, _, _| {
+            keys.extend(message.subject.strip_prefix(&prefix).map(str::to_owned));
+        })
+        .await?;
+        Ok(keys)
+    }
+
     async fn records_under(&self, records: Records, prefix: String) -> Result<BTreeMap<String, Entry>, BusError> {
-        let config = pull::OrderedConfig {
-            filter_subject: format!("{prefix}>"),
-            deliver_policy: DeliverPolicy::LastPerSubject,
-            ..pull::OrderedConfig::default()
-        };
         let mut entries = BTreeMap::new();
-        self.read_last(stream_name(records.bucket), config, |message, _, revision| {
+        self.read_last(stream_name(records.bucket), last_of(&prefix), |message, _, revision| {
             if let Some(key) = message.subject.strip_prefix(&prefix) {
                 entries.insert(key.to_owned(), Entry { revision, value: message.payload.clone() });
             }

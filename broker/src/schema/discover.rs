@@ -132,12 +132,14 @@ impl Version {
     /// The event that tells of it.
     pub fn event(&self, name: &str) -> Result<(Subject, EventId, Vec<u8>), EventError> {
         let changes: Vec<&Change> = self.changes.iter().take(MAX_CHANGES).collect();
-        let small = self.schema.to_string().len() <= MAX_SCHEMA;
+        let schema = self.schema.to_string();
+        let small = schema.len() <= MAX_SCHEMA;
         let info = json!({
             "name": name, "version": self.version, "compatibility": self.compatibility, "changes": changes,
             "schema": if small { self.schema.clone() } else { json!({"left_out": "emote schema show has it"}) },
         });
-        let id = EventId::derived(&["schema", name, &self.version.to_string(), &self.since.to_string()]);
+        // Not of when: what is told, and then not kept, is found again later.
+        let id = EventId::derived(&["schema", name, &self.version.to_string(), &schema]);
         told("discovered", id, info, self.since)
     }
 }
@@ -201,8 +203,12 @@ mod tests {
         let kept: Record = serde_json::from_slice(&record.to_json().unwrap()).unwrap();
         assert_eq!(kept, record);
         assert_eq!(kept.version(Some(1)).unwrap().since, at(1));
-        let (subject, _, body) = second.event(&record.name).unwrap();
+        let (subject, id, body) = second.event(&record.name).unwrap();
         assert_eq!(subject.to_string(), "events.broker.-.schema.discovered");
+        let again = Version { since: at(9), events: 99, ..second.clone() };
+        assert_eq!(again.event(&record.name).unwrap().1, id, "found again it is the same event");
+        let other = Version { schema: json!({"type": "object"}), ..second.clone() };
+        assert_ne!(other.event(&record.name).unwrap().1, id);
         let event: Value = serde_json::from_slice(&body).unwrap();
         assert_eq!(Vocabulary::built_in().check(&event), None);
         assert_eq!(event["info"]["compatibility"], "backward");

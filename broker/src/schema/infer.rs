@@ -17,6 +17,8 @@ use self::format::Format;
 const MAX_DEPTH: usize = 12;
 /// Keys of an object; with more it is a map.
 const MAX_KEYS: usize = 100;
+/// Places in all, objects and lists and what is in them; with more, what lies deepest is no longer gone into.
+const MAX_PLACES: usize = 2_000;
 /// Elements of a list that are looked at.
 const MAX_ITEMS: usize = 50;
 /// Words of a text that are remembered.
@@ -41,6 +43,9 @@ pub struct Seen {
     whole: u64,
     #[serde(default, skip_serializing_if = "is_zero")]
     fractions: u64,
+    /// Whether it is not gone into: there was too much of it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    any: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     texts: Option<Texts>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -55,7 +60,7 @@ struct Texts {
     /// What all of them are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     format: Option<Format>,
-    /// All of them; none where there were too many, or too long ones.
+    /// All of them; none where there were too many, too long ones, or ones of a format.
     words: Option<BTreeSet<String>>,
 }
 
@@ -77,10 +82,14 @@ impl Seen {
     /// Takes note of a value.
     pub fn add(&mut self, value: &Value) {
         self.add_at(value, 0);
+        self.bound();
     }
 
     fn add_at(&mut self, value: &Value, depth: usize) {
         self.count += 1;
+        if self.any {
+            return;
+        }
         match value {
             Value::Null => self.nulls += 1,
             Value::Bool(_) => self.flags += 1,
@@ -108,6 +117,49 @@ impl Seen {
 
     /// Takes note of what was seen elsewhere.
     pub fn merge(&mut self, other: Self) {
+        self.merge_at(other);
+        self.bound();
+    }
+
+    /// How many places there are, itself among them.
+    pub fn places(&self) -> usize {
+        1 + self.within().map(Self::places).sum::<usize>()
+    }
+
+    /// What lies right within it.
+    fn within(&self) -> impl Iterator<Item = &Self> {
+        let object = self.object.iter().flat_map(|object| object.keys.values().chain(object.map.as_deref()));
+        self.items.as_deref().into_iter().chain(object)
+    }
+
+    fn within_mut(&mut self) -> impl Iterator<Item = &mut Self> {
+        let object = self.object.iter_mut().flat_map(|of| of.keys.values_mut().chain(of.map.as_deref_mut()));
+        self.items.as_deref_mut().into_iter().chain(object)
+    }
+
+    /// Goes less deep until there are not too many places.
+    fn bound(&mut self) {
+        let mut depth = MAX_DEPTH;
+        while self.places() > MAX_PLACES && depth > 0 {
+            self.cut(depth);
+            depth -= 1;
+        }
+    }
+
+    /// Forgets what lies at this depth and below: there, anything may be.
+    fn cut(&mut self, depth: usize) {
+        if depth == 0 {
+            *self = Self { count: self.count, any: true, ..Self::default() };
+        } else {
+            self.within_mut().for_each(|inner| inner.cut(depth - 1));
+        }
+    }
+
+    fn merge_at(&mut self, other: Self) {
+        if self.any || other.any {
+            *self = Self { count: self.count + other.count, any: true, ..Self::default() };
+            return;
+        }
         self.count += other.count;
         self.nulls += other.nulls;
         self.flags += other.flags;
@@ -117,16 +169,16 @@ impl Seen {
             Texts::add(&mut self.texts, texts);
         }
         if let Some(items) = other.items {
-            self.items.get_or_insert_default().merge(*items);
+            self.items.get_or_insert_default().merge_at(*items);
         }
         if let Some(of) = other.object {
             let object = self.object.get_or_insert_default();
             object.count += of.count;
             for (key, seen) in of.keys {
-                object.at(&key).merge(seen);
+                object.at(&key).merge_at(seen);
             }
             if let Some(map) = of.map {
-                object.collapse().merge(*map);
+                object.collapse().merge_at(*map);
             }
             object.bound();
         }
@@ -182,8 +234,10 @@ impl Seen {
 
 impl Texts {
     fn of(text: &str) -> Self {
-        let short = text.len() <= MAX_WORD;
-        Self { count: 1, format: Format::of(text), words: short.then(|| BTreeSet::from([text.to_owned()])) }
+        let format = Format::of(text);
+        // Of what has a format no words are asked, so that addresses and serial numbers are not kept.
+        let is_word = format.is_none() && text.len() <= MAX_WORD;
+        Self { count: 1, format, words: is_word.then(|| BTreeSet::from([text.to_owned()])) }
     }
 
     fn add(known: &mut Option<Self>, other: Self) {
@@ -222,7 +276,7 @@ impl Object {
     fn collapse(&mut self) -> &mut Seen {
         let keys = std::mem::take(&mut self.keys);
         let map = self.map.get_or_insert_default();
-        keys.into_values().for_each(|seen| map.merge(seen));
+        keys.into_values().for_each(|seen| map.merge_at(seen));
         map
     }
 
@@ -273,6 +327,19 @@ mod tests {
     }
 
     #[test]
+    fn words_of_a_format_and_too_many_words_are_not_kept() {
+        let values: Vec<Value> = (0..20)
+            .map(|n| json!({"mail": "ada@example.com", "serial": "C02XL0GTJGH5", "on": "2026-11-26", "name": format!("Mac {n}"),
+                "odd": if n == 0 { "ada@example.com" } else { "none" }, "state": "locked"}))
+            .collect();
+        let kept = serde_json::to_string(&seen(&values)).unwrap();
+        for word in ["ada@", "C02XL", "2026", "Mac 1", "none"] {
+            assert!(!kept.contains(word), "{word}: {kept}");
+        }
+        assert!(kept.contains("locked"), "{kept}");
+    }
+
+    #[test]
     fn an_object_of_very_many_keys_is_a_map() {
         let values: Vec<Value> = (0..200).map(|n| json!({"by_serial": {format!("C{n}"): n}})).collect();
         let schema = seen(&values).schema();
@@ -289,6 +356,28 @@ mod tests {
         let long = json!({"a": "x".repeat(100_000), "y".repeat(1000): 1});
         let size = serde_json::to_vec(&seen(&[deep, long])).unwrap().len();
         assert!(size < 10_000, "{size}");
+    }
+
+    #[test]
+    fn what_has_very_many_places_is_not_gone_into_so_deep() {
+        let keys = |n: usize, value: &Value| (0..n).map(|k| (format!("k{k}"), value.clone())).collect::<Map<_, _>>();
+        let values: Vec<Value> = (0..40)
+            .map(|n| {
+                let wide = Value::Object(keys(60, &Value::Object(keys(60, &json!(n)))));
+                json!({"scope": "user", "info": {format!("a{n}"): wide}})
+            })
+            .collect();
+        let mut whole = seen(&values);
+        assert!(whole.places() <= MAX_PLACES, "{}", whole.places());
+        whole.merge(seen(&values[..1]));
+        assert!(whole.places() <= MAX_PLACES, "{}", whole.places());
+        let schema = whole.schema();
+        assert_eq!(schema["properties"]["scope"]["type"], "string");
+        let validator = crate::schema::events::compile(&schema).unwrap();
+        assert!(
+            values.iter().chain([&json!({"scope": "user", "info": {"a0": 1}})]).all(|value| validator.is_valid(value))
+        );
+        assert!(!validator.is_valid(&json!({"scope": 1, "info": {}})));
     }
 
     fn any_json() -> impl Strategy<Value = Value> {

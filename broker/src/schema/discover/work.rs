@@ -24,8 +24,10 @@ const SOON: Duration = Duration::from_secs(2);
 const EVERY: Duration = Duration::from_secs(30);
 /// Events of a kind that are looked at in that time.
 const MAX_LOOKS: u64 = 20;
-/// Kinds that are known at once; what comes beyond them is passed over.
+/// Kinds that are known; what comes beyond them is passed over.
 const MAX_KINDS: usize = 2_000;
+/// Places ([`Seen`]) of all kinds that are kept between two times of writing down; beyond them there are no more kinds.
+const MAX_PLACES: usize = 200_000;
 /// Violations of one source that are told in that time.
 const MAX_TOLD: usize = 20;
 /// How far back it begins, in milliseconds, so that nothing is missed between two that lead: what is told twice has one id.
@@ -43,10 +45,16 @@ pub struct Discovery {
     pub leads: watch::Receiver<bool>,
 }
 
-/// What was seen since it was last written down.
+/// What was seen since it was last written down, and what is known of kinds.
 #[derive(Default)]
 struct Round {
     kinds: BTreeMap<String, Seen>,
+    /// Places in all of them.
+    places: usize,
+    /// Kinds that have a record, or will have one, since ever.
+    known: BTreeSet<String>,
+    /// Whether it was said that there are too many.
+    is_full: bool,
     told: BTreeMap<String, usize>,
     /// Kinds that are not gone on with.
     given_up: BTreeSet<String>,
@@ -84,7 +92,7 @@ impl Discovery {
         let now: Time = jiff::Timestamp::now().into();
         let begin = Time::from_millis(now.as_millis().saturating_sub(BEFORE)).unwrap_or(now);
         let mut tail = self.bus.tail(vec!["events.>".to_owned()], TailStart::Time(begin)).await?;
-        let mut round = Round::default();
+        let mut round = Round { known: self.bus.schema_keys().await?, ..Round::default() };
         let mut pause = SOON;
         let mut next = Instant::now() + pause;
         loop {
@@ -113,7 +121,7 @@ impl Discovery {
             self.report(round, &event, &value).await?;
         }
         if wanted {
-            round.kinds.entry(kind).or_default().add(&value);
+            round.add(kind, &value);
         }
         Ok(())
     }
@@ -131,6 +139,7 @@ impl Discovery {
 
     async fn write_down(&self, round: &mut Round) -> anyhow::Result<()> {
         round.told.clear();
+        round.places = 0;
         while let Some((name, seen)) = round.kinds.pop_first() {
             if !self.keep(&name, seen).await? {
                 round.given_up.insert(name);
@@ -155,25 +164,40 @@ impl Discovery {
                 return Ok(false);
             }
         };
-        match self.bus.write_schemas(&[Write { key, expected, value }]).await {
-            Ok(_) => {}
-            // Somebody else leads, and has seen the same.
-            Err(WriteError::Overtaken) => return Ok(true),
-            Err(WriteError::Bus(error)) => return Err(error.into()),
-        }
+        // Told first: what is kept is not found anew, and never would be told. Told twice, it is one event.
         if let Some((subject, id, body)) = event {
             self.bus.publish_events(vec![(subject, id, body.into())]).await?;
         }
-        Ok(true)
+        match self.bus.write_schemas(&[Write { key, expected, value }]).await {
+            // Where it is overtaken, somebody else leads, and has seen the same.
+            Ok(_) | Err(WriteError::Overtaken) => Ok(true),
+            Err(WriteError::Bus(error @ BusError::Refused { .. })) => {
+                tracing::warn!(schema = name, %error, "not discovered further");
+                Ok(false)
+            }
+            Err(WriteError::Bus(error)) => Err(error.into()),
+        }
     }
 }
 
 impl Round {
-    fn wants(&self, kind: &str) -> bool {
-        match self.kinds.get(kind) {
-            Some(seen) => seen.count < MAX_LOOKS,
-            None => self.kinds.len() < MAX_KINDS && !self.given_up.contains(kind),
+    fn wants(&mut self, kind: &str) -> bool {
+        if let Some(seen) = self.kinds.get(kind) {
+            return seen.count < MAX_LOOKS;
         }
+        let is_over = !self.known.contains(kind) && self.known.len() >= MAX_KINDS;
+        if is_over && !std::mem::replace(&mut self.is_full, true) {
+            tracing::warn!(schema = kind, "there are {MAX_KINDS} kinds of events: no other is discovered");
+        }
+        !is_over && self.places < MAX_PLACES && !self.given_up.contains(kind)
+    }
+
+    fn add(&mut self, kind: String, value: &Value) {
+        self.known.insert(kind.clone());
+        let seen = self.kinds.entry(kind).or_default();
+        let before = seen.places();
+        seen.add(value);
+        self.places = (self.places + seen.places()).saturating_sub(before);
     }
 }
 
@@ -209,11 +233,45 @@ mod tests {
         let mut round = Round::default();
         for _ in 0..100 {
             if round.wants("okta.user.created") {
-                round.kinds.entry("okta.user.created".to_owned()).or_default().add(&Value::Null);
+                round.add("okta.user.created".to_owned(), &Value::Null);
             }
         }
         assert_eq!(round.kinds["okta.user.created"].count, MAX_LOOKS);
         round.given_up.insert("hr.user.created".to_owned());
         assert!(!round.wants("hr.user.created") && round.wants("hr.user.deleted"));
+    }
+
+    #[test]
+    fn there_are_so_many_kinds_however_long_it_goes_on() {
+        let mut round = Round { known: (1..MAX_KINDS).map(|n| format!("old.user.k{n}")).collect(), ..Round::default() };
+        for n in 0..10 {
+            let kind = format!("hr.user.k{n}");
+            assert_eq!(round.wants(&kind), n == 0, "{kind}");
+            if n == 0 {
+                round.add(kind, &Value::Null);
+            }
+            // They are written down, and it goes on.
+            round.kinds.clear();
+        }
+        assert!(round.wants("hr.user.k0") && round.wants("old.user.k1"));
+        assert_eq!(round.known.len(), MAX_KINDS);
+    }
+
+    #[test]
+    fn what_is_seen_between_two_times_of_writing_is_bounded() {
+        let mut round = Round::default();
+        let value: Value =
+            (0..90).map(|n| (format!("key{n}"), Value::from(n))).collect::<serde_json::Map<_, _>>().into();
+        let kinds = (0..MAX_PLACES).map(|n| format!("hr.user.k{n}"));
+        // As many kinds as there may be would be less than that: each is of many places.
+        for kind in kinds.take(MAX_KINDS + 1000) {
+            round.known.clear();
+            if round.wants(&kind) {
+                round.add(kind, &value);
+            }
+        }
+        let places: usize = round.kinds.values().map(Seen::places).sum();
+        assert_eq!(places, round.places);
+        assert!((MAX_PLACES..MAX_PLACES + 100).contains(&places), "{places}");
     }
 }
