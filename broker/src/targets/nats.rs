@@ -24,9 +24,9 @@
 
 mod carried;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use emote_proto::{Name, NodeKey, bucket, header, stream};
+use emote_proto::{Name, NodeKey, header, stream};
 use serde_json::{Value, json};
 
 use super::{
@@ -77,6 +77,8 @@ struct Nats {
     outbound: Outbound,
     /// Where this Emote's own streams are.
     own: BusSettings,
+    /// Why no message is sent any more: the server stored one of them among Emote's own.
+    led_astray: OnceLock<String>,
     script: Option<Arc<Script>>,
 }
 
@@ -165,6 +167,7 @@ impl Unresolved for Spec {
             servers: there.servers.join(", "),
             outbound: Outbound::new(there),
             own,
+            led_astray: OnceLock::new(),
             script: setup.script.cloned(),
         }))
     }
@@ -182,6 +185,10 @@ impl Target for Nats {
             if script.stands_in() {
                 return Outcome::done("nats", "published", Value::Null);
             }
+        }
+        if let Some(reason) = self.led_astray.get() {
+            let remedy = "nothing more is sent before the target's file changes or the broker starts anew";
+            return Outcome::never(format!("{reason}; {remedy}"));
         }
         let (Ok(outcome) | Err(outcome)) = self.publish(job, &message).await.map_err(failed);
         outcome
@@ -204,10 +211,11 @@ impl Nats {
         }
         let stored = self.outbound.store(message).await?;
         if matches!(&*self.what, What::Message { .. }) && is_own_stream(&stored.stream) {
-            return Ok(Outcome::never(format!(
+            let reason = format!(
                 "the server maps {} into {}, a stream of Emote's own, and stored it there: have it mapped elsewhere",
                 message.subject, stored.stream
-            )));
+            );
+            return Ok(Outcome::never(self.led_astray.get_or_init(|| reason)));
         }
         info["stream"] = stored.stream.into();
         info["sequence"] = stored.sequence.into();
@@ -233,9 +241,7 @@ impl Nats {
 
 /// Whether a stream is an Emote's own: a server may map whatever subject into it.
 fn is_own_stream(name: &str) -> bool {
-    let buckets = [bucket::CONFIG, bucket::IDENTITY, bucket::SESSIONS, bucket::SCIM];
-    [stream::EVENTS, stream::DELIVERIES, stream::DEAD].contains(&name)
-        || name.strip_prefix("KV_").is_some_and(|name| buckets.contains(&name))
+    [stream::EVENTS, stream::DELIVERIES, stream::DEAD].contains(&name) || name.starts_with("KV_emote-")
 }
 
 /// What was refused will be refused again; everything else may be put right.

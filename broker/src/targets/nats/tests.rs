@@ -118,6 +118,26 @@ fn what_came_round_and_what_is_an_effect_is_told_to_nobody() {
 
 #[test]
 fn a_stream_of_emotes_own_is_known_by_its_name() {
-    let own = ["EVENTS", "DELIVERIES", "DEAD", "KV_emote-config", "KV_emote-scim", "TICKETS", "KV_config", "events"];
-    assert_eq!(own.map(is_own_stream), [true, true, true, true, true, false, false, false]);
+    let own = ["EVENTS", "DELIVERIES", "DEAD", "KV_emote-config", "KV_emote-scim", "KV_emote-schemas"];
+    assert_eq!(own.map(is_own_stream), [true; 6]);
+    assert_eq!(["TICKETS", "KV_config", "events", "emote-schemas"].map(is_own_stream), [false; 4]);
+}
+
+#[tokio::test]
+async fn once_a_message_was_stored_among_emotes_own_none_is_sent() {
+    let own = NatsSettings { servers: vec!["nats://127.0.0.1:1".to_owned()], ..NatsSettings::default() };
+    let own = own.resolve_with(Path::new("/"), "test", |_| unreachable!("there is no secret")).unwrap();
+    let subject = "tickets".to_owned();
+    let what = What::Message { subject, tokens: None, headers: None, body: None, is_kept: true };
+    let nats = Nats {
+        what: Arc::new(what),
+        servers: String::new(),
+        outbound: Outbound::new(own.clone()),
+        own,
+        led_astray: OnceLock::from("it was stored in EVENTS".to_owned()),
+        script: None,
+    };
+    // Nobody is at that address: what is tried to be sent would be tried again.
+    let outcome = show(&nats.deliver(&job(), &json!({})).await);
+    assert!(outcome.starts_with("never it was stored in EVENTS; nothing more is sent"), "{outcome}");
 }
