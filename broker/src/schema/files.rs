@@ -19,6 +19,7 @@ use self::write::{closed, form};
 use crate::{
     config::{self, Case, Settings, explore::explore, shape::Form},
     ingest::SourceSpec,
+    intake::{folder, socket},
     poll,
     targets::KINDS,
 };
@@ -47,7 +48,8 @@ pub const FILES: &[File] = &[
     File {
         name: "source",
         at: "sources/*.yaml",
-        about: "A vendor or system whose webhooks become events, or whose API is asked for them",
+        about: "A vendor or system whose webhooks become events, whose API is asked for them, which is listened to at a \
+                socket, or which drops files into a folder",
         write: source,
     },
     File {
@@ -171,12 +173,21 @@ fn source() -> Value {
         let mut fields = closed(&shape);
         // What is not here is the preset's.
         fields.as_object_mut().map(|fields| fields.remove("required"));
-        let about = schema.pointer(&format!("/properties/{}/description", kind.key())).cloned();
-        schema["properties"][kind.key()] =
-            json!({"anyOf": [{"type": ["boolean", "null"]}, fields], "description": about});
+        narrow(&mut schema, kind.key(), json!({"anyOf": [{"type": ["boolean", "null"]}, fields]}));
     }
+    let socket = closed(&explore(&|fields| drop(socket::Plan::of(fields, socket::Codec::Syslog))));
+    let sockets = json!({"type": "array", "items": socket, "minItems": 1, "maxItems": socket::MAX_SOCKETS});
+    narrow(&mut schema, "listen", json!({"anyOf": [socket, sockets]}));
+    narrow(&mut schema, "folder", closed(&explore(&|fields| drop(folder::Plan::of(fields)))));
     preset::of_sources(&mut schema);
     schema
+}
+
+/// Says what `key` holds, with the description that it has.
+fn narrow(schema: &mut Value, key: &str, mut to: Value) {
+    let property = &mut schema["properties"][key];
+    to["description"] = property["description"].take();
+    *property = to;
 }
 
 fn target() -> Value {

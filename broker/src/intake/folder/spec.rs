@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 use crate::config::{
     Problems,
     fields::{Fields, expected},
+    shape::Form,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -58,11 +59,53 @@ impl Plan {
     pub(crate) fn read(map: &Map<String, Value>, problems: &mut Problems) -> Option<Self> {
         let mut inner = Problems::default();
         let mut fields = Fields::new(map, &mut inner);
-        let plan = read(&mut fields);
+        let plan = Self::of(&mut fields);
         fields.finish();
         let is_right = inner.is_empty();
         problems.add_all("folder", inner);
         plan.filter(|_| is_right)
+    }
+
+    /// Reads the fields, which stand in the file under `folder`.
+    pub(crate) fn of(fields: &mut Fields<'_>) -> Option<Self> {
+        let path = fields.text("path");
+        if path.as_deref().is_some_and(|path| path.is_empty() || path.contains('\0')) {
+            fields.problem("path", "must name a folder, such as /var/spool/emote/in");
+        }
+        let path = fields.require("path", path, "path: /var/spool/emote/in");
+        let names = fields.formed("match", Form::Text(&["*.json"]), |value| {
+            let text = value.as_str().ok_or_else(|| expected("a text such as *.json", value))?;
+            named(text).map_err(|_| "expected a text such as *.json, in which each * stands for anything".to_owned())
+        });
+        let names = if fields.has("match") { names } else { named("*").ok() };
+        let done = fields.formed("done", Form::Words(vec!["move", "delete"]), |value| match value.as_str() {
+            Some("move") => Ok(Done::Move),
+            Some("delete") => Ok(Done::Delete),
+            Some("keep") => Err("a file that stays would be read again and again: expected move or delete".to_owned()),
+            _ => Err("expected move or delete".to_owned()),
+        });
+        let trust =
+            fields.formed("trust", Form::Words(vec!["unverified", "authenticated"]), |value| match value.as_str() {
+                Some("unverified") => Ok(Trust::Unverified),
+                Some("authenticated") => Ok(Trust::Authenticated),
+                _ => Err("expected unverified, or authenticated where none but root and the broker's user can write"
+                    .to_owned()),
+            });
+        let settle = fields.duration("settle", Duration::ZERO..=DAY).unwrap_or(2 * SECOND);
+        let every = fields.duration("every", Duration::from_millis(100)..=DAY).unwrap_or(10 * SECOND);
+        let max_size = fields.size("max_size").unwrap_or(MAX_SIZE);
+        if max_size > MAX_MAX_SIZE {
+            fields.problem("max_size", "at most 64GiB");
+        }
+        Some(Self {
+            path: path?.into(),
+            names: names?,
+            done: done.unwrap_or(Done::Move),
+            settle,
+            every,
+            max_size,
+            trust: trust.unwrap_or(Trust::Unverified),
+        })
     }
 
     /// The folder itself; a relative path is taken from `root`.
@@ -86,47 +129,6 @@ impl Plan {
         let event = json!({"file": name}).to_string();
         !passed && self.names.matches(event.as_bytes()).is_ok_and(|found| !found.is_empty())
     }
-}
-
-fn read(fields: &mut Fields<'_>) -> Option<Plan> {
-    let path = fields.text("path");
-    if path.as_deref().is_some_and(|path| path.is_empty() || path.contains('\0')) {
-        fields.problem("path", "must name a folder, such as /var/spool/emote/in");
-    }
-    let path = fields.require("path", path, "path: /var/spool/emote/in");
-    let names = fields.parsed("match", |value| {
-        let text = value.as_str().ok_or_else(|| expected("a text such as *.json", value))?;
-        named(text).map_err(|_| "expected a text such as *.json, in which each * stands for anything".to_owned())
-    });
-    let names = if fields.has("match") { names } else { named("*").ok() };
-    let done = fields.parsed("done", |value| match value.as_str() {
-        Some("move") => Ok(Done::Move),
-        Some("delete") => Ok(Done::Delete),
-        Some("keep") => Err("a file that stays would be read again and again: expected move or delete".to_owned()),
-        _ => Err("expected move or delete".to_owned()),
-    });
-    let trust = fields.parsed("trust", |value| match value.as_str() {
-        Some("unverified") => Ok(Trust::Unverified),
-        Some("authenticated") => Ok(Trust::Authenticated),
-        _ => {
-            Err("expected unverified, or authenticated where none but root and the broker's user can write".to_owned())
-        }
-    });
-    let settle = fields.duration("settle", Duration::ZERO..=DAY).unwrap_or(2 * SECOND);
-    let every = fields.duration("every", Duration::from_millis(100)..=DAY).unwrap_or(10 * SECOND);
-    let max_size = fields.size("max_size").unwrap_or(MAX_SIZE);
-    if max_size > MAX_MAX_SIZE {
-        fields.problem("max_size", "at most 64GiB");
-    }
-    Some(Plan {
-        path: path?.into(),
-        names: names?,
-        done: done.unwrap_or(Done::Move),
-        settle,
-        every,
-        max_size,
-        trust: trust.unwrap_or(Trust::Unverified),
-    })
 }
 
 /// Names like this, in which `*` stands for anything.

@@ -24,7 +24,7 @@ mod take;
 mod tests;
 
 pub use listeners::Listeners;
-pub(crate) use plan::Socket;
 pub use plan::{Codec, Plan};
+pub(crate) use plan::{MAX_SOCKETS, Socket};
 pub use report::{SocketReport, Sockets};
 pub use take::Reach;

@@ -11,12 +11,13 @@ use crate::{
     config::{
         Problems,
         fields::{Fields, expected},
+        shape::Form,
     },
     listen::Files,
 };
 
 /// Sockets of one source.
-const MAX_SOCKETS: usize = 16;
+pub(crate) const MAX_SOCKETS: usize = 16;
 
 /// What is spoken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,9 +104,51 @@ impl Plan {
         };
         let map: &Map<String, Value> = map;
         let mut fields = Fields::new(map, problems);
-        let plan = read(&mut fields, codec);
+        let plan = Self::of(&mut fields, codec);
         fields.finish();
         plan.filter(|_| problems.is_empty())
+    }
+
+    /// Reads the fields of one socket.
+    pub(crate) fn of(fields: &mut Fields<'_>, codec: Codec) -> Option<Self> {
+        let transport = fields.words("transport", &["tcp", "tls", "udp"]).map(|word| match word {
+            "udp" => Transport::Udp,
+            "tcp" => Transport::Tcp,
+            _ => Transport::Tls,
+        });
+        let transport = fields.require("transport", transport, "transport: tls");
+        let address: Option<SocketAddr> = fields.formed("address", Form::Text(&[]), |value| {
+            let address = value.as_str().and_then(|text| text.parse().ok());
+            address.ok_or_else(|| "expected an address and a port such as 0.0.0.0:6514 or \"[::]:6514\"".to_owned())
+        });
+        let address = fields.require("address", address, "address: 0.0.0.0:6514");
+        let insecure = fields.flag("insecure").unwrap_or_default();
+        let mut path = |key: &'static str| (key, fields.text(key).map(PathBuf::from));
+        let files = ["certificate", "key", "client_ca"].map(&mut path);
+        let (transport, address) = (transport?, address?);
+        if transport == Transport::Tls {
+            for (key, path) in &files[..2] {
+                fields.require(key, path.as_ref(), "certificate: logs.pem, and key: logs.key, PEM files both");
+            }
+        } else {
+            for (key, path) in &files {
+                if path.is_some() {
+                    fields.problem(key, "is for transport: tls");
+                }
+            }
+            if !address.ip().is_loopback() && !insecure {
+                fields.problem(
+                    "address",
+                    format!(
+                        "{address} is no loopback address, and without TLS everyone on the way reads along and may speak as \
+                         anybody: use transport: tls, or spell out `insecure: true`"
+                    ),
+                );
+            }
+        }
+        let [certificate, key, client_ca] = files.map(|(_, path)| path);
+        let (certificate, key) = (certificate.unwrap_or_default(), key.unwrap_or_default());
+        Some(Self { codec, transport, address, certificate, key, client_ca })
     }
 
     /// How it is reached: `udp`, `tcp` or `tls`.
@@ -134,46 +177,4 @@ impl Socket {
     pub(super) fn knows_clients(&self) -> bool {
         self.files.as_ref().is_some_and(|files| files.client_ca.is_some())
     }
-}
-
-fn read(fields: &mut Fields<'_>, codec: Codec) -> Option<Plan> {
-    let transport = fields.parsed("transport", |value| match value.as_str() {
-        Some("udp") => Ok(Transport::Udp),
-        Some("tcp") => Ok(Transport::Tcp),
-        Some("tls") => Ok(Transport::Tls),
-        _ => Err("expected one of tcp, tls, udp".to_owned()),
-    });
-    let transport = fields.require("transport", transport, "transport: tls");
-    let address: Option<SocketAddr> = fields.parsed("address", |value| {
-        let address = value.as_str().and_then(|text| text.parse().ok());
-        address.ok_or_else(|| "expected an address and a port such as 0.0.0.0:6514 or \"[::]:6514\"".to_owned())
-    });
-    let address = fields.require("address", address, "address: 0.0.0.0:6514");
-    let insecure = fields.flag("insecure").unwrap_or_default();
-    let mut path = |key: &'static str| (key, fields.text(key).map(PathBuf::from));
-    let files = ["certificate", "key", "client_ca"].map(&mut path);
-    let (transport, address) = (transport?, address?);
-    if transport == Transport::Tls {
-        for (key, path) in &files[..2] {
-            fields.require(key, path.as_ref(), "certificate: logs.pem, and key: logs.key, PEM files both");
-        }
-    } else {
-        for (key, path) in &files {
-            if path.is_some() {
-                fields.problem(key, "is for transport: tls");
-            }
-        }
-        if !address.ip().is_loopback() && !insecure {
-            fields.problem(
-                "address",
-                format!(
-                    "{address} is no loopback address, and without TLS everyone on the way reads along and may speak as \
-                     anybody: use transport: tls, or spell out `insecure: true`"
-                ),
-            );
-        }
-    }
-    let [certificate, key, client_ca] = files.map(|(_, path)| path);
-    let (certificate, key) = (certificate.unwrap_or_default(), key.unwrap_or_default());
-    Some(Plan { codec, transport, address, certificate, key, client_ca })
 }
