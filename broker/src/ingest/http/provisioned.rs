@@ -41,7 +41,7 @@ async fn who_asks_is_looked_at_first_and_refusals_are_in_scims_shape() {
         ("POST", users, &[json, right], "{", 400),
         ("GET", "/in/it", &[right], "", 404),
         ("POST", users, &[json, right], ada, 201),
-        ("POST", "/in/it/Users", &[json, right], ada, 409),
+        ("POST", "/in/it/Users", &[json, right], r#"{"userName": "ada@example.com", "title": "x"}"#, 409),
         ("GET", users, &[right], "", 200),
         ("HEAD", users, &[right], "", 200),
         ("PATCH", users, &[right], "{}", 405),

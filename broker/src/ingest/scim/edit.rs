@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use axum::http::{Method, StatusCode};
-use emote_proto::{EventId, limits};
+use emote_proto::{EventId, Time, limits};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::Map;
 
@@ -24,6 +24,8 @@ use crate::{
 
 /// How often a change begins anew because another broker was quicker.
 const MAX_TRIES: usize = 5;
+/// How long what was made may be made again without being somebody else's, in milliseconds.
+const AGAIN_WITHIN: i64 = 5 * 60 * 1000;
 /// The largest user that is kept, in bytes: what differs of it goes into one event.
 const MAX_USER: usize = 64 * 1024;
 /// The largest group, with all its members.
@@ -43,9 +45,9 @@ impl Call<'_> {
             let noted = directory.get(&name_key).await?;
             if let Some(noted) = noted.as_ref().filter(|noted| !noted.value.is_empty()) {
                 let holder = String::from_utf8_lossy(&noted.value).into_owned();
-                let is_again = self.tell_what_is_left(kind, &holder).await?;
-                let known = self.server.known(source, kind, &holder).await?.filter(|_| is_again);
-                return match known.filter(|known| known.record.resource == resource) {
+                self.tell_what_is_left(kind, &holder).await?;
+                let known = self.server.known(source, kind, &holder).await?;
+                return match known.filter(|known| is_again(&known.record, &resource, self.asked.now)) {
                     Some(known) => Ok(self.answered(StatusCode::CREATED, kind, &known, &view)),
                     None => Err(taken(kind).into()),
                 };
@@ -165,16 +167,16 @@ impl Call<'_> {
         Ok(Some(revision))
     }
 
-    /// Tells what whoever changed it last did not come to tell; says whether there was anything.
-    async fn tell_what_is_left(&self, kind: Kind, id: &str) -> Result<bool, Failed> {
+    /// Tells what whoever changed it last did not come to tell.
+    async fn tell_what_is_left(&self, kind: Kind, id: &str) -> Result<(), Failed> {
         let (source, directory) = (self.asked.source, &*self.server.directory);
         if record::key(source, kind, id).is_none() {
-            return Ok(false);
+            return Ok(());
         }
-        let Some(left) = Left::of(directory, untold::prefix(source, kind, id)).await? else { return Ok(false) };
+        let Some(left) = Left::of(directory, untold::prefix(source, kind, id)).await? else { return Ok(()) };
         self.events.publish(left.events()).await?;
         left.told(directory).await?;
-        Ok(true)
+        Ok(())
     }
 
     /// The events of a change, made with nothing changed yet: what the map refuses is not done.
@@ -203,6 +205,13 @@ impl Call<'_> {
         let found: Vec<Known> = found.try_collect().await?;
         Ok(found.into_iter().map(|known| (known.id, known.record.resource)).collect())
     }
+}
+
+/// Whether making this is what made the record, asked once more: whoever was not answered asks again. The record alone
+/// decides, and not who came to tell its events.
+fn is_again(record: &Record, resource: &Object, now: Time) -> bool {
+    let is_unchanged = record.resource == *resource && record.created == record.modified;
+    is_unchanged && now.millis_since(record.created) <= AGAIN_WITHIN
 }
 
 fn taken(kind: Kind) -> ScimError {

@@ -2,11 +2,14 @@
 
 use std::{
     collections::BTreeSet,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicI64, Ordering},
+    },
 };
 
 use axum::http::{Method, StatusCode};
-use emote_proto::{EventId, Name};
+use emote_proto::{EventId, Name, Time};
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 
@@ -76,6 +79,8 @@ struct Bench {
     server: Arc<Server>,
     directory: Arc<Memory>,
     stream: Arc<Stream>,
+    /// What a clock shows, in milliseconds since 1970.
+    clock: Arc<AtomicI64>,
 }
 
 const PATCH: &str = "urn:ietf:params:scim:api:messages:2.0:PatchOp";
@@ -83,7 +88,8 @@ const PATCH: &str = "urn:ietf:params:scim:api:messages:2.0:PatchOp";
 impl Bench {
     fn new() -> Self {
         let directory = Arc::<Memory>::default();
-        Self { server: Arc::new(Server::new(directory.clone())), directory, stream: Arc::default() }
+        let clock = Arc::new(AtomicI64::new(1_772_600_767_891));
+        Self { server: Arc::new(Server::new(directory.clone())), directory, stream: Arc::default(), clock }
     }
 
     /// Another broker.
@@ -95,6 +101,10 @@ impl Bench {
         *self.stream.away.lock().unwrap() = away;
     }
 
+    fn minutes_pass(&self, minutes: i64) {
+        self.clock.fetch_add(minutes * 60_000, Ordering::Relaxed);
+    }
+
     /// What a broker does now and then.
     async fn look(&self) {
         Untold { directory: self.directory.clone(), publisher: self.stream.clone() }.look().await.unwrap();
@@ -104,7 +114,8 @@ impl Bench {
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
         let query = form::object(form::pairs(query.as_bytes()).unwrap());
         let body = if body.is_null() { String::new() } else { body.to_string() };
-        let (source, now) = (Name::new("hr").unwrap(), "2026-03-04T05:06:07.891Z".parse().unwrap());
+        let now = Time::from_millis(self.clock.load(Ordering::Relaxed)).unwrap();
+        let source = Name::new("hr").unwrap();
         let served = Served {
             source: &source,
             method,
@@ -176,6 +187,7 @@ async fn a_user_lives_from_post_to_delete() {
     assert_eq!((&event["user"], &event["info"]["attributes"]["department"]), (&user, &json!("R&D")));
     assert!(!event.to_string().contains("hunter2"));
     assert_eq!(bench.told(), ["user.created ada@example.com"]);
+    bench.minutes_pass(6);
     assert_eq!(bench.refused(Method::POST, "Users", body.clone()).await, (409, Some("uniqueness")));
 
     let found = async |path: String| bench.done(Method::GET, &path, Value::Null).await.1["totalResults"].clone();

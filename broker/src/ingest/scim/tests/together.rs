@@ -23,6 +23,7 @@ async fn what_is_changed_while_the_stream_is_away_is_told_once_in_order_and_answ
     let (status, made) = bench.done(Method::POST, "Users", post.clone()).await;
     assert_eq!(status, StatusCode::CREATED, "it was not answered before");
     assert_eq!(bench.told(), ["user.created ada@example.com"]);
+    bench.minutes_pass(6);
     assert_eq!(bench.refused(Method::POST, "Users", post).await, (409, Some("uniqueness")));
 
     let path = format!("Users/{}", made["id"].as_str().unwrap());
@@ -33,6 +34,29 @@ async fn what_is_changed_while_the_stream_is_away_is_told_once_in_order_and_answ
     bench.away(false);
     bench.done(Method::DELETE, &path, Value::Null).await;
     assert_eq!(bench.told(), ["user.deactivated ada@example.com", "user.deleted ada@example.com"]);
+}
+
+#[tokio::test]
+async fn who_was_not_answered_makes_the_same_again_whoever_told_of_it_meanwhile() {
+    let bench = Bench::new();
+    let post = json!({"userName": "ada@example.com", "active": true});
+    let titled = json!({"userName": "ada@example.com", "active": true, "title": "Countess"});
+    bench.away(true);
+    assert!(bench.ask(&Method::POST, "Users", &post, None).await.is_err());
+    bench.away(false);
+    bench.other().look().await;
+    assert_eq!(bench.told(), ["user.created ada@example.com"]);
+    bench.minutes_pass(1);
+    let (status, made) = bench.done(Method::POST, "Users", post.clone()).await;
+    assert_eq!(status, StatusCode::CREATED);
+    assert_eq!(bench.refused(Method::POST, "Users", titled.clone()).await.0, 409, "that is another one");
+    assert!(bench.told().is_empty());
+    // One that was changed since is not the same any more, and neither is one that is what it was again.
+    let path = format!("Users/{}", made["id"].as_str().unwrap());
+    for body in [&titled, &post] {
+        bench.done(Method::PUT, &path, body.clone()).await;
+        assert_eq!(bench.refused(Method::POST, "Users", body.clone()).await.0, 409, "{body}");
+    }
 }
 
 #[tokio::test]
