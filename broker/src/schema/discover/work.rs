@@ -194,8 +194,8 @@ impl Round {
 
     fn add(&mut self, kind: String, value: &Value) {
         self.known.insert(kind.clone());
+        let before = self.kinds.get(&kind).map_or(0, Seen::places);
         let seen = self.kinds.entry(kind).or_default();
-        let before = seen.places();
         seen.add(value);
         self.places = (self.places + seen.places()).saturating_sub(before);
     }
