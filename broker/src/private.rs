@@ -3,7 +3,7 @@
 use std::{
     fs::{File, Metadata},
     io::Read,
-    os::unix::fs::{MetadataExt, PermissionsExt},
+    os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
@@ -96,8 +96,10 @@ pub(crate) fn ours_alone(path: &Path) -> Result<(PathBuf, Metadata), FileError> 
 /// The text of a file that nobody else can read; it is overwritten when dropped.
 pub(crate) fn read(path: &Path, readers: Readers) -> Result<Zeroizing<String>, FileError> {
     let unreadable = |error| FileError::Unreadable { path: path.to_owned(), error };
-    // A pipe would be waited for, perhaps for ever.
-    let about = std::fs::metadata(path).map_err(unreadable)?;
+    // A pipe would be waited for, perhaps for ever; what is looked at is what is read.
+    let nonblock = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or_default();
+    let file = File::options().read(true).custom_flags(nonblock).open(path).map_err(unreadable)?;
+    let about = file.metadata().map_err(unreadable)?;
     if !about.is_file() {
         return Err(unreadable(std::io::Error::other("it is no plain file")));
     }
@@ -106,11 +108,16 @@ pub(crate) fn read(path: &Path, readers: Readers) -> Result<Zeroizing<String>, F
     if mode & readers.refused(given) != 0 {
         return Err(FileError::Open { path: path.to_owned(), mode });
     }
-    let room = usize::try_from(about.len().min(MAX_FILE)).unwrap_or_default();
+    let too_large = || unreadable(std::io::Error::other(format!("it has more than {MAX_FILE} bytes")));
+    if about.len() > MAX_FILE {
+        return Err(too_large());
+    }
+    let room = usize::try_from(about.len()).unwrap_or_default();
     // With room for all of it: growing would leave what was read so far behind in memory.
     let mut text = Zeroizing::new(String::with_capacity(room.saturating_add(64)));
-    File::open(path).and_then(|file| file.take(MAX_FILE).read_to_string(&mut text)).map_err(unreadable)?;
-    Ok(text)
+    // It may have grown meanwhile.
+    let read = file.take(MAX_FILE.saturating_add(1)).read_to_string(&mut text).map_err(unreadable)?;
+    if u64::try_from(read).is_ok_and(|read| read <= MAX_FILE) { Ok(text) } else { Err(too_large()) }
 }
 
 /// The certificates of a PEM file; at least one.
@@ -204,5 +211,21 @@ mod tests {
         assert_eq!(found("link"), Ok(real.join("open/inner")), "a sticky folder on the way");
         assert!(found("open").unwrap_err().contains("mode 1777"), "where others add to it, it is not ours alone");
         assert!(found("none").unwrap_err().contains("none cannot be read"));
+    }
+
+    #[test]
+    fn a_file_that_is_too_large_is_refused_and_not_cut() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        let most = usize::try_from(MAX_FILE).unwrap();
+        for (size, expected) in [(most, Ok(most)), (most + 1, Err("it has more than 65536 bytes"))] {
+            std::fs::write(&path, "x".repeat(size)).unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+            match (read(&path, Readers::Owner), expected) {
+                (Ok(text), Ok(length)) => assert_eq!(text.len(), length),
+                (Err(error), Err(said)) => assert!(error.to_string().ends_with(said), "{error}"),
+                (read, expected) => panic!("{:?} instead of {expected:?}", read.map(|text| text.len())),
+            }
+        }
     }
 }
