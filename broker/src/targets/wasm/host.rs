@@ -2,7 +2,8 @@
 //! a program needs it that reads its input, writes its output and looks at the clock. There are no files and no network: a
 //! function that would need them says `ENOSYS`, and descriptors other than the three standard ones are `EBADF`.
 //!
-//! No call takes long. Waiting ends with the program's time, and what is copied is bounded by what is kept.
+//! No call takes long. Waiting ends with the program's time, which every call looks at, and all calls together move no more
+//! bytes than the run has fuel: see [`Host::checked`].
 
 use std::{
     sync::{
@@ -13,7 +14,8 @@ use std::{
 };
 
 use wasmi::{
-    Caller, Error, Extern, ExternType, FuncType, Linker, Module, StoreLimits, Val, ValType, errors::LinkerError,
+    CallHook, Caller, Error, Extern, ExternType, FuncType, Linker, Module, StoreLimits, Val, ValType,
+    errors::{HostError, LinkerError},
 };
 
 use super::super::program::{MAX_OUTPUT, MAX_SAID};
@@ -48,6 +50,40 @@ pub(super) struct Host {
     pub(super) is_flooded: bool,
     pub(super) limits: StoreLimits,
     pub(super) until: Until,
+    /// Bytes that calls have still to move.
+    pub(super) to_move: Option<u64>,
+}
+
+/// Why a call ends the run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Spent {
+    #[error("its time is over")]
+    Time,
+    #[error("its calls have moved more bytes than it has fuel")]
+    Fuel,
+}
+
+impl HostError for Spent {}
+
+impl Host {
+    /// Looks, before each call and after it, whether the run may go on.
+    pub(super) fn checked(&mut self, hook: CallHook) -> Result<(), Error> {
+        match hook {
+            CallHook::CallingHost | CallHook::ReturningFromHost if self.to_move.is_none() => {
+                Err(Error::host(Spent::Fuel))
+            }
+            CallHook::CallingHost | CallHook::ReturningFromHost if self.until.is_over() => {
+                Err(Error::host(Spent::Time))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// A call has moved so many bytes.
+    fn moved(&mut self, bytes: usize) {
+        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+        self.to_move = self.to_move.and_then(|left| left.checked_sub(bytes));
+    }
 }
 
 /// How long a run may go on.
@@ -217,6 +253,7 @@ fn plus(at: At, bytes: u32) -> Result<At, Errno> {
 fn texts(mut caller: Called<'_>, of: fn(&Host) -> &Vec<Vec<u8>>, mut list: At, mut bytes: At) -> Errno {
     let mut write = || -> Result<(), Errno> {
         let (memory, host) = parts(&mut caller)?;
+        host.moved(of(host).iter().map(Vec::len).sum());
         for text in of(host) {
             put_number(memory, list, usize::try_from(bytes).map_err(|_| FAULT)?)?;
             let place = range(memory, bytes, text.len().saturating_add(1))?;
@@ -293,6 +330,7 @@ fn fd_read(caller: &mut Called<'_>, fd: u32, list: (At, u32), read: At) -> Resul
         range(memory, at, chunk.len())?.copy_from_slice(chunk);
         host.read = host.read.saturating_add(chunk.len());
     }
+    host.moved(host.read.saturating_sub(before));
     put_number(memory, read, host.read.saturating_sub(before))
 }
 
@@ -309,6 +347,7 @@ fn fd_write(caller: &mut Called<'_>, fd: u32, list: (At, u32), written: At) -> R
             1 => host.output.extend_from_slice(chunk),
             2 => {
                 let kept = chunk.len().saturating_sub(MAX_SAID);
+                host.moved(chunk.len().min(MAX_SAID));
                 host.said.extend_from_slice(chunk.get(kept..).unwrap_or_default());
                 let over = host.said.len().saturating_sub(MAX_SAID);
                 host.said.drain(..over);
@@ -324,8 +363,10 @@ fn random(caller: &mut Called<'_>, at: At, size: u32) -> Result<(), Errno> {
     if size > MAX_RANDOM {
         return Err(INVAL);
     }
-    let (memory, _) = parts(caller)?;
-    getrandom::fill(range(memory, at, usize::try_from(size).map_err(|_| FAULT)?)?).map_err(|_| IO)
+    let size = usize::try_from(size).map_err(|_| FAULT)?;
+    let (memory, host) = parts(caller)?;
+    host.moved(size);
+    getrandom::fill(range(memory, at, size)?).map_err(|_| IO)
 }
 
 /// Waits until the first clock of these is due, where nothing else is asked for. What can be read or written can be at once.

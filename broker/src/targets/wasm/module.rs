@@ -11,7 +11,7 @@ use wasmi::{CompilationMode, Config, Engine, Error, Linker, Module, Store, Store
 
 use super::{
     super::program::{Ended, Ran},
-    host::{Host, Until, offer},
+    host::{Host, Spent, Until, offer},
 };
 use crate::private::{Stamp, stamp};
 
@@ -132,11 +132,13 @@ impl Ready {
             said: Vec::new(),
             is_flooded: false,
             limits: limits.build(),
-            until: until.clone(),
+            until,
+            to_move: Some(run.fuel),
         };
         let mut store = Store::new(&self.engine, host);
         store.limiter(|host| &mut host.limits);
-        let ended = self.go(&mut store, run.fuel, run.within).unwrap_or_else(|error| how(&error));
+        store.call_hook(Host::checked);
+        let ended = self.go(&mut store, run.fuel, run.within).unwrap_or_else(|error| how(&error, run.within));
         let Host { output, said, is_flooded, .. } = store.into_data();
         let ended = if is_flooded { Ended::Flooded } else { ended };
         Ran { ended, output, said: String::from_utf8_lossy(&said).into_owned() }
@@ -156,7 +158,7 @@ impl Ready {
         loop {
             match call {
                 TypedResumableCall::Finished(()) => return Ok(Ended::Code(0)),
-                TypedResumableCall::HostTrap(trap) => return Ok(how(trap.host_error())),
+                TypedResumableCall::HostTrap(trap) => return Ok(how(trap.host_error(), within)),
                 TypedResumableCall::OutOfFuel(rest) => {
                     if store.data().until.is_over() {
                         return Ok(Ended::Late(within));
@@ -172,9 +174,11 @@ impl Ready {
     }
 }
 
-fn how(error: &Error) -> Ended {
-    match error.i32_exit_status() {
-        Some(code) => Ended::Code(u32::try_from(code).unwrap_or(u32::MAX)),
-        None => Ended::Killed(format!("trapped: {error}")),
+fn how(error: &Error, within: Duration) -> Ended {
+    match (error.i32_exit_status(), error.downcast_ref()) {
+        (Some(code), _) => Ended::Code(u32::try_from(code).unwrap_or(u32::MAX)),
+        (None, Some(Spent::Time)) => Ended::Late(within),
+        (None, Some(Spent::Fuel)) => Ended::Killed(format!("{} (`fuel`)", Spent::Fuel)),
+        (None, None) => Ended::Killed(format!("trapped: {error}")),
     }
 }

@@ -99,6 +99,21 @@ fn a_module_that_waits_is_ended_in_time() {
 }
 
 #[test]
+fn calls_of_the_host_are_bounded_in_time_and_bytes() {
+    let random = r#"(import "wasi_snapshot_preview1" "random_get" (func $random (param i32 i32) (result i32)))"#;
+    let endless =
+        |bytes: u32| wat(random, &format!("(loop $l (drop (call $random (i32.const 0) (i32.const {bytes}))) (br $l))"));
+    let began = std::time::Instant::now();
+    let late = run_within(&endless(65_536), Duration::from_millis(50), u64::MAX);
+    assert_eq!(late.ended, Ended::Late(Duration::from_millis(50)));
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    let spent = run_within(&endless(65_536), Duration::from_secs(30), 10 * 65_536);
+    assert_eq!(killed(&spent), "its calls have moved more bytes than it has fuel (`fuel`)");
+    let once = wat(random, "(drop (call $random (i32.const 0) (i32.const 65536)))");
+    assert_eq!(run_within(&once, Duration::from_secs(30), 65_536).ended, Ended::Code(0));
+}
+
+#[test]
 fn what_a_module_asks_for_and_is_not_there_it_is_told() {
     let errno = |import: &str, call: &str| {
         let module = wat(&format!("{import} {EXIT}"), &format!("(call $exit {call})"));
