@@ -105,6 +105,9 @@ pub(super) fn read(fields: &mut Fields<'_>) -> Option<Box<dyn Unresolved>> {
     let auth = fields.object("auth", |fields| auth::read(fields, insecure)).flatten();
     let of_tls = fields.object("tls", tls);
     let way = if is_http {
+        if fields.has("batch") {
+            fields.problem("batch", "over HTTP a message is a request, and an answer is one message's: leave it out");
+        }
         let url = address::read(fields, "address", insecure, "address: https://graylog.example.com:12201/gelf");
         url.map(|url| WayRef::Http { url, insecure, auth })
     } else {
@@ -257,7 +260,7 @@ impl Target for Gelf {
         true
     }
 
-    /// All messages in one write; over HTTP, which has no way to say several, one after the other.
+    /// All messages in one write; over HTTP, which has no way to say several, there are no batches.
     async fn deliver_batch(&self, jobs: &[(&Job, &Value)]) -> Vec<Outcome> {
         let messages: Vec<Result<String, String>> = jobs.iter().map(|(job, input)| self.message(job, input)).collect();
         let sender = match &self.way {
@@ -273,24 +276,15 @@ impl Target for Gelf {
                 return outcomes;
             }
         };
-        let transport = sender.address().transport;
-        let framed = |(message, (job, _)): (&Result<String, String>, &(&Job, &Value))| {
-            let message = message.as_ref().map_err(Clone::clone)?;
-            Ok((self.frames(message, transport, job)?, message.clone()))
+        let address = sender.address();
+        let parcel = |(message, (job, _)): (Result<String, String>, &(&Job, &Value))| {
+            let text = message?;
+            let frames = self.frames(&text, address.transport, job)?;
+            let bytes: usize = frames.iter().map(Vec::len).sum();
+            Ok((Parcel { frames, text }, json!({"address": address.to_string(), "bytes": bytes})))
         };
-        let framed: Vec<Result<_, String>> = messages.iter().zip(jobs).map(framed).collect();
-        let frames: Vec<Vec<u8>> = framed.iter().flatten().flat_map(|(frames, _)| frames.clone()).collect();
-        let text = framed.iter().flatten().map(|(_, text)| text.as_str()).collect::<Vec<_>>().join("\n");
-        let sent = if frames.is_empty() { Ok(()) } else { sender.send(Parcel { frames, text }).await };
-        let outcome = |framed: Result<(Vec<Vec<u8>>, String), String>| match (framed, &sent) {
-            (Err(reason), _) => Outcome::never(reason),
-            (_, Err(outcome)) => outcome.clone(),
-            (Ok((frames, _)), Ok(())) => {
-                let bytes: usize = frames.iter().map(Vec::len).sum();
-                Outcome::done("log", "gelf_sent", json!({"address": sender.address().to_string(), "bytes": bytes}))
-            }
-        };
-        framed.into_iter().map(outcome).collect()
+        let made = messages.into_iter().zip(jobs).map(parcel).collect();
+        sender.send_each(made, |info| Outcome::done("log", "gelf_sent", info)).await
     }
 }
 

@@ -77,13 +77,6 @@ struct Syslog {
     plan: Arc<Plan>,
 }
 
-/// A message, and what is reported of it.
-struct Written {
-    frame: Vec<u8>,
-    line: String,
-    info: Value,
-}
-
 /// Ports of RFC 5426, RFC 6587 and RFC 5425.
 fn port(transport: Transport) -> u16 {
     match transport {
@@ -162,7 +155,8 @@ impl Unresolved for Spec {
 }
 
 impl Syslog {
-    fn written(&self, job: &Job, input: &Value) -> Result<Written, String> {
+    /// A message, and what is reported of it.
+    fn written(&self, job: &Job, input: &Value) -> Result<(Parcel, Value), String> {
         let plan = &self.plan;
         let context = Value::Object(context(job, input, &plan.settings));
         let priority = Priority::new(plan.facility.of("facility", &context)?, plan.severity.of("severity", &context)?);
@@ -189,7 +183,7 @@ impl Syslog {
         if let (Value::Object(info), Some(cut_from)) = (&mut info, cut_from) {
             info.insert("cut_from".to_owned(), cut_from.into());
         }
-        Ok(Written { frame, line, info })
+        Ok((Parcel { frames: vec![frame], text: line }, info))
     }
 }
 
@@ -222,16 +216,8 @@ impl Target for Syslog {
 
     /// All messages in one write. What cannot be written is left out.
     async fn deliver_batch(&self, jobs: &[(&Job, &Value)]) -> Vec<Outcome> {
-        let written: Vec<Result<Written, String>> = jobs.iter().map(|(job, input)| self.written(job, input)).collect();
-        let frames: Vec<Vec<u8>> = written.iter().flatten().map(|written| written.frame.clone()).collect();
-        let text = written.iter().flatten().map(|written| written.line.as_str()).collect::<Vec<_>>().join("\n");
-        let sent = if frames.is_empty() { Ok(()) } else { self.sender.send(Parcel { frames, text }).await };
-        let outcome = |written: Result<Written, String>| match (written, &sent) {
-            (Err(reason), _) => Outcome::never(reason),
-            (_, Err(outcome)) => outcome.clone(),
-            (Ok(written), Ok(())) => Outcome::done("log", "syslog_sent", written.info),
-        };
-        written.into_iter().map(outcome).collect()
+        let written = jobs.iter().map(|(job, input)| self.written(job, input)).collect();
+        self.sender.send_each(written, |info| Outcome::done("log", "syslog_sent", info)).await
     }
 }
 

@@ -84,5 +84,7 @@ fn what_is_wrong_is_said() {
     level: expected one of emerg, alert, crit, err, warning, notice, info, debug, 0 to 7, or a jq program that gives one
     ");
     insta::assert_snapshot!(problems("kind: gelf\naddress: http://graylog.example.com"), @"address: plain http would show the request to everyone on the way: use https, or say `insecure: true`");
+    insta::assert_snapshot!(problems("kind: gelf\naddress: https://graylog.example.com/gelf\nbatch: {max: 10}"), @"batch: over HTTP a message is a request, and an answer is one message's: leave it out");
+    assert!(validate("kind: gelf\naddress: tls://graylog.example.com\nbatch: {max: 10}").is_ok());
     insta::assert_snapshot!(problems("kind: gelf\naddress: graylog.example.com"), @"address: expected udp://, tcp:// or tls://, a host and perhaps a port: tls://logs.example.com:6514");
 }

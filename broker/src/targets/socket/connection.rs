@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rustix::io::Errno;
 use rustls::pki_types::ServerName;
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
@@ -13,7 +14,7 @@ use tokio::{
 };
 use tokio_rustls::TlsConnector;
 
-use super::{super::connections::Tls, Address, Transport, tls};
+use super::{super::connections::Tls, Address, Parcel, Transport, tls};
 
 /// A connection must stand within this time.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -37,16 +38,12 @@ pub(super) enum Failed {
     Tls(String),
     #[error("the other side has closed the connection")]
     Closed,
-    #[error("a datagram of {0} bytes cannot be sent: lower `max_size`")]
-    TooLong(usize),
 }
 
-impl Failed {
-    /// Whether trying again would not help.
-    pub(super) fn is_for_good(&self) -> bool {
-        matches!(self, Self::TooLong(_))
-    }
-}
+/// Why one message cannot be sent, however often it is tried.
+#[derive(Debug, thiserror::Error)]
+#[error("a datagram of {0} bytes cannot be sent: lower `max_size`")]
+pub(super) struct TooLong(usize);
 
 /// See the module.
 pub(super) enum Connection {
@@ -78,28 +75,27 @@ impl Connection {
         }
     }
 
-    /// Sends these, and looks whether the other side is still there.
-    pub(super) async fn send(&mut self, frames: &[Vec<u8>]) -> Result<(), Failed> {
+    /// Sends these, and looks whether the other side is still there; for each, whether it was sent. An error is one of the
+    /// connection, and says nothing certain of any of them.
+    pub(super) async fn send(&mut self, parcels: &[Parcel]) -> Result<Vec<Result<(), TooLong>>, Failed> {
         match self {
             Self::Udp(socket, _) => {
-                for frame in frames {
-                    let sent = socket.send(frame).await;
-                    let too_long = rustix::io::Errno::MSGSIZE.raw_os_error();
-                    sent.map_err(|error| match error.raw_os_error() {
-                        Some(code) if code == too_long => Failed::TooLong(frame.len()),
-                        _ => error.into(),
-                    })?;
+                let mut sent = Vec::with_capacity(parcels.len());
+                for parcel in parcels {
+                    sent.push(datagrams(socket, &parcel.frames).await?);
                 }
                 // Where nobody listens, this machine or one nearby says so at once.
                 match socket.take_error()? {
                     Some(error) => Err(error.into()),
-                    None => Ok(()),
+                    None => Ok(sent),
                 }
             }
             Self::Stream(stream) => {
+                let frames: Vec<&[u8]> = parcels.iter().flat_map(|parcel| &parcel.frames).map(Vec::as_slice).collect();
                 stream.write_all(&frames.concat()).await?;
                 stream.flush().await?;
-                still_open(&mut **stream, SETTLE).await
+                still_open(&mut **stream, SETTLE).await?;
+                Ok(parcels.iter().map(|_| Ok(())).collect())
             }
         }
     }
@@ -110,6 +106,20 @@ impl Connection {
             let _ = tokio::time::timeout(CONNECT, stream.shutdown()).await;
         }
     }
+}
+
+/// Sends one message, as far as its datagrams can be sent.
+async fn datagrams(socket: &UdpSocket, frames: &[Vec<u8>]) -> io::Result<Result<(), TooLong>> {
+    for frame in frames {
+        match socket.send(frame).await {
+            Ok(_) => {}
+            Err(error) if error.raw_os_error() == Some(Errno::MSGSIZE.raw_os_error()) => {
+                return Ok(Err(TooLong(frame.len())));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(Ok(()))
 }
 
 /// Reads what nobody asked for, for so long; an error where the connection is closed.

@@ -13,7 +13,7 @@ use std::path::Path;
 use reqwest::Url;
 use tokio::sync::Mutex;
 
-use self::connection::Connection;
+use self::connection::{Connection, Failed, TooLong};
 pub(super) use self::said::{Level, host, text_of};
 use super::{Outcome, Role, Script, Shown, connections::Tls, spec::Setup};
 use crate::{config::fields::Fields, loopback::is_loopback};
@@ -83,9 +83,9 @@ impl std::fmt::Display for Address {
     }
 }
 
-/// What is sent at once.
+/// One message.
 pub(super) struct Parcel {
-    /// The bytes: over a connection in one piece, over UDP a datagram each.
+    /// Its bytes: over a connection in one piece, over UDP a datagram each.
     pub(super) frames: Vec<Vec<u8>>,
     /// What they say, for people.
     pub(super) text: String,
@@ -122,39 +122,74 @@ impl Sender {
         &self.address
     }
 
-    /// Sends it; an error is what it means for the job.
-    pub(super) async fn send(&self, parcel: Parcel) -> Result<(), Outcome> {
-        if let Some(script) = &self.terms.script {
-            let frames = parcel.frames.iter().map(|frame| frame.escape_ascii().to_string()).collect();
-            let shown = Shown {
-                role: Role::Job,
-                method: "SEND".to_owned(),
-                url: self.address.to_string(),
-                headers: Vec::new(),
-                body: parcel.text.clone(),
-                frames,
-                answer: None,
-            };
-            if !script.put(shown) {
-                return Ok(());
+    /// Sends what could be made of each job, all in one write, and says how each ends: as `done` has it where it was sent.
+    /// What could not be made is left out.
+    pub(super) async fn send_each<T>(
+        &self,
+        made: Vec<Result<(Parcel, T), String>>,
+        done: impl Fn(T) -> Outcome,
+    ) -> Vec<Outcome> {
+        let mut parcels = Vec::with_capacity(made.len());
+        let mut keep = |(parcel, about): (Parcel, T)| {
+            parcels.push(parcel);
+            about
+        };
+        let made: Vec<Result<T, String>> = made.into_iter().map(|made| made.map(&mut keep)).collect();
+        let mut sent = self.send(&parcels).await.into_iter();
+        let outcome = |made: Result<T, String>| match made {
+            Err(reason) => Outcome::never(reason),
+            Ok(about) => match sent.next() {
+                Some(Ok(())) => done(about),
+                Some(Err(outcome)) => outcome,
+                None => Outcome::retry("nothing was sent"),
+            },
+        };
+        made.into_iter().map(outcome).collect()
+    }
+
+    /// For each, whether it was sent; an error is what that means for the job.
+    async fn send(&self, parcels: &[Parcel]) -> Vec<Result<(), Outcome>> {
+        if parcels.is_empty() || !self.is_wanted(parcels) {
+            return parcels.iter().map(|_| Ok(())).collect();
+        }
+        let never = |error: TooLong| Outcome::never(format!("{}: {error}", self.address));
+        match self.try_send(parcels).await {
+            Ok(sent) => sent.into_iter().map(|sent| sent.map_err(never)).collect(),
+            Err(error) => {
+                let outcome = Outcome::retry(format!("{}: {error}", self.address));
+                parcels.iter().map(|_| Err(outcome.clone())).collect()
             }
         }
+    }
+
+    /// Shows it to whoever asked for it; whether it is to be sent too.
+    fn is_wanted(&self, parcels: &[Parcel]) -> bool {
+        let Some(script) = &self.terms.script else { return true };
+        let frames = parcels.iter().flat_map(|parcel| &parcel.frames);
+        script.put(Shown {
+            role: Role::Job,
+            method: "SEND".to_owned(),
+            url: self.address.to_string(),
+            headers: Vec::new(),
+            body: parcels.iter().map(|parcel| parcel.text.as_str()).collect::<Vec<_>>().join("\n"),
+            frames: frames.map(|frame| frame.escape_ascii().to_string()).collect(),
+            answer: None,
+        })
+    }
+
+    async fn try_send(&self, parcels: &[Parcel]) -> Result<Vec<Result<(), TooLong>>, Failed> {
         let mut open = self.open.lock().await;
-        let reason = |error: connection::Failed| {
-            let told = format!("{}: {error}", self.address);
-            if error.is_for_good() { Outcome::never(told) } else { Outcome::retry(told) }
-        };
         let kept = match open.take() {
             Some(mut kept) => kept.is_good().await.then_some(kept),
             None => None,
         };
         let mut connection = match kept {
             Some(kept) => kept,
-            None => Connection::open(&self.address, &self.tls, self.terms.timeout).await.map_err(reason)?,
+            None => Connection::open(&self.address, &self.tls, self.terms.timeout).await?,
         };
-        connection.send(&parcel.frames).await.map_err(reason)?;
+        let sent = connection.send(parcels).await?;
         *open = Some(connection);
-        Ok(())
+        Ok(sent)
     }
 }
 

@@ -3,7 +3,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::{io::AsyncReadExt as _, net::TcpListener, sync::Notify};
 
 use super::*;
-use crate::targets::DeliverySettings;
+use crate::targets::{DeliverySettings, testing::show};
 
 fn port(transport: Transport) -> u16 {
     if transport == Transport::Tls { 6514 } else { 514 }
@@ -15,12 +15,16 @@ fn sender(address: &str, tls: &Tls) -> Result<Sender, String> {
     Sender::new(&setup, Address::parse(address, true, port)?, tls)
 }
 
-fn parcel(text: &str) -> Parcel {
-    Parcel { frames: vec![text.as_bytes().to_vec()], text: text.to_owned() }
+fn parcels<const N: usize>(texts: [&str; N]) -> [Parcel; N] {
+    texts.map(|text| Parcel { frames: vec![text.as_bytes().to_vec()], text: text.to_owned() })
 }
 
-fn reason(sent: Result<(), Outcome>) -> String {
-    match sent {
+fn parcel(text: &str) -> [Parcel; 1] {
+    parcels([text])
+}
+
+fn reason(mut sent: Vec<Result<(), Outcome>>) -> String {
+    match sent.pop().unwrap() {
         Ok(()) => "sent".to_owned(),
         Err(Outcome::Retry { reason, .. }) => format!("retry: {reason}"),
         Err(other) => format!("{other:?}"),
@@ -72,11 +76,11 @@ async fn a_connection_is_kept_and_opened_anew_when_it_was_closed() {
         }
         taken
     });
-    assert_eq!(reason(sender.send(parcel("one")).await), "sent");
-    assert_eq!(reason(sender.send(parcel("two")).await), "sent");
+    assert_eq!(reason(sender.send(&parcel("one")).await), "sent");
+    assert_eq!(reason(sender.send(&parcel("two")).await), "sent");
     closed.notify_one();
     until_gone(&sender).await;
-    assert_eq!(reason(sender.send(parcel("three!")).await), "sent");
+    assert_eq!(reason(sender.send(&parcel("three!")).await), "sent");
     closed.notify_one();
     assert_eq!(taken.await.unwrap(), ["onetwo", "three!"]);
 }
@@ -101,10 +105,10 @@ async fn what_the_other_side_closes_at_once_was_not_sent() {
         drop(listener.accept().await.unwrap());
         listener
     });
-    let first = reason(sender.send(parcel("one")).await);
+    let first = reason(sender.send(&parcel("one")).await);
     assert!(first.starts_with(&format!("retry: tcp://{address}: ")), "{first}");
     drop(closing.await.unwrap());
-    let refused = reason(sender.send(parcel("two")).await);
+    let refused = reason(sender.send(&parcel("two")).await);
     assert!(refused.contains("refused"), "{refused}");
 }
 
@@ -112,14 +116,32 @@ async fn what_the_other_side_closes_at_once_was_not_sent() {
 async fn where_nobody_takes_datagrams_that_is_found_out() {
     let taken = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     let sender = sender(&format!("udp://{}", taken.local_addr().unwrap()), &Tls::default()).unwrap();
-    assert_eq!(reason(sender.send(parcel("one")).await), "sent");
+    assert_eq!(reason(sender.send(&parcel("one")).await), "sent");
     let mut buffer = [0; 8];
     assert_eq!(taken.recv(&mut buffer).unwrap(), 3);
     drop(taken);
-    let refused = reason(sender.send(parcel("two")).await);
+    let refused = reason(sender.send(&parcel("two")).await);
     assert!(refused.contains("refused"), "{refused}");
-    let long = reason(sender.send(parcel(&"x".repeat(70_000))).await);
+    let long = reason(sender.send(&parcel(&"x".repeat(70_000))).await);
     assert!(long.contains("Never") && long.contains("lower `max_size`"), "{long}");
+}
+
+#[tokio::test]
+async fn of_several_datagrams_only_the_one_that_is_too_long_is_given_up() {
+    let taken = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    taken.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    let sender = sender(&format!("udp://{}", taken.local_addr().unwrap()), &Tls::default()).unwrap();
+    let long = "x".repeat(70_000);
+    let texts = ["one", &long, "three"];
+    let mut jobs: Vec<Result<_, String>> = parcels(texts).into_iter().zip(texts).map(Ok).collect();
+    jobs.insert(1, Err("no message".to_owned()));
+    let outcomes = sender.send_each(jobs, |text| Outcome::done("log", "sent", text.into())).await;
+    let shown: Vec<String> = outcomes.iter().map(show).collect();
+    assert_eq!((shown[0].as_str(), shown[1].as_str()), ("done log.sent \"one\"", "never no message"));
+    assert!(shown[2].starts_with("never udp://") && shown[2].contains("lower `max_size`"), "{}", shown[2]);
+    assert_eq!(shown[3], "done log.sent \"three\"");
+    let mut buffer = [0; 8];
+    assert_eq!([taken.recv(&mut buffer).unwrap(), taken.recv(&mut buffer).unwrap()], [3, 5]);
 }
 
 #[tokio::test]
@@ -157,10 +179,10 @@ async fn only_who_the_ca_vouches_for_is_sent_to() {
         }
     });
     let trusting = |ca: &str| Tls { ca: Some(file("ca.pem", ca)), ..Tls::default() };
-    let refused = reason(sender(&address, &trusting(&other.cert.pem())).unwrap().send(parcel("no!")).await);
+    let refused = reason(sender(&address, &trusting(&other.cert.pem())).unwrap().send(&parcel("no!")).await);
     assert!(refused.starts_with("retry: ") && refused.contains("certificate"), "{refused}");
     let kept = sender(&address, &trusting(&ours.cert.pem())).unwrap();
-    assert_eq!(reason(kept.send(parcel("yes")).await), "sent");
+    assert_eq!(reason(kept.send(&parcel("yes")).await), "sent");
     assert_eq!(said.recv().await.unwrap(), "yes");
     let missing = sender(&address, &Tls { ca: Some("/nowhere".into()), ..Tls::default() }).err();
     assert!(missing.is_some_and(|error| error.contains("/nowhere")));
