@@ -69,6 +69,8 @@ fn a_debian_package_is_the_same_twice_and_systemd_takes_what_is_in_it() {
         let unit = tree.join("usr/lib/systemd/system").join(unit);
         // Where the program would lie once it is installed.
         let text = std::fs::read_to_string(&unit).unwrap();
+        // Programs of targets are ended by emote, not by systemd at the same moment.
+        assert!(unit.ends_with("emote-nats.service") || text.contains("\nKillMode=mixed\n"), "{text}");
         let installed = text.replace("=/usr/bin/emote", &format!("={}/usr/bin/emote", tree.display()));
         std::fs::write(&unit, installed).unwrap();
         let verified = run(Command::new(&analyze).args(["verify", "--man=no"]).arg(&unit));

@@ -41,6 +41,9 @@ use crate::{
 const DEFAULT_MEMORY: u64 = 1 << 30;
 const DEFAULT_CPU: u32 = 60;
 const DEFAULT_FILES: u32 = 256;
+/// Exit codes that say nothing of the job: the launcher could not become the program, perhaps for lack of memory or because
+/// its file is being written; or it was asked to end by SIGHUP, SIGINT or SIGTERM, as shells tell it.
+pub(super) const PASSING: [u32; 4] = [NOT_LAUNCHED as u32, 128 + 1, 128 + 2, 128 + 15];
 /// With less, hardly a program starts.
 const MIN_MEMORY: u64 = 16 << 20;
 
@@ -74,7 +77,7 @@ pub(super) fn read(fields: &mut Fields<'_>) -> Option<Box<dyn Unresolved>> {
     };
     let (program, cwd) = (path("program"), path("cwd"));
     let program = fields.require("program", program, "program: /usr/local/lib/emote/open-ticket");
-    let common = Arc::new(ProgramSpec::read(fields));
+    let common = Arc::new(ProgramSpec::read(fields, &PASSING));
     let user = fields.text("user");
     let memory = fields.size("memory").unwrap_or(DEFAULT_MEMORY);
     if memory < MIN_MEMORY {

@@ -4,7 +4,8 @@
 //! - Standard output is nothing, or events, one JSON object a line: `{"scope", "action", …}`. They are published when the
 //!   program has ended well, as results of its target: source, id, trust and cause are the broker's to say.
 //! - Standard error is for people: its end is the reason where the job fails.
-//! - Exit code 0 is done, 75 (`EX_TEMPFAIL` of sysexits.h), or what `retry_on` lists, is tried again, every other is final.
+//! - Exit code 0 is done, 75 (`EX_TEMPFAIL` of sysexits.h), or what `retry_on` lists, is tried again, every other is final,
+//!   but for those by which whoever runs it knows that it was asked to end, or never began.
 //!
 //! In the environment are `EMOTE_JOB_ID`, which is the same whenever the job is done again, `EMOTE_TARGET`, and what `env`
 //! names.
@@ -41,7 +42,8 @@ const MAX_ARG: usize = 32 * 1024;
 /// `EX_TEMPFAIL`.
 const TEMPFAIL: u32 = 75;
 /// What the broker itself tells: a program that told it could be taken for the broker.
-const OWN_SCOPES: [&str; 9] = ["agent", "config", "delivery", "event", "guard", "order", "rule", "source", "timer"];
+const OWN_SCOPES: [&str; 10] =
+    ["agent", "config", "delivery", "event", "guard", "order", "rule", "schema", "source", "timer"];
 
 /// What the file of a target says of its program, whatever runs it.
 #[derive(Debug)]
@@ -49,6 +51,8 @@ pub(super) struct ProgramSpec {
     args: Vec<Arg>,
     env: Vec<(String, Template)>,
     retry_on: Vec<u32>,
+    /// Exit codes that are tried again whatever the file says.
+    passing: &'static [u32],
 }
 
 #[derive(Debug)]
@@ -73,6 +77,8 @@ pub(super) enum Ended {
     Code(u32),
     /// By a signal, or a trap: as people call it.
     Killed(String),
+    /// By a signal with which somebody else asked it to end: as people call it.
+    Stopped(String),
     /// Not within this time.
     Late(Duration),
     /// It wrote more than [`MAX_OUTPUT`].
@@ -90,8 +96,8 @@ pub(super) struct Ran {
 }
 
 impl ProgramSpec {
-    /// Reads `args`, `env` and `retry_on`.
-    pub(super) fn read(fields: &mut Fields<'_>) -> Self {
+    /// Reads `args`, `env` and `retry_on`. Exit codes of `passing` say nothing of the job, and are tried again always.
+    pub(super) fn read(fields: &mut Fields<'_>, passing: &'static [u32]) -> Self {
         let args = fields.list("args", |fields, path, value| arg(fields, path, value)).unwrap_or_default();
         let mut env = Vec::new();
         for (name, value) in fields.entries("env").into_iter().flatten() {
@@ -117,7 +123,7 @@ impl ProgramSpec {
             }
             code
         });
-        Self { args, env, retry_on: retry_on.unwrap_or_else(|| vec![TEMPFAIL]) }
+        Self { args, env, retry_on: retry_on.unwrap_or_else(|| vec![TEMPFAIL]), passing }
     }
 
     /// The names of the variables.
@@ -287,9 +293,12 @@ impl Contract {
         let because = |what: String| if said.is_empty() { what } else { format!("{what}: {said}") };
         match &ran.ended {
             Ended::Code(0) => self.done(job, ran),
-            Ended::Code(code) if spec.retry_on.contains(code) => Outcome::retry(because(format!("exited with {code}"))),
+            Ended::Code(code) if spec.retry_on.contains(code) || spec.passing.contains(code) => {
+                Outcome::retry(because(format!("exited with {code}")))
+            }
             Ended::Code(code) => Outcome::never(because(format!("exited with {code}"))),
             Ended::Killed(how) => Outcome::never(because(how.clone())),
+            Ended::Stopped(how) => Outcome::retry(because(how.clone())),
             Ended::Late(within) => Outcome::retry(because(format!("did not end within {within:.1?} and was ended"))),
             Ended::Flooded => Outcome::never(because(format!(
                 "wrote more than {MAX_OUTPUT} bytes to its standard output, and was ended"

@@ -85,7 +85,7 @@ pub(super) fn read(fields: &mut Fields<'_>) -> Option<Box<dyn Unresolved>> {
         let is_hash = |text: &String| text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
         text.filter(is_hash).ok_or_else(|| "expected 64 hexadecimal digits, as sha256sum prints them".to_owned())
     });
-    let common = Arc::new(ProgramSpec::read(fields));
+    let common = Arc::new(ProgramSpec::read(fields, &[]));
     let fuel = fields.number("fuel", 1..=u32::MAX).unwrap_or(DEFAULT_FUEL);
     let memory = fields.size("memory").unwrap_or(DEFAULT_MEMORY);
     if memory > MAX_MEMORY {

@@ -159,9 +159,16 @@ fn own_program() -> io::Result<PathBuf> {
 fn how(status: ExitStatus) -> Ended {
     match (status.code().and_then(|code| u32::try_from(code).ok()), status.signal()) {
         (Some(code), _) => Ended::Code(code),
+        (None, Some(signal)) if is_asking(signal) => Ended::Stopped(format!("was told to end by signal {signal}")),
         (None, Some(signal)) => Ended::Killed(killed(signal)),
         (None, None) => Ended::Killed("ended in an unknown way".to_owned()),
     }
+}
+
+/// Whether it asks a program to end: where that was not this broker, the machine or a service goes down, and the job is as
+/// good as before.
+fn is_asking(signal: i32) -> bool {
+    matches!(Signal::from_named_raw(signal), Some(Signal::TERM | Signal::INT | Signal::HUP))
 }
 
 fn killed(signal: i32) -> String {
@@ -193,5 +200,25 @@ async fn end_of(source: Option<impl AsyncRead + Unpin>, end: &mut Vec<u8>) {
         end.extend_from_slice(chunk.get(..read).unwrap_or_default());
         let over = end.len().saturating_sub(MAX_SAID);
         end.drain(..over);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signal_that_asks_is_no_mistake_of_the_program() {
+        for signal in [1, 2, 15] {
+            assert_eq!(
+                how(ExitStatus::from_raw(signal)),
+                Ended::Stopped(format!("was told to end by signal {signal}"))
+            );
+        }
+        for signal in [6, 9, 11, 24] {
+            assert!(matches!(how(ExitStatus::from_raw(signal)), Ended::Killed(_)), "{signal}");
+        }
+        // As wait(2) has it, an exit code stands in the second byte.
+        assert_eq!(how(ExitStatus::from_raw(143 << 8)), Ended::Code(143));
     }
 }

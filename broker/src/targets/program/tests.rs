@@ -1,7 +1,7 @@
 use super::*;
 
 use crate::targets::{
-    programs,
+    exec, programs,
     spec::Setup,
     testing::{TOKEN, job, secrets, show},
 };
@@ -11,7 +11,7 @@ fn spec(yaml: &str) -> (ProgramSpec, String) {
     let mut problems = Problems::default();
     let map = value.as_object().cloned().unwrap_or_default();
     let mut fields = Fields::new(&map, &mut problems);
-    let spec = ProgramSpec::read(&mut fields);
+    let spec = ProgramSpec::read(&mut fields, &exec::PASSING);
     fields.finish();
     let told: Vec<String> = problems.iter().map(|it| format!("{}: {}", it.path, it.message)).collect();
     (spec, told.join("\n"))
@@ -40,7 +40,11 @@ fn the_end_of_a_program_is_the_end_of_the_job() {
         (own, Ended::Code(75), "", "never exited with 75"),
         (own, Ended::Code(4), "", "retry exited with 4"),
         ("retry_on: []", Ended::Code(75), "", "never exited with 75"),
+        ("", Ended::Code(126), "Text file busy", "retry exited with 126: Text file busy"),
+        (own, Ended::Code(143), "", "retry exited with 143"),
+        ("", Ended::Code(127), "", "never exited with 127"),
         ("", Ended::Killed("was ended by signal 11".to_owned()), "", "never was ended by signal 11"),
+        ("", Ended::Stopped("was told to end by signal 15".to_owned()), "", "retry was told to end by signal 15"),
         ("", Ended::Late(Duration::from_secs(3)), "at 7", "retry did not end within 3.0s and was ended: at 7"),
         ("", Ended::Flooded, "", "never wrote more than 1048576 bytes to its standard output, and was ended"),
     ] {
@@ -68,6 +72,7 @@ fn what_it_writes_is_events_or_nothing() {
         ("[]", "line 1: "),
         ("{\"scope\":\"delivery\",\"action\":\"dead\"}", "are told by Emote itself"),
         ("{\"scope\":\"timer\",\"action\":\"due\"}", "are told by Emote itself"),
+        ("{\"scope\":\"schema\",\"action\":\"changed\"}", "are told by Emote itself"),
         ("{\"scope\":\"a\",\"action\":\"b\",\"device\":{\"uuid\":\"a\\nb\"}}", "line 1: "),
         (&many, "line 101: a job may tell 100 events"),
         (&large, "bytes; an event may have"),
