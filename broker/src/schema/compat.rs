@@ -5,8 +5,9 @@
 //! targets made for the old one trip over what comes. Readers pass over keys that they do not know, so a key that may be
 //! there, and was not, breaks nobody.
 //!
-//! It looks at what [`super::infer`] writes: `type`, `properties`, `required`, `enum`, `format`, `pattern`, `items`,
-//! `additionalProperties`.
+//! It understands what [`super::infer`] writes (`type`, `properties`, `required`, `enum`, `format`, `pattern`, `items`,
+//! `additionalProperties`), constants and bounds. Of whatever else differs it cannot say for whom, and so counts that as
+//! breaking both ways: `allOf`, `if`, `$ref`, `$defs` and the like.
 
 use std::collections::BTreeSet;
 
@@ -17,6 +18,26 @@ use serde_json::Value;
 const MAX_CHANGES: usize = 200;
 /// As deep as schemas are compared.
 const MAX_DEPTH: usize = 32;
+
+/// Keywords that are understood, beside those of bounds.
+const UNDERSTOOD: [&str; 9] =
+    ["type", "properties", "required", "enum", "format", "pattern", "const", "items", "additionalProperties"];
+/// Bounds from below, and from above.
+const LEAST: [&str; 5] = ["minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties"];
+const MOST: [&str; 5] = ["maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties"];
+/// Keywords that are for people (JSON Schema 2020-12, 8.2 and 9).
+const SAYS_NOTHING: [&str; 10] = [
+    "$schema",
+    "$id",
+    "$comment",
+    "title",
+    "description",
+    "default",
+    "deprecated",
+    "examples",
+    "readOnly",
+    "writeOnly",
+];
 
 /// For whom two schemas are compatible.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -96,16 +117,53 @@ impl Changes {
         }
         self.types(field, old, new);
         self.words(field, old, new);
-        for key in ["format", "pattern"] {
+        for key in ["format", "pattern", "const"] {
             self.narrowing(field, key, old.get(key), new.get(key));
         }
+        self.bounds(field, old, new);
         self.fields(field, old, new, depth);
-        let inner = |key: &str| old.get(key).filter(|of| of.is_object()).zip(new.get(key).filter(|of| of.is_object()));
-        if let Some((old, new)) = inner("items") {
-            self.compare(&format!("{field}[]"), old, new, depth + 1);
+        for (key, inner) in [("items", format!("{field}[]")), ("additionalProperties", joined(field, "*"))] {
+            // What takes anything says as much as nothing does.
+            let of = |schema: &'_ Value| schema.get(key).filter(|of| **of != Value::Bool(true)).cloned();
+            match (of(old), of(new)) {
+                (Some(old), Some(new)) if old.is_object() && new.is_object() => {
+                    self.compare(&inner, &old, &new, depth + 1);
+                }
+                (old, new) => self.narrowing(field, key, old.as_ref(), new.as_ref()),
+            }
         }
-        if let Some((old, new)) = inner("additionalProperties") {
-            self.compare(&joined(field, "*"), old, new, depth + 1);
+        self.others(field, old, new);
+    }
+
+    /// Numbers below or above which nothing is taken.
+    fn bounds(&mut self, field: &str, old: &Value, new: &Value) {
+        for (keys, rises) in [(LEAST, 1.0), (MOST, -1.0)] {
+            for key in keys {
+                let of = |schema: &Value| schema.get(key).and_then(Value::as_f64).map(|bound| bound * rises);
+                let told = |schema: &Value| schema.get(key).map_or_else(|| "none".to_owned(), Value::to_string);
+                let narrower = match (of(old), of(new)) {
+                    (before, now) if before == now => continue,
+                    (Some(before), Some(now)) => now > before,
+                    (before, _) => before.is_none(),
+                };
+                self.add(field, format!("{key} was {}, is {}", told(old), told(new)), (narrower, !narrower));
+            }
+        }
+    }
+
+    /// What is not understood, and differs.
+    fn others(&mut self, field: &str, old: &Value, new: &Value) {
+        let keys = |schema: &Value| -> BTreeSet<String> {
+            let keys = schema.as_object().into_iter().flat_map(serde_json::Map::keys);
+            keys.filter(|key| !UNDERSTOOD.contains(&key.as_str()) && !SAYS_NOTHING.contains(&key.as_str()))
+                .filter(|key| !LEAST.contains(&key.as_str()) && !MOST.contains(&key.as_str()))
+                .cloned()
+                .collect()
+        };
+        for key in keys(old).union(&keys(new)) {
+            if old.get(key) != new.get(key) {
+                self.add(field, format!("{key} differs, and what that means cannot be told"), (true, true));
+            }
         }
     }
 
@@ -251,6 +309,34 @@ mod tests {
                 "backward",
                 "a.* was integer, is number",
             ),
+            (
+                one(json!({"minimum": 1}), true),
+                one(json!({"minimum": 100}), true),
+                "forward",
+                "a minimum was 1, is 100",
+            ),
+            (one(json!({"maxLength": 9}), true), one(json!({}), true), "backward", "a maxLength was 9, is none"),
+            (one(json!({"const": 1}), true), one(json!({"const": 2}), true), "breaking", "a const was 1, is 2"),
+            (
+                one(json!({}), true),
+                one(json!({"additionalProperties": false}), true),
+                "forward",
+                "a additionalProperties is always false",
+            ),
+            (one(json!({"additionalProperties": true}), true), one(json!({}), true), "same", ""),
+            (
+                json!({"allOf": [{"required": ["a"]}]}),
+                json!({"allOf": [{"required": ["b"]}]}),
+                "breaking",
+                " allOf differs, and what that means cannot be told",
+            ),
+            (
+                json!({"$ref": "urn:emote:event"}),
+                json!({}),
+                "breaking",
+                " $ref differs, and what that means cannot be told",
+            ),
+            (json!({"title": "a"}), json!({"title": "b"}), "same", ""),
         ] {
             let changes = changes(&old, &new);
             let lines: Vec<String> =

@@ -22,7 +22,7 @@ use crate::{
   emote schema compare old.json new.json --require backward     for CI: exit code 3 where it is not
 
 backward: who reads by the new one reads what was written by the old one. forward: who reads by the old one reads what is \
-written by the new one. full: both.")]
+written by the new one. full: both. Where it cannot be told what a change means (allOf, if, $ref), it counts as breaking.")]
 pub(super) struct Args {
     /// A file, or a schema as `emote schema show` names it
     old: String,
@@ -88,7 +88,9 @@ pub(super) fn line(change: &Change) -> String {
 async fn schema(name: &str, ask: &Asking) -> anyhow::Result<Option<Value>> {
     if Path::new(name).is_file() {
         let text = read_text(Path::new(name)).map_err(|error| anyhow::anyhow!("{name}: {error}"))?;
-        return Ok(Some(serde_json::from_str(&text).with_context(|| format!("{name}: not JSON"))?));
+        let schema: Value = serde_json::from_str(&text).with_context(|| format!("{name}: not JSON"))?;
+        anyhow::ensure!(schema.is_object(), "{name}: no JSON Schema: expected an object");
+        return Ok(Some(schema));
     }
     let found = match discovered_name(name) {
         Some((kind, version)) => {
