@@ -55,10 +55,7 @@ impl Target for Aws {
     async fn deliver(&self, job: &Job, input: &Value) -> Outcome {
         match &self.does {
             Does::One(of) => self.one(of.as_ref(), job, input).await,
-            Does::Several(of) => {
-                let outcomes = self.several(of.as_ref(), &[(job, input)]).await;
-                outcomes.into_iter().next().unwrap_or_else(|| Outcome::retry("nothing became of it"))
-            }
+            Does::Several(of) => Outcome::of_one(self.several(of.as_ref(), &[(job, input)]).await),
         }
     }
 

@@ -28,8 +28,7 @@ pub use self::{
 };
 use super::{
     Outcome, Target,
-    program::{Contract, ProgramSpec},
-    programs,
+    program::{Contract, Given, ProgramSpec},
     spec::{Setup, Unresolved},
 };
 use crate::{
@@ -153,16 +152,10 @@ fn ids_of(user: &str) -> Result<(u32, u32), String> {
 #[async_trait::async_trait]
 impl Target for Exec {
     async fn deliver(&self, job: &Job, input: &Value) -> Outcome {
-        let context = programs::of_job(job, input);
-        let args = match self.common.args(&context) {
-            Ok(args) => args,
-            Err(reason) => return Outcome::never(reason),
+        let Given { args, env, input } = match self.contract.given(&self.common, job, input) {
+            Ok(given) => given,
+            Err(outcome) => return *outcome,
         };
-        let given = Contract::input(&context);
-        let env = self.contract.env(job);
-        if let Some(outcome) = self.contract.rehearsed(&args, &env, &given) {
-            return outcome;
-        }
         // Since it was made ready, somebody may have put another one there, or have opened it to others.
         let program = match self.allowed.program(&self.program) {
             Ok(program) => program,
@@ -170,7 +163,7 @@ impl Target for Exec {
         };
         let bounds = self.bounds.clone();
         let order = Order { program, args, env, cwd: self.cwd.clone(), bounds, within: self.within };
-        match run(order, given).await {
+        match run(order, input).await {
             Ok(ran) => self.contract.outcome(&self.common, job, &ran),
             Err(error) => Outcome::retry(format!("{} cannot be started: {error}", self.contract.about())),
         }

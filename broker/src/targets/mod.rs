@@ -158,6 +158,11 @@ impl Outcome {
         Self::Retry { after: None, reason: reason.to_string() }
     }
 
+    /// That of the one job of a batch.
+    fn of_one(outcomes: Vec<Self>) -> Self {
+        outcomes.into_iter().next().unwrap_or_else(|| Self::retry("nothing became of it"))
+    }
+
     /// Done; scope and action are the kind's own words.
     fn done(scope: &str, action: &str, info: Value) -> Self {
         match (Token::new(scope), Token::new(action)) {

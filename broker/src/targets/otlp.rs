@@ -60,8 +60,7 @@ struct Otlp {
 #[async_trait::async_trait]
 impl Target for Otlp {
     async fn deliver(&self, job: &Job, input: &Value) -> Outcome {
-        let outcomes = self.deliver_batch(&[(job, input)]).await;
-        outcomes.into_iter().next().unwrap_or_else(|| Outcome::retry("nothing became of it"))
+        Outcome::of_one(self.deliver_batch(&[(job, input)]).await)
     }
 
     fn batches(&self) -> bool {

@@ -15,7 +15,7 @@ use std::{sync::Arc, time::Duration};
 use emote_proto::{Draft, Name, limits, source};
 use serde_json::{Value, json};
 
-use super::{Outcome, Role, Script, Shown, hidden::Hidden, spec::Setup};
+use super::{Outcome, Role, Script, Shown, hidden::Hidden, programs, spec::Setup};
 use crate::{
     config::{
         Problems, Secret,
@@ -227,12 +227,22 @@ fn is_variable(name: &str) -> bool {
     name.bytes().all(is_word) && name.starts_with(|first: char| !first.is_ascii_digit())
 }
 
+/// What a run is given.
+pub(super) struct Given {
+    pub(super) args: Vec<String>,
+    /// The whole environment.
+    pub(super) env: Vec<(String, Secret)>,
+    /// What goes to standard input: a line of JSON.
+    pub(super) input: Vec<u8>,
+}
+
 impl Contract {
-    /// What goes to standard input.
-    pub(super) fn input(context: &Value) -> Vec<u8> {
-        let mut line = context.to_string().into_bytes();
-        line.push(b'\n');
-        line
+    /// What a run for `job` is given; how the job ends where nothing is to be run.
+    pub(super) fn given(&self, spec: &ProgramSpec, job: &Job, input: &Value) -> Result<Given, Box<Outcome>> {
+        let context = programs::of_job(job, input);
+        let args = spec.args(&context).map_err(|reason| Box::new(Outcome::never(reason)))?;
+        let given = Given { args, env: self.env(job), input: format!("{context}\n").into_bytes() };
+        self.rehearsed(&given).map_or(Ok(given), |outcome| Err(Box::new(outcome)))
     }
 
     /// How people know the program.
@@ -241,7 +251,7 @@ impl Contract {
     }
 
     /// The whole environment for a job.
-    pub(super) fn env(&self, job: &Job) -> Vec<(String, Secret)> {
+    fn env(&self, job: &Job) -> Vec<(String, Secret)> {
         let mut env = vec![
             ("EMOTE_JOB_ID".to_owned(), Secret::new(job.id.as_str())),
             ("EMOTE_TARGET".to_owned(), Secret::new(job.target.as_str())),
@@ -256,14 +266,14 @@ impl Contract {
     }
 
     /// Shows a run to whoever asked for it. Gives how it ends where nothing is to be run.
-    pub(super) fn rehearsed(&self, args: &[String], env: &[(String, Secret)], input: &[u8]) -> Option<Outcome> {
+    fn rehearsed(&self, given: &Given) -> Option<Outcome> {
         let script = self.script.as_ref()?;
-        script.show(self.shown(args, env, input, script.stands_in()));
+        script.show(self.shown(given, script.stands_in()));
         script.stands_in().then(|| Outcome::done(self.scope, "ran", Value::Null))
     }
 
     /// A run as people read it: arguments, variables and input. What stands in for a secret is shown as it is.
-    fn shown(&self, args: &[String], env: &[(String, Secret)], input: &[u8], stands_in: bool) -> Shown {
+    fn shown(&self, Given { args, env, input }: &Given, stands_in: bool) -> Shown {
         let args = args.iter().map(|arg| ("argument".to_owned(), arg.clone()));
         let env = env.iter().map(|(name, value)| {
             let value = if stands_in { value.expose().to_owned() } else { self.clean(value.expose()) };

@@ -206,8 +206,7 @@ fn element(id: &str, job: &Job) -> Element {
 #[async_trait::async_trait]
 impl Target for Syslog {
     async fn deliver(&self, job: &Job, input: &Value) -> Outcome {
-        let mut outcomes = self.deliver_batch(&[(job, input)]).await;
-        outcomes.pop().unwrap_or_else(|| Outcome::retry("nothing was sent"))
+        Outcome::of_one(self.deliver_batch(&[(job, input)]).await)
     }
 
     fn batches(&self) -> bool {

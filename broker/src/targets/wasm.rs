@@ -30,8 +30,7 @@ use serde_json::Value;
 use self::module::{Run, Source};
 use super::{
     Outcome, Target,
-    program::{Contract, ProgramSpec},
-    programs,
+    program::{Contract, Given, ProgramSpec},
     spec::{Setup, Unresolved},
 };
 use crate::{
@@ -121,21 +120,15 @@ impl Unresolved for Spec {
 #[async_trait::async_trait]
 impl Target for Wasm {
     async fn deliver(&self, job: &Job, input: &Value) -> Outcome {
-        let context = programs::of_job(job, input);
-        let args = match self.common.args(&context) {
-            Ok(args) => args,
-            Err(reason) => return Outcome::never(reason),
+        let Given { args, env, input } = match self.contract.given(&self.common, job, input) {
+            Ok(given) => given,
+            Err(outcome) => return *outcome,
         };
-        let given = Contract::input(&context);
-        let env = self.contract.env(job);
-        if let Some(outcome) = self.contract.rehearsed(&args, &env, &given) {
-            return outcome;
-        }
         let stop = Stop(Arc::default());
         let run = Run {
             args: std::iter::once(self.name.clone()).chain(args).collect(),
             env: env.iter().map(|(name, value)| format!("{name}={}", value.expose())).collect(),
-            input: given,
+            input,
             memory: self.memory,
             fuel: self.fuel.into(),
             // Whoever waits for all of it waits a little longer than this.
