@@ -12,8 +12,9 @@ use super::{
 
 const SCHEMAS: Records = Records { bucket: bucket::SCHEMAS, what: "reading or writing discovered schemas" };
 
-/// Most bytes of the bucket. A record is a few KiB; whoever makes up kinds of events cannot fill the disk with them.
-const MAX_BYTES: i64 = 256 * 1024 * 1024;
+/// Most bytes of the bucket, which the server sets aside of what its account may store. A record is a few KiB; whoever
+/// makes up kinds of events cannot fill the disk with them.
+const MAX_BYTES: i64 = 32 * 1024 * 1024;
 
 /// Of each record the latest alone is kept: it has its versions in it.
 pub(super) fn bucket_config(replicas: usize) -> Config {

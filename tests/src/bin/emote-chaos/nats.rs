@@ -35,8 +35,8 @@ impl Nats {
     pub(crate) async fn start(count: usize, events: u64, folder: &Path, logs: &Path) -> anyhow::Result<Self> {
         let found = emote::localnats::find()?;
         let members = Member::several(count, folder);
-        // Events, jobs, results and what the server adds, four times over.
-        let quota = 64 * MIB + events * 16 * 1024;
+        // What buckets set aside; events, jobs, results and what the server adds, four times over.
+        let quota = 96 * MIB + events * 16 * 1024;
         let mut services = Vec::new();
         for member in &members {
             let file = member.folder.join("nats.conf");
