@@ -183,8 +183,11 @@ async fn kubernetes_finds_every_file_and_nats_its_configuration() {
         std::fs::copy(packaging("kubernetes").join(file), folder.path().join(file)).unwrap();
     }
     let built = said(run(Command::new(kubectl).arg("kustomize").arg(folder.path())));
-    let path = folder.path().join("built");
+    let path = folder.path().join("built.yaml");
     std::fs::write(&path, built).unwrap();
+    if let Some(validate) = required("manifest-checks/bin/kubernetes-validate") {
+        said(run(Command::new(validate).arg("--strict").arg(&path)));
+    }
     let objects = yaml(&path);
     let of = |kind: &str| objects.iter().filter(|object| object["kind"] == kind).collect::<Vec<_>>();
     assert!(objects[1..].iter().all(|object| object["metadata"]["namespace"] == "emote"));
@@ -256,6 +259,27 @@ fn the_formula_names_what_was_released() {
     let arm = text.split("on_macos do").nth(1).unwrap().split("on_intel").next().unwrap();
     assert!(arm.contains(url) && arm.contains(sum), "{text}");
     assert_eq!(text.matches("sha256 \"").count(), 4);
+}
+
+/// As their own schemas and their linter say.
+#[test]
+fn workflows_compose_file_and_dockerfile_are_well_formed() {
+    let (Some(schemas), Some(hadolint)) =
+        (required("manifest-checks/bin/check-jsonschema"), required("manifest-checks/bin/hadolint"))
+    else {
+        return;
+    };
+    let workflows = root().join(".github/workflows");
+    for (schema, file) in [
+        ("compose-spec", packaging("docker/compose.yaml")),
+        ("github-workflows", workflows.join("ci.yml")),
+        ("github-workflows", workflows.join("release.yml")),
+    ] {
+        let mut command = Command::new(&schemas);
+        said(run(command.args(["--builtin-schema", &format!("vendor.{schema}")]).arg(file)));
+    }
+    // Which versions Debian has is Debian's to say.
+    said(run(Command::new(hadolint).args(["--ignore", "DL3008"]).arg(packaging("docker/Dockerfile"))));
 }
 
 /// Every script that a workflow runs is there and can be run.
