@@ -45,6 +45,7 @@ pub(super) trait Lanes:
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Plain([u64; LANES]);
 
+#[cfg(target_arch = "x86_64")]
 impl Plain {
     /// The masks that these bytes are, the lowest bits first.
     #[inline(always)]
