@@ -43,6 +43,11 @@ impl EventId {
         self.0.as_bytes()
     }
 
+    /// As it is written, into `buffer`.
+    pub(crate) fn written<'a>(&self, buffer: &'a mut [u8; Hyphenated::LENGTH]) -> &'a str {
+        self.0.as_hyphenated().encode_lower(buffer)
+    }
+
     /// When a version 7 id was made, in milliseconds since 1970; `None` for derived ids.
     pub fn unix_millis(&self) -> Option<u64> {
         (self.0.get_version_num() == 7).then(|| self.0.as_u128() >> 80).and_then(|millis| u64::try_from(millis).ok())
@@ -57,7 +62,7 @@ impl std::fmt::Display for EventId {
 
 impl Serialize for EventId {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.0.as_hyphenated().encode_lower(&mut [0; Hyphenated::LENGTH]))
+        serializer.serialize_str(self.written(&mut [0; Hyphenated::LENGTH]))
     }
 }
 

@@ -19,6 +19,12 @@ impl Time {
         self.0.as_millisecond()
     }
 
+    /// Writes it, without quotes.
+    pub(crate) fn write_to(self, json: &mut Vec<u8>) {
+        // Memory refuses nothing.
+        WRITTEN.print_timestamp(&self.0, json).unwrap_or_default();
+    }
+
     /// Milliseconds from `earlier` to this point; negative when this point lies before it.
     pub fn millis_since(self, earlier: Self) -> i64 {
         self.as_millis() - earlier.as_millis()

@@ -6,7 +6,7 @@ use std::{
 };
 
 use emote_proto::Event;
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _, ser::Error as _};
 use serde_json::{
     Value,
     value::{RawValue, to_raw_value},
@@ -19,17 +19,14 @@ pub struct SharedEvent(Arc<Shared>);
 #[derive(Debug, Clone)]
 struct Shared {
     event: Event,
-    json: OnceLock<Box<RawValue>>,
+    json: OnceLock<String>,
 }
 
 impl SharedEvent {
     /// Its JSON.
     pub fn json(&self) -> &str {
-        self.raw().get()
-    }
-
-    fn raw(&self) -> &RawValue {
-        self.0.json.get_or_init(|| raw(&self.0.event))
+        // JSON is UTF-8.
+        self.0.json.get_or_init(|| String::from_utf8(self.0.event.to_json()).unwrap_or_default())
     }
 }
 
@@ -63,7 +60,8 @@ impl PartialEq for SharedEvent {
 
 impl Serialize for SharedEvent {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.raw().serialize(serializer)
+        let raw: &RawValue = serde_json::from_str(self.json()).map_err(S::Error::custom)?;
+        raw.serialize(serializer)
     }
 }
 

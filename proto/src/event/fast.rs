@@ -12,7 +12,8 @@ use crate::serial::spelled;
 
 /// The draft, if there is nothing unusual about it.
 pub(super) fn draft(json: &[u8]) -> Option<Draft> {
-    let plain: Plain<'_> = serde_json::from_slice(json).ok()?;
+    // Of a text every string is known to be UTF-8.
+    let plain: Plain<'_> = serde_json::from_str(std::str::from_utf8(json).ok()?).ok()?;
     let trust = match plain.trust.0 {
         None => None,
         Some(word) => Some(Trust::parse(&word)?),

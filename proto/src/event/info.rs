@@ -41,7 +41,7 @@ impl Info {
     /// What was written, if it needs no change: everything that a [`Value`] would refuse or change is left to that.
     pub(super) fn as_written(json: &RawValue) -> Option<Self> {
         let one_line = !json.get().bytes().fold(false, |found, byte| found | (byte < b' '));
-        let plain = one_line && serde_json::from_str::<Plain>(json.get()).is_ok();
+        let plain = one_line && (is_plain(json.get()) || serde_json::from_str::<Plain>(json.get()).is_ok());
         plain.then(|| Self { json: json.to_owned(), value: OnceLock::new() })
     }
 }
@@ -96,6 +96,57 @@ impl Serialize for Info {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.json.serialize(serializer)
     }
+}
+
+/// Whether JSON, which this must be, is plainly what a [`Value`] would be of it: without escapes, numbers that may be too
+/// large, deep nesting or many keys, which are left to [`Plain`], and without a key twice.
+fn is_plain(json: &str) -> bool {
+    let json = json.as_bytes();
+    let (mut keys, mut known) = ([[].as_slice(); MAX_KEYS], 0);
+    // Of each array and object that is open: where its keys begin.
+    let (mut begin, mut depth) = ([0; MAX_DEPTH], 0);
+    let mut at = 0;
+    while let Some(byte) = json.get(at) {
+        at += 1;
+        match byte {
+            b'"' => {
+                let rest = &json[at..];
+                let Some(end) = memchr::memchr2(b'"', b'\\', rest).filter(|end| rest[*end] == b'"') else {
+                    return false;
+                };
+                at += end + 1;
+                if json[at..].iter().find(|byte| **byte != b' ') == Some(&b':') {
+                    let key = &rest[..end];
+                    let first = if depth == 0 { 0 } else { begin[depth - 1] };
+                    if known == MAX_KEYS || keys[first..known].contains(&key) {
+                        return false;
+                    }
+                    keys[known] = key;
+                    known += 1;
+                }
+            }
+            b'{' | b'[' if depth == MAX_DEPTH => return false,
+            b'{' | b'[' => {
+                begin[depth] = known;
+                depth += 1;
+            }
+            b'}' | b']' if depth == 0 => return false,
+            b'}' | b']' => {
+                depth -= 1;
+                known = begin[depth];
+            }
+            b'-' | b'0'..=b'9' => {
+                let length = json[at..].iter().take_while(|byte| byte.is_ascii_digit() || **byte == b'.').count();
+                at += length;
+                // The largest that fits has 309 digits.
+                if length > 300 || matches!(json.get(at), Some(b'e' | b'E')) {
+                    return false;
+                }
+            }
+            _ => {}
+        }
+    }
+    true
 }
 
 /// Reads JSON as a [`Value`] would, keeps nothing, and fails where keeping what was written would not be the same.
@@ -195,6 +246,23 @@ mod tests {
     }
 
     #[test]
+    fn what_is_plain_is_seen_at_once() {
+        for (json, plain) in [
+            (r#"{"a": 1, "b": {"a": [true, -0.5, "x: y"]}, "c" : {"a": null}}"#, true),
+            (r#"["a", "a", {"a": "a"}, {"a": "a"}]"#, true),
+            (r#"{"a": {"b": 1, "b": 2}}"#, false),
+            (r#"{"a": [1], "b": {}, "a": 2}"#, false),
+            (r#"{"a" :1,"a" :2}"#, false),
+            (r#"{"a": "\u0041"}"#, false),
+            ("1e5", false),
+            (&"9".repeat(400), false),
+            (&"[".repeat(MAX_DEPTH + 1), false),
+        ] {
+            assert_eq!(is_plain(json), plain, "{json}");
+        }
+    }
+
+    #[test]
     fn what_a_value_would_change_is_not_taken_as_written() {
         for json in [
             "{\"a\":1,\"a\":2}",
@@ -259,6 +327,7 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_taken_as_written_is_what_a_value_would_be(json in any_json()) {
+            prop_assert!(!raw(&json).is_some_and(|raw| is_plain(raw.get())) || serde_json::from_str::<Plain>(json.trim()).is_ok());
             if let Some(info) = as_written(&json) {
                 let value: Value = serde_json::from_str(&json).unwrap();
                 prop_assert_eq!(info.value(), &value);

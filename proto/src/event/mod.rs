@@ -20,7 +20,6 @@ use crate::{EventId, Name, NodeKey, Subject, Time, Token};
 pub use error::EventError;
 pub use info::Info;
 pub use receive::Receipt;
-use write::to_json;
 
 /// How far the receiver could check who says it. Ordered: `Unverified < Authenticated < Verified`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -36,6 +35,15 @@ pub enum Trust {
 }
 
 impl Trust {
+    /// As it is written.
+    fn word(self) -> &'static str {
+        match self {
+            Self::Unverified => "unverified",
+            Self::Authenticated => "authenticated",
+            Self::Verified => "verified",
+        }
+    }
+
     fn parse(text: &str) -> Option<Self> {
         match text {
             "unverified" => Some(Self::Unverified),
@@ -237,14 +245,14 @@ impl Draft {
 
     /// The event's JSON.
     pub fn to_json(&self) -> Vec<u8> {
-        to_json(self)
+        write::draft(self)
     }
 }
 
 impl Event {
     /// The event's JSON, every field that is known, in the documented order.
     pub fn to_json(&self) -> Vec<u8> {
-        to_json(self)
+        write::event(self)
     }
 
     /// The event's serial number, if it is about a device whose serial number is known.

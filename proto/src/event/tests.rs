@@ -203,6 +203,21 @@ proptest! {
             prop_assert_eq!(draft, Draft::from_value(value).unwrap());
         }
     }
+
+    #[test]
+    fn an_event_is_written_as_serde_writes_it(json in any_draft(), text in ".{0,12}", trust in 0..3_usize) {
+        let Ok(mut draft) = Draft::parse(json.as_bytes()) else { return Ok(()) };
+        draft.device.get_or_insert_default().name = Some(text.clone());
+        draft.user.get_or_insert_default().other.insert(text, Value::Null);
+        let subject = draft.subject(Name::new("jamf").unwrap());
+        let Ok(subject) = subject else { return Ok(()) };
+        let received = Time::from_millis(1_800_000_000_123).unwrap();
+        let receipt = Receipt { subject: &subject, message_id: None, sequence: 7, received };
+        let trust = [Trust::Unverified, Trust::Authenticated, Trust::Verified][trust];
+        let Ok(event) = draft.receive(&receipt, trust) else { return Ok(()) };
+        let (ours, theirs) = (event.to_json(), serde_json::to_vec(&event).unwrap());
+        prop_assert_eq!(String::from_utf8(ours).unwrap(), String::from_utf8(theirs).unwrap());
+    }
 }
 
 #[test]
