@@ -7,6 +7,7 @@
 
 mod clock;
 pub mod creds;
+pub mod deploy;
 pub mod enroll;
 mod event;
 mod id;
