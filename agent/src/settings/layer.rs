@@ -51,7 +51,8 @@ impl Layer {
     }
 
     pub(super) fn problem_of(&self, key: &str, problem: impl Into<String>) -> Problem {
-        Problem::new(key, self.origin, self.place(key).or_else(|| self.place(parent(key))), problem)
+        let at = if self.tree.places.contains_key(key) { key } else { parent(key) };
+        Problem::new(key, self.origin, self.place(at), problem)
     }
 
     /// The keys of a table.

@@ -8,7 +8,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::DOMAIN;
 use super::keys::{self, Key};
-use super::template::{self, sentence};
+use super::template::{self, sample_on_a_mac as sample, sentence};
 use super::value::Kind;
 use crate::gather::Gather;
 use crate::sources;
@@ -151,11 +151,6 @@ fn subkey(key: &Key, name: &str) -> Json {
         subkey["pfm_format"] = format.into();
     }
     subkey
-}
-
-/// As in the file, but paths are those of a Mac, wherever this was written.
-fn sample(key: &Key) -> &str {
-    if key.kind == Kind::Path { &key.example } else { template::sample(key) }
 }
 
 /// `token_file` as `Token file`, `PayloadUUID` as `Payload UUID`.

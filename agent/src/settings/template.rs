@@ -7,27 +7,37 @@ use crate::sources;
 
 /// A file in which every key is there, as a comment with its default or an example.
 pub fn toml() -> String {
-    let mut text = format!(
+    let head = format!(
         "# Settings of emote-agent, usually {DEFAULT_FILE}.\n\
          # What is managed by a configuration profile ({DOMAIN}) goes over this file.\n\
          # Each line shows the default, or an example where there is none: take the # away to set it.\n"
     );
-    for key in keys::general() {
-        text += &format!("\n# {}.\n{}", sentence(key), line(key, &key.name));
+    head + &every("", |_| true, sample)
+}
+
+/// The same for a Mac's managed preferences, as what another file says in `table`; `wanted` picks among the general keys.
+pub fn toml_below(table: &str, wanted: impl Fn(&Key) -> bool) -> String {
+    every(&format!("{table}."), wanted, sample_on_a_mac)
+}
+
+fn every(prefix: &str, wanted: impl Fn(&Key) -> bool, sample: fn(&Key) -> &str) -> String {
+    let mut text = String::new();
+    for key in keys::general().iter().filter(|key| wanted(key)) {
+        text += &format!("\n# {}.\n{}", sentence(key), line(key, &key.name, sample(key)));
     }
     for source in sources::list() {
-        text += &format!("\n# {}: {}.\n#[sources.{0}]\n", source.name, source.about);
-        let prefix = format!("sources.{}.", source.name);
+        text += &format!("\n# {}: {}.\n#[{prefix}sources.{0}]\n", source.name, source.about);
+        let of = format!("sources.{}.", source.name);
         for key in keys::all() {
-            if let Some(sub) = key.name.strip_prefix(&prefix) {
-                text += &line(&key, sub);
+            if let Some(sub) = key.name.strip_prefix(&of) {
+                text += &line(&key, sub, sample(&key));
             }
         }
     }
     let name = keys::UNIFIED_LOG_EXAMPLE;
-    text += &format!("\n# {}.\n#[{}.{name}]\n", keys::UNIFIED_LOG_ABOUT, keys::UNIFIED_LOG);
+    text += &format!("\n# {}.\n#[{prefix}{}.{name}]\n", keys::UNIFIED_LOG_ABOUT, keys::UNIFIED_LOG);
     for key in keys::of_unified_log(name) {
-        text += &line(&key, last(&key));
+        text += &line(&key, last(&key), sample(&key));
     }
     text
 }
@@ -95,6 +105,11 @@ pub(super) fn sample(key: &Key) -> &str {
     }
 }
 
+/// The same, but paths are those of a Mac, wherever this was written.
+pub(super) fn sample_on_a_mac(key: &Key) -> &str {
+    if key.kind == Kind::Path { &key.example } else { sample(key) }
+}
+
 fn default(key: &Key) -> String {
     match &key.default {
         keys::Fallback::Is(text) => format!("`{text}`"),
@@ -102,8 +117,7 @@ fn default(key: &Key) -> String {
     }
 }
 
-fn line(key: &Key, name: &str) -> String {
-    let sample = sample(key);
+fn line(key: &Key, name: &str, sample: &str) -> String {
     let value = match key.kind {
         Kind::Flag | Kind::Count(_) => sample.to_owned(),
         Kind::Texts => {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use plist::Value as Plist;
+use plist::{Dictionary, Value as Plist};
 use serde_json::{Map, Value as Json};
 use toml::de::{DeTable, DeValue};
 
@@ -54,6 +54,19 @@ impl Tree {
         let mut pieces = path.split('.');
         let first = self.values.get(pieces.next()?)?;
         pieces.try_fold(first, |value, piece| value.as_object()?.get(piece))
+    }
+
+    /// What the table at a path says, as a tree of its own; empty where there is none.
+    pub fn below(&self, path: &str) -> Self {
+        let values = self.get(path).and_then(Json::as_object).cloned().unwrap_or_default();
+        let prefix = format!("{path}.");
+        let place = |(key, place): (&String, &String)| Some((key.strip_prefix(&prefix)?.to_owned(), place.clone()));
+        Self { values, places: self.places.iter().filter_map(place).gather() }
+    }
+
+    /// As managed preferences: what [`Tree::from_plist`] reads back.
+    pub fn to_plist(&self) -> Dictionary {
+        dictionary(&self.values)
     }
 
     /// Says something at a path with dots.
@@ -112,6 +125,26 @@ fn place(text: &str, offset: usize) -> String {
     format!("line {line}, column {column}")
 }
 
+fn dictionary(map: &Map<String, Json>) -> Dictionary {
+    map.iter().filter_map(|(key, value)| Some((key.clone(), plist(value)?))).gather()
+}
+
+/// A property list has no null.
+fn plist(value: &Json) -> Option<Plist> {
+    Some(match value {
+        Json::Null => return None,
+        Json::Bool(flag) => Plist::Boolean(*flag),
+        Json::Number(number) => match (number.as_i64(), number.as_u64()) {
+            (Some(number), _) => number.into(),
+            (_, Some(number)) => number.into(),
+            _ => Plist::Real(number.as_f64()?),
+        },
+        Json::String(text) => Plist::String(text.clone()),
+        Json::Array(items) => Plist::Array(items.iter().filter_map(plist).collect()),
+        Json::Object(map) => Plist::Dictionary(dictionary(map)),
+    })
+}
+
 fn json(value: Plist) -> Json {
     match value {
         Plist::Array(items) => items.into_iter().map(json).collect(),
@@ -166,7 +199,42 @@ mod tests {
         assert!(profile(other).unwrap_err().contains("no payload of type io.emote.agent"));
     }
 
+    #[test]
+    fn a_table_is_a_tree_of_its_own_with_its_places() {
+        let tree = Tree::from_toml("a = 1\n[agent]\npoll = '1m'\n[agent.sources.disk]\ninterval = '5m'").unwrap();
+        let below = tree.below("agent");
+        assert_eq!(Json::from(below.values), json!({"poll": "1m", "sources": {"disk": {"interval": "5m"}}}));
+        assert_eq!(below.places["sources.disk.interval"], "line 5, column 1");
+        assert_eq!(below.places.get("a"), None);
+        assert_eq!((tree.below("a"), tree.below("b")), (Tree::default(), Tree::default()));
+    }
+
+    fn values() -> impl Strategy<Value = Json> {
+        let leaf = prop_oneof![
+            any::<bool>().prop_map(Json::from),
+            any::<i64>().prop_map(Json::from),
+            "[^\\p{C}]{0,20}".prop_map(Json::from)
+        ];
+        leaf.prop_recursive(3, 20, 4, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Json::from),
+                prop::collection::btree_map("[a-z<&]{1,8}", inner, 0..4)
+                    .prop_map(|map| Json::Object(map.into_iter().collect())),
+            ]
+        })
+    }
+
     proptest! {
+        #[test]
+        fn managed_preferences_are_read_back_as_they_were_said(
+            values in prop::collection::btree_map("[a-z_]{1,8}", values(), 0..6)
+        ) {
+            let tree = Tree { values: values.into_iter().collect(), places: BTreeMap::new() };
+            let mut bytes = Vec::new();
+            Plist::Dictionary(tree.to_plist()).to_writer_xml(&mut bytes).unwrap();
+            prop_assert_eq!(Tree::from_plist(&bytes), Ok(tree));
+        }
+
         #[test]
         fn no_bytes_panic(text: String, bytes: Vec<u8>) {
             drop((Tree::from_toml(&text), Tree::from_plist(&bytes), Tree::from_plist(text.as_bytes())));
