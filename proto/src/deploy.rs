@@ -201,9 +201,9 @@ fn dictionary<const N: usize>(entries: [(&str, Value); N]) -> Value {
     Value::Dictionary(Dictionary::from_iter(entries))
 }
 
-/// As XML, with a line's end behind it.
+/// A property list as XML, with a line's end behind it.
 #[expect(clippy::expect_used, reason = "writing into memory fails nowhere, and a value is always whole")]
-fn xml(value: Dictionary) -> Vec<u8> {
+pub fn xml(value: Dictionary) -> Vec<u8> {
     let mut bytes = Vec::new();
     Value::Dictionary(value).to_writer_xml(&mut bytes).expect("memory takes it");
     bytes.push(b'\n');

@@ -3,18 +3,22 @@
 mod dev_identity;
 mod info;
 mod pkg;
+mod profile;
 mod verify;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anstyle::{AnsiColor, Style};
+use anyhow::Context;
+use jiff::Timestamp;
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
+const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 const AFTER_HELP: &str = "\
 Exit codes: 0 done, and all is well · 1 it failed, or a package is not what it should be · 2 wrong usage";
 
-/// Builds, signs and proves the packages of Emote.
+/// Builds, signs and proves the packages of Emote, and writes what an MDM deploys them with.
 #[derive(Debug, clap::Parser)]
 #[command(name = "emote-packaging", version, after_help = AFTER_HELP, max_term_width = 120)]
 pub struct Cli {
@@ -28,6 +32,7 @@ enum Command {
     Verify(verify::VerifyArgs),
     Info(info::InfoArgs),
     DevIdentity(dev_identity::DevIdentityArgs),
+    Profile(profile::ProfileArgs),
 }
 
 /// How something is printed.
@@ -53,6 +58,23 @@ impl Package {
     }
 }
 
+/// When nothing else is said: 1 January 2026. Its being fixed is what makes what is written the same.
+const TIME: Timestamp = Timestamp::constant(1_767_225_600, 0);
+
+/// The time that is written into files.
+#[derive(Debug, clap::Args)]
+struct Time {
+    /// Of everything in it, in seconds since 1970 [default: 2026-01-01]
+    #[arg(long = "time", env = "SOURCE_DATE_EPOCH", value_name = "SECONDS")]
+    seconds: Option<i64>,
+}
+
+impl Time {
+    fn get(&self) -> anyhow::Result<Timestamp> {
+        self.seconds.map_or(Ok(TIME), Timestamp::from_second).context("--time")
+    }
+}
+
 /// The program.
 pub fn main_of(cli: Cli) -> ExitCode {
     let done = match cli.command {
@@ -60,6 +82,7 @@ pub fn main_of(cli: Cli) -> ExitCode {
         Command::Verify(arguments) => verify::run(&arguments),
         Command::Info(arguments) => info::run(&arguments),
         Command::DevIdentity(arguments) => dev_identity::run(&arguments),
+        Command::Profile(arguments) => profile::run(&arguments),
     };
     match done {
         Ok(code) => code,
@@ -72,5 +95,5 @@ pub fn main_of(cli: Cli) -> ExitCode {
 
 /// Now, in seconds since 1970.
 fn now() -> u64 {
-    u64::try_from(jiff::Timestamp::now().as_second()).unwrap_or_default()
+    u64::try_from(Timestamp::now().as_second()).unwrap_or_default()
 }

@@ -6,14 +6,11 @@ use std::process::ExitCode;
 use anyhow::{Context, bail, ensure};
 use jiff::Timestamp;
 
-use super::{now, verify};
+use super::{Time, now, verify};
 use crate::pkg::assemble;
 use crate::pkg::sign::{APPLE_TIMESTAMPS, Identity, Key, Secret};
 use crate::pkg::verify::Demands;
 use crate::pkg::version::Version;
-
-/// When nothing else is said: 1 January 2026. Its being fixed is what makes packages the same.
-const TIME: Timestamp = Timestamp::constant(1_767_225_600, 0);
 
 /// Build the agent's package for macOS, sign it, have it notarized, and prove the result
 #[derive(Debug, clap::Args)]
@@ -33,9 +30,8 @@ pub(super) struct PkgArgs {
     /// The package to write
     #[arg(long, value_name = "PKG")]
     out: PathBuf,
-    /// Of everything in it, in seconds since 1970 [default: 2026-01-01]
-    #[arg(long, env = "SOURCE_DATE_EPOCH", value_name = "SECONDS")]
-    time: Option<i64>,
+    #[command(flatten)]
+    time: Time,
     #[command(flatten)]
     signing: Signing,
 }
@@ -92,9 +88,9 @@ impl Signing {
         if let Some(folder) = &self.development {
             return Ok((Some(Identity::development(folder, time)?), Demands::development(now())));
         }
-        let application = key(&self.app_p12, &self.app_password, &self.app_pem, &self.app_identity);
+        let application = Key::one(&self.app_p12, &self.app_password, &self.app_pem, &self.app_identity);
         let installer =
-            key(&self.installer_p12, &self.installer_password, &self.installer_pem, &self.installer_identity);
+            Key::one(&self.installer_p12, &self.installer_password, &self.installer_pem, &self.installer_identity);
         let (Some(application), Some(installer)) = (application, installer) else {
             bail!(
                 "nothing to sign with: give --app-p12 and --installer-p12 (or …-pem, or …-identity on a Mac), --development \
@@ -120,19 +116,8 @@ impl Signing {
     }
 }
 
-fn key(
-    p12: &Option<PathBuf>,
-    password: &Option<Secret>,
-    pem: &Option<PathBuf>,
-    identity: &Option<String>,
-) -> Option<Key> {
-    let p12 = p12.clone().zip(password.clone()).map(|(path, password)| Key::P12(path, password));
-    let pem = || pem.clone().map(Key::Pem);
-    p12.or_else(pem).or_else(|| identity.clone().map(Key::Keychain))
-}
-
 pub(super) fn run(arguments: &PkgArgs) -> anyhow::Result<ExitCode> {
-    let time = arguments.time.map_or(Ok(TIME), Timestamp::from_second).context("--time")?;
+    let time = arguments.time.get()?;
     let (identity, demands) = arguments.signing.identity(time)?;
     let scratch = tempfile::Builder::new().prefix("emote-packaging-").tempdir().context("making a temporary folder")?;
     let program = assemble::program(&arguments.programs)?;

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::macho::signature::{Embedded, slot};
 use super::macho::split;
 use super::manifest::Manifest;
-use super::verify::contents;
+use super::verify::{authorities, contents};
 use super::{APP, PROGRAM, xar};
 
 /// A package's own account of itself.
@@ -18,6 +18,8 @@ pub struct Info {
     pub manifest: Manifest,
     /// Whether the archive has signatures.
     pub signed: bool,
+    /// The names of the certificates that it lists, the signer's first.
+    pub authorities: Vec<String>,
     /// The length of its ticket, in bytes.
     pub ticket: Option<usize>,
     /// What the program is made of.
@@ -62,6 +64,7 @@ impl Info {
         });
         Ok(Self {
             signed: archive.rsa.is_some() && archive.cms.is_some(),
+            authorities: authorities(&archive)?,
             ticket: archive.ticket.map(<[u8]>::len),
             slices: slices.collect(),
             archive: archive.files.iter().map(|file| (file.path.clone(), file.data.len())).collect(),

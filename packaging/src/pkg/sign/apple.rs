@@ -19,6 +19,12 @@ pub(super) fn sign_package(identity: &str, from: &Path, to: &Path) -> Tool {
     tool.with([from, to])
 }
 
+/// `security` writes the signed profile where it is told.
+pub(super) fn sign_profile(identity: &str, from: &Path, to: &Path) -> Tool {
+    let tool = Tool::new("signing the profile", "/usr/bin/security").with(["cms", "-S", "-N", identity]);
+    tool.with(["-i".as_ref(), from, "-o".as_ref(), to])
+}
+
 /// An App Store Connect key as rcodesign keeps it.
 #[derive(Deserialize)]
 struct ApiKey {

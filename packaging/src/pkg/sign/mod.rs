@@ -2,9 +2,11 @@
 //! in a keychain of a Mac. Nothing secret is an argument of theirs: passwords go through files that only the owner reads.
 
 mod apple;
+mod pkcs12;
 mod rcodesign;
 mod secret;
 
+pub(crate) use pkcs12::pem_of;
 pub use secret::Secret;
 
 use std::ffi::OsString;
@@ -27,6 +29,19 @@ pub enum Key {
     P12(PathBuf, Secret),
     /// In a keychain of this Mac, by its name: `Developer ID Application: … (TEAM)`.
     Keychain(String),
+}
+
+impl Key {
+    /// Of the places that a command line names, the first one that is named.
+    pub(crate) fn one(
+        p12: &Option<PathBuf>,
+        password: &Option<Secret>,
+        pem: &Option<PathBuf>,
+        keychain: &Option<String>,
+    ) -> Option<Self> {
+        let p12 = p12.clone().zip(password.clone()).map(|(path, password)| Self::P12(path, password));
+        p12.or_else(|| pem.clone().map(Self::Pem)).or_else(|| keychain.clone().map(Self::Keychain))
+    }
 }
 
 /// Whom the bundle and the package are signed as.
@@ -87,6 +102,15 @@ impl Identity {
     }
 }
 
+/// Signs a profile with a key in a keychain of this Mac.
+pub(crate) fn sign_profile(identity: &str, profile: &[u8]) -> anyhow::Result<Vec<u8>> {
+    let scratch = tempfile::Builder::new().prefix("emote-packaging-").tempdir().context("making a temporary folder")?;
+    let from = secret::write_private(scratch.path(), "plain.mobileconfig", profile)?;
+    let to = scratch.path().join("signed.mobileconfig");
+    run(apple::sign_profile(identity, &from, &to))?;
+    std::fs::read(&to).with_context(|| format!("reading {}", to.display()))
+}
+
 /// A program to run, and what it is for.
 #[derive(Debug, PartialEq, Eq)]
 struct Tool {
@@ -107,6 +131,11 @@ impl Tool {
 }
 
 fn run(tool: Tool) -> anyhow::Result<()> {
+    output(tool).map(drop)
+}
+
+/// What a program writes to standard output.
+fn output(tool: Tool) -> anyhow::Result<Vec<u8>> {
     let Tool { what, program, arguments } = tool;
     let done = Command::new(&program).args(arguments).stdin(Stdio::null()).output();
     let done = done.with_context(|| format!("{what}: running {}", program.display()))?;
@@ -116,7 +145,7 @@ fn run(tool: Tool) -> anyhow::Result<()> {
         let last = last.into_iter().rev().collect::<Vec<_>>().join("\n");
         bail!("{what}: {} failed ({}):\n{last}", program.display(), done.status);
     }
-    Ok(())
+    Ok(done.stdout)
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use anyhow::{Context, ensure};
+use zeroize::Zeroizing;
 
 /// A password's place; what is there is read when it is needed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,18 +46,23 @@ impl fmt::Display for Secret {
 }
 
 impl Secret {
-    /// Writes the secret into a file in a folder that is the owner's alone, for a tool that takes files.
-    pub(super) fn write_to(&self, folder: &Path, name: &str) -> anyhow::Result<PathBuf> {
-        let value = match self {
+    /// The secret, one line.
+    pub fn read(&self) -> anyhow::Result<Zeroizing<String>> {
+        let value = Zeroizing::new(match self {
             Self::Env(name) => std::env::var(name).with_context(|| format!("reading {self}"))?,
             Self::File(path) => {
                 ensure_private(path)?;
                 std::fs::read_to_string(path).with_context(|| format!("reading {self}"))?
             }
-        };
-        let value = value.trim_end_matches(['\r', '\n']);
-        ensure!(!value.is_empty() && !value.contains(['\r', '\n']), "{self} is empty, or more than a line");
-        write_private(folder, name, value.as_bytes())
+        });
+        let line = value.trim_end_matches(['\r', '\n']);
+        ensure!(!line.is_empty() && !line.contains(['\r', '\n']), "{self} is empty, or more than a line");
+        Ok(Zeroizing::new(line.to_owned()))
+    }
+
+    /// Writes the secret into a file in a folder that is the owner's alone, for a tool that takes files.
+    pub(super) fn write_to(&self, folder: &Path, name: &str) -> anyhow::Result<PathBuf> {
+        write_private(folder, name, self.read()?.as_bytes())
     }
 }
 

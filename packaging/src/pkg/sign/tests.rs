@@ -12,6 +12,12 @@ fn release(application: Key, installer: Key) -> Identity {
 }
 
 #[test]
+fn security_signs_a_profile_with_a_key_of_a_keychain() {
+    let tool = shown(&apple::sign_profile("Example IT", Path::new("a"), Path::new("b")));
+    assert_eq!(tool, "/usr/bin/security cms -S -N Example IT -i a -o b");
+}
+
+#[test]
 fn files_are_signed_with_by_rcodesign_and_passwords_are_in_private_files() {
     let scratch = tempfile::tempdir().unwrap();
     let password = scratch.path().join("word");

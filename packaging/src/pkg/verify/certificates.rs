@@ -232,7 +232,7 @@ fn extension(certificate: &Certificate, wanted: ObjectIdentifier) -> Option<&[u8
 }
 
 /// The common name of whom a certificate is for.
-pub(super) fn name(certificate: &Certificate) -> Option<String> {
+pub(crate) fn name(certificate: &Certificate) -> Option<String> {
     attribute(certificate, COMMON_NAME)
 }
 

@@ -13,6 +13,7 @@ mod code;
 mod contents;
 
 pub use certificates::Trust;
+pub(crate) use certificates::name;
 
 use der::Decode;
 use ring::signature::{RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY, RSA_PKCS1_2048_8192_SHA256};
@@ -172,6 +173,12 @@ fn rsa_signature(archive: &Archive<'_>, rsa: &Signature<'_>, cms: &Signature<'_>
     }
 }
 
+/// The names of the certificates that a package lists, the signer's first.
+pub fn authorities(archive: &Archive<'_>) -> Result<Vec<String>, String> {
+    let Some(signature) = &archive.rsa else { return Ok(Vec::new()) };
+    Ok(listed(signature)?.iter().map(who).collect())
+}
+
 fn listed(signature: &Signature<'_>) -> Result<Vec<Certificate>, String> {
     let read =
         |der: &Vec<u8>| Certificate::from_der(der).map_err(|error| format!("a certificate in the table: {error}"));
@@ -203,5 +210,5 @@ fn signer(signed: &Signed, trust: &Trust, purpose: Purpose, demands: &Demands) -
 }
 
 fn who(certificate: &Certificate) -> String {
-    certificates::name(certificate).unwrap_or_else(|| "somebody without a name".into())
+    name(certificate).unwrap_or_else(|| "somebody without a name".into())
 }

@@ -1,0 +1,67 @@
+//! AutoPkg recipes (<https://github.com/autopkg/autopkg/wiki/Recipe-Format>): fetch the package and prove whose it is, import
+//! it into Munki, upload it to Jamf Pro. `autopkg run --pkg FILE` takes a package that is there already.
+
+use plist::{Dictionary, Value};
+
+use super::munki::{self, NAME};
+use super::{File, Inputs, Kind, Written, dictionary};
+
+/// Of the recipe repository `grahampugh-recipes`.
+const UPLOADER: &str = "com.github.grahampugh.jamf-upload.processors/JamfPackageUploader";
+/// The oldest AutoPkg that is maintained.
+const MINIMUM: &str = "2.3";
+
+pub(super) fn files(inputs: &Inputs<'_>) -> anyhow::Result<Written> {
+    let Some(package) = inputs.package else { return Ok(Err("it needs --pkg")) };
+    let Some(url) = &inputs.settings.package_url else { return Ok(Err("it needs package.url")) };
+    if package.authorities.is_empty() {
+        return Ok(Err("it needs a package that is signed, for the recipe proves by whom"));
+    }
+    let of = |kind: &str| format!("{}.autopkg.{kind}", inputs.settings.identifier);
+    let authorities = package.authorities.iter().map(|name| Value::from(name.as_str()));
+    let download = [
+        step("URLDownloader", [("filename", "%NAME%-%VERSION%.pkg".into()), ("url", "%DOWNLOAD_URL%".into())]),
+        step("EndOfCheckPhase", []),
+        step(
+            "CodeSignatureVerifier",
+            [("expected_authority_names", Value::Array(authorities.collect())), ("input_path", "%pathname%".into())],
+        ),
+    ];
+    let munki =
+        step("MunkiImporter", [("pkg_path", "%pathname%".into()), ("repo_subdirectory", "%MUNKI_REPO_SUBDIR%".into())]);
+    let jamf = step(UPLOADER, [("pkg_name", "%NAME%-%VERSION%.pkg".into()), ("pkg_path", "%pathname%".into())]);
+    let input: [(_, Value); 3] =
+        [("DOWNLOAD_URL", url.as_str().into()), ("NAME", NAME.into()), ("VERSION", package.version.to_string().into())];
+    let pkginfo = Value::Dictionary(munki::about(inputs));
+    let munki_input = [("MUNKI_REPO_SUBDIR", "agents".into()), ("NAME", NAME.into()), ("pkginfo", pkginfo)];
+    let parent = Some(of("download"));
+    Ok(Ok(vec![
+        recipe("download", &of("download"), None, dictionary(input), download.to_vec()),
+        recipe("munki", &of("munki"), parent.clone(), dictionary(munki_input), vec![munki]),
+        recipe("jamf", &of("jamf"), parent, dictionary([("NAME", NAME.into())]), vec![jamf]),
+    ]))
+}
+
+fn recipe(kind: &str, identifier: &str, parent: Option<String>, input: Dictionary, steps: Vec<Value>) -> File {
+    let about = match kind {
+        "download" => "Fetches the Emote agent's package and proves who signed it.",
+        "munki" => "Imports the Emote agent's package into Munki.",
+        _ => "Uploads the Emote agent's package to Jamf Pro.",
+    };
+    let mut recipe = dictionary([
+        ("Description", about.into()),
+        ("Identifier", identifier.into()),
+        ("Input", Value::Dictionary(input)),
+        ("MinimumVersion", MINIMUM.into()),
+    ]);
+    if let Some(parent) = parent {
+        recipe.insert("ParentRecipe".to_owned(), parent.into());
+    }
+    recipe.insert("Process".to_owned(), Value::Array(steps));
+    Kind::Autopkg.file(format!("{NAME}.{kind}.recipe"), emote_proto::deploy::xml(recipe))
+}
+
+fn step<const N: usize>(processor: &str, arguments: [(&str, Value); N]) -> Value {
+    let arguments = Value::Dictionary(dictionary(arguments));
+    Value::Dictionary(dictionary([("Arguments", arguments), ("Processor", processor.into())]))
+}
