@@ -1,4 +1,4 @@
-//! How an MDM is told to install the agent's package: the manifest that a Mac fetches or is handed, and the command.
+//! How an MDM is told to install the agent's package: the manifest that a Mac fetches or is handed, and the commands.
 //!
 //! Apple's device management schema has both: `other/manifesturl.yaml` and `mdm/commands/application.install.enterprise.yaml`
 //! of <https://github.com/apple/device-management>. A Mac acknowledges the command before it downloads anything and tells
@@ -134,7 +134,8 @@ impl Manifest {
 
     /// The command that brings the manifest along.
     pub fn command(&self, uuid: &str) -> Vec<u8> {
-        xml(command(uuid, Dictionary::from_iter([("Manifest", Value::Dictionary(self.dictionary()))])))
+        let manifest = Value::Dictionary(self.dictionary());
+        xml(command(uuid, REQUEST_TYPE, Dictionary::from_iter([("Manifest", manifest)])))
     }
 
     /// The manifest as a value, to stand in other property lists.
@@ -170,7 +171,13 @@ pub fn command_by_url(uuid: &str, manifest_url: &str, pinned: &[Vec<u8>]) -> Res
         let pinned = pinned.iter().map(|der| Value::Data(der.clone()));
         fields.insert("ManifestURLPinningCerts".to_owned(), Value::Array(pinned.collect()));
     }
-    Ok(xml(command(uuid, fields)))
+    Ok(xml(command(uuid, REQUEST_TYPE, fields)))
+}
+
+/// The command by which a Mac installs a configuration profile, signed or not (`mdm/commands/profile.install.yaml`).
+pub fn profile_command(uuid: &str, profile: &[u8]) -> Vec<u8> {
+    let fields = Dictionary::from_iter([("Payload", Value::Data(profile.to_vec()))]);
+    xml(command(uuid, "InstallProfile", fields))
 }
 
 /// Checks an address that a Mac is to fetch from: Apple takes `https:` alone.
@@ -192,8 +199,8 @@ fn is_unwritable(c: char) -> bool {
     c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}')
 }
 
-fn command(uuid: &str, mut fields: Dictionary) -> Dictionary {
-    fields.insert("RequestType".to_owned(), REQUEST_TYPE.into());
+fn command(uuid: &str, request_type: &str, mut fields: Dictionary) -> Dictionary {
+    fields.insert("RequestType".to_owned(), request_type.into());
     Dictionary::from_iter([("Command", Value::Dictionary(fields)), ("CommandUUID", uuid.into())])
 }
 

@@ -1,9 +1,10 @@
 //! The manifest that Macs install the package by, and the command that makes them ([`emote_proto::deploy`]).
 
-use emote_proto::deploy::{About, Manifest, command_by_url};
+use emote_proto::deploy::{About, Manifest, command_by_url, profile_command};
+use ring::digest::{SHA256, digest};
 
 use super::payload::uuid;
-use super::{Inputs, Kind, Written};
+use super::{File, Inputs, Kind, Written, profiles};
 use crate::pkg::IDENTIFIER;
 
 pub(super) fn manifest(inputs: &Inputs<'_>) -> anyhow::Result<Written> {
@@ -24,6 +25,18 @@ pub(super) fn command(inputs: &Inputs<'_>) -> anyhow::Result<Written> {
         },
     };
     Ok(Ok(vec![Kind::Command.file("command.plist", bytes)]))
+}
+
+/// A command for each profile; one that changed is another command.
+pub(super) fn profiles(inputs: &Inputs<'_>) -> anyhow::Result<Written> {
+    let made = [profiles::settings(inputs)?, profiles::services(inputs)?, profiles::privacy(inputs)?];
+    let command = |profile: File| {
+        let sum = data_encoding::HEXLOWER.encode(digest(&SHA256, &profile.bytes).as_ref());
+        let bytes = profile_command(&uuid(&["command", &inputs.settings.identifier, &sum]), &profile.bytes);
+        let name = profile.name.replace(".mobileconfig", ".install.plist");
+        File { secret: profile.secret, ..Kind::ProfileCommands.file(name, bytes) }
+    };
+    Ok(Ok(made.into_iter().flatten().flatten().map(command).collect()))
 }
 
 fn of_package(inputs: &Inputs<'_>) -> anyhow::Result<Result<Manifest, &'static str>> {

@@ -40,6 +40,8 @@ pub enum Kind {
     Manifest,
     /// The InstallEnterpriseApplication command, for NanoMDM and others that take commands
     Command,
+    /// InstallProfile commands with the profiles in them, for the same
+    ProfileCommands,
     /// A preference manifest, for profile editors
     Preferences,
     /// A JSON schema, for Jamf Pro's Application & Custom Settings
@@ -54,13 +56,14 @@ pub enum Kind {
 type Make = fn(&Inputs<'_>) -> anyhow::Result<Written>;
 
 /// Each kind with what makes it.
-const KINDS: [(Kind, Make); 10] = [
+const KINDS: [(Kind, Make); 11] = [
     (Kind::Settings, profiles::settings),
     (Kind::Services, profiles::services),
     (Kind::Privacy, profiles::privacy),
     (Kind::Declaration, declaration::files),
     (Kind::Manifest, install::manifest),
     (Kind::Command, install::command),
+    (Kind::ProfileCommands, install::profiles),
     (Kind::Preferences, preferences),
     (Kind::Jamf, jamf::file),
     (Kind::Munki, munki::file),

@@ -169,7 +169,7 @@ fn every_profile_is_what_apples_schema_demands_and_no_two_payloads_are_one() {
         assert_eq!(identifiers.len(), count, "{identifiers:?}");
     }
     let secrets = several.files.iter().filter(|file| file.secret).map(|file| file.name.as_str()).collect::<Vec<_>>();
-    assert_eq!(secrets, ["emote-agent.mobileconfig"]);
+    assert_eq!(secrets, ["emote-agent.mobileconfig", "emote-agent.install.plist"]);
     for file in several.files.iter().filter(|file| !file.secret) {
         assert!(
             !String::from_utf8_lossy(&file.bytes)
@@ -224,7 +224,9 @@ fn a_second_run_gives_the_same_bytes_and_another_identifier_other_uuids() {
     assert_eq!(run(&settings), run(&settings));
     let other = Settings { identifier: "com.example.emote".into(), ..settings.clone() };
     let uuids = |files: Vec<File>| -> BTreeSet<String> {
-        let text: String = files.iter().map(|file| String::from_utf8_lossy(&file.bytes).into_owned()).collect();
+        // What installs a changed profile is another command.
+        let files = files.iter().filter(|file| file.kind != Kind::ProfileCommands);
+        let text: String = files.map(|file| String::from_utf8_lossy(&file.bytes).into_owned()).collect();
         let words = text.split(['<', '>', '"']).filter(|word| uuid::Uuid::parse_str(word).is_ok());
         words.map(str::to_owned).collect()
     };
@@ -281,6 +283,26 @@ fn the_command_brings_the_manifest_or_pins_where_it_is_fetched() {
 }
 
 #[test]
+fn each_profile_has_its_command_and_a_changed_one_another() {
+    let folder = folder();
+    let (mut settings, package) = (settings(folder.path()), Package::sample(TEAM));
+    let run = |settings: &Settings| made(settings, Some(&package), false, &[]).unwrap();
+    let first = run(&settings);
+    let uuids = |made: &Made| {
+        ["emote-agent", "emote-agent-services", "emote-agent-pppc"].map(|name| {
+            let command = plist(made, &format!("{name}.install.plist"));
+            let payload = command["Command"].as_dictionary().unwrap()["Payload"].as_data().unwrap().to_vec();
+            assert_eq!(payload, file(made, &format!("{name}.mobileconfig")));
+            command["CommandUUID"].as_string().unwrap().to_owned()
+        })
+    };
+    settings.agent.set("quota", "256MiB".into());
+    let (first, second) = (uuids(&first), uuids(&run(&settings)));
+    assert_ne!(first[0], second[0]);
+    assert_eq!(first[1..], second[1..]);
+}
+
+#[test]
 fn what_cannot_be_written_is_said_and_asked_for_by_name_an_error() {
     let folder = folder();
     let bare = parse(GOOD, folder.path()).unwrap();
@@ -288,7 +310,7 @@ fn what_cannot_be_written_is_said_and_asked_for_by_name_an_error() {
     let written: BTreeSet<Kind> = found.files.iter().map(|file| file.kind).collect();
     assert_eq!(
         written.into_iter().collect::<Vec<_>>(),
-        [Kind::Settings, Kind::Services, Kind::Preferences, Kind::Jamf]
+        [Kind::Settings, Kind::Services, Kind::ProfileCommands, Kind::Preferences, Kind::Jamf]
     );
     for (kind, because) in [
         (Kind::Privacy, "profiles.full_disk_access is false"),

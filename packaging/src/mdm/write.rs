@@ -33,8 +33,15 @@ pub fn write(folder: &Path, files: &[File]) -> anyhow::Result<()> {
 }
 
 /// How the names of what is written end.
-const ENDS: [&str; 6] =
-    [".mobileconfig", "declaration.json", "activation.json", "command.plist", ".pkginfo.plist", ".recipe"];
+const ENDS: [&str; 7] = [
+    ".mobileconfig",
+    ".install.plist",
+    "declaration.json",
+    "activation.json",
+    "command.plist",
+    ".pkginfo.plist",
+    ".recipe",
+];
 
 /// What an earlier run wrote into the folder, by its name, and is not among these files.
 pub fn left_over(folder: &Path, files: &[File]) -> Vec<PathBuf> {

@@ -68,8 +68,11 @@ fn all_of_it_is_written_for_a_package_and_the_same_each_time() {
         "activation.json",
         "command.plist",
         "declaration.json",
+        "emote-agent-pppc.install.plist",
         "emote-agent-pppc.mobileconfig",
+        "emote-agent-services.install.plist",
         "emote-agent-services.mobileconfig",
+        "emote-agent.install.plist",
         "emote-agent.mobileconfig",
         "io.emote.agent.json",
         "io.emote.agent.plist",
@@ -77,7 +80,7 @@ fn all_of_it_is_written_for_a_package_and_the_same_each_time() {
     ];
     assert_eq!(first.keys().collect::<Vec<_>>(), expected);
     let secret: Vec<_> = first.iter().filter(|(_, (mode, _))| *mode == 0o600).map(|(name, _)| name.as_str()).collect();
-    assert_eq!(secret, ["emote-agent.mobileconfig"]);
+    assert_eq!(secret, ["emote-agent.install.plist", "emote-agent.mobileconfig"]);
     assert!(first.values().all(|(mode, _)| [0o600, 0o644].contains(mode)));
     let listed: Vec<_> =
         summary["files"].as_array().unwrap().iter().map(|file| file["name"].as_str().unwrap()).collect();

@@ -44,7 +44,7 @@ fn each_chunk_has_its_hash_and_the_last_one_is_shorter() {
 
 /// Types, keys and fixed values as Apple's schema demands them.
 #[test]
-fn the_manifest_and_both_commands_are_what_apple_demands() {
+fn the_manifest_and_the_commands_are_what_apple_demands() {
     let manifest = Manifest::of_package(&b"xar!"[..], about(URL)).unwrap();
     let root = read(&manifest.plist());
     assert_eq!((keys(&root), keys(at(&root, "items/0"))), (vec!["items"], vec!["assets", "metadata"]));
@@ -73,6 +73,11 @@ fn the_manifest_and_both_commands_are_what_apple_demands() {
     assert_eq!(at(&by_url, "Command/ManifestURLPinningCerts/0").as_data(), Some(&[0x30, 0][..]));
     let unpinned = read(&command_by_url(UUID, "https://e.example/m.plist", &[]).unwrap());
     assert_eq!(keys(at(&unpinned, "Command")), ["ManifestURL", "RequestType"]);
+
+    let profile = read(&profile_command(UUID, b"<plist/>"));
+    assert_eq!(at(&profile, "Command/RequestType").as_string(), Some("InstallProfile"));
+    assert_eq!(at(&profile, "Command/Payload").as_data(), Some(&b"<plist/>"[..]));
+    assert_eq!(at(&profile, "CommandUUID").as_string(), Some(UUID));
 }
 
 #[test]
