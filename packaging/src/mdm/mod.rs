@@ -118,6 +118,11 @@ pub fn make(inputs: &Inputs<'_>, only: &[Kind]) -> anyhow::Result<Made> {
     let mut made = Made { warnings: inputs.settings.warnings.clone(), ..Made::default() };
     made.warnings.extend(inputs.package.iter().flat_map(|package| package.warnings.clone()));
     made.warnings.extend(inputs.signer.iter().filter_map(|signer| signer.warning()));
+    if inputs.settings.login_item && inputs.team().is_none() {
+        let warning = "login items: no team is known, so whatever calls itself io.emote.agent is allowed; give --pkg with a \
+                       package of a Developer ID, or package.team";
+        made.warnings.push(warning.to_owned());
+    }
     for (kind, make) in KINDS {
         if !only.is_empty() && !only.contains(&kind) {
             continue;

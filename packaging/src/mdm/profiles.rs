@@ -132,7 +132,7 @@ fn full_disk_access(inputs: &Inputs<'_>) -> Result<Payload, &'static str> {
 
 impl<'a> Inputs<'a> {
     /// As the settings say, else as the package is signed.
-    fn team(&self) -> Option<&'a str> {
+    pub(super) fn team(&self) -> Option<&'a str> {
         let said = self.settings.team.as_deref();
         said.or_else(|| self.package.and_then(Package::release_team))
     }

@@ -211,6 +211,8 @@ fn what_the_agent_is_granted_is_granted_to_its_team_alone() {
     );
     let said = Settings { requirement: Some("anchor apple".into()), ..settings.clone() };
     assert_eq!(granted(&made(&said, None, false, &[]).unwrap()), "anchor apple");
+    let warned = |made: &Made| made.warnings.iter().any(|warning| warning.starts_with("login items: no team is known"));
+    assert!(!warned(&found) && warned(&made(&settings, None, false, &[]).unwrap()));
     // Nothing is granted to whoever calls itself so.
     let nobody = made(&settings, None, false, &[Kind::Privacy]).unwrap_err().to_string();
     assert!(nobody.contains("privacy cannot be written: it needs --pkg"), "{nobody}");

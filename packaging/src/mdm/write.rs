@@ -1,4 +1,4 @@
-//! Puts files into a folder: all of them or none. They are written beside it first, and moved when all are whole.
+//! Puts files into a folder. All of them are written aside first, and moved when all are whole: none is ever half there.
 
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
@@ -9,21 +9,17 @@ use super::File;
 
 /// Writes them. Others in the folder stay. A file with a secret in it is its owner's alone, whatever it was before.
 pub fn write(folder: &Path, files: &[File]) -> anyhow::Result<()> {
-    let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    std::fs::create_dir_all(parent).with_context(|| format!("making {}", parent.display()))?;
-    let exists = folder.symlink_metadata().is_ok();
-    ensure!(!exists || folder.is_dir(), "{} is no folder", folder.display());
+    ensure!(folder.symlink_metadata().is_err() || folder.is_dir(), "{} is no folder", folder.display());
     for file in files {
         let path = folder.join(&file.name);
         ensure!(!path.is_dir(), "{} is a folder, and a file of that name is to be written", path.display());
     }
-    let scratch = tempfile::Builder::new().prefix(".emote-profile-").tempdir_in(parent);
-    let scratch = scratch.with_context(|| format!("writing into {}", parent.display()))?;
+    std::fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
+    // In the folder, which may lie on another disk than the one around it.
+    let scratch = tempfile::Builder::new().prefix(".emote-profile-").tempdir_in(folder);
+    let scratch = scratch.with_context(|| format!("writing into {}", folder.display()))?;
     for file in files {
         put(scratch.path(), file)?;
-    }
-    if !exists {
-        std::fs::create_dir(folder).with_context(|| format!("making {}", folder.display()))?;
     }
     for file in files {
         let (from, to) = (scratch.path().join(&file.name), folder.join(&file.name));

@@ -6,6 +6,7 @@
 mod build;
 mod formats;
 mod macho;
+mod nanomdm;
 mod profile;
 mod scripts;
 mod signed;

@@ -8,14 +8,14 @@ use zeroize::Zeroizing;
 
 use super::secret::ensure_private;
 use super::{Key, Tool, output};
+use crate::pkg::tree;
 
 /// Key and certificates of a file, and the file.
 pub(crate) fn pem_of(key: &Key) -> anyhow::Result<(Zeroizing<Vec<u8>>, PathBuf)> {
     match key {
         Key::Pem(path) => {
             ensure_private(path)?;
-            let pem = std::fs::read(path).with_context(|| format!("reading {}", path.display()))?;
-            Ok((Zeroizing::new(pem), path.clone()))
+            Ok((Zeroizing::new(tree::read(path)?), path.clone()))
         }
         Key::P12(path, password) => {
             let scratch = tempfile::Builder::new().prefix("emote-packaging-").tempdir();

@@ -1,13 +1,16 @@
 //! Secrets by reference: `${env:NAME}` or `${file:PATH}`.
 
 use std::fmt;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use anyhow::{Context, ensure};
 use zeroize::Zeroizing;
+
+/// More than any password or token has.
+const MOST_BYTES: u64 = 64 << 10;
 
 /// A password's place; what is there is read when it is needed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,11 +55,15 @@ impl Secret {
             Self::Env(name) => std::env::var(name).with_context(|| format!("reading {self}"))?,
             Self::File(path) => {
                 ensure_private(path)?;
-                std::fs::read_to_string(path).with_context(|| format!("reading {self}"))?
+                let file = std::fs::File::open(path).with_context(|| format!("reading {self}"))?;
+                let mut text = String::new();
+                file.take(MOST_BYTES).read_to_string(&mut text).with_context(|| format!("reading {self}"))?;
+                text
             }
         });
         let line = value.trim_end_matches(['\r', '\n']);
-        ensure!(!line.is_empty() && !line.contains(['\r', '\n']), "{self} is empty, or more than a line");
+        let is_one = !line.is_empty() && !line.contains(['\r', '\n']) && (value.len() as u64) < MOST_BYTES;
+        ensure!(is_one, "{self} is empty, or more than a line of {} KiB", MOST_BYTES >> 10);
         Ok(Zeroizing::new(line.to_owned()))
     }
 
