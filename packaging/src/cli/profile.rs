@@ -29,7 +29,7 @@ pub(super) struct ProfileArgs {
     #[arg(value_name = "SETTINGS", required_unless_present = "example")]
     settings: Option<PathBuf>,
     /// Print a settings file to begin with
-    #[arg(long, exclusive = true)]
+    #[arg(long, conflicts_with_all = ["settings", "pkg", "out", "only", "single", "Signing"])]
     example: bool,
     /// The agent's package: its version, sums and team are in what is written
     #[arg(long, value_name = "PKG")]
@@ -53,7 +53,6 @@ pub(super) struct ProfileArgs {
 }
 
 #[derive(Debug, clap::Args)]
-#[group(multiple = true)]
 struct Signing {
     /// Sign the profiles: PKCS #12
     #[arg(long, value_name = "FILE", requires = "sign_password", group = "signer")]

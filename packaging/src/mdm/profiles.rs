@@ -23,7 +23,7 @@ pub(super) fn settings(inputs: &Inputs<'_>) -> anyhow::Result<Written> {
     }
     let about = "Where the Emote agent on this Mac sends its events, and what it looks at.";
     let file = profile(inputs, Kind::Settings, "", TITLE, about, payloads)?;
-    Ok(Ok(vec![File { secret: settings.has_token, ..file }]))
+    Ok(Ok(vec![File { secret: settings.has_secret, ..file }]))
 }
 
 /// Login items that nobody can switch off.

@@ -146,7 +146,8 @@ fn json(value: &plist::Value) -> Value {
         plist::Value::Integer(number) => number.as_signed().unwrap().into(),
         plist::Value::String(text) => text.as_str().into(),
         plist::Value::Date(date) => date.to_xml_format().replace('T', " ").trim_end_matches('Z').into(),
-        other => panic!("{other:?}"),
+        // Nothing else is written.
+        _ => Value::Null,
     }
 }
 
@@ -233,6 +234,8 @@ fn what_is_wrong_writes_nothing() {
     for arguments in [
         &["profile"][..],
         &["profile", "emote-mdm.toml"],
+        &["profile", "emote-mdm.toml", "--example"],
+        &["profile", "--example", "--sign-pem", "a"],
         &["profile", "emote-mdm.toml", "--out", "x", "--sign-p12", "a"],
         &["profile", "emote-mdm.toml", "--out", "x", "--sign-pem", "a", "--sign-identity", "b"],
         &["profile", "emote-mdm.toml", "--out", "x", "--only", "everything"],
@@ -264,7 +267,8 @@ fn what_an_earlier_run_left_is_told_and_what_others_put_there_stays() {
 #[test]
 fn the_example_is_printed_and_can_be_used() {
     let place = place();
-    let example = run(packaging().args(["profile", "--example"]));
+    // Where builds are reproducible, this is in the environment.
+    let example = run(packaging().env("SOURCE_DATE_EPOCH", "5").args(["profile", "--example"]));
     std::fs::write(place.path("emote-mdm.toml"), example).unwrap();
     written(&profile(&place, "mdm", &[]));
 }

@@ -40,7 +40,7 @@ pub struct Settings {
     /// The agent's settings, with token and CA where they belong.
     pub agent: Tree,
     /// Whether a secret is in them.
-    pub has_token: bool,
+    pub has_secret: bool,
     /// What the whole Mac is to trust.
     pub system_anchors: Vec<Anchor>,
     /// Where Macs fetch the package.
@@ -174,7 +174,7 @@ impl Settings {
         }
         self.warnings.extend(exposure(&token, bound.as_deref(), ends, now));
         self.agent.set("enrollment_token", token.to_line().into());
-        self.has_token = true;
+        self.has_secret = true;
     }
 
     /// Has the agent's own code judge its settings, as managed preferences.
@@ -202,7 +202,7 @@ impl Settings {
             let warning = "agent.server holds a user or a password, and everybody on the Mac can read a profile: use \
                            enrollment.token";
             self.warnings.push(warning.into());
-            self.has_token = true;
+            self.has_secret = true;
         }
     }
 }

@@ -74,7 +74,7 @@ fn the_example_is_a_file_that_holds_as_it_is_and_without_its_comments() {
     let folder = folder();
     let settings = parse(&example(), folder.path()).unwrap();
     assert_eq!((settings.organization.as_str(), settings.identifier.as_str()), ("Example Corp", "io.emote.agent"));
-    assert!(settings.has_token && settings.login_item && !settings.full_disk_access && settings.is_required);
+    assert!(settings.has_secret && settings.login_item && !settings.full_disk_access && settings.is_required);
     let said: Vec<&String> = settings.agent.values.keys().collect();
     assert_eq!(said, ["enrollment_token", "server"]);
     let all: String = example()
@@ -217,11 +217,11 @@ fn what_everybody_on_the_mac_could_do_is_warned_of() {
         let told = settings.warnings.join("\n");
         assert_eq!(settings.warnings.len(), usize::from(expected.is_some()), "{to}: {told}");
         assert!(told.contains(expected.unwrap_or_default()) && !told.contains("hunter2"), "{to}: {told}");
-        assert!(settings.has_token);
+        assert!(settings.has_secret);
     }
     let without: String =
         GOOD.lines().filter(|line| !line.starts_with("enrollment")).map(|line| format!("{line}\n")).collect();
-    assert!(!parse(&without, folder.path()).unwrap().has_token);
+    assert!(!parse(&without, folder.path()).unwrap().has_secret);
 }
 
 proptest::proptest! {

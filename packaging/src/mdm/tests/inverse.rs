@@ -61,7 +61,7 @@ fn toml(tree: &Tree, table: &str) -> String {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(ProptestConfig::with_cases(32))]
 
     #[test]
     fn the_agent_reads_from_a_profile_exactly_what_was_said(agent in agent_settings()) {
