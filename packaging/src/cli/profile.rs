@@ -153,7 +153,7 @@ impl Summary {
         let width = self.files.iter().map(|file| file.name.len()).max().unwrap_or_default();
         for Line { name, kind, bytes, secret } in &self.files {
             let secret = if *secret { "  holds a secret: mode 600" } else { "" };
-            anstream::println!("{name:<width$}  {:<11}  {bytes:>7} bytes{secret}", kind.name());
+            anstream::println!("{name:<width$}  {:<16}  {bytes:>7} bytes{secret}", kind.name());
         }
         for LeftOut { kind, because } in &self.left_out {
             anstream::println!("not written: {} ({because})", kind.name());

@@ -1,8 +1,9 @@
 //! The JSON schema that Jamf Pro makes a form of (Application & Custom Settings, External Applications, Custom Schema), made
 //! of the agent's preference manifest, key by key.
 //!
-//! What is not configured is left out of the profile: every key may be null, and null is never written ("JSON Schema
-//! Manifest Structure", Jamf Pro's technical papers). Defaults stand in descriptions alone, since the form would write them.
+//! The form is "JSON Schema Manifest Structure" of Jamf's technical papers. Each key may also be null, "Not configured", which
+//! is how the schemas of NIST's macos_security have keys left out of the profile. Defaults stand in descriptions alone: the
+//! form would write them. No Jamf Pro has read this yet.
 
 use anyhow::{Context, ensure};
 use emote_agent::settings::DOMAIN;

@@ -18,7 +18,7 @@ pub struct Info {
     pub manifest: Manifest,
     /// Whether the archive has signatures.
     pub signed: bool,
-    /// The names of the certificates that it lists, the signer's first.
+    /// The names of the certificates that it lists, the signer's first; none where they cannot be read.
     pub authorities: Vec<String>,
     /// The length of its ticket, in bytes.
     pub ticket: Option<usize>,
@@ -64,7 +64,7 @@ impl Info {
         });
         Ok(Self {
             signed: archive.rsa.is_some() && archive.cms.is_some(),
-            authorities: authorities(&archive)?,
+            authorities: authorities(&archive).unwrap_or_default(),
             ticket: archive.ticket.map(<[u8]>::len),
             slices: slices.collect(),
             archive: archive.files.iter().map(|file| (file.path.clone(), file.data.len())).collect(),
