@@ -13,14 +13,14 @@ const MINIMUM: &str = "2.3";
 
 pub(super) fn files(inputs: &Inputs<'_>) -> anyhow::Result<Written> {
     let Some(package) = inputs.package else { return Ok(Err("it needs --pkg")) };
-    let Some(url) = &inputs.settings.package_url else { return Ok(Err("it needs package.url")) };
+    let Some(url) = inputs.settings.package_url_of("%VERSION%") else { return Ok(Err("it needs package.url")) };
     if package.authorities.is_empty() {
         return Ok(Err("it needs a package that is signed, for the recipe proves by whom"));
     }
     let of = |kind: &str| format!("{}.autopkg.{kind}", inputs.settings.identifier);
     let authorities = package.authorities.iter().map(|name| Value::from(name.as_str()));
     let download = [
-        step("URLDownloader", [("filename", "%NAME%-%VERSION%.pkg".into()), ("url", "%DOWNLOAD_URL%".into())]),
+        step("URLDownloader", [("filename", "%NAME%-%VERSION%.pkg".into()), ("url", url.into())]),
         step("EndOfCheckPhase", []),
         step(
             "CodeSignatureVerifier",
@@ -30,8 +30,7 @@ pub(super) fn files(inputs: &Inputs<'_>) -> anyhow::Result<Written> {
     let munki =
         step("MunkiImporter", [("pkg_path", "%pathname%".into()), ("repo_subdirectory", "%MUNKI_REPO_SUBDIR%".into())]);
     let jamf = step(UPLOADER, [("pkg_name", "%NAME%-%VERSION%.pkg".into()), ("pkg_path", "%pathname%".into())]);
-    let input: [(_, Value); 3] =
-        [("DOWNLOAD_URL", url.as_str().into()), ("NAME", NAME.into()), ("VERSION", package.version.to_string().into())];
+    let input = [("NAME", NAME.into()), ("VERSION", package.version.to_string().into())];
     let pkginfo = Value::Dictionary(munki::about(inputs));
     let munki_input = [("MUNKI_REPO_SUBDIR", "agents".into()), ("NAME", NAME.into()), ("pkginfo", pkginfo)];
     let parent = Some(of("download"));

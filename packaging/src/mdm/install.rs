@@ -41,12 +41,8 @@ pub(super) fn profiles(inputs: &Inputs<'_>) -> anyhow::Result<Written> {
 
 fn of_package(inputs: &Inputs<'_>) -> anyhow::Result<Result<Manifest, &'static str>> {
     let Some(package) = inputs.package else { return Ok(Err("it needs --pkg")) };
-    let Some(url) = &inputs.settings.package_url else { return Ok(Err("it needs package.url")) };
-    let about = About {
-        url: url.clone(),
-        bundle_identifier: IDENTIFIER.into(),
-        bundle_version: package.version.to_string(),
-        title: "Emote Agent".into(),
-    };
+    let bundle_version = package.version.to_string();
+    let Some(url) = inputs.settings.package_url_of(&bundle_version) else { return Ok(Err("it needs package.url")) };
+    let about = About { url, bundle_identifier: IDENTIFIER.into(), bundle_version, title: "Emote Agent".into() };
     Ok(Ok(Manifest::of_package(package.bytes.as_slice(), about)?))
 }

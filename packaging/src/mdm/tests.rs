@@ -13,7 +13,7 @@ const TEAM: &str = "ABCDE12345";
 const ALL: &str = "[profiles]
 full_disk_access = true
 [package]
-url = 'https://emote.example.com/deploy/EmoteAgent-1.2.3.pkg'
+url = 'https://emote.example.com/deploy/EmoteAgent-{version}.pkg'
 manifest_url = 'https://emote.example.com/deploy/manifest.plist'
 ";
 
@@ -277,6 +277,8 @@ fn the_command_brings_the_manifest_or_pins_where_it_is_fetched() {
     let of = |command: &Dictionary, key: &str| command["Command"].as_dictionary().unwrap().get(key).cloned();
     assert_eq!(of(&command, "RequestType").unwrap().as_string(), Some("InstallEnterpriseApplication"));
     assert_eq!(of(&command, "Manifest"), Some(Value::Dictionary(plist(&plain, "manifest.plist"))));
+    let text = String::from_utf8_lossy(file(&plain, "manifest.plist"));
+    assert!(text.contains("<string>https://emote.example.com/deploy/EmoteAgent-1.2.3.pkg</string>"), "{text}");
     settings.pinned = vec![vec![0x30, 0]];
     let pinned = plist(&run(&settings), "command.plist");
     assert_eq!(of(&pinned, "Manifest"), None);
@@ -382,8 +384,16 @@ fn munki_and_autopkg_have_what_they_need() {
         check(recipe, "recipe", demands);
     }
     let [download, ..] = &recipes;
+    assert_eq!(download["Input"].as_dictionary().unwrap()["VERSION"].as_string(), Some("1.2.3"));
+    let arguments = |step: usize| {
+        let step = download["Process"].as_array().unwrap()[step].as_dictionary().unwrap();
+        step["Arguments"].as_dictionary().unwrap().clone()
+    };
+    let url = "https://emote.example.com/deploy/EmoteAgent-%VERSION%.pkg";
+    assert_eq!(arguments(0)["url"].as_string(), Some(url));
     assert_eq!(download["Identifier"].as_string(), Some("io.emote.agent.autopkg.download"));
-    let verifier = download["Process"].as_array().unwrap()[2].as_dictionary().unwrap();
-    let names = &verifier["Arguments"].as_dictionary().unwrap()["expected_authority_names"];
-    assert_eq!(names.as_array().unwrap()[0].as_string(), Some("Developer ID Installer: Emote (ABCDE12345)"));
+    assert_eq!(
+        arguments(2)["expected_authority_names"].as_array().unwrap()[0].as_string(),
+        Some("Developer ID Installer: Emote (ABCDE12345)")
+    );
 }

@@ -73,8 +73,8 @@ pub(super) static KEYS: &[Key] = &[
     key(
         "package.url",
         Kind::Text,
-        "\"https://emote.example.com/deploy/EmoteAgent-1.2.3.pkg\"",
-        "Where Macs fetch the package",
+        "\"https://emote.example.com/deploy/EmoteAgent-{version}.pkg\"",
+        "Where Macs fetch the package; {version} is the package's",
     ),
     key(
         "package.manifest_url",

@@ -27,6 +27,8 @@ use crate::pkg::sign::Secret;
 /// More than any settings file needs.
 const MOST_BYTES: u64 = 256 << 10;
 const TOKEN: &str = "enrollment.token";
+/// What the package's version takes the place of.
+const VERSION: &str = "{version}";
 /// A token that ends sooner is worth a word.
 const SOON: i64 = 14 * 86_400;
 
@@ -43,7 +45,7 @@ pub struct Settings {
     pub has_secret: bool,
     /// What the whole Mac is to trust.
     pub system_anchors: Vec<Anchor>,
-    /// Where Macs fetch the package.
+    /// Where Macs fetch the package, with `{version}` where its version is to stand.
     pub package_url: Option<String>,
     /// Where Macs fetch the manifest.
     pub manifest_url: Option<String>,
@@ -71,6 +73,11 @@ pub struct Settings {
 pub struct Problems(Vec<String>);
 
 impl Settings {
+    /// Where Macs fetch the package of a version, or of what stands for it.
+    pub fn package_url_of(&self, version: &str) -> Option<String> {
+        self.package_url.as_ref().map(|url| url.replace(VERSION, version))
+    }
+
     /// Reads a file and what it refers to. `now` is in seconds since 1970.
     pub fn read(path: &Path, now: i64) -> anyhow::Result<Self> {
         let metadata = std::fs::metadata(path).with_context(|| format!("reading {}", path.display()))?;
@@ -113,7 +120,8 @@ impl Settings {
         Self {
             organization: organization.unwrap_or_default(),
             identifier: reader.checked("identifier", identifier).unwrap_or_else(|| IDENTIFIER.to_owned()),
-            package_url: reader.checked("package.url", url),
+            package_url: reader
+                .checked("package.url", |text| url(&text.replace(VERSION, "1.2.3")).map(|_| text.to_owned())),
             manifest_url,
             pinned: pinned.into_iter().map(|anchor| anchor.der).collect(),
             is_required: reader.text("package.install").as_deref() != Some("optional"),
