@@ -256,7 +256,10 @@ async fn an_archive_in_s3_is_as_good_and_its_key_is_nowhere() {
     private_file(&stack.config.join("secrets/s3-key"), "");
     let check = emote(&["check", "--secrets", stack.config.to_str().unwrap()]).await;
     assert_eq!(check.status.code(), Some(3));
-    assert!(String::from_utf8_lossy(&check.stdout).contains("emote.yaml: archive: the secret file"), "{check:?}");
+    assert!(
+        String::from_utf8_lossy(&check.stdout).contains(": archive.secret_access_key: the secret file"),
+        "{check:?}"
+    );
     stack.broker.kill();
     server.kill();
 }

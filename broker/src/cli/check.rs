@@ -8,7 +8,7 @@ use crate::config::{FileProblem, Folder};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Reads no secret and needs no network: made for a commit hook or CI. Keys for agents whose files are not here are told,
-and are no problem.
+and are no problem. That a target of kind exec may run its program, emote.yaml must say (exec: {{allow, env}}), whether or not it is here.
 Exit code 3 when there are problems, each printed as file:line:column: what is wrong; for rules and tests with the line \
 and a caret under the place.")]
 pub(super) struct Args {
@@ -25,10 +25,9 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     let checked = Folder::load(&args.folder).and_then(|folder| {
-        let failed = folder.run_cases();
-        if !failed.problems.is_empty() {
-            return Err(failed);
-        }
+        let mut failed = folder.refused_here();
+        failed.append(folder.run_cases());
+        failed.ok(())?;
         if args.secrets { folder.try_secrets().map(|()| folder) } else { Ok(folder) }
     });
     if let Ok(folder) = &checked {

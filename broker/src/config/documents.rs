@@ -190,7 +190,7 @@ pub(super) fn values(origin: &Origin<'_>, text: &str, report: &mut Report) -> Op
         Ok(None | Some(Value::Null)) => Some(Map::new()),
         Ok(Some(Value::Object(map))) => Some(map),
         Ok(Some(_)) => {
-            report.add_at(origin, Some((1, 1)), "expected keys and values, such as `name: value`".to_owned());
+            report.add_at(origin, Some((1, 1)), yaml::KEYS.to_owned());
             None
         }
         Err(error) => {

@@ -9,13 +9,15 @@ use std::{
 use emote_proto::{Name, Trust};
 
 use super::{
-    Case, Identity, Problems, Report, Set, Settings,
+    Case, Identity, NatsSettings, Problems, Report, Set, Settings, addresses,
     documents::{Document, Files, RULES, SOURCES, TARGETS, TESTS, documents, each, origin, text_of_file, values},
     file::read_text,
     report::Origin,
     rule_file, schema_file, trust_file, yaml,
 };
 use crate::{
+    archive::SpecError,
+    bus::BusSettings,
     core::{CORE_RULE, Core, EMIT_TARGET, Rule, RuleBook},
     ingest::{Source, SourceSpec},
     schema::events::Vocabulary,
@@ -66,6 +68,19 @@ impl Folder {
         Ok(folder)
     }
 
+    /// Whether there is a folder at `root`, whatever is in it; what to do where there is none.
+    pub fn is_there(root: &Path) -> Result<(), Report> {
+        let what = match std::fs::metadata(root) {
+            Ok(there) if there.is_dir() => return Ok(()),
+            Ok(_) => "is no folder".to_owned(),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => "there is no such folder".to_owned(),
+            Err(error) => format!("cannot be read: {error}"),
+        };
+        let mut report = Report::default();
+        report.add(root, format!("{what}; name a configuration folder, or write one with `emote init DIR`"));
+        report.ok(())
+    }
+
     /// Reads and validates `emote.yaml` of the folder at `root`, and nothing else.
     pub fn settings(root: &Path) -> Result<Settings, Report> {
         let mut report = Report::default();
@@ -78,14 +93,18 @@ impl Folder {
     pub fn identity(root: &Path, settings: &Settings) -> Result<Option<Identity>, Report> {
         let Some(identity) = &settings.identity else { return Ok(None) };
         identity.resolve(root).map(Some).map_err(|found| {
-            let mut report = Report::default();
-            let file = PathBuf::from("emote.yaml");
-            let text = text_of_file(root, &file, &mut report).unwrap_or_default();
             let mut problems = Problems::default();
             problems.add_all("identity", found);
-            report.add_all(&Origin::hidden(&file, &text), problems);
-            report.in_order()
+            in_settings(root, problems)
         })
+    }
+
+    /// Where NATS is and who connects, as the section `nats` of `emote.yaml` says; a secret that is missing is told at its place
+    /// in the file.
+    pub fn nats(root: &Path, settings: &NatsSettings, name: &str) -> Result<BusSettings, Report> {
+        let mut problems = Problems::default();
+        let found = problems.take("nats", settings.resolve(root, name));
+        found.ok_or_else(|| in_settings(root, problems))
     }
 
     /// Reads and validates the folder at `root`.
@@ -93,7 +112,9 @@ impl Folder {
         let mut report = Report::default();
         must_be_folder(root, &mut report)?;
         let settings = read_settings(root, &mut report);
-        Self::read(root, Files::Disk(root), settings, report)
+        let folder = Self::read(root, Files::Disk(root), settings, report)?;
+        let collide = addresses::check(&folder);
+        collide.ok(folder)
     }
 
     fn read(root: &Path, files: Files<'_>, settings: Settings, mut report: Report) -> Result<Self, Report> {
@@ -136,6 +157,15 @@ impl Folder {
         report
     }
 
+    /// What this folder's own `emote.yaml` does not let its targets do. Each machine has its own: rules go on elsewhere.
+    pub fn refused_here(&self) -> Report {
+        let mut report = Report::default();
+        for target in &self.targets {
+            report.append(self.problems("targets", &target.name, target.refused_by(&self.settings)));
+        }
+        report
+    }
+
     /// Fetches all secrets and makes what runs.
     pub fn resolve(&self) -> Result<Parts, Report> {
         let mut report = Report::default();
@@ -153,8 +183,14 @@ impl Folder {
                 Err(found) => report.append(found),
             }
         }
-        if let Some(Err(error)) = self.settings.archive.as_ref().map(|archive| archive.resolve(&self.root)) {
-            report.add(Path::new("emote.yaml"), format!("archive: {error}"));
+        let mut problems = Problems::default();
+        match self.settings.archive.as_ref().map(|archive| archive.resolve(&self.root)) {
+            Some(Err(SpecError::Secret(error))) => drop(problems.take::<(), _>("archive", Err(error))),
+            Some(Err(error)) => problems.add("archive", error),
+            Some(Ok(())) | None => {}
+        }
+        if !problems.is_empty() {
+            report.append(in_settings(&self.root, problems));
         }
         let (settings, root) = (self.settings.clone(), self.root.clone());
         report.ok(Parts { settings, sources, targets, core: self.core(None), root })
@@ -211,7 +247,7 @@ impl Folder {
         report.ok(())
     }
 
-    fn problems(&self, kind: &str, name: &Name, problems: Problems) -> Report {
+    pub(super) fn problems(&self, kind: &str, name: &Name, problems: Problems) -> Report {
         let file = PathBuf::from(format!("{kind}/{name}.yaml"));
         let text = match &self.set {
             Some(set) => set.text(&file.to_string_lossy()).unwrap_or_default().to_owned(),
@@ -228,16 +264,19 @@ fn must_be_folder(root: &Path, report: &mut Report) -> Result<(), Report> {
     if root.join("emote.yaml").is_file() {
         return Ok(());
     }
-    let what = match std::fs::metadata(root) {
-        Ok(there) if there.is_dir() => format!("is not in {}", root.display()),
-        Ok(_) => format!("is looked for in {}, which is no folder", root.display()),
-        Err(error) => format!("is looked for in {}, which cannot be read: {error}", root.display()),
-    };
-    report.add(
-        Path::new("emote.yaml"),
-        format!("{what}; name a configuration folder, or write one with `emote init DIR`"),
-    );
+    Folder::is_there(root)?;
+    let remedy = "name a configuration folder, or write one with `emote init DIR`";
+    report.add(Path::new("emote.yaml"), format!("is not in {}; {remedy}", root.display()));
     Err(std::mem::take(report))
+}
+
+/// These problems of `emote.yaml`, each at its place.
+pub(super) fn in_settings(root: &Path, problems: Problems) -> Report {
+    let mut report = Report::default();
+    let file = PathBuf::from("emote.yaml");
+    let text = text_of_file(root, &file, &mut report).unwrap_or_default();
+    report.add_all(&Origin::hidden(&file, &text), problems);
+    report.in_order()
 }
 
 fn read_settings(root: &Path, report: &mut Report) -> Settings {
@@ -279,7 +318,7 @@ pub(super) fn read_source(document: &Document, report: &mut Report) -> Option<So
     let spec = match yaml::read::<SourceSpec>(&document.text) {
         Ok(spec) => spec,
         Err(error) => {
-            report.add_at(&document.origin(), error.place, error.message);
+            report.add_in(&document.origin(), error.place, error.message);
             return None;
         }
     };
@@ -306,167 +345,4 @@ fn read_believed(files: Files<'_>, sources: &[(Name, SourceSpec)], report: &mut 
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::{pattern_in, pattern_of};
-
-    fn told(root: &Path) -> String {
-        Folder::load(root).err().map(|report| report.to_string()).unwrap_or_default()
-    }
-
-    #[test]
-    fn what_is_no_configuration_folder_says_what_it_is() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("pattern.json");
-        std::fs::write(&file, "{}").unwrap();
-        for (root, said) in [
-            (folder.path().to_owned(), format!("emote.yaml: is not in {}; name a", folder.path().display())),
-            (file.clone(), format!("emote.yaml: is looked for in {}, which is no folder; name a", file.display())),
-            (folder.path().join("none"), "none, which cannot be read: No such file".to_owned()),
-        ] {
-            let told = told(&root);
-            assert!(told.contains(&said) && told.ends_with("or write one with `emote init DIR`"), "{told}");
-        }
-    }
-
-    #[test]
-    fn a_file_that_is_no_rule_is_not_shown_when_it_is_no_yaml_either() {
-        for (text, is_shown) in [
-            ("kind: slack\nwebhook: \"hunter2\n", false),
-            ("patterns: 1\nwebhook: \"hunter2\n", false),
-            ("pattern: {a: [\"hunter2]}\n", true),
-        ] {
-            let told = pattern_in(Path::new("file.yaml"), text).unwrap_err().to_string();
-            assert_eq!(told.contains("hunter2"), is_shown, "{told}");
-        }
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn a_rule_that_is_a_link_to_nowhere_cannot_be_read() {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::create_dir(folder.path().join("rules")).unwrap();
-        std::os::unix::fs::symlink("nowhere", folder.path().join("rules/log.yaml")).unwrap();
-        let name = |text: &str| Name::new(text).unwrap();
-        let told = pattern_of(folder.path(), &name("log")).unwrap_err().to_string();
-        assert!(told.starts_with("rules/log.yaml: cannot be read: No such file"), "{told}");
-        assert!(pattern_of(folder.path(), &name("other")).unwrap().is_none());
-    }
-
-    #[test]
-    fn a_place_is_told_once_and_a_missing_target_with_what_to_do() {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::create_dir(folder.path().join("rules")).unwrap();
-        for (name, text) in [
-            ("emote.yaml", "{}"),
-            ("rules/tab.yaml", "pattern:\n\t- a\n"),
-            ("rules/log.yaml", "pattern: {scope: [user]}\ntargets: [log]\n"),
-        ] {
-            std::fs::write(folder.path().join(name), text).unwrap();
-        }
-        std::fs::write(folder.path().join("rules/binary.yaml"), b"\xff\xfe").unwrap();
-        let told = told(folder.path());
-        for said in [
-            "rules/binary.yaml: is not UTF-8, as YAML is",
-            "rules/tab.yaml:2:2: not YAML: tabs disallowed",
-            "targets[0]: there is no target \"log\": there are none, describe one in targets/NAME.yaml",
-        ] {
-            assert!(told.contains(said), "{told}");
-        }
-    }
-
-    /// A folder with these files, by their names.
-    fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
-        let folder = tempfile::tempdir().unwrap();
-        for kind in [RULES, "targets"] {
-            std::fs::create_dir(folder.path().join(kind)).unwrap();
-        }
-        for (name, text) in files {
-            std::fs::write(folder.path().join(name), text).unwrap();
-        }
-        folder
-    }
-
-    #[test]
-    fn no_rule_is_passed_over_in_silence() {
-        use std::os::unix::ffi::OsStrExt;
-        let folder = folder(&[("emote.yaml", "{}")]);
-        let rules = folder.path().join(RULES);
-        std::fs::write(rules.join(std::ffi::OsStr::from_bytes(b"l\xf6ck.yaml")), "pattern: {a: [1]}").unwrap();
-        std::fs::create_dir(rules.join("folder.yaml")).unwrap();
-        std::os::unix::fs::symlink("nowhere", rules.join("dangling.yaml")).unwrap();
-        rustix::fs::mkfifoat(rustix::fs::CWD, rules.join("pipe.yaml"), rustix::fs::Mode::RWXU).unwrap();
-        let told = told(folder.path());
-        for said in [
-            "rules/l\u{fffd}ck.yaml: the file's name is not UTF-8: rename it",
-            "rules/folder.yaml: is a folder",
-            "rules/dangling.yaml: cannot be read: No such file",
-            "rules/pipe.yaml: is a pipe or device: only plain files are read",
-        ] {
-            assert!(told.contains(said), "{told}");
-        }
-    }
-
-    #[test]
-    fn problems_come_in_the_order_of_files_and_lines() {
-        let folder = folder(&[
-            ("emote.yaml", "{}"),
-            ("rules/a.yaml", "targets: [x]\npattern: {scope: device}\n"),
-            ("rules/b.yaml", "pattern: [\n"),
-            ("targets/slack.yaml", "kind: nothing\n"),
-        ]);
-        let files: Vec<(PathBuf, Option<usize>)> = Folder::load(folder.path())
-            .err()
-            .unwrap()
-            .problems
-            .into_iter()
-            .map(|problem| (problem.file, problem.line))
-            .collect();
-        let mut sorted = files.clone();
-        sorted.sort();
-        assert_eq!(files, sorted);
-        assert!(files.len() >= 4, "{files:?}");
-    }
-
-    #[test]
-    fn whom_to_believe_is_read_with_the_folder_and_told_by_place() {
-        let folder =
-            folder(&[("emote.yaml", "{}"), ("trust.yaml", "# whom\nagent: verified\nmanual: authenticated\n")]);
-        let loaded = Folder::load(folder.path()).unwrap_or_else(|report| panic!("{report}"));
-        assert_eq!(loaded.believed.len(), 2);
-        assert!(loaded.core(None).believed().rests_on_credentials() && loaded.may_run_where(false).is_ok());
-        let refused = loaded.may_run_where(true).unwrap_err().to_string();
-        assert!(refused.starts_with("trust.yaml: this NATS asks nobody for credentials"), "{refused}");
-        std::fs::create_dir(folder.path().join("sources")).unwrap();
-        std::fs::write(folder.path().join("sources/hr.yaml"), "verify: none\nmap: 'empty'\n").unwrap();
-        std::fs::write(folder.path().join("trust.yaml"), "agent: verified\nhr: verified\nmanual: yes\n").unwrap();
-        let told = told(folder.path());
-        for said in ["trust.yaml:2:1: hr: hr is a webhook", "trust.yaml:3:1: manual: \"yes\" is no level of trust"] {
-            assert!(told.contains(said), "{told}");
-        }
-        std::fs::write(folder.path().join("trust.yaml"), "agent: unverified\n").unwrap();
-        std::fs::remove_file(folder.path().join("sources/hr.yaml")).unwrap();
-        assert!(Folder::load(folder.path()).unwrap_or_else(|report| panic!("{report}")).may_run_where(true).is_ok());
-    }
-
-    #[test]
-    fn a_mark_of_the_byte_order_is_no_column() {
-        let folder = folder(&[
-            ("emote.yaml", "\u{feff}{}"),
-            ("rules/a.yaml", "\u{feff}pattern: {scope: device}\ntargets: []\n"),
-        ]);
-        let told = told(folder.path());
-        assert!(
-            told.starts_with("rules/a.yaml:1:18: pattern.scope") && told.contains("\n    |                  ^"),
-            "{told}"
-        );
-    }
-
-    #[test]
-    fn a_rule_is_shown_wherever_its_file_lies() {
-        let told = pattern_in(Path::new("elsewhere.yaml"), "pattern: {scope: device}\n").unwrap_err().to_string();
-        assert!(told.starts_with("elsewhere.yaml:1:18: ") && told.ends_with("\n    |                  ^"), "{told}");
-        let told = pattern_in(Path::new("slack.yaml"), "webhook: hunter2\n").unwrap_err().to_string();
-        assert!(told.starts_with("slack.yaml:1:1: pattern: is missing") && !told.contains("hunter2"), "{told}");
-    }
-}
+mod tests;

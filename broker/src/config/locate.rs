@@ -3,6 +3,8 @@
 use emote_rules::Step;
 use granit_parser::{Event, Parser};
 
+use super::{SecretRef, text::Template};
+
 /// Line and column, from 1.
 pub(super) type Place = (usize, usize);
 
@@ -17,6 +19,34 @@ pub(super) fn locate_value(yaml: &str, steps: &[Step]) -> Option<Place> {
     nearest(yaml, steps).map(|found| found.value)
 }
 
+/// The innermost place of `yaml` that begins at `place` or before it, as a path.
+pub(super) fn path_at(yaml: &str, place: Place) -> String {
+    let mut last = Vec::new();
+    each(yaml, |node| {
+        if node.place <= place {
+            last = node.steps;
+        }
+    });
+    dotted(&last)
+}
+
+/// Where a reference to a secret stands in `yaml`, and under which path: `${env:NAME}`, alone or in a text. A file is found by
+/// its whole path, too.
+pub(super) fn locate_reference(yaml: &str, wanted: &SecretRef) -> Option<(String, Place)> {
+    let is_it = |written: &SecretRef| match (written, wanted) {
+        (SecretRef::File(written), SecretRef::File(wanted)) => wanted.ends_with(written),
+        (written, wanted) => written == wanted,
+    };
+    let mut found = None;
+    each(yaml, |node| {
+        let references = node.text.filter(|_| found.is_none() && !node.is_key).map(Template::parse);
+        if references.is_some_and(|parsed| parsed.is_ok_and(|template| template.references().any(is_it))) {
+            found = Some((dotted(&node.steps), node.place));
+        }
+    });
+    found
+}
+
 struct Found {
     depth: usize,
     key: Option<Place>,
@@ -25,19 +55,41 @@ struct Found {
 
 fn nearest(yaml: &str, wanted: &[Step]) -> Option<Found> {
     let mut best: Option<Found> = None;
+    each(yaml, |node| {
+        let depth = node.steps.len();
+        if !node.is_key && wanted.starts_with(&node.steps) && best.as_ref().is_none_or(|best| depth > best.depth) {
+            best = Some(Found { depth, key: node.key, value: node.place });
+        }
+    });
+    best
+}
+
+/// A key or value as it stands in the file.
+struct Node<'a> {
+    /// The path of the value, or of the key's value.
+    steps: Vec<Step>,
+    is_key: bool,
+    /// Where the value's key stands, if it has one.
+    key: Option<Place>,
+    place: Place,
+    /// What a scalar says.
+    text: Option<&'a str>,
+}
+
+/// Shows each key and value, in their order, as far as `yaml` can be read.
+fn each(yaml: &str, mut see: impl FnMut(Node<'_>)) {
     let mut open: Vec<Open> = Vec::new();
     let mut parser = Parser::new_from_str(yaml);
     while let Some(Ok((event, span))) = parser.next_event() {
         let place = (span.start.line(), span.start.col() + 1);
         let starts_node =
             matches!(event, Event::Scalar(..) | Event::MappingStart(..) | Event::SequenceStart(..) | Event::Alias(..));
-        if starts_node && !is_key(&mut open, &event, place) {
-            // A value: its path is that of everything open around it.
-            let here: Vec<Step> = open.iter().filter_map(|open| open.step.clone()).collect();
-            if wanted.starts_with(&here) && best.as_ref().is_none_or(|best| here.len() > best.depth) {
-                let key = open.last().and_then(|open| open.key_place);
-                best = Some(Found { depth: here.len(), key, value: place });
-            }
+        if starts_node {
+            let is_key = is_key(&mut open, &event, place);
+            let text = if let Event::Scalar(text, ..) = &event { Some(&**text) } else { None };
+            // A node's path is that of everything open around it.
+            let steps = open.iter().filter_map(|open| open.step.clone()).collect();
+            see(Node { steps, is_key, key: open.last().and_then(|open| open.key_place), place, text });
         }
         match event {
             Event::MappingStart(..) => open.push(Open { mapping: true, ..Open::default() }),
@@ -55,7 +107,6 @@ fn nearest(yaml: &str, wanted: &[Step]) -> Option<Found> {
             open.just_keyed = false;
         }
     }
-    best
 }
 
 #[derive(Debug, Default)]
@@ -86,6 +137,19 @@ fn value_ended(open: &mut [Open]) {
         Some(Open { step: Some(Step::Index(index)), .. }) => *index += 1,
         _ => {}
     }
+}
+
+/// The dotted path of these steps.
+fn dotted(steps: &[Step]) -> String {
+    let mut path = String::new();
+    for step in steps {
+        match step {
+            Step::Key(key) if path.is_empty() => path.push_str(key),
+            Step::Key(key) => path.extend([".", key]),
+            Step::Index(index) => path.push_str(&format!("[{index}]")),
+        }
+    }
+    path
 }
 
 /// The steps of a dotted path.
@@ -170,10 +234,31 @@ pattern:
         }
     }
 
+    #[test]
+    fn a_place_has_a_path_and_a_reference_a_place() {
+        for (place, path) in [
+            ((2, 1), "pattern"),
+            ((3, 19), "pattern.scope[1]"),
+            ((3, 21), "pattern.scope[1]"),
+            ((6, 5), "targets[1].target"),
+            ((9, 9), "retry.max"),
+            ((99, 1), "retry.max"),
+            ((1, 1), ""),
+        ] {
+            assert_eq!(path_at(YAML, place), path, "{place:?}");
+        }
+        let yaml = "preset: okta\nsettings:\n  ${env:A}: no\n  secret: [a, \"Splunk ${env:A}!\"]\n  key: ${file:b/c}\n";
+        let found = |reference: &str| locate_reference(yaml, &reference.parse().unwrap());
+        assert_eq!(found("${env:A}"), Some(("settings.secret[1]".to_owned(), (4, 15))));
+        assert_eq!(found("${file:/etc/emote/b/c}"), Some(("settings.key".to_owned(), (5, 8))));
+        assert_eq!(found("${file:/etc/emote/c}"), None);
+    }
+
     proptest! {
         #[test]
         fn no_text_panics(yaml in "[a-z:\\-\\[\\]{}, \n&*|>]{0,60}", path in "[a-z.\\[\\]0-9]{0,20}") {
             let _ = locate(&yaml, &path);
+            let _ = path_at(&yaml, (1, 7));
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The configuration folder: raw files to validated settings, all problems at once.
 
+pub(crate) mod addresses;
 mod archive;
 mod case;
 mod console;
@@ -12,6 +13,7 @@ mod folder;
 mod identity;
 mod json_text;
 mod locate;
+pub(crate) mod nearest;
 mod patterns;
 mod problem;
 mod report;
@@ -36,5 +38,5 @@ pub(crate) use rule_file::of as rule_of;
 pub use secret::{Secret, SecretError, SecretRef};
 pub use set::{Difference, Set, SetError};
 pub use settings::{NatsSettings, Settings};
-pub use single::{source_of, target_of, target_problems};
+pub use single::{source_of, target_of, target_problems, vocabulary_of};
 pub(crate) use trust_file::form as trust_form;

@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use super::{
-    Problems,
+    Problem, Problems,
     excerpt::excerpt,
-    locate::{Place, locate, locate_value},
+    locate::{Place, locate, locate_reference, locate_value, path_at},
 };
 
 /// A file and its text.
@@ -57,10 +57,8 @@ impl Report {
     /// Adds the problems of a file.
     pub(super) fn add_all(&mut self, origin: &Origin<'_>, problems: Problems) {
         for problem in problems {
-            let yaml = origin.yaml;
-            let place =
-                if problem.steps.is_empty() { locate(yaml, &problem.path) } else { locate_value(yaml, &problem.steps) };
-            self.push(origin, place, problem.path, problem.message);
+            let (path, place) = placed(origin.yaml, &problem);
+            self.push(origin, place, path, problem.message);
         }
     }
 
@@ -74,6 +72,12 @@ impl Report {
         self.push(origin, place, String::new(), message);
     }
 
+    /// Adds a problem at a known place of a file, under the path that this place has.
+    pub(super) fn add_in(&mut self, origin: &Origin<'_>, place: Option<Place>, message: String) {
+        let path = place.map(|place| path_at(origin.yaml, place)).unwrap_or_default();
+        self.push(origin, place, path, message);
+    }
+
     fn push(&mut self, origin: &Origin<'_>, place: Option<Place>, path: String, message: String) {
         let excerpt = place.filter(|_| origin.shown).and_then(|(line, column)| excerpt(origin.yaml, line, column));
         let (line, column) = (place.map(|place| place.0), place.map(|place| place.1));
@@ -81,7 +85,7 @@ impl Report {
     }
 
     /// Adds another report's problems.
-    pub(super) fn append(&mut self, other: Self) {
+    pub fn append(&mut self, other: Self) {
         self.problems.extend(other.problems);
     }
 
@@ -96,6 +100,15 @@ impl Report {
         self.problems.sort_by(|one, other| one.file.cmp(&other.file).then(place(one).cmp(&place(other))));
         self
     }
+}
+
+/// The path and the place of a problem: of a reference to a secret, where that stands.
+fn placed(yaml: &str, problem: &Problem) -> (String, Option<Place>) {
+    if let Some((path, place)) = problem.reference.as_ref().and_then(|reference| locate_reference(yaml, reference)) {
+        return (path, Some(place));
+    }
+    let place = if problem.steps.is_empty() { locate(yaml, &problem.path) } else { locate_value(yaml, &problem.steps) };
+    (problem.path.clone(), place)
 }
 
 impl std::fmt::Display for FileProblem {

@@ -72,6 +72,16 @@ pub enum SecretError {
     Open(PathBuf),
 }
 
+impl SecretError {
+    /// The reference that leads nowhere; a file by its whole path.
+    pub(super) fn reference(&self) -> SecretRef {
+        match self {
+            Self::NoVariable(name) => SecretRef::Env(name.clone()),
+            Self::NoFile { path, .. } | Self::EmptyFile(path) | Self::Open(path) => SecretRef::File(path.clone()),
+        }
+    }
+}
+
 /// Where a secret is to be had, or a text that is none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SecretRef {

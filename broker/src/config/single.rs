@@ -1,8 +1,9 @@
-//! One source or target of a folder, whatever else is wrong there.
+//! One source or target of a folder, or its schemas, whatever else is wrong there.
 
 use std::{
     io::ErrorKind,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use emote_proto::Name;
@@ -12,9 +13,11 @@ use super::{
     documents::{Document, Files, SOURCES, TARGETS, document, origin},
     file::read_text,
     folder::read_source,
+    schema_file,
 };
 use crate::{
     ingest::SourceSpec,
+    schema::events::Vocabulary,
     targets::{TargetSpec, Validated},
 };
 
@@ -33,6 +36,13 @@ pub fn target_of(root: &Path, name: &Name) -> Result<Option<Validated>, Report> 
     let validated = TargetSpec::new(document.map.clone()).validate(name.clone());
     let target = validated.map_err(|found| report.add_all(&document.origin(), found)).ok();
     report.ok(target)
+}
+
+/// The schemas of the folder at `root` over those that are built in; none where it has none.
+pub fn vocabulary_of(root: &Path) -> Result<Option<Arc<Vocabulary>>, Report> {
+    let mut report = Report::default();
+    let vocabulary = schema_file::read_all(Files::Disk(root), &mut report);
+    report.ok(vocabulary)
 }
 
 /// What is wrong with the target of this name, where its file says it.

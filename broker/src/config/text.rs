@@ -52,6 +52,14 @@ impl Template {
         Ok(Self(parts))
     }
 
+    /// The references in it.
+    pub(crate) fn references(&self) -> impl Iterator<Item = &SecretRef> {
+        self.0.iter().filter_map(|part| match part {
+            Part::Plain(_) => None,
+            Part::Secret(reference) => Some(reference),
+        })
+    }
+
     /// The text, where no secret is in it.
     pub(crate) fn plain(&self) -> Option<&str> {
         match self.0.as_slice() {
@@ -66,12 +74,7 @@ impl Template {
         &self,
         resolve: impl Fn(&SecretRef) -> Result<Secret, SecretError>,
     ) -> Result<Filled, SecretError> {
-        let mut secrets = Vec::new();
-        for part in &self.0 {
-            if let Part::Secret(reference) = part {
-                secrets.push(resolve(reference)?);
-            }
-        }
+        let secrets = self.references().map(resolve).collect::<Result<Vec<_>, _>>()?;
         let mut of_references = secrets.iter();
         let parts: Vec<&str> = self
             .0

@@ -5,7 +5,7 @@ use std::{borrow::Cow, collections::BTreeMap, sync::Arc, time::Duration};
 use emote_proto::{Name, limits};
 use jiff::SignedDuration;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de::Error as _};
 use serde_json::{Map, Value};
 
 use super::{
@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     catalog::Entry,
-    config::Problems,
+    config::{Problems, fields::duration, nearest},
     core::OWN_SOURCES,
     intake::{
         folder,
@@ -61,6 +61,7 @@ pub struct SourceSpec {
     /// From which addresses; from all where not said.
     pub from: Option<Vec<Cidr>>,
     /// How old an event may be by its own time, where that says so.
+    #[serde(default, deserialize_with = "length")]
     #[schemars(with = "Option<Length>")]
     pub max_age: Option<SignedDuration>,
     /// What tells events apart that the vendor gives no id.
@@ -82,6 +83,7 @@ pub struct SourceSpec {
     pub(super) folder: Option<Map<String, Value>>,
     /// After how long without a word from it that is told: `6h`. Where not said, sources that are polled, and they alone,
     /// are waited for: three rounds, or three signs of life.
+    #[serde(default, deserialize_with = "length")]
     #[schemars(with = "Option<Length>")]
     pub(super) silent_after: Option<SignedDuration>,
 }
@@ -95,6 +97,13 @@ pub enum Protocol {
     Webhook,
     /// Users and groups are provisioned (SCIM 2.0).
     Scim,
+}
+
+/// A length of time as it is read everywhere else, days too.
+fn length<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SignedDuration>, D::Error> {
+    let Some(text) = Option::<String>::deserialize(deserializer)? else { return Ok(None) };
+    let length = duration(&text).map_err(D::Error::custom)?;
+    SignedDuration::try_from(length).map(Some).map_err(D::Error::custom)
 }
 
 /// How a length of time is written: `30s`, `6h`, `7d`.
@@ -229,6 +238,11 @@ impl SourceSpec {
         }
     }
 
+    /// Whether `listen` is a list.
+    pub(crate) fn listens_at_several(&self) -> bool {
+        matches!(self.listen, Some(Value::Array(_)))
+    }
+
     fn entry(&self, problems: &mut Problems) -> Option<&'static Entry<Body>> {
         let Some(preset) = &self.preset else {
             if !self.settings.is_empty() {
@@ -238,8 +252,8 @@ impl SourceSpec {
         };
         let entry = catalog::find(preset);
         if entry.is_none() {
-            let names: Vec<_> = catalog::all().iter().map(|entry| entry.name).collect();
-            problems.add("preset", format!("{preset:?} is not in the catalogue; expected one of {}", names.join(", ")));
+            let names = catalog::all().iter().map(|entry| entry.name);
+            problems.add("preset", format!("{preset:?} is not in the catalogue: {}", nearest::one_of(preset, names)));
         }
         entry
     }

@@ -32,7 +32,7 @@ use super::{
     spec::{Setup, Unresolved},
 };
 use crate::{
-    config::{Problems, fields::Fields},
+    config::{Problems, Settings, fields::Fields},
     core::Job,
     private,
 };
@@ -92,6 +92,13 @@ pub(super) fn read(fields: &mut Fields<'_>) -> Option<Box<dyn Unresolved>> {
 impl Unresolved for Spec {
     fn is_shown(&self) -> bool {
         true
+    }
+
+    fn allowed(&self, settings: &Settings, problems: &mut Problems) {
+        problems.take("program", settings.exec.names(&self.program));
+        for name in self.common.variables() {
+            problems.take(&format!("env.{name}"), settings.exec.variable(name));
+        }
     }
 
     fn resolve(&self, setup: &Setup<'_>, problems: &mut Problems) -> Option<Box<dyn Target>> {

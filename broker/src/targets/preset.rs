@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     catalog::Entry,
-    config::{Problem, Problems, fields::expected},
+    config::{Problem, Problems, fields::expected, nearest},
 };
 
 /// The keys that only a file with a preset has.
@@ -89,8 +89,8 @@ fn found(preset: &Value, problems: &mut Problems) -> Option<&'static Entry<Body>
     };
     let entry = catalog::find(name);
     if entry.is_none() {
-        let names: Vec<_> = catalog::all().iter().map(|entry| entry.name).collect();
-        problems.add("preset", format!("unknown preset: expected one of {}", names.join(", ")));
+        let names = catalog::all().iter().map(|entry| entry.name);
+        problems.add("preset", format!("unknown preset: {}", nearest::one_of(name, names)));
     }
     entry
 }
@@ -190,10 +190,10 @@ impl Origins {
             let top = problem.path.split(['.', '[']).next().unwrap_or_default().to_owned();
             match self.template.get(&top).filter(|_| !self.own.contains(&top)) {
                 Some(value) => match setting_in(value, &problem) {
-                    Some(setting) => placed.add(format!("settings.{setting}"), problem.message),
+                    Some(setting) => placed.add_moved(format!("settings.{setting}"), problem),
                     None => placed.add("preset", format!("{preset}: {}: {}", problem.path, problem.message)),
                 },
-                None if problem.steps.is_empty() => placed.add(problem.path, problem.message),
+                None if problem.steps.is_empty() => placed.add_moved(problem.path.clone(), problem),
                 None => placed.add_at(problem.path, problem.steps, problem.message),
             }
         }
@@ -234,7 +234,7 @@ mod tests {
     fn what_is_wrong_is_told_where_the_file_says_it() {
         for (yaml, expected) in [
             ("preset: 3".to_owned(), "preset: expected a text, found a number"),
-            ("preset: jamf".to_owned(), "preset: unknown preset: expected one of "),
+            ("preset: jamf".to_owned(), "preset: unknown preset: did you mean jamf-pro? There are "),
             ("kind: http\nurl: https://x\naction: lock".to_owned(), "action: is for targets with a preset"),
             (format!("{JAMF}}}"), "action: is missing: jamf-pro can do asset_tag, "),
             (format!("{JAMF}}}\naction: explode"), "action: jamf-pro can do asset_tag, "),

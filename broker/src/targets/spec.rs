@@ -21,6 +21,7 @@ use crate::{
         Problems, Secret, SecretError, SecretRef, Settings,
         explore::explore,
         fields::Fields,
+        nearest,
         shape::{Form, Shape},
         text::{Filled, Template},
     },
@@ -72,6 +73,9 @@ pub(super) trait Unresolved: std::fmt::Debug + Send + Sync {
     fn is_shown(&self) -> bool {
         false
     }
+
+    /// Notes what a machine with these settings does not allow, as far as that is to be seen anywhere.
+    fn allowed(&self, _settings: &Settings, _problems: &mut Problems) {}
 
     /// Fetches the secrets and makes the target, or notes why it cannot.
     fn resolve(&self, setup: &Setup<'_>, problems: &mut Problems) -> Option<Box<dyn Target>>;
@@ -179,8 +183,8 @@ impl TargetSpec {
         let kind = text.and_then(|text| {
             let kind = KINDS.iter().find(|kind| kind.name == text);
             if kind.is_none() {
-                let names: Vec<&str> = KINDS.iter().map(|kind| kind.name).collect();
-                fields.problem("kind", format!("unknown kind: expected one of {}", names.join(", ")));
+                let names = KINDS.iter().map(|kind| kind.name);
+                fields.problem("kind", format!("unknown kind: {}", nearest::one_of(&text, names)));
             }
             kind
         });
@@ -212,6 +216,13 @@ impl Validated {
     /// Fetches the secrets and makes the target.
     pub fn resolve<'a>(&self, machine: impl Into<Machine<'a>>) -> Result<Box<dyn Target>, Problems> {
         self.made(machine.into(), None)
+    }
+
+    /// What a machine with these settings would not let it do. Neither secrets nor programs need be there.
+    pub fn refused_by(&self, settings: &Settings) -> Problems {
+        let mut problems = Problems::default();
+        self.unresolved.allowed(settings, &mut problems);
+        self.origins.place(problems)
     }
 
     /// Whether what it does can be shown without doing it.

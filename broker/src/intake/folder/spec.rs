@@ -113,6 +113,11 @@ impl Plan {
         Folder { path: root.join(&self.path), plan: Arc::clone(self) }
     }
 
+    /// The folder as the file names it.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// What events are believed as.
     pub(crate) fn trust(&self) -> Trust {
         self.trust

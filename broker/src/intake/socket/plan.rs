@@ -5,11 +5,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use emote_proto::Trust;
 use serde_json::{Map, Value};
 
 use crate::{
     config::{
         Problems,
+        addresses::collide,
         fields::{Fields, expected},
         shape::Form,
     },
@@ -37,6 +39,14 @@ impl Codec {
             _ => None,
         }
     }
+
+    /// What `listen` may say for it.
+    pub(crate) fn example(self) -> &'static str {
+        match self {
+            Self::Syslog => "{transport: tls, address: \"0.0.0.0:6514\", certificate: logs.pem, key: logs.key}",
+            Self::Gelf => "{transport: tls, address: \"0.0.0.0:12201\", certificate: logs.pem, key: logs.key}",
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,8 +69,8 @@ impl Transport {
 /// A socket as the file says it: `{transport: tls, address: "0.0.0.0:6514", certificate, key, client_ca}`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
-    codec: Codec,
-    transport: Transport,
+    pub(super) codec: Codec,
+    pub(super) transport: Transport,
     address: SocketAddr,
     /// Of TLS alone; relative paths are taken from the configuration folder.
     certificate: PathBuf,
@@ -154,6 +164,27 @@ impl Plan {
     /// How it is reached: `udp`, `tcp` or `tls`.
     pub(crate) fn transport(&self) -> &'static str {
         self.transport.word()
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Whether both cannot listen at once: one port of TCP, or of UDP, at one address, or at all of its family and one of these.
+    pub(crate) fn collides_with(&self, other: &Self) -> bool {
+        let is_udp = |plan: &Self| plan.transport == Transport::Udp;
+        is_udp(self) == is_udp(other) && collide(self.address, other.address)
+    }
+
+    /// Whether a listener of TCP at this address leaves it no place.
+    pub(crate) fn collides_with_tcp(&self, address: SocketAddr) -> bool {
+        self.transport != Transport::Udp && collide(self.address, address)
+    }
+
+    /// How far who sends is trusted.
+    pub(crate) fn trust(&self) -> Trust {
+        if self.client_ca.is_some() { Trust::Authenticated } else { Trust::Unverified }
     }
 
     pub(crate) fn in_folder(&self, folder: &Path) -> Socket {

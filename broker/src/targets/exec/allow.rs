@@ -52,16 +52,7 @@ impl Allowed {
     /// The program at `path` as it is to be run, or why it is not.
     pub(super) fn program(&self, path: &Path) -> Result<PathBuf, String> {
         let real = path.canonicalize().map_err(|error| format!("{} cannot be run: {error}", path.display()))?;
-        let is_allowed = self.programs.iter().any(|place| match place {
-            Place::Program(program) => program.canonicalize().is_ok_and(|program| program == real),
-            Place::Folder(folder) => folder.canonicalize().is_ok_and(|folder| real.parent() == Some(&folder)),
-        });
-        if !is_allowed {
-            return Err(format!(
-                "{} is not among the programs that this machine lets targets run: its emote.yaml says so, for example {EXAMPLE}",
-                real.display()
-            ));
-        }
+        self.names(&real)?;
         let (real, meta) = private::ours_alone(&real).map_err(|error| error.to_string())?;
         if !meta.is_file() || meta.mode() & EXECUTABLE == 0 {
             return Err(format!("{} is no program: make it one with chmod 755", real.display()));
@@ -73,6 +64,24 @@ impl Allowed {
             ));
         }
         Ok(real)
+    }
+
+    /// Whether the program at `path` is named here. Links are followed as far as there are any: neither it nor what is named need
+    /// be there.
+    pub(super) fn names(&self, path: &Path) -> Result<(), String> {
+        let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        let program = real(path);
+        let is_named = self.programs.iter().any(|place| match place {
+            Place::Program(named) => real(named) == program,
+            Place::Folder(folder) => program.parent().is_some_and(|parent| parent == real(folder)),
+        });
+        if is_named {
+            return Ok(());
+        }
+        Err(format!(
+            "{} is not among the programs that this machine lets targets run: its emote.yaml says so, for example {EXAMPLE}",
+            program.display()
+        ))
     }
 
     /// Whether targets may set this variable. What an interpreter or a loader makes of one is known to the machine's
@@ -176,6 +185,14 @@ mod tests {
             }
         }
         let (one, _) = allowed(serde_json::json!({"allow": [root.join("alias/good")]}));
+        let (elsewhere, _) = allowed(serde_json::json!({"allow": ["/opt/none/x", "/srv/none/*"]}));
+        for (path, is_named) in
+            [("/opt/none/x", true), ("/srv/none/y", true), ("/opt/none/y", false), ("/srv/none/y/z", false)]
+        {
+            let path = Path::new(path);
+            assert_eq!(elsewhere.names(path).is_ok(), is_named, "{}", path.display());
+            assert!(elsewhere.program(path).unwrap_err().contains("cannot be run"), "named is not there");
+        }
         assert!(one.program(&lib.join("good")).is_ok() && one.program(&lib.join("text")).is_err());
         assert!(Allowed::default().program(&lib.join("good")).unwrap_err().contains(EXAMPLE));
     }

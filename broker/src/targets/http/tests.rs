@@ -119,7 +119,10 @@ async fn no_answer_is_tried_again() {
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let closed = format!("kind: http\nurl: 'http://127.0.0.1:{port}/${{file:path}}'");
     let outcome = show(&silent.deliver(&closed, &job(), &Value::Null).await);
-    assert!(outcome.starts_with("retry error sending request") && outcome.contains("refused"), "{outcome}");
+    assert!(
+        outcome.starts_with("retry error sending request to 127.0.0.1:1: ") && outcome.contains("refused"),
+        "{outcome}"
+    );
     assert!(!outcome.contains("http:"), "{outcome}");
 }
 
@@ -173,7 +176,7 @@ fn all_that_is_wrong_is_said_at_once() {
     url: is missing: for example url: https://hooks.example.com/emote
     auth: expected one of basic, bearer, duo, header, login, oauth2, signed
     "#);
-    insta::assert_snapshot!(problems("kind: htpp\nurl: 3"), @"kind: unknown kind: expected one of asset, aws, email, exec, gelf, http, log, mdm, nats, otlp, prometheus, slack, syslog, wasm");
+    insta::assert_snapshot!(problems("kind: htpp\nurl: 3"), @"kind: unknown kind: did you mean http? There are asset, aws, email, exec, gelf, http, log, mdm, nats, otlp, prometheus, slack, syslog, wasm");
     insta::assert_snapshot!(problems("{}"), @"kind: is missing: for example kind: http");
 }
 
