@@ -230,7 +230,12 @@ async fn start_dev(stack: &Stack, ports: (u16, u16)) -> Process {
 
 #[tokio::test]
 async fn emote_dev_killed_takes_its_nats_along_and_goes_on_at_the_next_start() {
-    let mut stack = Stack::new().without_nats().start().await;
+    let mut stack = Stack::new()
+        .without_nats()
+        .file("sources/net.yaml", "preset: syslog\nlisten: {transport: udp, address: \"127.0.0.1:0\"}\n")
+        .file("sources/waits.yaml", "preset: okta\nsettings: {secret: \"${env:EMOTE_TEST_IS_NOT_SET}\"}\n")
+        .start()
+        .await;
     stack.nats.port = free_port();
     stack.streams = emote_tests::Streams::connect(&stack.nats.url()).await;
     let ports = (stack.nats.port, free_port());
@@ -243,6 +248,13 @@ async fn emote_dev_killed_takes_its_nats_along_and_goes_on_at_the_next_start() {
         if round == 2 {
             let events = stack.settled().await;
             assert_eq!(events.iter().filter(|event| event.subject.contains("deactivated")).count(), 15);
+            let log = dev.log();
+            let waits =
+                "sources/waits.yaml:2:20: settings.secret: the environment variable EMOTE_TEST_IS_NOT_SET is not set";
+            assert!(
+                log.contains(waits) && log.contains("udp       127.0.0.1:0 (net)") && !log.contains("/in/net"),
+                "{log}"
+            );
             assert_eq!(dev.stop().await.code(), Some(0));
         } else {
             dev.kill();

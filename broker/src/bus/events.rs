@@ -20,7 +20,10 @@ use futures_util::{FutureExt, StreamExt};
 use tokio::{sync::mpsc, task::unconstrained};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::Bus;
+use super::{
+    Bus,
+    trouble::{NOT_BEGUN, is_not_there},
+};
 use crate::core::{Entry, Parsed, Rejection};
 
 /// Runs are cut at this many entries.
@@ -156,7 +159,11 @@ impl Bus {
     /// Reads EVENTS for a person: `filters` (none for all), from `start`, and on as events come.
     pub async fn tail(&self, filters: Vec<String>, start: TailStart) -> Result<Tail, ReadError> {
         let read = |error: &dyn std::fmt::Display| ReadError(error.to_string());
-        let mut events = self.js.get_stream(stream::EVENTS).await.map_err(|error| read(&error))?;
+        let mut events = self
+            .js
+            .get_stream(stream::EVENTS)
+            .await
+            .map_err(|error| if is_not_there(&error) { ReadError(NOT_BEGUN.to_owned()) } else { read(&error) })?;
         let info = events.info().await.map_err(|error| read(&error))?;
         let last_sequence = info.state.last_sequence;
         let deliver_policy = match start {

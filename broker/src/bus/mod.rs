@@ -27,7 +27,14 @@ mod setup;
 mod trouble;
 mod work;
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use async_nats::{
     Client, ConnectErrorKind,
@@ -138,6 +145,9 @@ pub enum BusError {
     /// Nobody answers questions on this NATS.
     #[error("no broker is running on this NATS: start `emote dev` or `emote serve`")]
     NoBroker,
+    /// No broker has ever run on this NATS: what it would have made is not there.
+    #[error("{}", trouble::NOT_BEGUN)]
+    NotBegun,
     /// What is kept is not what was written there.
     #[error(
         "the record {key} of the bucket {bucket} is damaged ({reason}): put it right, or delete it (`nats kv del {bucket} {key}`)"
@@ -167,6 +177,8 @@ pub struct Bus {
     js: Context,
     user: Option<String>,
     settings: Arc<BusSettings>,
+    /// Whether the end of the connection is what was wanted.
+    closes: Arc<AtomicBool>,
 }
 
 impl Bus {
@@ -174,7 +186,9 @@ impl Bus {
     pub async fn connect(settings: &BusSettings) -> Result<Self, BusError> {
         let servers = options::addresses(settings)?;
         let names = settings.servers.join(", ");
-        let client = options::options(settings, &servers)?.connect(servers).await.map_err(|error| {
+        let closes = Arc::new(AtomicBool::new(false));
+        let options = options::options(settings, &servers, Arc::clone(&closes))?;
+        let client = options.connect(servers).await.map_err(|error| {
             let reason = error.to_string();
             match (error.kind(), trouble::explain(&reason, settings.ca.as_deref())) {
                 (ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation, _) => {
@@ -187,7 +201,7 @@ impl Bus {
         let js = jetstream::context::ContextBuilder::new().timeout(REQUEST_TIMEOUT).ack_timeout(REQUEST_TIMEOUT);
         let js = js.build(client.clone());
         let user = settings.credentials.as_deref().and_then(credentials::user_name);
-        Ok(Self { client, js, user, settings: Arc::new(settings.clone()) })
+        Ok(Self { client, js, user, settings: Arc::new(settings.clone()), closes })
     }
 
     /// How this connection was made.
@@ -212,6 +226,7 @@ impl Bus {
 
     /// Sends what is buffered and closes.
     pub async fn close(&self) {
+        self.closes.store(true, Ordering::Relaxed);
         if let Err(error) = self.client.drain().await {
             tracing::debug!(%error, "closing the connection to NATS");
         }

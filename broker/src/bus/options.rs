@@ -9,7 +9,10 @@
 use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -94,7 +97,13 @@ fn way(address: &ServerAddr) -> Way {
 }
 
 /// Everything else that a connection needs.
-pub(super) fn options(settings: &BusSettings, servers: &[ServerAddr]) -> Result<ConnectOptions, BusError> {
+///
+/// Once `closes` is true, a connection that ends is what was wanted.
+pub(super) fn options(
+    settings: &BusSettings,
+    servers: &[ServerAddr],
+    closes: Arc<AtomicBool>,
+) -> Result<ConnectOptions, BusError> {
     let all = |way: Way| servers.iter().all(|server| self::way(server) == way);
     let rounds = Arc::new(Rounds::new(settings.ca.clone()));
     let of_events = Arc::clone(&rounds);
@@ -110,7 +119,7 @@ pub(super) fn options(settings: &BusSettings, servers: &[ServerAddr]) -> Result<
             std::future::ready(None)
         })
         .event_callback(move |event| {
-            log_event(&event, &of_events);
+            log_event(&event, &of_events, &closes);
             std::future::ready(())
         });
     let vouched_for = all(Way::Tls) && settings.ca.is_some() && servers.iter().all(|server| !server.is_websocket());
@@ -219,13 +228,14 @@ impl Rounds {
     }
 }
 
-fn log_event(event: &async_nats::Event, rounds: &Rounds) {
+fn log_event(event: &async_nats::Event, rounds: &Rounds, closes: &AtomicBool) {
     use async_nats::{ClientError, Event};
     match event {
         Event::Connected => {
             rounds.worked();
             tracing::info!("connected to NATS");
         }
+        Event::Disconnected if closes.load(Ordering::Relaxed) => tracing::debug!("the connection to NATS has ended"),
         Event::Disconnected => tracing::warn!("the connection to NATS is lost; reconnecting"),
         Event::SlowConsumer(id) => tracing::warn!(subscription = id, "NATS: messages dropped, a reader is too slow"),
         Event::ServerError(error) => tracing::warn!(%error, "NATS"),
@@ -294,7 +304,7 @@ mod tests {
             (BusSettings { certificate: Some((none, empty)), ..local() }, "the client certificate "),
         ] {
             let servers = addresses(&settings).unwrap();
-            let error = options(&settings, &servers).err().unwrap().to_string();
+            let error = options(&settings, &servers, Arc::default()).err().unwrap().to_string();
             assert!(error.contains(said), "{error}");
         }
     }

@@ -1,6 +1,6 @@
 //! What a credential may do, found out by trying: whether it may read everything, and what is its own.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use async_nats::{Event, ServerError};
 use tokio::{
@@ -52,7 +52,7 @@ impl Bus {
         let (said, mut says) = mpsc::channel(16);
         let text = crate::identity::jwt::credentials_file(jwt, seed.expose());
         let servers = addresses(&settings)?;
-        let options = options(&settings, &servers)?
+        let options = options(&settings, &servers, Arc::default())?
             .credentials(&text)
             .map_err(|error| BusError::Settings(format!("trying a credential: {error}")))?
             .event_callback(move |event| {

@@ -11,7 +11,7 @@ use emote_proto::{EventId, Time, bucket};
 use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
 
-use super::{Bus, BusError};
+use super::{Bus, BusError, trouble::is_not_there};
 
 const PART: usize = 512 * 1024;
 const MAX_PARTS: usize = 256;
@@ -49,28 +49,12 @@ fn refused(reason: String) -> BusError {
     BusError::Refused { doing: DOING, reason }
 }
 
-/// Whether the server said that there is no such stream, rather than nothing.
-fn is_not_there(error: &(dyn std::error::Error + 'static)) -> bool {
-    let mut cause = Some(error);
-    while let Some(error) = cause {
-        if error.downcast_ref::<async_nats::jetstream::Error>().is_some_and(|refusal| refusal.code() == 404) {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
-}
-
 impl Bus {
     async fn bucket(&self) -> Result<kv::Store, BusError> {
-        self.js.get_key_value(bucket::CONFIG).await.map_err(|error| {
-            if is_not_there(&error) {
-                let name = bucket::CONFIG;
-                refused(format!("there is no bucket {name}: has `emote dev` or `emote serve` ever run here?"))
-            } else {
-                no_answer(error)
-            }
-        })
+        self.js
+            .get_key_value(bucket::CONFIG)
+            .await
+            .map_err(|error| if is_not_there(&error) { BusError::NotBegun } else { no_answer(error) })
     }
 
     /// Stores a set's JSON under its hash; one that is there already is left alone.

@@ -4,6 +4,33 @@
 
 use std::path::Path;
 
+use async_nats::jetstream::{
+    self,
+    context::{GetStreamError, GetStreamErrorKind},
+};
+
+/// What it means that a stream or bucket of Emote's is not there.
+pub(super) const NOT_BEGUN: &str = "no broker has ever run on this NATS: start `emote serve --config DIR` first (`emote dev DIR` \
+    brings a NATS of its own). Where nothing was applied yet, it begins with the rules of that folder, so that these need not be applied";
+
+/// Whether the server said that there is no such stream, rather than nothing.
+pub(super) fn is_not_there(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        let of_stream = error.downcast_ref::<GetStreamError>().map(GetStreamError::kind);
+        let refused = error.downcast_ref::<jetstream::Error>().map(jetstream::Error::code);
+        let of_stream = of_stream.and_then(|kind| match kind {
+            GetStreamErrorKind::JetStream(refusal) => Some(refusal.code()),
+            _ => None,
+        });
+        if refused.or(of_stream) == Some(404) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
 /// What `error` means, where it is of TLS or credentials. `ca` is the file of the certificate authority that is trusted, if one is named.
 pub(super) fn explain(error: &str, ca: Option<&Path>) -> Option<String> {
     let has = |words: &[&str]| words.iter().any(|word| error.contains(word));

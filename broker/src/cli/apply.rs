@@ -18,6 +18,9 @@ The folder is checked and its tests are played; then it is stored under its hash
 broker changes over at that place in the log, and each job names the set of rules that made it. emote.yaml and secrets
 are each machine's own and are not part of it.
 
+It speaks to a NATS on which a broker has run (`emote serve`, `emote dev`). A broker that finds no rules applied yet begins with
+those of its own folder, and `emote dev` applies whatever is saved: both need no `emote apply`.
+
   emote plan my-emote        what would change
   emote apply my-emote -m 'lock leavers at once'
   emote config rollback      back to what was in force before

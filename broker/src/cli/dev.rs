@@ -58,7 +58,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<Exit> {
     if let Some(listen) = args.listen {
         folder.settings.ingest.address = listen;
     }
-    folder.resolve()?;
+    run::tell_what_waits(&folder);
     let set = Set::read(&args.folder)?;
     let data = args.folder.join(&folder.settings.data);
     run::private_folder(&data)?;
@@ -84,6 +84,21 @@ async fn serve(
 ) -> anyhow::Result<Exit> {
     let bus = Bus::connect(&nats.settings("emote dev")).await?;
     let admin = Bus::connect(&nats.admin_settings("emote dev, what is saved")).await?;
+    let ended = serve_on((&bus, &admin), args, (folder, options), set, data, nats, shutdown).await;
+    // The server ends next: nobody is to wonder where it is.
+    tokio::join!(bus.close(), admin.close());
+    ended
+}
+
+async fn serve_on(
+    (bus, admin): (&Bus, &Bus),
+    args: &Args,
+    (folder, options): (&Folder, &Options),
+    set: Set,
+    data: &Path,
+    nats: &mut LocalNats,
+    shutdown: &tokio_util::sync::CancellationToken,
+) -> anyhow::Result<Exit> {
     folder.may_run_where(bus.takes_anyone())?;
     let start = run::Start {
         root: args.folder.clone(),
@@ -96,7 +111,7 @@ async fn serve(
     let running = run::start_watched(bus.clone(), start, ops, shutdown).await?;
     print_line(welcome(args, (folder, options), nats, &running))?;
     let stopped = shutdown.clone();
-    let watching = watch::apply_what_is_saved(&admin, &args.folder, set);
+    let watching = watch::apply_what_is_saved(admin, &args.folder, set);
     tokio::select! {
         never = watching => match never {},
         ended = running.wait() => ended,
@@ -138,8 +153,14 @@ fn welcome(args: &Args, (folder, options): (&Folder, &Options), nats: &LocalNats
         folder.targets.len()
     );
     let _ = writeln!(text, "  NATS      {} {dim}(nats-server {}){dim:#}", nats.url, nats.version);
-    for (name, _) in &folder.sources {
-        let _ = writeln!(text, "  webhook   {webhooks}/in/{name}");
+    for (name, spec) in &folder.sources {
+        let ways = spec.validate(name).map(|plan| plan.ways()).unwrap_or_default();
+        for (kind, place) in ways {
+            let _ = match kind {
+                "webhook" => writeln!(text, "  webhook   {webhooks}{place}"),
+                _ => writeln!(text, "  {kind:<9} {place} {dim}({name}){dim:#}"),
+            };
+        }
     }
     if let Some(ops) = running.ops() {
         let scheme =

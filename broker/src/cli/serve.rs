@@ -41,7 +41,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<Exit> {
     run::log_to_stderr("info");
     run::no_core_dumps();
     let settings = Folder::settings(&args.config)?;
-    let nats = settings.nats.resolve(&args.config, "emote serve").context("emote.yaml: nats")?;
+    let nats = Folder::nats(&args.config, &settings.nats, "emote serve")?;
     nats.are_of_the_streams().context("emote.yaml: nats")?;
     // NATS may be long in coming; a key that is missing is told at once.
     Folder::identity(&args.config, &settings)?;
@@ -74,14 +74,11 @@ fn own_rules(in_force: Option<InForce>, own: Result<(Folder, Set), Report>) -> a
     match (in_force, own) {
         (None, own) => {
             let (folder, set) = own?;
-            folder.resolve()?;
+            run::tell_what_waits(&folder);
             Ok(Some(set))
         }
         (Some(in_force), Ok((folder, set))) if set.hash() == in_force.hash => {
-            // What ran before goes on: one secret that is missing keeps back what it is of, and nothing else.
-            if let Err(report) = folder.resolve() {
-                tracing::warn!("not all of this folder acts yet; what is for it waits:\n{report}");
-            }
+            run::tell_what_waits(&folder);
             Ok(Some(set))
         }
         (Some(in_force), own) => {

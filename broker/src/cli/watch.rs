@@ -6,6 +6,7 @@ use super::{applying, print_line, render};
 use crate::{
     bus::Bus,
     config::{Folder, Set},
+    run,
 };
 
 /// How often the files are looked at. An editor writes a file in several steps: what changed must stay the same for one
@@ -52,7 +53,7 @@ fn changed(root: &Path) -> Result<Set, crate::config::Report> {
     if !failed.problems.is_empty() {
         return Err(failed);
     }
-    folder.resolve()?;
+    run::tell_what_waits(&folder);
     Set::read(root)
 }
 

@@ -146,7 +146,7 @@ impl Refusal {
     /// What to do about it.
     pub fn remedy(&self) -> Option<String> {
         Some(match self {
-            Self::NoSource => "Send to /in/NAME, where NAME is that of a file in sources/.".to_owned(),
+            Self::NoSource => "`emote sources` shows the sources in force and how each hears. A file sources/NAME.yaml is taken at /in/NAME once it is applied (`emote apply`; with `emote dev`, once it is saved); one that fetches, listens by itself or reads a folder takes webhooks only where it says `verify`.".to_owned(),
             Self::Address(_) => "Add the address to `from` of the source; behind a proxy, name the proxy in `trusted_proxies` under `ingest` in emote.yaml.".to_owned(),
             Self::Rate { .. } => "Send it again later, or raise `rate` of the source.".to_owned(),
             Self::Stale(_) => "If the sender's clock is right and it was not sent again by somebody else, raise `max_age` of the source.".to_owned(),

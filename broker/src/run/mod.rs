@@ -77,6 +77,14 @@ pub struct ConsoleAt {
     pub token_file: Option<PathBuf>,
 }
 
+/// Says what of the folder cannot act yet because a secret or a file is missing. That keeps back what it is of, and nothing
+/// else: it is tried again.
+pub fn tell_what_waits(folder: &Folder) {
+    if let Err(report) = folder.resolve() {
+        tracing::warn!("not all of this folder acts yet; what is for it waits, and it is tried again:\n{report}");
+    }
+}
+
 /// Listens for those who ask how this broker is, which they may do before NATS is there.
 pub fn ops(settings: &Settings, root: &Path, taken: Taken, shutdown: &CancellationToken) -> anyhow::Result<Ops> {
     Ops::start(settings.ops.as_ref(), root, taken, shutdown).context("emote.yaml: ops")
@@ -168,9 +176,16 @@ pub async fn start_watched(bus: Bus, start: Start, ops: Ops, shutdown: &Cancella
     }
     ops.watch(watched.clone());
     if wants_schemas.discover || !wants_schemas.report.is_empty() {
-        let (discovery, stop) =
-            (Discovery { bus: bus.clone(), settings: wants_schemas, leads: shared.leads() }, shutdown.clone());
+        let (in_force, mut known) = (rules.clone(), rules.clone());
+        let vocabulary = move || in_force.borrow().as_ref()?.folder.vocabulary.clone();
+        let (bus, leads, stop) = (bus.clone(), shared.leads(), shutdown.clone());
+        let discovery = Discovery { bus, settings: wants_schemas, vocabulary: Box::new(vocabulary), leads };
         tasks.spawn(async move {
+            // Events are held against the schemas of these rules: they must be known.
+            tokio::select! {
+                () = stop.cancelled() => return Ok(()),
+                known = known.wait_for(Option::is_some) => drop(known),
+            }
             discovery.run(stop).await;
             Ok(())
         });

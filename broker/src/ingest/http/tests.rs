@@ -160,11 +160,11 @@ async fn refusals_say_what_is_wrong_and_what_would_help() {
     let edge = Edge::new();
     insta::assert_snapshot!(shown(&edge.post("nowhere", &[], "{}").await), @r#"
     404
-    {"error":"no source of that name takes webhooks here","remedy":"Send to /in/NAME, where NAME is that of a file in sources/."}
+    {"error":"no source of that name takes webhooks here","remedy":"`emote sources` shows the sources in force and how each hears. A file sources/NAME.yaml is taken at /in/NAME once it is applied (`emote apply`; with `emote dev`, once it is saved); one that fetches, listens by itself or reads a folder takes webhooks only where it says `verify`."}
     "#);
     insta::assert_snapshot!(shown(&edge.send("GET", "/admin", &[], "").await), @r#"
     404
-    {"error":"no source of that name takes webhooks here","remedy":"Send to /in/NAME, where NAME is that of a file in sources/."}
+    {"error":"no source of that name takes webhooks here","remedy":"`emote sources` shows the sources in force and how each hears. A file sources/NAME.yaml is taken at /in/NAME once it is applied (`emote apply`; with `emote dev`, once it is saved); one that fetches, listens by itself or reads a folder takes webhooks only where it says `verify`."}
     "#);
     insta::assert_snapshot!(shown(&edge.send("PUT", "/in/hr", &[], "").await), @r#"
     405 allow: POST

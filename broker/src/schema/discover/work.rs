@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     convert::Infallible,
+    sync::Arc,
     time::Duration,
 };
 
@@ -41,6 +42,8 @@ pub struct Discovery {
     pub bus: Bus,
     /// What is asked for.
     pub settings: SchemaSettings,
+    /// The schemas of the rules in force; none where they have none of their own.
+    pub vocabulary: Box<dyn Fn() -> Option<Arc<Vocabulary>> + Send + Sync>,
     /// Whether this broker leads.
     pub leads: watch::Receiver<bool>,
 }
@@ -127,7 +130,9 @@ impl Discovery {
     }
 
     async fn report(&self, round: &mut Round, event: &Event, value: &Value) -> Result<(), BusError> {
-        let Some(verdict) = Vocabulary::built_in().check(value) else { return Ok(()) };
+        let own = (self.vocabulary)();
+        let vocabulary = own.as_deref().unwrap_or_else(|| Vocabulary::built_in());
+        let Some(verdict) = vocabulary.check(value) else { return Ok(()) };
         let told = round.told.entry(event.source.to_string()).or_default();
         *told += 1;
         if *told > MAX_TOLD {
