@@ -1,6 +1,8 @@
 //! A source: validated without its secrets it is a [`Plan`], with them it is a [`Source`], whichever way what
 //! it tells comes: by HTTP, fetched, at sockets or as files.
 
+mod rehearse;
+
 use std::{
     net::IpAddr,
     path::Path,
@@ -19,7 +21,6 @@ use super::{
     Request, Unverified, Verified, VerifySpec,
     decode::Decoder,
     map::Mapping,
-    scim,
     verify::{Check, Mark, Proof},
 };
 use crate::{
@@ -140,37 +141,52 @@ impl Plan {
 
     /// How what it tells comes: `webhook`, `poll`, `reconcile`, `udp`, `tcp`, `tls`, `folder`.
     pub fn kinds(&self) -> Vec<&'static str> {
-        let (webhook, folder) = (self.webhooks.then_some("webhook"), self.folder.as_ref().map(|_| "folder"));
-        let polls = self.polls.iter().map(|plan| plan.kind.key());
-        let sockets = self.sockets.iter().map(socket::Plan::transport);
+        self.ways().into_iter().map(|(kind, _)| kind).collect()
+    }
+
+    /// The same, each with where that is: the path of a URL, how often it is asked, an address, a folder.
+    pub fn ways(&self) -> Vec<(&'static str, String)> {
+        let name = &self.mapping.source;
+        let below = if self.protocol == Protocol::Scim { "/scim/v2" } else { "" };
+        let webhook = self.webhooks.then(|| ("webhook", format!("/in/{name}{below}")));
+        let every = |every: Duration| format!("every {:#}", jiff::SignedDuration::try_from(every).unwrap_or_default());
+        let polls = self.polls.iter().map(|plan| (plan.kind.key(), every(plan.every)));
+        let sockets = self.sockets.iter().map(|plan| (plan.transport(), plan.address().to_string()));
+        let folder = self.folder.as_ref().map(|plan| ("folder", plan.path().display().to_string()));
         webhook.into_iter().chain(polls).chain(sockets).chain(folder).collect()
+    }
+
+    /// Whether it listens by itself, for messages that come without HTTP.
+    pub fn takes_messages(&self) -> bool {
+        !self.sockets.is_empty()
+    }
+
+    /// Where it listens by itself.
+    pub(crate) fn sockets(&self) -> &[socket::Plan] {
+        &self.sockets
+    }
+
+    /// Whether its events are held against their schemas.
+    pub fn conform(&self) -> Conform {
+        self.mapping.conformity.mode
+    }
+
+    /// The events that a message stands for which was taken at a socket.
+    fn heard(
+        &self,
+        heard: Heard,
+        message: &Value,
+        aliases: &dyn Aliases,
+        moment: &Moment,
+    ) -> Result<Vec<Draft>, Refusal> {
+        let proof = Proof { trust: heard.trust, claims: None, mark: Some(Mark::Id(heard.mark)), signed: None };
+        let request = Request::new(HeaderMap::new(), "", heard.bytes).unchecked(proof);
+        self.mapping.drafts(&request, message, (None, None), aliases, moment)
     }
 
     /// Whether files are taken for it.
     pub fn takes_files(&self) -> bool {
         self.folder.is_some()
-    }
-
-    /// What a file of this name and content would become if it were dropped into the folder.
-    pub fn rehearse_file(
-        &self,
-        name: &str,
-        content: &[u8],
-        aliases: &dyn Aliases,
-        moment: &Moment,
-    ) -> Result<Vec<Draft>, Refusal> {
-        let trust = self.folder.as_ref().map_or(Trust::Unverified, |folder| folder.trust());
-        let file = Dropped { name, written: 0, trust };
-        let (mut pieces, mut drafts) = (self.pieces(content), Vec::new());
-        loop {
-            let next = pieces.next_ones().map_err(|error| Refusal::Undecodable(error.to_string()))?;
-            if next.is_empty() {
-                return Ok(drafts);
-            }
-            for piece in next {
-                drafts.extend(self.dropped(&file, piece, aliases, moment)?);
-            }
-        }
     }
 
     /// What is read of a file, cut as this source takes it.
@@ -197,29 +213,6 @@ impl Plan {
         let decoded = self.decoder.decode_unlabelled(&mut request)?;
         self.mapping.drafts(&request, &decoded, (None, None), aliases, moment)
     }
-
-    /// What a request would become, with nothing checked and nowhere to go: for trying out a source without secrets.
-    /// The drafts' trust is that of a request that passes.
-    pub fn rehearse(
-        &self,
-        request: Request<Unverified>,
-        aliases: &dyn Aliases,
-        moment: &Moment,
-    ) -> Result<Vec<Draft>, Refusal> {
-        let claims = self.verify.unproven_claims(&request.body);
-        let trust = self.verify.trust();
-        let signed = (trust == Trust::Verified).then(Vec::new);
-        let request = request.unchecked(Proof { trust, claims, mark: None, signed });
-        if self.protocol == Protocol::Scim {
-            let events = scim::rehearse(request.method.as_ref(), request.path.as_deref(), &request.body)?;
-            return self.mapping.all_drafts(&request, events, (None, None), aliases, moment);
-        }
-        let decoded = match request.claims() {
-            Some(claims) => Value::Object(claims.clone()),
-            None => self.decoder.decode(&request)?,
-        };
-        self.mapping.drafts(&request, &decoded, (None, None), aliases, moment)
-    }
 }
 
 impl Source {
@@ -240,7 +233,7 @@ impl Source {
 
     /// Whether its events are held against their schemas.
     pub(crate) fn is_held(&self) -> bool {
-        self.plan.mapping.conformity.mode != Conform::Off
+        self.plan.conform() != Conform::Off
     }
 
     /// What is fetched for it.
@@ -261,9 +254,7 @@ impl Source {
         aliases: &dyn Aliases,
         moment: &Moment,
     ) -> Result<Vec<Draft>, Refusal> {
-        let proof = Proof { trust: heard.trust, claims: None, mark: Some(Mark::Id(heard.mark)), signed: None };
-        let request = Request::new(HeaderMap::new(), "", heard.bytes).unchecked(proof);
-        self.plan.mapping.drafts(&request, message, (None, None), aliases, moment)
+        self.plan.heard(heard, message, aliases, moment)
     }
 
     /// How often it must give a sign of life, where that is not as often as others do.
@@ -437,3 +428,6 @@ fn as_pushed(set: &str) -> Request<Unverified> {
     let of = (header::CONTENT_TYPE, HeaderValue::from_static("application/secevent+jwt"));
     Request::new([of].into_iter().collect(), "", Bytes::copy_from_slice(set.as_bytes()))
 }
+
+#[cfg(test)]
+mod tests;

@@ -122,5 +122,15 @@ fn add(params: &mut Map<String, Value>, name: &str, value: &str) {
     }
 }
 
+/// The messages of a text, at least one: each begins with its priority at the beginning of a line, and other lines belong to
+/// the message before them.
+pub fn messages(text: &[u8]) -> Vec<&[u8]> {
+    let begins = |at: usize| text[at] == b'<' && text.get(at + 1).is_some_and(u8::is_ascii_digit);
+    let starts = (1..text.len()).filter(|at| text[at - 1] == b'\n' && begins(*at));
+    let starts: Vec<usize> = std::iter::once(0).chain(starts).collect();
+    let ends = starts.iter().skip(1).copied().chain([text.len()]);
+    starts.iter().zip(ends).map(|(start, end)| &text[*start..end]).collect()
+}
+
 #[cfg(test)]
 mod tests;

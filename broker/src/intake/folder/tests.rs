@@ -98,6 +98,29 @@ impl Dropbox {
     }
 }
 
+#[tokio::test]
+async fn an_empty_file_is_waited_for_and_then_told_as_what_it_is() {
+    let mut dropbox = Dropbox::new(json!({"match": "*.json", "settle": "0s"}));
+    for name in ["late.json", "never.json"] {
+        dropbox.put(name, "");
+    }
+    dropbox.look().await.unwrap();
+    dropbox.clock += Duration::from_secs(59);
+    dropbox.look().await.unwrap();
+    assert_eq!(dropbox.names(""), [".taking", "done", "failed", "late.json", "never.json"]);
+    dropbox.put("late.json", r#"{"n": 1}"#);
+    dropbox.clock += Duration::from_secs(2);
+    dropbox.look().await.unwrap();
+    assert_eq!(dropbox.told(), ["late.json 1"]);
+    assert_eq!(
+        (dropbox.names("done"), dropbox.names("failed")),
+        (vec!["late.json".to_owned()], vec!["never.json".to_owned(), "never.json.error".to_owned()])
+    );
+    let failed = dropbox.log.told().into_iter().find(|event| event["action"] == "file_failed").unwrap();
+    assert!(failed["info"]["problems"][0].as_str().unwrap().contains("it is empty"), "{failed}");
+    assert!(dropbox.is_empty());
+}
+
 fn watcher(root: &tempfile::TempDir, file: &Value, log: &Arc<InMemory>) -> Watcher {
     let source = Arc::new(source("hr", file, root.path()));
     let folder = Arc::clone(source.folder().unwrap());

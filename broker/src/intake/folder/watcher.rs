@@ -32,6 +32,8 @@ const MAP_TIMEOUT: Duration = Duration::from_secs(60);
 const AT_ONCE: Duration = Duration::from_millis(50);
 /// After failures in a row it is looked again within this time, or that between looks.
 const PAUSE_MAX: Duration = Duration::from_secs(60);
+/// For how long an empty file is waited for at least: who has made it may be about to write it.
+const EMPTY_FOR: Duration = Duration::from_secs(60);
 /// The most characters of an error.
 const MAX_ERROR: usize = 500;
 
@@ -173,11 +175,13 @@ impl Watcher {
 
     /// Leaves in `look` what has not changed for long enough, and says how long it takes until the next one may have.
     fn settled(&mut self, look: &mut Look, now: Instant) -> Duration {
-        let (settle, mut wait) = (self.folder.plan.settle, self.folder.plan.every);
+        let mut wait = self.folder.plan.every;
         let before = std::mem::take(&mut self.seen);
         let mut has_settled = |path: String, stamp: Stamp| {
             let since = before.get(&path).filter(|(before, _)| *before == stamp).map_or(now, |(_, since)| *since);
             self.seen.insert(path, (stamp, since));
+            let settle =
+                if stamp.size() == 0 { self.folder.plan.settle.max(EMPTY_FOR) } else { self.folder.plan.settle };
             let left = settle.saturating_sub(now.saturating_duration_since(since));
             if !left.is_zero() {
                 wait = wait.min(left.max(AT_ONCE));
@@ -220,6 +224,10 @@ impl Watcher {
             && let Some(shared) = Shared::of(&file.metadata()?)
         {
             return self.refuse(place, &claimed, written, Bad::of(format!("it {shared}")), 0).await;
+        }
+        if stamp.size() == 0 {
+            let why = "it is empty, and nothing was written to it for a minute or longer".to_owned();
+            return self.refuse(place, &claimed, written, Bad::of(why), 0).await;
         }
         if stamp.size() > plan.max_size {
             let why = format!("it is larger than `max_size` of the folder, {} bytes", plan.max_size);

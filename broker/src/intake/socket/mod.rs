@@ -16,6 +16,7 @@
 mod datagram;
 mod dropped;
 mod listeners;
+mod message;
 mod plan;
 mod report;
 mod stream;

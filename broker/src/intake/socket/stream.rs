@@ -18,7 +18,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    Codec, Sockets,
+    Sockets,
     take::{BATCH, Intake, Raw},
 };
 use crate::{
@@ -145,10 +145,7 @@ pub(super) async fn messages(
     stop: &CancellationToken,
 ) -> Result<(), Ended> {
     let most = intake.source.max_body();
-    let mut framer = match intake.socket.codec {
-        Codec::Syslog => Framer::syslog(most),
-        Codec::Gelf => Framer::gelf(most),
-    };
+    let mut framer = intake.socket.codec.framer(most);
     let mut buffer = BytesMut::new();
     // When the message began of which only the beginning was read.
     let mut begun = None;

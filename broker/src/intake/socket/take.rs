@@ -9,16 +9,14 @@ use std::{
 
 use bytes::Bytes;
 use emote_proto::{EventId, Subject, Trust};
-use serde_json::Value;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
-use super::{Codec, Socket, dropped::Dropped};
+use super::{Socket, dropped::Dropped, message::said_by};
 use crate::{
-    gelf,
     ingest::{Aliases, Heard, Moment, Publish, PublishError, Refusal, Source, Sources},
     outage::Outage,
-    random, syslog,
+    random,
 };
 
 /// Messages that are mapped and published together.
@@ -165,10 +163,8 @@ impl Intake {
     }
 
     fn events(&self, raw: Raw, mark: String) -> Result<Vec<Ready>, Refusal> {
-        let mut message = self.decoded(&raw.bytes)?;
-        if let Value::Object(message) = &mut message {
-            message.insert("peer".to_owned(), raw.peer.to_string().into());
-        }
+        let mut message = self.socket.codec.decode(&raw.bytes, self.source.max_body())?;
+        said_by(&mut message, raw.peer);
         let trust = if self.socket.knows_clients() { Trust::Authenticated } else { Trust::Unverified };
         let moment = Moment { now: jiff::Timestamp::now().into(), random: [0; 16] };
         let heard = Heard { bytes: raw.bytes, trust, mark };
@@ -180,19 +176,6 @@ impl Intake {
         });
         let ready: Result<Vec<Ready>, String> = ready.collect();
         ready.map_err(|problem| Refusal::Unmapped { output: None, problem })
-    }
-
-    fn decoded(&self, bytes: &[u8]) -> Result<Value, Refusal> {
-        let undecodable = |error: String| Refusal::Undecodable(error);
-        match self.socket.codec {
-            Codec::Syslog => {
-                syslog::parse(bytes).map(|it| it.to_value()).map_err(|error| undecodable(error.to_string()))
-            }
-            Codec::Gelf => match gelf::decode(bytes, self.source.max_body()) {
-                Err(gelf::GelfError::TooLarge(most)) => Err(Refusal::TooLarge(most)),
-                decoded => decoded.map_err(|error| undecodable(error.to_string())),
-            },
-        }
     }
 
     /// Publishes these until the stream has them, or refuses them for good.
