@@ -17,6 +17,7 @@ use super::{DecodeSpec, HandshakeSpec, Protocol, ReplySpec, Unmapped, VerifySpec
 use crate::{
     catalog::{self, Entry},
     config::Problems,
+    intake::socket::Codec,
     poll,
 };
 
@@ -69,6 +70,16 @@ impl Entry<Body> {
         settings: &BTreeMap<String, Value>,
         problems: &mut Problems,
     ) -> Option<VerifySpec> {
+        let is_missing = |need: &&str| !settings.contains_key(*need);
+        if let (Some(listen), Some(need)) = (self.listens(), self.needs().into_iter().find(is_missing)) {
+            let say = format!(
+                "{}: say where it listens, such as `listen: {listen}`. For senders that post over HTTP, give `{need}` under \
+                 `settings` instead",
+                self.card.title
+            );
+            problems.add("listen", say);
+            return None;
+        }
         let file = format!("sources/{source}.yaml");
         let otherwise = ", or `verify: none` to take what anyone sends";
         if !self.card.check((self.name, &file), settings, (Some(&self.body.verify), otherwise), problems) {
@@ -80,6 +91,11 @@ impl Entry<Body> {
     /// The settings without which it takes no webhooks.
     pub fn needs(&self) -> Vec<&str> {
         self.card.required_in(&self.body.verify)
+    }
+
+    /// An example of `listen`, where what it takes is mostly sent without HTTP.
+    pub fn listens(&self) -> Option<&'static str> {
+        self.body.decode.as_ref()?.only().and_then(Codec::named).map(Codec::example)
     }
 
     /// What it can fetch: `poll`, `reconcile`.

@@ -54,6 +54,9 @@ pub const MAX_OUTPUTS: usize = 1000;
 /// Longest text of an error: what a program says of its input is cut there.
 const MAX_MESSAGE: usize = 300;
 
+/// Longest text that is shown as it would be written, in bytes.
+const MAX_QUOTED: usize = 80;
+
 /// Why a program cannot be used or did not give values.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum JqError {
@@ -160,9 +163,32 @@ fn loading(error: load::Error<&str>) -> Vec<(&str, String)> {
             errors.into_iter().map(|(expected, found)| (found, format!("expected {}", expected.as_str()))).collect()
         }
         load::Error::Parse(errors) => {
-            errors.into_iter().map(|(expected, found)| (found, format!("expected {}", expected.as_str()))).collect()
+            let said = |expected: &str| match expected {
+                "nothing" => "expected the end of the program".to_owned(),
+                other => format!("expected {other}"),
+            };
+            errors.into_iter().map(|(expected, found)| (found, said(expected.as_str()))).collect()
         }
     }
+}
+
+/// How a text is written where a program is expected, if `program` looks like one. What has a digit in it may be a secret in
+/// the wrong place, and is not repeated.
+fn quoted(program: &str) -> Option<String> {
+    let text = program.trim();
+    let is_of_jq = |c: char| "|{}[]()$;\"\\=".contains(c) || c.is_control();
+    let is_keyword =
+        |word: &str| ["def", "foreach", "if", "include", "import", "label", "not", "reduce", "try"].contains(&word);
+    let first = text.split_whitespace().next().unwrap_or_default();
+    if !text.starts_with(char::is_alphabetic) || text.contains(is_of_jq) || is_keyword(first) {
+        return None;
+    }
+    let shown = if text.len() > MAX_QUOTED || text.contains(|c: char| c.is_ascii_digit()) { "…" } else { text };
+    // As it stands in YAML, where one quote between single quotes is two.
+    Some(format!(
+        "; this is a jq program, in which a fixed text stands in quotes of its own: '\"{}\"'",
+        shown.replace('\'', "''")
+    ))
 }
 
 fn undefined(errors: Vec<(&str, jaq_core::compile::Undefined)>) -> Vec<(&str, String)> {
@@ -171,9 +197,11 @@ fn undefined(errors: Vec<(&str, jaq_core::compile::Undefined)>) -> Vec<(&str, St
 
 /// The first problem, with the place of the text it is about.
 fn first_of<'s>(program: &'s str, mut problems: impl Iterator<Item = (&'s str, String)>) -> JqError {
+    let quoted = quoted(program).unwrap_or_default();
     let Some((part, message)) = problems.next() else {
-        return JqError::Program { line: 1, column: 1, message: "not a jq program".to_owned() };
+        return JqError::Program { line: 1, column: 1, message: format!("not a jq program{quoted}") };
     };
+    let message = message + &quoted;
     let offset = if part.is_empty() { program.len() } else { load::span(program, part).start };
     // A part from elsewhere (a definition of jq's own) has no place in the program.
     let before = program.get(..offset).unwrap_or_default();
@@ -304,11 +332,22 @@ mod tests {
             (".a\n| $x", "line 2, column 3: $x is no variable known here"),
             ("$ENV.HOME", "line 1, column 1: $ENV is no variable known here"),
             ("{", "line 1, column 2: expected closing brace"),
+            (
+                "Mac enrolled",
+                "line 1, column 5: expected the end of the program; this is a jq program, in which a fixed text stands in quotes of its own: '\"Mac enrolled\"'",
+            ),
+            ("ops@example.com", ": '\"ops@example.com\"'"),
+            ("it's here", ": '\"it''s here\"'"),
+            ("hunter2 hunter", ": '\"…\"'"),
             ("input", "line 1, column 1: "),
             ("include \"x\"; .", "module loading not supported"),
         ] {
             let error = Program::compile(program, &[]).unwrap_err().to_string();
             assert!(error.contains(said), "{program}: {error}");
+        }
+        for program in ["if .a then", ".a b", "foo(1)", "{a: b c}"] {
+            let error = Program::compile(program, &[]).unwrap_err().to_string();
+            assert!(!error.contains("fixed text"), "{program}: {error}");
         }
     }
 

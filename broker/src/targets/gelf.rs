@@ -50,6 +50,9 @@ use crate::{
 const INFO: u8 = 6;
 const PORT: u16 = 12201;
 const PATH: &str = "/gelf";
+/// What an address looks like.
+const EXPECTED: &str =
+    "expected https://, or udp://, tcp:// or tls://, a host and perhaps a port: https://graylog.example.com:12201/gelf";
 /// What passes everywhere, and what a datagram can hold.
 const CHUNK: u32 = 1420;
 const CHUNKS: std::ops::RangeInclusive<u32> = 480..=65_507;
@@ -114,7 +117,13 @@ pub(super) fn read(fields: &mut Fields<'_>) -> Option<Box<dyn Unresolved>> {
         if fields.has("auth") {
             fields.problem("auth", "is for https:// alone");
         }
-        Address::read(fields, insecure, |_| PORT).map(WayRef::Socket)
+        let is_socket = ["udp://", "tcp://", "tls://"].iter().any(|scheme| text.starts_with(scheme));
+        if fields.has("address") && !is_socket {
+            fields.problem("address", EXPECTED);
+            None
+        } else {
+            Address::read(fields, insecure, |_| PORT).map(WayRef::Socket)
+        }
     };
     let transport = match &way {
         Some(WayRef::Socket(address)) => Some(address.transport),

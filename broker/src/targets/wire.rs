@@ -137,7 +137,7 @@ impl Client {
     async fn exchange(&self, role: Role, request: RequestBuilder, also: &[Secret]) -> Result<Raw, Outcome> {
         let failed = |error: reqwest::Error| {
             let builder = error.is_builder();
-            let reason = self.clean(&chain(error.without_url()), also);
+            let reason = self.clean(&chain(error), also);
             if builder { Outcome::never(reason) } else { Outcome::retry(reason) }
         };
         let request = request.build().map_err(failed)?;
@@ -311,10 +311,15 @@ pub(crate) fn join(base: &Url, segments: &[&str]) -> Url {
     url
 }
 
-/// An error and all that led to it, without the URL.
+/// An error and all that led to it, with the host that it is about and without the rest of the URL.
 pub(crate) fn chain(error: reqwest::Error) -> String {
+    let host = error.url().and_then(place).map(|place| format!(" to {place}")).unwrap_or_default();
     let error = error.without_url();
-    let mut text = if error.is_timeout() { "no reply in time".to_owned() } else { error.to_string() };
+    let mut text = match error.is_timeout() {
+        true => format!("no reply in time to what was sent{host}"),
+        false if error.is_request() => format!("{error}{host}"),
+        false => error.to_string(),
+    };
     let mut source = std::error::Error::source(&error);
     while let Some(error) = source {
         let said = error.to_string();
@@ -324,6 +329,11 @@ pub(crate) fn chain(error: reqwest::Error) -> String {
         source = error.source();
     }
     text
+}
+
+/// The host and port of a URL.
+fn place(url: &Url) -> Option<String> {
+    Some(format!("{}:{}", url.host_str()?, url.port_or_known_default()?))
 }
 
 #[cfg(test)]

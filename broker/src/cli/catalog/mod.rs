@@ -4,7 +4,10 @@ mod page;
 
 use page::{Kind, Page, inputs, noted, pages, reference, remark};
 
+use std::collections::BTreeSet;
+
 use super::{Exit, Output, print_line, render, table};
+use crate::config::nearest;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -72,7 +75,11 @@ fn list(kind: Option<Kind>, output: Output) -> anyhow::Result<Exit> {
 fn show(name: &str, output: Output) -> anyhow::Result<Exit> {
     let found: Vec<Page> = pages().into_iter().filter(|page| page.name == name).collect();
     if found.is_empty() {
-        anstream::eprintln!("There is no preset {name}: `emote catalog ls` lists them");
+        let names: BTreeSet<&str> = pages().iter().map(|page| page.name).collect();
+        anstream::eprintln!(
+            "There is no preset {name}: {}; `emote catalog ls` says what they are",
+            nearest::one_of(name, names)
+        );
         return Ok(Exit::NotFound);
     }
     for (at, page) in found.iter().enumerate() {

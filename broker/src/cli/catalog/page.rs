@@ -32,6 +32,9 @@ pub(super) struct Page {
     pub(super) needs: Vec<&'static str>,
     /// What it can fetch: `poll`, `reconcile`.
     pub(super) fetches: Vec<&'static str>,
+    /// An example of `listen`, for what is mostly sent without HTTP.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) listen: Option<&'static str>,
     /// What it can do, where it does several things.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) actions: BTreeMap<&'static str, &'static Action>,
@@ -46,8 +49,9 @@ pub(super) fn pages() -> Vec<Page> {
         name: entry.name,
         kind: Kind::Source,
         card: &entry.card,
-        needs: entry.needs(),
+        needs: if entry.listens().is_some() { Vec::new() } else { entry.needs() },
         fetches: entry.fetches(),
+        listen: entry.listens(),
         actions: BTreeMap::new(),
         input: BTreeMap::new(),
     });
@@ -57,6 +61,7 @@ pub(super) fn pages() -> Vec<Page> {
         card: &entry.card,
         needs: required(&entry.card),
         fetches: Vec::new(),
+        listen: None,
         actions: entry.body.actions.iter().map(|(name, action)| (name.as_str(), action)).collect(),
         input: texts(&entry.body.input),
     });
@@ -91,6 +96,7 @@ impl Page {
     /// Such a file, with what is required and, commented out, what may be said.
     pub(super) fn example(&self) -> String {
         let mut lines = vec![format!("preset: {}", self.name)];
+        lines.extend(self.listen.map(|listen| format!("listen: {listen}")));
         lines.extend(self.first_action().map(|action| format!("action: {action}")));
         if !self.card.settings.is_empty() {
             lines.push(if self.needs.is_empty() { "# settings:" } else { "settings:" }.to_owned());

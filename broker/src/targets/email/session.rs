@@ -131,7 +131,7 @@ impl Server {
     /// A new one.
     pub(super) async fn begin(&self, login: Option<&Login>) -> Result<Conversation, Failure> {
         let Place { host, port, security, hello } = &self.place;
-        let lost = |error: &dyn std::fmt::Display| Failure::lost("connecting", error);
+        let lost = |error: &dyn std::fmt::Display| Failure::lost("connecting", &format!("{host}:{port}: {error}"));
         let stream = tokio::time::timeout(CONNECT_WITHIN, TcpStream::connect((host.as_str(), *port)))
             .await
             .map_err(|_| lost(&format!("no connection within {CONNECT_WITHIN:?}")))?

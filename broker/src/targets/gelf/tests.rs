@@ -86,5 +86,5 @@ fn what_is_wrong_is_said() {
     insta::assert_snapshot!(problems("kind: gelf\naddress: http://graylog.example.com"), @"address: plain http would show the request to everyone on the way: use https, or say `insecure: true`");
     insta::assert_snapshot!(problems("kind: gelf\naddress: https://graylog.example.com/gelf\nbatch: {max: 10}"), @"batch: over HTTP a message is a request, and an answer is one message's: leave it out");
     assert!(validate("kind: gelf\naddress: tls://graylog.example.com\nbatch: {max: 10}").is_ok());
-    insta::assert_snapshot!(problems("kind: gelf\naddress: graylog.example.com"), @"address: expected udp://, tcp:// or tls://, a host and perhaps a port: tls://logs.example.com:6514");
+    insta::assert_snapshot!(problems("kind: gelf\naddress: graylog.example.com"), @"address: expected https://, or udp://, tcp:// or tls://, a host and perhaps a port: https://graylog.example.com:12201/gelf");
 }
