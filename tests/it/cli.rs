@@ -23,10 +23,31 @@ async fn a_broken_folder_is_told_with_file_line_and_column() {
         ("sources/okta.yaml", "preset: okat\n", "sources/okta.yaml:1:"),
         ("sources/okta.yaml", "preset: okta\nsettings: {}\n", "sources/okta.yaml:"),
         ("tests/flags.yaml", "given: []\nexpect: [{rule: log, target: log}]\n", "tests/flags.yaml: "),
+        (
+            "targets/run.yaml",
+            "kind: exec\nprogram: /opt/none/x\n",
+            "targets/run.yaml:2:1: program: /opt/none/x is not among",
+        ),
+        (
+            "sources/net.yaml",
+            "preset: syslog\nlisten:\n- {transport: udp, address: \"127.0.0.1:0\"}\n- {transport: udp, adress: \"127.0.0.1:0\"}\n",
+            "sources/net.yaml:4:",
+        ),
         ("rules/Log.yaml", "pattern: {log: [true]}\ntargets: [log]\n", "rules/Log.yaml: "),
     ];
     let folder = stack.config.to_str().unwrap();
     assert_eq!(emote(&["check", folder]).await.status.code(), Some(0));
+    for command in [&["apply", folder][..], &["plan", folder], &["events"]] {
+        let output = stack.emote(command).await;
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(4), "{command:?}: {said}");
+        assert!(said.contains("no broker has ever run on this NATS: start `emote serve"), "{command:?}: {said}");
+    }
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let output = emote(&["dev", folder, "--nats-port", "0", "--listen", &address]).await;
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.starts_with("error: emote.yaml: ingest: cannot listen on"), "this, and nothing before it: {said}");
     for (file, text, said) in table {
         let path = stack.config.join(file);
         let before = std::fs::read(&path).ok();
@@ -38,8 +59,9 @@ async fn a_broken_folder_is_told_with_file_line_and_column() {
         let output = emote(&["check", folder, "-o", "json"]).await;
         let problems: Value = serde_json::from_slice(&output.stdout).unwrap();
         assert_eq!(problems["problems"][0]["file"], file, "{problems}");
-        // Failing tests do not keep a broker from running; whatever else is wrong does, where nothing was ever applied.
-        if !file.starts_with("tests/") {
+        // Failing tests do not keep a broker from running, nor does a program that this machine does not allow; whatever else
+        // is wrong does, where nothing was ever applied.
+        if !file.starts_with("tests/") && file != "targets/run.yaml" {
             let served = emote(&["serve", "--config", folder]).await;
             assert_eq!(served.status.code(), Some(3), "{file} {text}: {served:?}");
         }

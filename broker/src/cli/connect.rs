@@ -4,15 +4,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
-use super::Output;
+use super::{Output, folder::FolderArgs};
 use crate::{
     bus::{Bus, BusSettings},
-    config::{Folder, Report},
+    config::{Folder, NatsSettings, Report},
     identity::files,
 };
-
-/// Where NATS is where nothing says otherwise.
-const HERE: &str = "nats://127.0.0.1:4222";
 
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct ServerArgs {
@@ -34,9 +31,8 @@ pub(crate) struct ServerArgs {
     /// Allow plain text to a server that is not on this machine
     #[arg(long, help_heading = "NATS")]
     insecure: bool,
-    /// The configuration folder [default: this one, where it has an emote.yaml]
-    #[arg(long, short, env = "EMOTE_CONFIG", value_name = "DIR", help_heading = "NATS")]
-    config: Option<PathBuf>,
+    #[command(flatten, next_help_heading = "NATS")]
+    pub(crate) folder: FolderArgs,
 }
 
 /// Options of every command that shows what it asks NATS for.
@@ -61,6 +57,13 @@ impl Asking {
 }
 
 impl ServerArgs {
+    /// What that folder says, and nothing else.
+    #[cfg(test)]
+    pub(crate) fn of(folder: &Path) -> Self {
+        let folder = FolderArgs::of(folder);
+        Self { server: None, creds: None, ca: None, cert: None, key: None, insecure: false, folder }
+    }
+
     pub(crate) async fn connect(&self) -> anyhow::Result<Bus> {
         self.connect_by(None).await
     }
@@ -74,42 +77,52 @@ impl ServerArgs {
 
     /// The configuration folder, where there is one: as it was named, else this.
     pub(crate) fn folder(&self) -> Option<PathBuf> {
-        let here = || Path::new("emote.yaml").is_file().then(|| PathBuf::from("."));
-        self.config.clone().or_else(here)
+        self.folder.known().map(Path::to_owned)
     }
 
-    /// Options first, then what the folder says. Its user and password are for its own servers only.
+    /// Options first, then what the folder says.
     fn settings(&self, folder: Option<&Path>) -> anyhow::Result<BusSettings> {
-        let folder = self.config.clone().or_else(|| folder.map(Path::to_owned)).or_else(|| self.folder());
-        let mut settings = match folder {
-            Some(folder) => self.of_folder(&folder)?,
-            None => BusSettings::local(HERE, ""),
+        let folder = self.folder.named().or(folder).map(Path::to_owned).or_else(|| self.folder());
+        let mut settings = match &folder {
+            Some(folder) => self.of_folder(folder)?,
+            None => NatsSettings::default(),
         };
-        "emote command line".clone_into(&mut settings.name);
+        self.over(&mut settings)?;
+        Ok(Folder::nats(&folder.unwrap_or_default(), &settings, "emote command line")?)
+    }
+
+    /// Puts what the options say in place of what `emote.yaml` does. Its user, password and token are for its own servers only.
+    pub(crate) fn over(&self, settings: &mut NatsSettings) -> anyhow::Result<()> {
         if let Some(server) = &self.server {
             settings.servers = server.split(',').map(|server| server.trim().to_owned()).collect();
-            settings.user = None;
-            settings.token = None;
+            (settings.user, settings.password, settings.token) = (None, None, None);
             settings.insecure = false;
         }
-        settings.credentials = self.creds.clone().or(settings.credentials);
-        settings.ca = self.ca.clone().or(settings.ca);
-        settings.certificate = self.cert.clone().zip(self.key.clone()).or(settings.certificate);
+        // From here, and not from the folder.
+        let here = |path: &PathBuf| std::path::absolute(path).with_context(|| path.display().to_string());
+        if let Some(creds) = &self.creds {
+            settings.credentials = Some(here(creds)?);
+        }
+        if let Some(ca) = &self.ca {
+            settings.ca = Some(here(ca)?);
+        }
+        if let (Some(certificate), Some(key)) = (&self.cert, &self.key) {
+            settings.certificate = Some((here(certificate)?, here(key)?));
+        }
         settings.insecure |= self.insecure;
-        Ok(settings)
+        Ok(())
     }
 
-    fn of_folder(&self, folder: &Path) -> anyhow::Result<BusSettings> {
-        let settings = match Folder::settings(folder) {
-            Ok(settings) => settings,
+    fn of_folder(&self, folder: &Path) -> anyhow::Result<NatsSettings> {
+        let mut settings = match Folder::settings(folder) {
+            Ok(settings) => settings.nats,
             // What is wrong in a folder that nobody named is of no concern where the options say all.
-            Err(_) if self.config.is_none() && self.server.is_some() => return Ok(BusSettings::local(HERE, "")),
+            Err(_) if self.folder.named().is_none() && self.server.is_some() => return Ok(NatsSettings::default()),
             Err(report) => return Err(Report::into(report)),
         };
-        let mut settings = settings.nats.resolve(folder, "").context("emote.yaml: nats")?;
-        let admin = folder.join(files::ADMIN);
-        if admin.is_file() {
-            settings.credentials = Some(admin);
+        let admin = Path::new(files::ADMIN);
+        if folder.join(admin).is_file() {
+            settings.credentials = Some(admin.to_owned());
         }
         Ok(settings)
     }
@@ -177,10 +190,11 @@ mod tests {
         std::fs::create_dir(temp.path().join("nats")).unwrap();
         std::fs::write(temp.path().join("nats/admin.creds"), "").unwrap();
         let found = settings(&["--config", folder, "--server", "tls://a, tls://b", "--ca", "other.pem"]);
-        assert_eq!((found.servers, found.ca), (vec!["tls://a".into(), "tls://b".into()], Some("other.pem".into())));
+        let here = |name: &str| Some(std::path::absolute(name).unwrap());
+        assert_eq!((found.servers, found.ca), (vec!["tls://a".into(), "tls://b".into()], here("other.pem")));
         assert_eq!((found.credentials, found.user), (Some(temp.path().join("nats/admin.creds")), None));
         let found = settings(&["--config", folder, "--creds", "mine.creds"]);
-        assert_eq!(found.credentials, Some("mine.creds".into()));
-        assert_eq!(settings(&[]).servers, [HERE]);
+        assert_eq!(found.credentials, here("mine.creds"));
+        assert_eq!(settings(&[]).servers, ["nats://127.0.0.1:4222"]);
     }
 }

@@ -14,6 +14,7 @@ mod dev;
 mod diff;
 mod events;
 mod explain;
+mod folder;
 mod given;
 mod held;
 mod help;
@@ -230,7 +231,11 @@ fn exit_of(error: &anyhow::Error) -> Exit {
     let unreachable = |error: &BusError| {
         matches!(
             error,
-            BusError::Unreachable { .. } | BusError::Unsafe { .. } | BusError::NoAnswer { .. } | BusError::NoBroker
+            BusError::Unreachable { .. }
+                | BusError::Unsafe { .. }
+                | BusError::NoAnswer { .. }
+                | BusError::NoBroker
+                | BusError::NotBegun
         )
     };
     if let Some(file) = error.downcast_ref::<pattern_arg::BadFile>() {

@@ -1,12 +1,10 @@
 //! `emote pin`: the PIN of a Mac that Emote has locked.
 
-use std::path::PathBuf;
-
 use anyhow::Context;
 use emote_proto::Name;
 use serde_json::{Map, Value};
 
-use super::{Exit, Output, print_line};
+use super::{Exit, Output, folder::FolderArgs, print_line};
 use crate::{config::SecretRef, targets::pin_for};
 
 #[derive(Debug, clap::Args)]
@@ -20,9 +18,8 @@ pub(super) struct Args {
     target: Name,
     /// The command's UUID
     command_uuid: String,
-    /// The configuration folder
-    #[arg(long, short, value_name = "DIR", default_value = ".")]
-    config: PathBuf,
+    #[command(flatten)]
+    folder: FolderArgs,
     /// What to print: table, or json, one value a line where there are several
     #[arg(long, short, value_enum, hide_possible_values = true, default_value_t)]
     output: Output,
@@ -34,7 +31,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     if !looks_right {
         anyhow::bail!("{uuid:?} is no command UUID such as 0B7E63C2-6A51-5C0F-9D0C-6A3A1B1F5E11");
     }
-    let file = args.config.join(format!("targets/{}.yaml", args.target));
+    let folder = args.folder.found()?;
+    let file = folder.join(format!("targets/{}.yaml", args.target));
     let text = std::fs::read_to_string(&file).with_context(|| format!("reading {}", file.display()))?;
     // The line that it stands in may hold a secret.
     let told = |error: serde_saphyr::Error| anyhow::anyhow!("{}: {}", file.display(), error.without_snippet());
@@ -45,7 +43,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     };
     let key: SecretRef =
         key.parse().map_err(anyhow::Error::msg).with_context(|| format!("{}: pin_key", file.display()))?;
-    let pin = pin_for(&key.resolve(&args.config)?, uuid);
+    let pin = pin_for(&key.resolve(folder)?, uuid);
     match args.output {
         Output::Table => print_line(pin.expose())?,
         Output::Json => {
@@ -69,9 +67,8 @@ mod tests {
         std::fs::write(folder.path().join("targets/log.yaml"), "kind: log\n").unwrap();
         crate::testing::secret(&folder.path().join("key"), "0123456789abcdef0123");
         let ask = |target: &str, uuid: &str| {
-            let (target, command_uuid, config) =
-                (Name::new(target).unwrap(), uuid.to_owned(), folder.path().to_owned());
-            run(&Args { target, command_uuid, config, output: Output::Json })
+            let (target, command_uuid) = (Name::new(target).unwrap(), uuid.to_owned());
+            run(&Args { target, command_uuid, folder: FolderArgs::of(folder.path()), output: Output::Json })
         };
         assert_eq!(ask("mdm-lock", "0B7E63C2-6A51-5C0F-9D0C-6A3A1B1F5E11").unwrap(), Exit::Ok);
         assert_eq!(ask("jamf-lock", "0B7E63C2-6A51-5C0F-9D0C-6A3A1B1F5E11").unwrap(), Exit::Ok);

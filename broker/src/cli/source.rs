@@ -1,16 +1,20 @@
 //! `emote source test`: what a payload becomes, without a server or a secret.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use bytes::Bytes;
 use emote_proto::{Draft, Name, Time, Trust};
 use serde_json::{Value, json};
 
-use super::{Exit, Output, given, print_line, render, ssf};
+use super::{Exit, Output, folder::FolderArgs, given, print_line, render, ssf};
 use crate::{
-    config,
-    ingest::{Aliases, Moment, Plan, Refusal, Request, SourceSpec, catalog, media_type},
+    config::{self, nearest},
+    ingest::{Aliases, Conform, Moment, Plan, Refusal, Request, SourceSpec, catalog, media_type},
+    schema::events::Vocabulary,
 };
 
 /// Largest file that is read, in bytes: more than any source takes.
@@ -33,7 +37,9 @@ enum Command {
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Needs no server and no secret: a signature is not looked at, and nothing is sent. What is shown as trust is that of a \
-request that passes.
+request that passes. An event that is not as its schema says (`emote schema show`) is told, whether the source is held to it or \
+not; with -o json as {\"violates\": …} on a line behind it, or as the event schema.violation that a source with `schema: report` \
+or `enforce` would tell. For a source that listens for syslog or GELF, the file is what its socket would be sent.
 
   emote source test jamf-pro --file payload.json
   emote source test okta --file - < payload.json
@@ -63,9 +69,8 @@ struct Test {
     /// A Mac that is known already, for payloads that name the UDID alone
     #[arg(long = "serial", value_name = "UDID=SERIAL", value_parser = known)]
     serials: Vec<(String, String)>,
-    /// The configuration folder
-    #[arg(long, value_name = "DIR", default_value = ".")]
-    folder: PathBuf,
+    #[command(flatten)]
+    folder: FolderArgs,
     /// What to print: table, or json, one event a line
     #[arg(long, short, value_enum, hide_possible_values = true, default_value_t)]
     output: Output,
@@ -99,13 +104,14 @@ pub(super) async fn run(args: Args) -> anyhow::Result<Exit> {
 
 impl Test {
     fn run(self) -> anyhow::Result<Exit> {
-        let Some(plan) = self.plan()? else {
-            let names: Vec<_> = catalog::all().iter().map(|entry| entry.name).collect();
+        let folder = self.folder.found()?;
+        let vocabulary = self.folder.vocabulary()?;
+        let Some(plan) = self.plan(folder)?.map(|plan| plan.with_vocabulary(vocabulary.clone())) else {
             anstream::eprintln!(
-                "There is no sources/{}.yaml in {}, and no such preset; presets are {}",
+                "There is no sources/{}.yaml in {}, and no such preset: {}",
                 self.name,
-                self.folder.display(),
-                names.join(", ")
+                folder.display(),
+                nearest::one_of(self.name.as_str(), catalog::all().iter().map(|entry| entry.name))
             );
             return Ok(Exit::NotFound);
         };
@@ -113,13 +119,16 @@ impl Test {
         let aliases = Known(self.serials.iter().cloned().collect());
         let moment = Moment::drawn().map_err(|error| anyhow::anyhow!("{error}"))?;
         match self.rehearsed(&plan, &body, &aliases, &moment) {
-            Ok(drafts) => self.show(&drafts, moment.now),
+            Ok(drafts) => {
+                let vocabulary = vocabulary.as_deref().unwrap_or_else(|| Vocabulary::built_in());
+                self.show(&drafts, (plan.conform(), vocabulary), moment.now)
+            }
             Err(refusal) => self.refused(&refusal),
         }
     }
 
-    fn plan(&self) -> anyhow::Result<Option<Plan>> {
-        if let Some(spec) = config::source_of(&self.folder, &self.name)? {
+    fn plan(&self, folder: &Path) -> anyhow::Result<Option<Plan>> {
+        if let Some(spec) = config::source_of(folder, &self.name)? {
             return Ok(spec.validate(&self.name).ok());
         }
         let Some(entry) = catalog::find(self.name.as_str()) else { return Ok(None) };
@@ -128,9 +137,14 @@ impl Test {
     }
 
     fn rehearsed(&self, plan: &Plan, body: &Bytes, aliases: &Known, moment: &Moment) -> Result<Vec<Draft>, Refusal> {
-        if plan.takes_files() && self.is_file_alone() {
-            let name = self.file.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
-            return plan.rehearse_file(&name, body, aliases, moment);
+        if self.is_file_alone() {
+            if plan.takes_files() {
+                let name = self.file.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+                return plan.rehearse_file(&name, body, aliases, moment);
+            }
+            if plan.takes_messages() {
+                return plan.rehearse_messages(body, aliases, moment);
+            }
         }
         let mut headers = HeaderMap::new();
         for (name, value) in &self.headers {
@@ -159,17 +173,41 @@ impl Test {
         self.headers.is_empty() && self.query.is_empty() && self.method.is_none() && self.path.is_none()
     }
 
-    fn show(&self, drafts: &[Draft], now: Time) -> anyhow::Result<Exit> {
+    fn show(&self, drafts: &[Draft], schemas: (Conform, &Vocabulary), now: Time) -> anyhow::Result<Exit> {
         for draft in drafts {
             match self.output {
                 Output::Json => print_line(serde_json::to_string(draft)?)?,
                 Output::Table => print_line(shown(draft, &self.name, now)?)?,
             };
+            self.violations(draft, schemas)?;
         }
         if drafts.is_empty() {
             anstream::eprintln!("{}No events: the map passes this payload over.{:#}", render::DIM, render::DIM);
         }
         Ok(Exit::Ok)
+    }
+
+    /// Says what the event's schema does not take. A source that is held to it tells that itself, by an event.
+    fn violations(&self, draft: &Draft, (mode, vocabulary): (Conform, &Vocabulary)) -> anyhow::Result<()> {
+        let verdict = (mode == Conform::Off).then(|| vocabulary.check(&serde_json::to_value(draft).ok()?)).flatten();
+        let (Some(verdict), Some(event)) = (verdict, draft.id) else { return Ok(()) };
+        let info = verdict.info(event, draft.scope.as_str(), draft.action.as_str());
+        match self.output {
+            Output::Json => print_line(json!({"violates": info}))?,
+            Output::Table => {
+                let each = verdict.violations.iter().map(|one| format!("\n  {}: {}", one.pointer, one.problem));
+                let more = (verdict.more > 0).then(|| format!("\n  and {} more", verdict.more));
+                let all: String = each.chain(more).collect();
+                let (error, plain) = (render::ERROR, render::ERROR.render_reset());
+                print_line(format!(
+                    "{error}not as the schema {} says{plain}; `schema: report` in the source's file would tell it by an event \
+                     schema.violation, `schema: enforce` in place of this event:{}",
+                    verdict.schema,
+                    all.replace(|c: char| c.is_control() && c != '\n', "\u{fffd}")
+                ))?
+            }
+        };
+        Ok(())
     }
 
     fn refused(&self, refusal: &Refusal) -> anyhow::Result<Exit> {

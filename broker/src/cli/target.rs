@@ -10,11 +10,11 @@ use anyhow::Context as _;
 use emote_proto::{Event, EventId, Name};
 use serde_json::{Map, Value, json};
 
-use super::{Exit, Output, given, print_line, render};
+use super::{Exit, Output, connect::ServerArgs, given, print_line, render};
 use crate::{
-    config::{self, Folder, Settings},
+    config::{self, Folder, Settings, nearest},
     core::{Input, Job, JobId},
-    targets::{Machine, Outcome, Role, Script, Shown, TargetSpec, Validated, catalog},
+    targets::{Machine, Outcome, Role, Script, Shown, Target, TargetSpec, Validated, catalog},
 };
 
 /// Largest file of an event, in bytes.
@@ -43,14 +43,14 @@ settings.
   emote target test tickets --event enroll.json --node '{\"serial\": \"C02XL0GTJGH5\"}' -o json
   emote target test tickets --event enroll.json --send          asks first, where the target is destructive
 
+The sample's Mac belongs to its user, so that `.node.owner` is ada@example.com; --event and --node say otherwise. A target of \
+kind nats that names no server publishes where the options under NATS say, or emote.yaml.
+
 Exit codes: 0 these are its requests, or it is done · 1 there is none to be made, or it failed · 3 the target's file has \
 problems · 5 no such target, preset, action or file")]
 struct Test {
     /// A target of the folder (targets/NAME.yaml), or PRESET or PRESET/ACTION of the catalogue
     name: String,
-    /// The configuration folder
-    #[arg(long, value_name = "DIR", default_value = ".")]
-    folder: PathBuf,
     /// The event that the job is about; - for standard input. Without it: a Mac that has enrolled
     #[arg(long, value_name = "FILE")]
     event: Option<PathBuf>,
@@ -69,6 +69,8 @@ struct Test {
     /// What to print: table, or json, one request a line
     #[arg(long, short, value_enum, hide_possible_values = true, default_value_t)]
     output: Output,
+    #[command(flatten)]
+    server: ServerArgs,
 }
 
 fn json_value(text: &str) -> Result<Value, String> {
@@ -122,51 +124,54 @@ impl Test {
     /// The requests that would be made, and how the job would end if nothing were answered to them.
     async fn rehearsed(&self, tried: &Tried, job: &Job, input: &Value) -> anyhow::Result<(Vec<Shown>, Value)> {
         let script = Arc::new(Script::showing());
-        let settings = self.settings()?;
-        let ready = tried.target.with_script(self.machine(settings.as_ref()), &script);
-        let ready = ready.map_err(|problems| config::target_problems(&self.folder, &tried.target.name, problems))?;
+        let ready = self.ready(tried, &script)?;
         let outcome = ended(&ready.deliver(job, input).await).to_string();
         Ok((script.seen(), serde_json::from_str(&script.shown(&outcome))?))
     }
 
-    /// What this machine's own file says, where there is one.
-    fn settings(&self) -> anyhow::Result<Option<Settings>> {
-        let is_there = self.folder.join("emote.yaml").exists();
-        Ok(is_there.then(|| Folder::settings(&self.folder)).transpose()?)
-    }
-
-    fn machine<'a>(&'a self, settings: Option<&'a Settings>) -> Machine<'a> {
-        match settings {
-            Some(settings) => Machine::new(&self.folder, settings),
-            None => self.folder.as_path().into(),
-        }
+    /// The target with `script` in place of the network, or beside it.
+    fn ready(&self, tried: &Tried, script: &Arc<Script>) -> anyhow::Result<Box<dyn Target>> {
+        let folder = self.server.folder.found()?;
+        // What this machine's own file says, where there is one.
+        let is_there = folder.join("emote.yaml").exists();
+        let mut settings = if is_there { Folder::settings(folder)? } else { Settings::default() };
+        self.server.over(&mut settings.nats)?;
+        let ready = tried.target.with_script(Machine::new(folder, &settings), script);
+        Ok(ready.map_err(|problems| config::target_problems(folder, &tried.target.name, problems))?)
     }
 
     /// The target, or what there is instead.
     fn tried(&self) -> anyhow::Result<Result<Tried, String>> {
+        let folder = self.server.folder.found()?;
         let (preset, action) = self.name.split_once('/').map_or((&*self.name, None), |(p, a)| (p, Some(a)));
         if action.is_none()
             && let Ok(name) = Name::new(preset)
-            && let Some(target) = config::target_of(&self.folder, &name)?
+            && let Some(target) = config::target_of(folder, &name)?
         {
             return Ok(Ok(Tried { target, input: None, is_of_folder: true }));
         }
         let Some(entry) = catalog::find(preset) else {
-            let names: Vec<_> = catalog::all().iter().map(|entry| entry.name).collect();
-            let folder = self.folder.display();
+            let names = catalog::all().iter().map(|entry| entry.name);
             return Ok(Err(format!(
-                "There is no targets/{preset}.yaml in {folder}, and no such preset; presets are {}",
-                names.join(", ")
+                "There is no targets/{preset}.yaml in {}, and no such preset: {}",
+                folder.display(),
+                nearest::one_of(preset, names)
             )));
         };
         let actions = &entry.body.actions;
         let found = action.and_then(|action| actions.get(action));
         if found.is_none() && !(action.is_none() && actions.is_empty()) {
             let names: Vec<_> = actions.keys().map(|action| format!("{preset}/{action}")).collect();
-            return Ok(Err(if names.is_empty() {
-                format!("{preset} does one thing only: leave out what is behind the /")
-            } else {
-                format!("Say what it is to do: {}", names.join(", "))
+            return Ok(Err(match action {
+                _ if names.is_empty() => format!("{preset} does one thing only: leave out what is behind the /"),
+                None => format!("Say what it is to do: {}", names.join(", ")),
+                Some(_) => {
+                    format!(
+                        "There is no {}: {}",
+                        self.name,
+                        nearest::one_of(&self.name, names.iter().map(String::as_str))
+                    )
+                }
             }));
         }
         let known = found.map_or(&entry.body.input, |action| &action.input);
@@ -206,7 +211,8 @@ impl Test {
         let given = self.input.clone().or_else(|| tried.input.clone());
         let node = self.node.clone().or_else(|| {
             let device = serde_json::to_value(event.device.as_ref()?).ok()?;
-            Some(json!({"serial": device["uuid"], "udid": device["udid"], "name": device["name"]}))
+            let owner = event.user.as_ref().and_then(|user| user.id.as_ref());
+            Some(json!({"serial": device["uuid"], "udid": device["udid"], "name": device["name"], "owner": owner}))
         });
         let (rule, target) = (Name::new("test")?, tried.target.name.clone());
         let job = Job {
@@ -227,9 +233,7 @@ impl Test {
             anyhow::bail!("nothing was sent");
         }
         let script = Arc::new(Script::noting());
-        let settings = self.settings()?;
-        let ready = tried.target.with_script(self.machine(settings.as_ref()), &script);
-        let ready = ready.map_err(|problems| config::target_problems(&self.folder, &tried.target.name, problems))?;
+        let ready = self.ready(tried, &script)?;
         let limit = tried.target.delivery.timeout;
         let outcome = tokio::time::timeout(limit, ready.deliver(job, input)).await;
         let outcome =

@@ -4,12 +4,12 @@ mod get;
 mod ls;
 mod verify;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Context;
 use emote_proto::{Name, Time};
 
-use super::{Exit, Output};
+use super::{Exit, Output, folder::FolderArgs};
 use crate::{
     archive::{Archive, ArchiveSpec, Wanted},
     config::{Folder, fields::duration},
@@ -42,9 +42,8 @@ enum Command {
 /// Which archive, and how to print.
 #[derive(Debug, Clone, clap::Args)]
 struct Common {
-    /// The configuration folder [default: this one]
-    #[arg(long, short, env = "EMOTE_CONFIG", value_name = "DIR")]
-    config: Option<PathBuf>,
+    #[command(flatten)]
+    folder: FolderArgs,
     /// What to print: table, or json, one value a line where there are several
     #[arg(long, short, value_enum, hide_possible_values = true, default_value_t)]
     output: Output,
@@ -80,8 +79,8 @@ pub(super) async fn run(args: Args) -> anyhow::Result<Exit> {
 
 impl Common {
     fn open(&self) -> anyhow::Result<Archive> {
-        let folder = self.config.clone().unwrap_or_else(|| PathBuf::from("."));
-        let (archive, _) = open(&folder)?.with_context(|| {
+        let folder = self.folder.found()?;
+        let (archive, _) = open(folder)?.with_context(|| {
             format!(
                 "{}: there is no archive in it: archive: {{to: …}} says where it is",
                 folder.join("emote.yaml").display()

@@ -6,7 +6,7 @@ use anyhow::Context;
 use clap::ValueEnum;
 use serde_json::{Value, json};
 
-use super::{discovered_name, record};
+use super::{Named, none_known, record, version_of};
 use crate::{
     cli::{Exit, Output, connect::Asking, print_line},
     config::file::read_text,
@@ -92,15 +92,20 @@ async fn schema(name: &str, ask: &Asking) -> anyhow::Result<Option<Value>> {
         anyhow::ensure!(schema.is_object(), "{name}: no JSON Schema: expected an object");
         return Ok(Some(schema));
     }
-    let found = match discovered_name(name) {
-        Some((kind, version)) => {
+    match Named::read(name)? {
+        Named::Discovered(kind, version) => {
             let record = record(&ask.connect().await?, kind).await?;
-            record.and_then(|record| record.version(version).map(|version| version.schema.clone()))
+            let version = version_of(record.as_ref(), kind, version).map_err(|said| anstream::eprintln!("{said}"));
+            Ok(version.ok().map(|version| version.schema.clone()))
         }
-        None => Vocabulary::built_in().schema(name),
-    };
-    if found.is_none() {
-        anstream::eprintln!("There is no file and no schema {name}: `emote schema ls` lists them");
+        Named::Known(name) => {
+            let own = ask.server.folder.vocabulary()?;
+            let found = own.as_deref().unwrap_or_else(|| Vocabulary::built_in()).schema(name);
+            if found.is_none() {
+                anstream::eprintln!("There is no file {name}.");
+                none_known(name);
+            }
+            Ok(found)
+        }
     }
-    Ok(found)
 }

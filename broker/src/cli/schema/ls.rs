@@ -1,9 +1,12 @@
 //! `emote schema ls`
 
+use std::path::Path;
+
 use serde_json::json;
 
 use crate::{
     cli::{Exit, Output, connect::Asking, print_line, render, table},
+    config::Folder,
     schema::{discover::Record, events::Vocabulary},
 };
 
@@ -23,7 +26,8 @@ pub(super) async fn run(args: Args) -> anyhow::Result<Exit> {
     if args.discovered {
         return discovered(&args.ask).await;
     }
-    let vocabulary = Vocabulary::built_in();
+    let own = args.ask.server.folder.vocabulary()?;
+    let vocabulary = own.as_deref().unwrap_or_else(|| Vocabulary::built_in());
     match &args.scope {
         Some(scope) => actions(vocabulary, scope, args.ask.output),
         None => scopes(vocabulary, args.ask.output),
@@ -31,14 +35,16 @@ pub(super) async fn run(args: Args) -> anyhow::Result<Exit> {
 }
 
 fn scopes(vocabulary: &Vocabulary, output: Output) -> anyhow::Result<Exit> {
-    let mut table = table::table(&["scope", "actions", "such as"]);
+    let mut table = table::table(&["scope", "actions", "such as", "from"]);
     for scope in vocabulary.scopes() {
         let names: Vec<&str> = vocabulary.actions(scope).into_iter().map(|(action, _)| action).collect();
+        let is_own = vocabulary.schema(scope) != Vocabulary::built_in().schema(scope);
         match output {
-            Output::Json => drop(print_line(json!({"scope": scope, "actions": names}))?),
+            Output::Json => drop(print_line(json!({"scope": scope, "actions": names, "own": is_own}))?),
             Output::Table => {
                 let such: Vec<&str> = names.iter().copied().take(4).collect();
-                table.add_row([scope, &names.len().to_string(), &such.join(", ")]);
+                let from = if is_own { format!("schemas/{scope}.yaml") } else { "built in".to_owned() };
+                table.add_row([scope, &names.len().to_string(), &such.join(", "), &from]);
             }
         }
     }
@@ -52,6 +58,10 @@ fn actions(vocabulary: &Vocabulary, scope: &str, output: Output) -> anyhow::Resu
     if !vocabulary.scopes().any(|known| known == scope) {
         anstream::eprintln!("There is no schema of the scope {scope}: `emote schema ls` lists them");
         return Ok(Exit::NotFound);
+    }
+    if vocabulary.actions(scope).is_empty() {
+        anstream::eprintln!("The schema of {scope} tells no actions apart: `emote schema show {scope}` shows it");
+        return Ok(Exit::Ok);
     }
     let mut table = table::table(&["action", "what happened"]);
     for (action, about) in vocabulary.actions(scope) {
@@ -99,10 +109,46 @@ async fn discovered(ask: &Asking) -> anyhow::Result<Exit> {
     }
     if ask.output == Output::Table {
         if records.is_empty() {
-            anstream::eprintln!("Nothing was discovered yet: say schemas: {{discover: true}} in emote.yaml");
+            anstream::eprintln!("{}", nothing_discovered(ask.server.folder.known()));
         } else {
             print_line(table::lines(&mut table))?;
         }
     }
     Ok(Exit::Ok)
+}
+
+/// Why nothing was, as far as the folder says.
+fn nothing_discovered(folder: Option<&Path>) -> String {
+    let settings = folder.and_then(|folder| Some((folder.join("emote.yaml"), Folder::settings(folder).ok()?.schemas)));
+    match settings {
+        Some((_, schemas)) if schemas.discover => "Nothing was discovered yet. The broker that leads looks at events as they \
+            come in, from its start with schemas: {discover: true} on; what came before is not looked at: `emote schema infer \
+            --since 24h` does that."
+            .to_owned(),
+        Some((file, _)) => format!(
+            "Nothing was discovered: {} does not say schemas: {{discover: true}}. Write it there, and start the brokers anew.",
+            file.display()
+        ),
+        None => "Nothing was discovered: that is done where emote.yaml of the brokers says schemas: {discover: true}. --config \
+            names its folder."
+            .to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn that_nothing_was_discovered_is_told_with_the_reason() {
+        let folder = tempfile::tempdir().unwrap();
+        for (yaml, said) in
+            [("schemas: {discover: true}\n", "looks at events"), ("{}\n", "does not say schemas: {disc")]
+        {
+            std::fs::write(folder.path().join("emote.yaml"), yaml).unwrap();
+            let told = nothing_discovered(Some(folder.path()));
+            assert!(told.contains(said), "{told}");
+        }
+        assert!(nothing_discovered(None).contains("--config"));
+    }
 }

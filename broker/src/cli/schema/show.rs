@@ -1,6 +1,6 @@
 //! `emote schema show`
 
-use super::{discovered_name, record};
+use super::{Named, none_known, record, version_of};
 use crate::{
     cli::{Exit, Output, connect::Asking, print_line, render},
     schema::{
@@ -21,28 +21,27 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(args: Args) -> anyhow::Result<Exit> {
-    let Some((name, version)) = discovered_name(&args.name) else { return built_in(&args) };
-    let bus = args.ask.connect().await?;
-    let Some(record) = record(&bus, name).await? else {
-        anstream::eprintln!("No schema of {name} was discovered: `emote schema ls --discovered` lists them");
-        return Ok(Exit::NotFound);
+    let (name, version) = match Named::read(&args.name)? {
+        Named::Known(name) => return known(name, &args),
+        Named::Discovered(name, version) => (name, version),
     };
-    if args.versions {
-        return versions(&record, args.ask.output);
-    }
-    let Some(version) = record.version(version) else {
-        let known: Vec<String> = record.versions.iter().map(|version| version.version.to_string()).collect();
-        anstream::eprintln!("There is no such version of {name}: there are {}", known.join(", "));
-        return Ok(Exit::NotFound);
+    let record = record(&args.ask.connect().await?, name).await?;
+    let version = match (version_of(record.as_ref(), name, version), &record) {
+        (Ok(_), Some(record)) if args.versions => return versions(record, args.ask.output),
+        (Ok(version), _) => version,
+        (Err(said), _) => {
+            anstream::eprintln!("{said}");
+            return Ok(Exit::NotFound);
+        }
     };
     print_line(serde_json::to_string_pretty(&version.schema)?)?;
     Ok(Exit::Ok)
 }
 
-fn built_in(args: &Args) -> anyhow::Result<Exit> {
-    let Some(schema) = Vocabulary::built_in().schema(&args.name) else {
-        anstream::eprintln!("There is no schema {}: `emote schema ls` lists them", args.name);
-        return Ok(Exit::NotFound);
+fn known(name: &str, args: &Args) -> anyhow::Result<Exit> {
+    let own = args.ask.server.folder.vocabulary()?;
+    let Some(schema) = own.as_deref().unwrap_or_else(|| Vocabulary::built_in()).schema(name) else {
+        return Ok(none_known(name));
     };
     print_line(serde_json::to_string_pretty(&schema)?)?;
     Ok(Exit::Ok)

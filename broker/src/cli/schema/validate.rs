@@ -1,13 +1,12 @@
 //! `emote schema validate`
 
-use std::{path::PathBuf, sync::Arc};
+use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
 use super::input;
 use crate::{
-    cli::{Exit, Output, print_line},
-    config::Folder,
+    cli::{Exit, Output, folder::FolderArgs, print_line},
     schema::events::{ANY, Vocabulary},
 };
 
@@ -18,7 +17,8 @@ use crate::{
   emote-agent simulate --print --macs 1 | emote schema validate
 
 Each violation is a line: the file, the line on which the event begins, where in the event (a JSON pointer), what is wrong.
-Exit codes: 0 every event is as it should be · 1 something could not be read · 3 an event is not.")]
+The folder's own schemas/ stand in for what is built in.
+Exit codes: 0 every event is as it should be · 1 something could not be read, or there is no event · 3 an event is not.")]
 pub(super) struct Args {
     /// Files of events; standard input where there are none, or as -
     #[arg(value_name = "FILE")]
@@ -26,19 +26,15 @@ pub(super) struct Args {
     /// Also refuse what no schema names: scopes and actions that are nobody's
     #[arg(long)]
     strict: bool,
-    /// The configuration folder whose schemas/ stand in for what is built in
-    #[arg(long, short, env = "EMOTE_CONFIG", value_name = "DIR")]
-    config: Option<PathBuf>,
+    #[command(flatten)]
+    folder: FolderArgs,
     /// What to print: table, or json, one violation a line
     #[arg(long, short, value_enum, hide_possible_values = true, default_value_t)]
     output: Output,
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
-    let own: Option<Arc<Vocabulary>> = match &args.config {
-        Some(folder) => Folder::load(folder)?.vocabulary,
-        None => None,
-    };
+    let own = args.folder.vocabulary()?;
     let vocabulary = own.as_deref().unwrap_or_else(|| Vocabulary::built_in());
     let (mut events, mut wrong) = (0_u64, 0_u64);
     let bad = input::each(&args.files, |file, line, event| {
@@ -58,6 +54,12 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
         }
         Ok(true)
     })?;
+    if events == 0 {
+        anstream::eprintln!(
+            "There are no events to hold against schemas: one JSON object a line, as `emote events -o json` prints them"
+        );
+        return Ok(Exit::Failed);
+    }
     if args.output == Output::Table {
         anstream::eprintln!("{events} events, {wrong} not as their schemas say");
     }

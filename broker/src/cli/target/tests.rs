@@ -5,7 +5,7 @@ use super::*;
 fn test(name: &str, folder: &Path) -> Test {
     Test {
         name: name.to_owned(),
-        folder: folder.to_owned(),
+        server: ServerArgs::of(folder),
         event: None,
         input: None,
         node: None,
@@ -57,6 +57,33 @@ async fn a_request_is_shown_as_it_would_be_sent() {
       idempotency-key: JOB
       message=Call+IT&pin=<PIN>
     ");
+}
+
+#[tokio::test]
+async fn the_sample_belongs_to_somebody_and_nats_is_where_the_options_say() {
+    #[derive(clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: Args,
+    }
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("targets")).unwrap();
+    for (name, text) in [
+        ("mail", "kind: email\nserver: smtp://127.0.0.1:1\nfrom: e@example.com\nto: .node.owner\n"),
+        ("tell", "kind: nats\nsubject: tickets\n"),
+    ] {
+        std::fs::write(folder.path().join(format!("targets/{name}.yaml")), text).unwrap();
+    }
+    let folder = folder.path().to_str().unwrap();
+    for (name, said) in [("mail", "ada@example.com"), ("tell", "nats://127.0.0.1:14333")] {
+        let line = ["emote", "test", name, "--config", folder, "--server", "nats://127.0.0.1:14333"];
+        let Command::Test(test) = <Line as clap::Parser>::try_parse_from(line).unwrap().args.command;
+        let tried = test.tried().unwrap().unwrap();
+        let (job, input) = test.job(&tried, test.event().unwrap().unwrap()).unwrap();
+        let (seen, outcome) = test.rehearsed(&tried, &job, &input).await.unwrap();
+        let seen = serde_json::to_string(&seen).unwrap();
+        assert!(seen.contains(said), "{seen} {outcome}");
+    }
 }
 
 #[tokio::test]
