@@ -4,6 +4,7 @@
 //! flags, a zero), then commands of a number, a length and what belongs to it; all with the smallest byte first. Read are
 //! what decides where a program runs and what its signature covers; nothing is changed.
 
+mod foreign;
 pub mod signature;
 mod universal;
 
@@ -90,8 +91,9 @@ impl<'a> Slice<'a> {
     pub fn read(data: &'a [u8]) -> Result<Self, Malformed> {
         let mut reader = Bytes::new(FORMAT, data);
         let here = reader;
-        if reader.u32_le()? != MAGIC_64 {
-            return Err(here.wrong("not a 64-bit program of one architecture"));
+        if reader.u32_le().ok() != Some(MAGIC_64) {
+            let told = foreign::told(data);
+            return Err(here.wrong(format!("not a 64-bit program of one architecture for macOS: {told}")));
         }
         let cpu = Cpu::from_types(reader.u32_le()?, reader.u32_le()?);
         let cpu = cpu.ok_or_else(|| here.wrong("for another processor than x86_64 and arm64"))?;
