@@ -279,11 +279,18 @@ fn the_command_brings_the_manifest_or_pins_where_it_is_fetched() {
     assert_eq!(of(&command, "Manifest"), Some(Value::Dictionary(plist(&plain, "manifest.plist"))));
     let text = String::from_utf8_lossy(file(&plain, "manifest.plist"));
     assert!(text.contains("<string>https://emote.example.com/deploy/EmoteAgent-1.2.3.pkg</string>"), "{text}");
+    assert_eq!(plist(&run(&settings), "command.plist"), command);
+    let moved = Settings { package_url: Some("https://e.example/moved.pkg".into()), ..settings.clone() };
+    assert_ne!(plist(&run(&moved), "command.plist")["CommandUUID"], command["CommandUUID"]);
     settings.pinned = vec![vec![0x30, 0]];
     let pinned = plist(&run(&settings), "command.plist");
     assert_eq!(of(&pinned, "Manifest"), None);
     assert_eq!(of(&pinned, "ManifestURLPinningCerts"), Some(Value::Array(vec![Value::Data(vec![0x30, 0])])));
-    assert_eq!(pinned["CommandUUID"], command["CommandUUID"]);
+    assert_ne!(pinned["CommandUUID"], command["CommandUUID"], "no two commands share a UUID");
+    let mut newer = Package::sample(TEAM);
+    newer.sha256 = "00".repeat(32);
+    let newer = plist(&made(&settings, Some(&newer), false, &[Kind::Command]).unwrap(), "command.plist");
+    assert_ne!(newer["CommandUUID"], pinned["CommandUUID"], "the manifest is another, at the same address");
 }
 
 #[test]
