@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
 
-use super::File;
+use super::{File, munki};
 
 /// Writes them. Others in the folder stay. A file with a secret in it is its owner's alone, whatever it was before.
 pub fn write(folder: &Path, files: &[File]) -> anyhow::Result<()> {
@@ -28,22 +28,23 @@ pub fn write(folder: &Path, files: &[File]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// How the names of what is written end.
-const ENDS: [&str; 7] = [
-    ".mobileconfig",
-    ".install.plist",
-    "declaration.json",
-    "activation.json",
-    "command.plist",
-    ".pkginfo.plist",
-    ".recipe",
+/// How the names of what is not always written begin and end.
+const NAMES: [(&str, &str); 8] = [
+    ("emote-agent", ".mobileconfig"),
+    ("emote-agent", ".install.plist"),
+    ("declaration", ".json"),
+    ("activation", ".json"),
+    ("manifest", ".plist"),
+    ("command", ".plist"),
+    (munki::NAME, ".pkginfo.plist"),
+    (munki::NAME, ".recipe"),
 ];
 
 /// What an earlier run wrote into the folder, by its name, and is not among these files.
 pub fn left_over(folder: &Path, files: &[File]) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
-    let is_ours = |name: &String| ENDS.iter().any(|end| name.ends_with(end));
+    let is_ours = |name: &String| NAMES.iter().any(|(start, end)| name.starts_with(start) && name.ends_with(end));
     let mut left: Vec<_> = names.filter(|name| is_ours(name) && files.iter().all(|file| file.name != *name)).collect();
     left.sort();
     left.into_iter().map(|name| folder.join(name)).collect()

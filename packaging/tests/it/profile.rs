@@ -250,12 +250,18 @@ fn what_is_wrong_writes_nothing() {
 fn what_an_earlier_run_left_is_told_and_what_others_put_there_stays() {
     let place = place();
     written(&profile(&place, "mdm", &[]));
-    std::fs::write(place.path("mdm/notes.txt"), "mine").unwrap();
+    for mine in ["notes.txt", "wifi.mobileconfig", "Firefox.munki.recipe"] {
+        std::fs::write(place.path("mdm").join(mine), "mine").unwrap();
+    }
+    std::fs::write(place.path("mdm/manifest.plist"), "of a package that is not named now").unwrap();
     // An earlier token lies there as everybody's to read.
     std::fs::set_permissions(place.path("mdm/emote-agent.mobileconfig"), PermissionsExt::from_mode(0o644)).unwrap();
     std::fs::write(place.path("emote-mdm.toml"), SETTINGS.replace("full_disk_access = true", "")).unwrap();
     let told = said(written(&profile(&place, "mdm", &[])));
-    assert!(told.contains("emote-agent-pppc.mobileconfig is of an earlier run"), "{told}");
+    for left in ["emote-agent-pppc.mobileconfig", "emote-agent-pppc.install.plist", "manifest.plist"] {
+        assert!(told.contains(&format!("{left} is of an earlier run")), "{told}");
+    }
+    assert!(!told.contains("wifi") && !told.contains("Firefox"), "{told}");
     let files = files(&place.path("mdm"));
     assert_eq!(files["notes.txt"].1, b"mine");
     assert_eq!(files["emote-agent.mobileconfig"].0, 0o600);
