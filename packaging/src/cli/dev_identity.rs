@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use super::print;
 use crate::pkg::development;
 
 /// Make a pair of certificates that sign packages for development, and for nothing else
@@ -16,7 +17,7 @@ pub(super) struct DevIdentityArgs {
 
 pub(super) fn run(arguments: &DevIdentityArgs) -> anyhow::Result<ExitCode> {
     for path in development::make(&arguments.out, jiff::Timestamp::now())? {
-        anstream::println!("{}", path.display());
+        print(format!("{}\n", path.display()))?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, anyhow};
 
-use super::{Output, Package};
+use super::{Output, Package, print};
 use crate::pkg::inspect::Info;
 
 /// Show what is in a package; `verify` proves it
@@ -22,8 +22,8 @@ pub(super) fn run(arguments: &InfoArgs) -> anyhow::Result<ExitCode> {
     let info = Info::of(&bytes).map_err(|problem| anyhow!(problem));
     let info = info.with_context(|| arguments.package.path.display().to_string())?;
     match arguments.output {
-        Output::Table => anstream::print!("{}", info.table()),
-        Output::Json => anstream::println!("{}", serde_json::to_string_pretty(&info)?),
+        Output::Table => print(info.table())?,
+        Output::Json => print(serde_json::to_string_pretty(&info)? + "\n")?,
     }
     Ok(ExitCode::SUCCESS)
 }

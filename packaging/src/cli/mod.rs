@@ -6,6 +6,7 @@ mod pkg;
 mod profile;
 mod verify;
 
+use std::io::{ErrorKind, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -90,6 +91,15 @@ pub fn main_of(cli: Cli) -> ExitCode {
             anstream::eprintln!("{ERROR}error:{ERROR:#} {error:#}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// To standard output; a reader that has seen enough, such as `head`, is no failure.
+fn print(text: impl std::fmt::Display) -> anyhow::Result<()> {
+    let mut stdout = anstream::stdout();
+    match write!(stdout, "{text}").and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        written => written.context("writing to standard output"),
     }
 }
 

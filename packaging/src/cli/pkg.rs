@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Context, bail, ensure};
 use jiff::Timestamp;
 
-use super::{Time, now, verify};
+use super::{Time, now, print, verify};
 use crate::pkg::assemble;
 use crate::pkg::sign::{APPLE_TIMESTAMPS, Identity, Key, Secret};
 use crate::pkg::verify::Demands;
@@ -135,14 +135,14 @@ pub(super) fn run(arguments: &PkgArgs) -> anyhow::Result<ExitCode> {
     };
     let bytes = crate::pkg::tree::read(&finished)?;
     let report = crate::pkg::verify::verify(&bytes, &demands);
-    verify::tell(&report);
+    verify::tell(&report)?;
     ensure!(
         report.is_good(),
         "the package that was built is not what it should be; {} was not written",
         arguments.out.display()
     );
     put(&bytes, &arguments.out)?;
-    anstream::println!("{}", arguments.out.display());
+    print(format!("{}\n", arguments.out.display()))?;
     Ok(ExitCode::SUCCESS)
 }
 

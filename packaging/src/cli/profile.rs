@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use serde::Serialize;
 
-use super::{Output, Time, WARNING, now};
+use super::{Output, Time, WARNING, now, print};
 use crate::mdm::package::Package;
 use crate::mdm::settings::{Settings, example};
 use crate::mdm::sign::Signer;
@@ -81,7 +81,7 @@ impl Signing {
 
 pub(super) fn run(arguments: &ProfileArgs) -> anyhow::Result<ExitCode> {
     let (Some(settings), Some(out)) = (&arguments.settings, &arguments.out) else {
-        anstream::print!("{}", example());
+        print(example())?;
         return Ok(ExitCode::SUCCESS);
     };
     let settings = Settings::read(settings, i64::try_from(now()).unwrap_or_default())?;
@@ -99,8 +99,8 @@ pub(super) fn run(arguments: &ProfileArgs) -> anyhow::Result<ExitCode> {
     let left = if arguments.only.is_empty() { write::left_over(out, &made.files) } else { Vec::new() };
     let summary = Summary::of(out, &made, &left, signer.as_ref());
     match arguments.output {
-        Output::Table => summary.print(),
-        Output::Json => anstream::println!("{}", serde_json::to_string_pretty(&summary).context("writing JSON")?),
+        Output::Table => summary.print()?,
+        Output::Json => print(serde_json::to_string_pretty(&summary).context("writing JSON")? + "\n")?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -149,19 +149,20 @@ impl Summary {
         }
     }
 
-    fn print(&self) {
+    fn print(&self) -> anyhow::Result<()> {
         let width = self.files.iter().map(|file| file.name.len()).max().unwrap_or_default();
         for Line { name, kind, bytes, secret } in &self.files {
             let secret = if *secret { "  holds a secret: mode 600" } else { "" };
-            anstream::println!("{name:<width$}  {:<16}  {bytes:>7} bytes{secret}", kind.name());
+            print(format!("{name:<width$}  {:<16}  {bytes:>7} bytes{secret}\n", kind.name()))?;
         }
         for LeftOut { kind, because } in &self.left_out {
-            anstream::println!("not written: {} ({because})", kind.name());
+            print(format!("not written: {} ({because})\n", kind.name()))?;
         }
         let signed = self.signed_by.as_ref().map_or("not signed".to_owned(), |name| format!("signed by {name}"));
-        anstream::println!("in {}; profiles are {signed}", self.folder.display());
+        print(format!("in {}; profiles are {signed}\n", self.folder.display()))?;
         for warning in &self.warnings {
             anstream::eprintln!("{WARNING}warning:{WARNING:#} {warning}");
         }
+        Ok(())
     }
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 
-use super::{ERROR, Output, Package, now};
+use super::{ERROR, Output, Package, now, print};
 use crate::pkg::verify::{Demands, Report, Trust, verify};
 
 /// Prove a package from its bytes: signatures, notarization, and that all of its parts say the same
@@ -49,18 +49,19 @@ pub(super) fn run(arguments: &VerifyArgs) -> anyhow::Result<ExitCode> {
     demands.ticket &= !arguments.not_notarized;
     let report = verify(&arguments.package.read()?, &demands);
     match arguments.output {
-        Output::Table => tell(&report),
-        Output::Json => anstream::println!("{}", serde_json::to_string_pretty(&report)?),
+        Output::Table => tell(&report)?,
+        Output::Json => print(serde_json::to_string_pretty(&report)? + "\n")?,
     }
     Ok(if report.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Prints what was found.
-pub(super) fn tell(report: &Report) {
+pub(super) fn tell(report: &Report) -> anyhow::Result<()> {
     for proven in &report.proven {
-        anstream::println!("ok     {proven}");
+        print(format!("ok     {proven}\n"))?;
     }
     for problem in &report.problems {
-        anstream::println!("{ERROR}WRONG{ERROR:#}  {problem}");
+        print(format!("{ERROR}WRONG{ERROR:#}  {problem}\n"))?;
     }
+    Ok(())
 }

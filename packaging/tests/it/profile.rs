@@ -278,3 +278,15 @@ fn the_example_is_printed_and_can_be_used() {
     std::fs::write(place.path("emote-mdm.toml"), example).unwrap();
     written(&profile(&place, "mdm", &[]));
 }
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_failure() {
+    let place = place();
+    for arguments in [&["profile", "--example"][..], &["profile", "emote-mdm.toml", "--out", "mdm"]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = packaging().current_dir(&place.folder).args(arguments).stdout(writer).output().unwrap();
+        written(&output);
+        assert!(!said(&output).contains("panicked"), "{}", said(&output));
+    }
+}
