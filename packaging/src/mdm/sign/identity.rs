@@ -53,7 +53,11 @@ impl Identity {
         let mut certificates = Vec::new();
         for der in CertificateDer::pem_slice_iter(pem) {
             let der = der.ok().context("a certificate in it is no PEM")?;
-            certificates.push(Certificate::from_der(&der).context("a certificate in it cannot be read")?);
+            let certificate = Certificate::from_der(&der).context("a certificate in it cannot be read")?;
+            // A chain often begins with the signer's, and CMS has a set of them.
+            if !certificates.contains(&certificate) {
+                certificates.push(certificate);
+            }
         }
         let of_key = |certificate: &Certificate| {
             let key = certificate.tbs_certificate.subject_public_key_info.subject_public_key.as_bytes();

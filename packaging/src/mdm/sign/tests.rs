@@ -101,11 +101,11 @@ fn pkcs12_signs_however_it_is_encrypted() {
 }
 
 #[test]
-fn certificates_above_the_signers_come_along() {
+fn certificates_above_the_signers_come_along_each_once() {
     let place = Place::new(P256);
     let other = Place::new(P256);
     let text = [place.path("id.pem"), other.path("cert.pem")].map(|path| std::fs::read(path).unwrap());
-    place.put("id.pem", &[&text[1][..], &text[0][..]].concat());
+    place.put("id.pem", &[&text[1][..], &text[0][..], &text[1][..]].concat());
     let signed = Signer::new(Key::Pem(place.path("id.pem")), now()).unwrap().sign(PROFILE).unwrap();
     place.put("signed", &signed);
     let listed = place.openssl(&["pkcs7", "-inform", "DER", "-in", "signed", "-print_certs"]);
