@@ -26,7 +26,7 @@ use self::sign::Signer;
 
 /// What can be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, clap::ValueEnum)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "kebab-case")]
 pub enum Kind {
     /// The profile with the agent's settings, the enrolment token and the CA
     Settings,
@@ -115,14 +115,7 @@ pub struct Made {
 /// Makes what was asked for; `only` nothing is everything that can be made. What was asked for by name and cannot be made
 /// is an error.
 pub fn make(inputs: &Inputs<'_>, only: &[Kind]) -> anyhow::Result<Made> {
-    let mut made = Made { warnings: inputs.settings.warnings.clone(), ..Made::default() };
-    made.warnings.extend(inputs.package.iter().flat_map(|package| package.warnings.clone()));
-    made.warnings.extend(inputs.signer.iter().filter_map(|signer| signer.warning()));
-    if inputs.settings.login_item && inputs.team().is_none() {
-        let warning = "login items: no team is known, so whatever calls itself io.emote.agent is allowed; give --pkg with a \
-                       package of a Developer ID, or package.team";
-        made.warnings.push(warning.to_owned());
-    }
+    let mut made = Made { warnings: warnings(inputs), ..Made::default() };
     for (kind, make) in KINDS {
         if !only.is_empty() && !only.contains(&kind) {
             continue;
@@ -134,6 +127,28 @@ pub fn make(inputs: &Inputs<'_>, only: &[Kind]) -> anyhow::Result<Made> {
         }
     }
     Ok(made)
+}
+
+fn warnings(inputs: &Inputs<'_>) -> Vec<String> {
+    let mut warnings = inputs.settings.warnings.clone();
+    warnings.extend(inputs.package.iter().flat_map(|package| package.warnings.clone()));
+    warnings.extend(inputs.signer.iter().filter_map(|signer| signer.warning()));
+    if inputs.settings.login_item && inputs.team().is_none() {
+        let warning = "login items: no team is known, so whatever calls itself io.emote.agent is allowed; give --pkg with a \
+                       package of a Developer ID, or package.team";
+        warnings.push(warning.to_owned());
+    }
+    let signed = inputs.package.and_then(|package| Some((package, package.release_team()?)));
+    if let (Some(said), Some((package, team))) = (&inputs.settings.team, signed)
+        && said != team
+    {
+        let warning = format!(
+            "package.team is {said}, but {team} signed {}: what the profiles allow {said} is not allowed this package",
+            package.name
+        );
+        warnings.push(warning);
+    }
+    warnings
 }
 
 impl Kind {

@@ -19,7 +19,11 @@ pub(super) fn settings(inputs: &Inputs<'_>) -> anyhow::Result<Written> {
     payloads.extend(settings.system_anchors.iter().map(certificate));
     if inputs.single {
         payloads.extend(login_items(inputs));
-        payloads.extend(full_disk_access(inputs).ok());
+        match full_disk_access(inputs) {
+            Ok(payload) => payloads.push(payload),
+            Err(missing) if settings.full_disk_access => return Ok(Err(missing)),
+            Err(_) => {}
+        }
     }
     let about = "Where the Emote agent on this Mac sends its events, and what it looks at.";
     let file = profile(inputs, Kind::Settings, "", TITLE, about, payloads)?;

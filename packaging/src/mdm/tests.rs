@@ -213,9 +213,14 @@ fn what_the_agent_is_granted_is_granted_to_its_team_alone() {
     assert_eq!(granted(&made(&said, None, false, &[]).unwrap()), "anchor apple");
     let warned = |made: &Made| made.warnings.iter().any(|warning| warning.starts_with("login items: no team is known"));
     assert!(!warned(&found) && warned(&made(&settings, None, false, &[]).unwrap()));
+    let other = Settings { team: Some("ZYXWV98765".into()), ..settings.clone() };
+    let told = made(&other, Some(&package), false, &[]).unwrap().warnings.join("\n");
+    assert!(told.contains("package.team is ZYXWV98765, but ABCDE12345 signed EmoteAgent-1.2.3.pkg"), "{told}");
     // Nothing is granted to whoever calls itself so.
     let nobody = made(&settings, None, false, &[Kind::Privacy]).unwrap_err().to_string();
     assert!(nobody.contains("privacy cannot be written: it needs --pkg"), "{nobody}");
+    let single = made(&settings, None, true, &[Kind::Settings]).unwrap_err().to_string();
+    assert!(single.contains("settings cannot be written: it needs --pkg"), "one without it is not all: {single}");
 }
 
 #[test]
