@@ -35,6 +35,7 @@ impl Anchor {
     /// All certificates of a file. A key in it is refused: it would be handed to every Mac.
     pub fn read(path: &Path) -> anyhow::Result<Vec<Self>> {
         let metadata = std::fs::metadata(path).with_context(|| format!("reading {}", path.display()))?;
+        ensure!(metadata.is_file(), "{} is no file", path.display());
         ensure!(metadata.len() <= MOST_BYTES, "{} is larger than {} KiB", path.display(), MOST_BYTES >> 10);
         let pem = std::fs::read(path).with_context(|| format!("reading {}", path.display()))?;
         Self::parse(&pem).with_context(|| path.display().to_string())

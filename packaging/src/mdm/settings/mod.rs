@@ -142,6 +142,9 @@ impl Settings {
             reader.problem("ca.files", format!("the certificate {:?} has ended", anchor.name));
         }
         if anchors.is_empty() {
+            if reader.tree.get("ca.trust").is_some() && reader.tree.get("ca.files").is_none() {
+                reader.problem("ca.trust", "only with ca.files: there is nothing to trust");
+            }
             return;
         }
         if trust != "system" {

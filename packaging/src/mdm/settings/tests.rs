@@ -170,6 +170,8 @@ fn what_is_wrong_alone_is_told() {
     let folder = folder();
     for (from, to, expected) in [
         ("[agent]", "[agent", "emote-mdm.toml: line 6"),
+        ("['ca.pem']", "['/dev/zero']", "ca.files: /dev/zero is no file"),
+        ("files = ['ca.pem']", "trust = 'both'", "ca.trust: only with ca.files"),
         ("enrollment.", "enrolment.", "enrolment: there is no such key"),
         ("token.txt", "missing.txt", "enrollment.token: reading"),
         ("token.txt", "damaged.txt", "enrollment.token: it is no enrolment token"),
