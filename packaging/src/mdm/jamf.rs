@@ -36,10 +36,8 @@ fn schema(manifest: &Dictionary) -> anyhow::Result<Json> {
 
 fn properties(of: &Dictionary) -> anyhow::Result<Map<String, Json>> {
     let mut properties = Map::new();
-    let subkeys =
-        of.get("pfm_subkeys").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_dictionary);
     // What describes a payload is Jamf's to write.
-    let ours = subkeys.filter_map(|key| Some((text(key, "pfm_name")?, key)));
+    let ours = subkeys(of).filter_map(|key| Some((text(key, "pfm_name")?, key)));
     for (order, (name, key)) in (1..).zip(ours.filter(|(name, _)| !name.starts_with("Payload"))) {
         let mut property = json!({
             "title": text(key, "pfm_title").unwrap_or(name),
@@ -92,12 +90,14 @@ fn value(key: &Dictionary) -> anyhow::Result<Json> {
 
 /// Keys that are known, or names that are chosen freely (`{{key}}` and `{{value}}` of the manifest's format).
 fn table(key: &Dictionary) -> anyhow::Result<Json> {
-    let subkeys =
-        key.get("pfm_subkeys").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_dictionary);
-    match { subkeys }.find(|subkey| text(subkey, "pfm_name") == Some("{{value}}")) {
+    match subkeys(key).find(|subkey| text(subkey, "pfm_name") == Some("{{value}}")) {
         Some(each) => Ok(json!({"type": "object", "additionalProperties": table(each)?})),
         None => Ok(json!({"type": "object", "properties": properties(key)?})),
     }
+}
+
+fn subkeys(of: &Dictionary) -> impl Iterator<Item = &Dictionary> {
+    of.get("pfm_subkeys").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_dictionary)
 }
 
 fn description(key: &Dictionary) -> String {

@@ -9,22 +9,14 @@ use cms::content_info::{CmsVersion, ContentInfo};
 use cms::signed_data::{
     CertificateSet, EncapsulatedContentInfo, SignedData, SignerIdentifier, SignerInfo, SignerInfos,
 };
-use der::asn1::{ObjectIdentifier, OctetString, SetOfVec};
+use der::asn1::{OctetString, SetOfVec};
 use der::{Any, Encode, Tag};
 use ring::digest::{Algorithm, SHA256, SHA384, digest};
 use x509_cert::attr::{Attribute, Attributes};
 use x509_cert::spki::AlgorithmIdentifierOwned;
 
 use super::identity::{Identity, Pair};
-
-const SIGNED_DATA: ObjectIdentifier = oid("1.2.840.113549.1.7.2");
-const DATA: ObjectIdentifier = oid("1.2.840.113549.1.7.1");
-const CONTENT_TYPE: ObjectIdentifier = oid("1.2.840.113549.1.9.3");
-const MESSAGE_DIGEST: ObjectIdentifier = oid("1.2.840.113549.1.9.4");
-
-const fn oid(text: &str) -> ObjectIdentifier {
-    ObjectIdentifier::new_unwrap(text)
-}
+use crate::pkg::verify::cms::{CONTENT_TYPE, DATA, MESSAGE_DIGEST, SIGNED_DATA, oid};
 
 /// What a pair signs with: the hash, and the names of hash and signature (RFC 8017 A.2.4, RFC 5758).
 struct With {

@@ -15,15 +15,20 @@ use x509_cert::spki::AlgorithmIdentifierOwned;
 
 use super::certificates::is_signed;
 
-const SIGNED_DATA: ObjectIdentifier = oid("1.2.840.113549.1.7.2");
-const DATA: ObjectIdentifier = oid("1.2.840.113549.1.7.1");
+/// That a CMS message is signed data (RFC 5652, section 5.1).
+pub(crate) const SIGNED_DATA: ObjectIdentifier = oid("1.2.840.113549.1.7.2");
+/// Content that CMS does not look into (section 4).
+pub(crate) const DATA: ObjectIdentifier = oid("1.2.840.113549.1.7.1");
 const TIME_INFO: ObjectIdentifier = oid("1.2.840.113549.1.9.16.1.4");
-const CONTENT_TYPE: ObjectIdentifier = oid("1.2.840.113549.1.9.3");
-const MESSAGE_DIGEST: ObjectIdentifier = oid("1.2.840.113549.1.9.4");
+/// The attribute with the content's type (section 11.1).
+pub(crate) const CONTENT_TYPE: ObjectIdentifier = oid("1.2.840.113549.1.9.3");
+/// The attribute with the content's hash (section 11.2).
+pub(crate) const MESSAGE_DIGEST: ObjectIdentifier = oid("1.2.840.113549.1.9.4");
 const TIME_TOKEN: ObjectIdentifier = oid("1.2.840.113549.1.9.16.2.14");
 const MOST_DEPTH: usize = 24;
 
-const fn oid(text: &str) -> ObjectIdentifier {
+/// An object identifier that is known when this is built.
+pub(crate) const fn oid(text: &str) -> ObjectIdentifier {
     ObjectIdentifier::new_unwrap(text)
 }
 

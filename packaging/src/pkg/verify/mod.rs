@@ -8,7 +8,7 @@
 //! Nobody but Apple can tell what a ticket says, so it is found and no more: `spctl` on a Mac asks Apple.
 
 mod certificates;
-mod cms;
+pub(crate) mod cms;
 mod code;
 mod contents;
 
