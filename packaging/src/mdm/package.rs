@@ -111,7 +111,9 @@ impl State {
             Self::Release => None,
             Self::NotNotarized => Some("it was not notarized: an MDM installs it, whoever opens it is warned"),
             Self::Development => Some("it is signed for development: no Mac installs it, and no MDM should"),
-            Self::Unsigned => Some("it is not signed: no MDM can install it (emote-packaging pkg --help)"),
+            Self::Unsigned => {
+                Some("it is not signed: no Mac installs it by an MDM's command (emote-packaging pkg --help)")
+            }
         }
     }
 }

@@ -87,7 +87,9 @@ fn all_of_it_is_written_for_a_package_and_the_same_each_time() {
     assert_eq!(listed.len(), expected.len());
     assert_eq!(summary["left_out"][0]["kind"], "autopkg");
     let warnings = summary["warnings"].to_string();
-    for expected in ["unsigned.pkg: it is not signed: no MDM can install it", "token example2026 never ends"] {
+    for expected in
+        ["unsigned.pkg: it is not signed: no Mac installs it by an MDM's command", "token example2026 never ends"]
+    {
         assert!(warnings.contains(expected), "{warnings}");
     }
     // Of what is there already, too.
