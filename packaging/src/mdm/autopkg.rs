@@ -8,17 +8,24 @@ use super::{File, Inputs, Kind, Written, dictionary};
 
 /// Of the recipe repository `grahampugh-recipes`.
 const UPLOADER: &str = "com.github.grahampugh.jamf-upload.processors/JamfPackageUploader";
-/// The oldest AutoPkg that is maintained.
 const MINIMUM: &str = "2.3";
+/// Where the chain of every Developer ID ends. `pkgutil`, whose answer is compared, tells it whether or not it is in the
+/// package.
+const ROOT: &str = "Apple Root CA";
 
 pub(super) fn files(inputs: &Inputs<'_>) -> anyhow::Result<Written> {
     let Some(package) = inputs.package else { return Ok(Err("it needs --pkg")) };
     let Some(url) = inputs.settings.package_url_of("%VERSION%") else { return Ok(Err("it needs package.url")) };
+    if url.replace("%VERSION%", "").contains('%') {
+        return Ok(Err("it needs a package.url without %, between two of which AutoPkg looks for a variable"));
+    }
     if package.authorities.is_empty() {
         return Ok(Err("it needs a package that is signed, for the recipe proves by whom"));
     }
+    let ends_early = package.release_team().is_some() && package.authorities.last().is_none_or(|name| name != ROOT);
     let of = |kind: &str| format!("{}.autopkg.{kind}", inputs.settings.identifier);
-    let authorities = package.authorities.iter().map(|name| Value::from(name.as_str()));
+    let names = package.authorities.iter().map(String::as_str).chain(ends_early.then_some(ROOT));
+    let authorities = names.map(Value::from);
     let download = [
         step("URLDownloader", [("filename", "%NAME%-%VERSION%.pkg".into()), ("url", url.into())]),
         step("EndOfCheckPhase", []),

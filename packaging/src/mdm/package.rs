@@ -97,7 +97,10 @@ impl Package {
             sha256: "5e".repeat(32),
             version: Version::new(1, 2, 3),
             installed_kibibytes: 9_000,
-            authorities: vec![format!("Developer ID Installer: Emote ({team})"), "Apple Root CA".into()],
+            authorities: vec![
+                format!("Developer ID Installer: Emote ({team})"),
+                "Developer ID Certification Authority".into(),
+            ],
             warnings: Vec::new(),
             team: Some(team.into()),
             state: State::Release,
@@ -110,7 +113,7 @@ impl State {
         match self {
             Self::Release => None,
             Self::NotNotarized => Some("it was not notarized: an MDM installs it, whoever opens it is warned"),
-            Self::Development => Some("it is signed for development: no Mac installs it, and no MDM should"),
+            Self::Development => Some("it is signed for development: no Mac trusts it, and no MDM should install it"),
             Self::Unsigned => {
                 Some("it is not signed: no Mac installs it by an MDM's command (emote-packaging pkg --help)")
             }

@@ -39,10 +39,11 @@ impl Mdm {
         server.args(["-listen", &format!("127.0.0.1:{port}"), "-storage", "filekv", "-cert-header", "X-Client-Cert"]);
         server.arg("-storage-dsn").arg(place.path("db")).arg("-ca").arg(place.path("ca.pem"));
         server.env("NANOMDM_API", API_KEY).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let server = server.spawn().unwrap();
+        let mut server = server.spawn().unwrap();
         let deadline = Instant::now() + Duration::from_secs(20);
         while TcpStream::connect(("127.0.0.1", port)).is_err() {
             assert!(Instant::now() < deadline, "NanoMDM does not listen");
+            assert_eq!(server.try_wait().unwrap(), None, "NanoMDM ended");
             std::thread::yield_now();
         }
         Self { place, server, url: format!("http://127.0.0.1:{port}"), certificate }

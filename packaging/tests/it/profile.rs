@@ -187,7 +187,7 @@ fn a_package_for_development_gives_its_signers_and_no_team() {
     std::fs::write(place.path("emote-mdm.toml"), SETTINGS.replace("team = 'ABCDE12345'\n", "")).unwrap();
     let output = profile(&place, "mdm", &["--pkg", "dev.pkg", "--development", "identity"]);
     let told = said(written(&output));
-    assert!(told.contains("dev.pkg: it is signed for development: no Mac installs it"), "{told}");
+    assert!(told.contains("dev.pkg: it is signed for development: no Mac trusts it"), "{told}");
     assert!(told.contains("not written: privacy (it needs --pkg with a package of a Developer ID"), "{told}");
     assert!(told.contains("profiles are signed by Emote DEVELOPMENT - not for release: Application"), "{told}");
     let recipe = std::fs::read_to_string(place.path("mdm/EmoteAgent.download.recipe")).unwrap();

@@ -76,6 +76,7 @@ impl Secret {
 /// Refuses a file with a secret in it that others can read.
 pub(super) fn ensure_private(path: &Path) -> anyhow::Result<()> {
     let metadata = std::fs::metadata(path).with_context(|| format!("reading {}", path.display()))?;
+    ensure!(metadata.is_file(), "{} is no file", path.display());
     let is_private = metadata.permissions().mode() & 0o077 == 0;
     ensure!(is_private, "{0} can be read by others: chmod 600 {0}", path.display());
     Ok(())
