@@ -17,6 +17,7 @@ pub mod engine;
 mod form;
 pub mod framing;
 pub mod gelf;
+mod hostname;
 pub mod identity;
 pub mod ingest;
 pub mod intake;

@@ -50,6 +50,6 @@ impl Signed {
 /// `ada@mac-mini.local`
 fn whoever() -> String {
     let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_else(|_| "somebody".to_owned());
-    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let host = crate::hostname::own();
     format!("{user}@{host}")
 }

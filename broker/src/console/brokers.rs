@@ -172,7 +172,7 @@ pub(super) fn report(id: &str, started: Time, watched: &Watched) -> BrokerReport
     }
     BrokerReport {
         id: id.to_owned(),
-        host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+        host: crate::hostname::own(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         started,
         role: status.role,

@@ -5,7 +5,7 @@ use emote_proto::{EventError, EventId, Name, Subject, Time};
 use serde_json::json;
 
 use super::reading::Bad;
-use crate::{config::text::clip, ingest::own};
+use crate::{config::text::clip, hostname, ingest::own};
 
 /// The most characters of a reason.
 const MAX_REASON: usize = 500;
@@ -20,7 +20,7 @@ pub(super) fn file_failed(
 ) -> Result<(Subject, EventId, Bytes), EventError> {
     let problems: Vec<String> = bad.said.iter().map(|problem| clip(problem, MAX_REASON)).collect();
     let info = json!({
-        "file": file, "problems": problems, "refused": bad.count, "events": stored, "host": host(),
+        "file": file, "problems": problems, "refused": bad.count, "events": stored, "host": hostname::own(),
     });
     let id = EventId::derived(&["source", source.as_str(), "file_failed", file, &written.to_string()]);
     own::event(source, "file_failed", id, info, now)
@@ -43,11 +43,7 @@ pub(super) fn explained(bad: &Bad, stored: u64) -> String {
 
 /// The folder cannot be read or written to. Told once a day where it stays so.
 pub(super) fn folder_failed(source: &Name, reason: &str, now: Time) -> Result<(Subject, EventId, Bytes), EventError> {
-    let (host, day) = (host(), now.to_string().chars().take(10).collect::<String>());
+    let (host, day) = (hostname::own(), now.to_string().chars().take(10).collect::<String>());
     let id = EventId::derived(&["source", source.as_str(), "folder_failed", &host, reason, &day]);
     own::event(source, "folder_failed", id, json!({"reason": clip(reason, MAX_REASON), "host": host}), now)
-}
-
-fn host() -> String {
-    rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
