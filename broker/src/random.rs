@@ -1,4 +1,4 @@
-//! Random words.
+//! Random words and numbers.
 
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use zeroize::Zeroizing;
@@ -13,6 +13,15 @@ pub(crate) fn name<const BYTES: usize>() -> String {
         }
     }
     HEXLOWER.encode(&bytes)
+}
+
+/// From 0 to 1; the middle where the system has no randomness to give.
+pub(crate) fn chance() -> f64 {
+    let mut bytes = [0; 4];
+    match getrandom::fill(&mut bytes) {
+        Ok(()) => f64::from(u32::from_le_bytes(bytes)) / f64::from(u32::MAX),
+        Err(_) => 0.5,
+    }
 }
 
 /// 256 random bits, 43 characters: what nobody can guess.
@@ -32,5 +41,8 @@ mod tests {
         assert!(one != other && one.len() == 16, "{one} {other}");
         let (one, other) = (secret().unwrap(), secret().unwrap());
         assert!(one != other && one.len() == 43);
+        let chances = [chance(), chance(), chance()];
+        assert!(chances.iter().all(|chance| (0.0..=1.0).contains(chance)), "{chances:?}");
+        assert!(chances[0] != chances[1] || chances[1] != chances[2], "{chances:?}");
     }
 }

@@ -23,6 +23,7 @@ use crate::{
     loopback::is_loopback,
     outage::Outage,
     private::{self, Readers},
+    random,
 };
 
 /// Wait before the first attempt to connect again; it doubles.
@@ -174,9 +175,7 @@ fn check_key(path: &Path) -> Result<(), BusError> {
 fn reconnect_delay(attempts: usize) -> Duration {
     let doublings = u32::try_from(attempts.saturating_sub(1).min(12)).unwrap_or(12);
     let longest = RECONNECT_FIRST.saturating_mul(1 << doublings).min(RECONNECT_MAX);
-    let mut byte = [0_u8; 1];
-    let jitter = if getrandom::fill(&mut byte).is_ok() { f64::from(byte[0]) / 512.0 } else { 0.25 };
-    longest.mul_f64(0.5 + jitter)
+    longest.mul_f64(0.5 + random::chance() / 2.0)
 }
 
 /// Rounds of attempts at all servers. Of one that failed the library's event tells no reason; the servers that the next

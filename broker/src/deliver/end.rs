@@ -16,6 +16,7 @@ use super::{
 use crate::{
     bus::{BusError, JobMessage},
     core::Job,
+    random,
     targets::Outcome,
 };
 
@@ -44,7 +45,7 @@ impl Delivery {
             Outcome::Never { reason } => self.bury(job, input, &reason, message, shutdown).await,
             Outcome::Retry { after, reason } => {
                 let age = Duration::from_millis(u64::try_from(now.millis_since(message.stored)).unwrap_or(0));
-                match schedule::next(&self.settings.retry, attempts.max(1), age, after, jitter()) {
+                match schedule::next(&self.settings.retry, attempts.max(1), age, after, random::chance()) {
                     Next::After(delay) => {
                         tracing::info!(target_name = %self.target, job = %job.id, attempts, ?delay, reason, "will try again");
                         message.again_after(delay).await.map(|()| false)
@@ -182,10 +183,4 @@ fn subject(event: &Event) -> Subject {
         scope: event.scope.clone(),
         action: event.action.clone(),
     })
-}
-
-/// A number from 0 to 1.
-fn jitter() -> f64 {
-    let mut bytes = [0_u8; 2];
-    if getrandom::fill(&mut bytes).is_ok() { f64::from(u16::from_le_bytes(bytes)) / f64::from(u16::MAX) } else { 0.5 }
 }

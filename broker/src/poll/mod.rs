@@ -40,8 +40,8 @@ pub(crate) use item::OfLog;
 pub(crate) use log::tell_new;
 pub use log::{Last, Log, Next, OfBus};
 pub(crate) use page::Poll;
+pub(crate) use poller::pause;
 pub use poller::{Pollers, Reach};
-pub(crate) use poller::{chance, pause};
 pub use spec::Plan;
 pub use state::{PollReport, Polls};
 

@@ -21,6 +21,7 @@ use super::{
 use crate::{
     core::DEDUPE_WINDOW_MILLIS,
     ingest::{PublishError, Source, own},
+    random,
     tasks::Tasks,
 };
 
@@ -162,7 +163,7 @@ impl Poller {
                         Ended::Here(_) => None,
                     };
                     self.went_wrong(&mut stand, ended, failures).await;
-                    let pause = pause(failures, every, chance());
+                    let pause = pause(failures, every, random::chance());
                     after.map_or(pause, |after| pause.max(after))
                 }
             };
@@ -372,13 +373,4 @@ pub(crate) fn pause(failures: u32, every: Duration, chance: f64) -> Duration {
     let doublings = failures.saturating_sub(1).min(16);
     let whole = PAUSE_FIRST.saturating_mul(1 << doublings).min(PAUSE_MAX.max(every));
     whole.mul_f64(0.5 + chance.clamp(0.0, 1.0) / 2.0)
-}
-
-/// From 0 to 1.
-pub(crate) fn chance() -> f64 {
-    let mut bytes = [0; 4];
-    match getrandom::fill(&mut bytes) {
-        Ok(()) => f64::from(u32::from_le_bytes(bytes)) / f64::from(u32::MAX),
-        Err(_) => 0.5,
-    }
 }

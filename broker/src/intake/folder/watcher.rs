@@ -21,8 +21,9 @@ use super::{
 use crate::{
     config::text::clip,
     ingest::{Dropped, PublishError, Source},
-    poll::{Log, chance, pause, tell_new},
+    poll::{Log, pause, tell_new},
     private::{self, FileError, Shared},
+    random,
     tasks::Tasks,
 };
 
@@ -141,7 +142,7 @@ impl Watcher {
                     failures = failures.saturating_add(1);
                     self.went_wrong(trouble, failures).await;
                     let every = self.folder.plan.every;
-                    pause(failures, every, chance()).min(every.max(PAUSE_MAX))
+                    pause(failures, every, random::chance()).min(every.max(PAUSE_MAX))
                 }
             };
             tokio::select! {
