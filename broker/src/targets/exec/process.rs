@@ -9,10 +9,11 @@ use std::{
     time::Duration,
 };
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
     process::{Child, Command},
+    signal::unix::{SignalKind, signal},
     time::{Instant, sleep_until, timeout},
 };
 
@@ -40,7 +41,8 @@ pub(super) struct Order {
     pub(super) within: Duration,
 }
 
-/// The processes of a run; what is left of them ends with this.
+/// The processes of a run; what is left of them ends with this. It is dropped before the child is, which is reaped only
+/// after it: until then the group's number is nobody else's.
 struct Group(Option<Pid>);
 
 impl Group {
@@ -53,6 +55,18 @@ impl Group {
             // Where nobody is there, nothing needs to end.
             kill_process_group(pid, signal).ok();
         }
+    }
+
+    /// Waits until the first of them has ended, and leaves it to be reaped.
+    async fn first_ended(&self) -> io::Result<()> {
+        let Some(pid) = self.0 else { return Ok(()) };
+        // Listened to before it is looked: no end is missed.
+        let mut children = signal(SignalKind::child())?;
+        let look = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
+        while waitid(WaitId::Pid(pid), look)?.is_none() {
+            children.recv().await;
+        }
+        Ok(())
     }
 
     fn end(&mut self) {
@@ -77,6 +91,7 @@ pub(super) async fn run(order: Order, input: Vec<u8>) -> io::Result<Ran> {
     let mut group = Group::of(&child);
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let (mut output, mut said) = (Vec::new(), Vec::new());
+    // None where it has ended by itself.
     let ended = {
         let feed = async {
             if let Some(mut stdin) = stdin {
@@ -103,32 +118,35 @@ pub(super) async fn run(order: Order, input: Vec<u8>) -> io::Result<Ran> {
         let mut talked = None;
         let ended = loop {
             tokio::select! {
-                status = child.wait() => break how(status?),
+                ended = group.first_ended() => {
+                    ended?;
+                    break None;
+                }
                 done = &mut talk, if talked.is_none() => {
                     talked = Some(done);
                     if done.is_err() {
-                        break Ended::Flooded;
+                        break Some(Ended::Flooded);
                     }
                 }
                 () = sleep_until(told_at) => {
                     group.signal(Signal::TERM);
                     // Its own end is waited for, to let it put its things in order.
-                    drop(tokio::time::timeout_at(ended_at, child.wait()).await);
-                    break Ended::Late(order.within);
+                    drop(tokio::time::timeout_at(ended_at, group.first_ended()).await);
+                    break Some(Ended::Late(order.within));
                 }
             }
         };
         group.end();
         match talked {
             None => match timeout(REST_WITHIN, &mut talk).await {
-                Ok(Err(())) => Ended::Flooded,
+                Ok(Err(())) => Some(Ended::Flooded),
                 Ok(Ok(())) | Err(_) => ended,
             },
             Some(_) => ended,
         }
     };
-    // It has been killed: this is the reaping.
-    drop(child.wait().await);
+    let status = child.wait().await?;
+    let ended = ended.unwrap_or_else(|| how(status));
     Ok(Ran { ended, output, said: String::from_utf8_lossy(&said).into_owned() })
 }
 
@@ -206,6 +224,36 @@ async fn end_of(source: Option<impl AsyncRead + Unpin>, end: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The state of a process as Linux has it: `Z` where it has ended and was not reaped.
+    #[cfg(target_os = "linux")]
+    fn state(pid: u32) -> Option<char> {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        stat.rsplit_once(") ")?.1.chars().next()
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn a_group_is_ended_before_its_first_process_is_reaped() {
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", "sleep 600 & echo $!; exit 7"]).stdout(Stdio::piped()).process_group(0);
+        let mut child = command.spawn().unwrap();
+        let (pid, mut group) = (child.id().unwrap(), Group::of(&child));
+        let mut said = [0; 32];
+        let read = child.stdout.take().unwrap().read(&mut said).await.unwrap();
+        let left: u32 = std::str::from_utf8(&said[..read]).unwrap().trim().parse().unwrap();
+        group.first_ended().await.unwrap();
+        assert_eq!(state(pid), Some('Z'), "its number is still its own");
+        assert!(state(left).is_some_and(|state| state != 'Z'), "what it left behind runs");
+        group.end();
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while state(left).is_some_and(|state| state != 'Z') {
+            assert!(Instant::now() < deadline, "what it left behind runs on");
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(how(child.wait().await.unwrap()), Ended::Code(7));
+        group.first_ended().await.unwrap();
+    }
 
     #[test]
     fn a_signal_that_asks_is_no_mistake_of_the_program() {
