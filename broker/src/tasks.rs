@@ -1,7 +1,14 @@
 //! Tasks that run for as long as the configuration wants them, each until the file that it was started with is another one.
 //! One that ends by itself, such as in a panic, is started anew.
 
-use std::{collections::BTreeMap, fmt::Debug, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    fmt::Debug,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use tokio::{sync::Notify, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
@@ -12,14 +19,17 @@ pub(crate) struct Tasks<Key> {
     ended: Arc<Notify>,
 }
 
-/// Tells, when it is dropped, that a task has ended that nobody stopped.
+/// Tells, when it is dropped, that a task has ended, and those who wait where nobody stopped it.
 struct Tells {
     stop: CancellationToken,
+    /// Set before anybody is woken: the task's own handle may say it a moment later.
+    is_over: Arc<AtomicBool>,
     ended: Arc<Notify>,
 }
 
 impl Drop for Tells {
     fn drop(&mut self) {
+        self.is_over.store(true, Ordering::Release);
         if !self.stop.is_cancelled() {
             self.ended.notify_one();
         }
@@ -30,6 +40,7 @@ struct Running {
     /// The file when it was started.
     file: String,
     stop: CancellationToken,
+    is_over: Arc<AtomicBool>,
     task: JoinHandle<()>,
 }
 
@@ -48,7 +59,7 @@ impl<Key: Ord + Clone + Debug> Tasks<Key> {
         start: impl Fn(T, CancellationToken) -> Task,
     ) -> Vec<Key> {
         let is_as_wanted = |key: &Key, running: &Running| {
-            !running.task.is_finished() && wanted.get(key).is_some_and(|(file, _)| *file == running.file)
+            !running.is_over.load(Ordering::Acquire) && wanted.get(key).is_some_and(|(file, _)| *file == running.file)
         };
         let old = self.running.iter().filter(|(key, running)| !is_as_wanted(key, running));
         let mut old: Vec<Key> = old.map(|(key, _)| key.clone()).collect();
@@ -58,13 +69,14 @@ impl<Key: Ord + Clone + Debug> Tasks<Key> {
         for (key, (file, what)) in wanted {
             self.running.entry(key).or_insert_with(|| {
                 let stop = CancellationToken::new();
-                let tells = Tells { stop: stop.clone(), ended: Arc::clone(&self.ended) };
+                let is_over = Arc::<AtomicBool>::default();
+                let tells = Tells { stop: stop.clone(), is_over: Arc::clone(&is_over), ended: Arc::clone(&self.ended) };
                 let run = start(what, stop.clone());
                 let task = tokio::spawn(async move {
                     let _tells = tells;
                     run.await;
                 });
-                Running { file, stop, task }
+                Running { file, stop, is_over, task }
             });
         }
         old
@@ -148,5 +160,22 @@ mod tests {
         assert_eq!(*starts.lock().unwrap(), 3);
         tasks.stop().await;
         assert!(tasks.ended().now_or_never().is_none(), "what was stopped is not told of");
+    }
+
+    /// Whoever is told may look at once, on another thread than the one on which the task is still coming to its end.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn each_end_that_is_told_of_is_a_start_at_the_next_look() {
+        const TIMES: usize = 300;
+        let (mut tasks, starts) = (Tasks::default(), Mutex::new(0));
+        let start = |(), _: CancellationToken| {
+            *starts.lock().unwrap() += 1;
+            async {}
+        };
+        for begun in 1..=TIMES {
+            tasks.keep_to(BTreeMap::from([("a", ("1".to_owned(), ()))]), start).await;
+            assert_eq!(*starts.lock().unwrap(), begun);
+            tokio::time::timeout(Duration::from_secs(20), tasks.ended()).await.unwrap();
+        }
+        tasks.stop().await;
     }
 }
