@@ -169,11 +169,12 @@ impl Discovery {
                 return Ok(false);
             }
         };
-        // Told first: what is kept is not found anew, and never would be told. Told twice, it is one event.
-        if let Some((subject, id, body)) = event {
-            self.bus.publish_events(vec![(subject, id, body.into())]).await?;
-        }
-        match self.bus.write_schemas(&[Write { key, expected, value }]).await {
+        let tell = async || match event {
+            Some((subject, id, body)) => self.bus.publish_events(vec![(subject, id, body.into())]).await,
+            None => Ok(()),
+        };
+        let write = async || self.bus.write_schemas(&[Write { key, expected, value }]).await;
+        match told_first(tell, write).await? {
             // Where it is overtaken, somebody else leads, and has seen the same.
             Ok(_) | Err(WriteError::Overtaken) => Ok(true),
             Err(WriteError::Bus(error @ BusError::Refused { .. })) => {
@@ -183,6 +184,16 @@ impl Discovery {
             Err(WriteError::Bus(error)) => Err(error.into()),
         }
     }
+}
+
+/// Tells of what is then written down, and writes nothing down that could not be told: what is kept is not found anew, and
+/// never would be told. Told twice, it is one event.
+async fn told_first<T>(
+    tell: impl AsyncFnOnce() -> Result<(), BusError>,
+    write: impl AsyncFnOnce() -> Result<T, WriteError>,
+) -> Result<Result<T, WriteError>, BusError> {
+    tell().await?;
+    Ok(write().await)
 }
 
 impl Round {
@@ -230,6 +241,27 @@ mod tests {
             ("events.o*.-.user.created", None),
         ] {
             assert_eq!(kind(subject).as_deref(), expected, "{subject}");
+        }
+    }
+
+    #[tokio::test]
+    async fn nothing_is_written_down_that_was_not_told() {
+        for is_told in [true, false] {
+            let said = std::cell::RefCell::new(Vec::new());
+            let tell = async || {
+                said.borrow_mut().push("told");
+                if is_told { Ok(()) } else { Err(BusError::Settings("away".to_owned())) }
+            };
+            let write = async || {
+                said.borrow_mut().push("written");
+                Err::<(), _>(WriteError::Overtaken)
+            };
+            let result = told_first(tell, write).await;
+            match is_told {
+                true => assert!(matches!(result, Ok(Err(WriteError::Overtaken))), "{result:?}"),
+                false => assert!(matches!(result, Err(BusError::Settings(_))), "{result:?}"),
+            }
+            assert_eq!(*said.borrow(), if is_told { vec!["told", "written"] } else { vec!["told"] });
         }
     }
 
