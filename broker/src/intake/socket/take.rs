@@ -168,14 +168,7 @@ impl Intake {
         let trust = if self.socket.knows_clients() { Trust::Authenticated } else { Trust::Unverified };
         let moment = Moment { now: jiff::Timestamp::now().into(), random: [0; 16] };
         let heard = Heard { bytes: raw.bytes, trust, mark };
-        let drafts = self.source.heard(heard, &message, &*self.reach.aliases, &moment)?;
-        let ready = drafts.iter().map(|draft| {
-            let subject = draft.subject(self.source.name().clone()).map_err(|error| error.to_string())?;
-            let id = draft.id.ok_or("it has no id")?;
-            Ok((subject, id, draft.to_json().into()))
-        });
-        let ready: Result<Vec<Ready>, String> = ready.collect();
-        ready.map_err(|problem| Refusal::Unmapped { output: None, problem })
+        self.source.addressed(&self.source.heard(heard, &message, &*self.reach.aliases, &moment)?)
     }
 
     /// Publishes these until the stream has them, or refuses them for good.

@@ -5,6 +5,8 @@
 //! No call takes long. Waiting ends with the program's time, which every call looks at, and all calls together move no more
 //! bytes than the run has fuel: see [`Host::checked`].
 
+mod memory;
+
 use std::{
     sync::{
         Arc,
@@ -14,10 +16,11 @@ use std::{
 };
 
 use wasmi::{
-    CallHook, Caller, Error, Extern, ExternType, FuncType, Linker, Module, StoreLimits, Val, ValType,
+    CallHook, Caller, Error, ExternType, FuncType, Linker, Module, StoreLimits, Val, ValType,
     errors::{HostError, LinkerError},
 };
 
+use self::memory::{long, number, parts, plus, put, put_number, range};
 use super::super::program::{MAX_OUTPUT, MAX_SAID};
 
 const WASI: &str = "wasi_snapshot_preview1";
@@ -211,42 +214,6 @@ fn offer_known(linker: &mut Linker<Host>) -> Result<(), LinkerError> {
 
 fn answered(result: Result<(), Errno>) -> Errno {
     result.err().unwrap_or(SUCCESS)
-}
-
-/// The module's memory and what is kept of its run.
-fn parts<'a>(caller: &'a mut Called<'_>) -> Result<(&'a mut [u8], &'a mut Host), Errno> {
-    let memory = caller.get_export("memory").and_then(Extern::into_memory).ok_or(FAULT)?;
-    Ok(memory.data_and_store_mut(caller))
-}
-
-fn range(memory: &mut [u8], at: At, size: usize) -> Result<&mut [u8], Errno> {
-    let at = usize::try_from(at).map_err(|_| FAULT)?;
-    memory.get_mut(at..at.checked_add(size).ok_or(FAULT)?).ok_or(FAULT)
-}
-
-fn put(caller: &mut Called<'_>, at: At, bytes: &[u8]) -> Result<(), Errno> {
-    let (memory, _) = parts(caller)?;
-    range(memory, at, bytes.len())?.copy_from_slice(bytes);
-    Ok(())
-}
-
-fn number(memory: &mut [u8], at: At) -> Result<u32, Errno> {
-    Ok(u32::from_le_bytes(range(memory, at, 4)?.try_into().map_err(|_| FAULT)?))
-}
-
-fn long(memory: &mut [u8], at: At) -> Result<u64, Errno> {
-    Ok(u64::from_le_bytes(range(memory, at, 8)?.try_into().map_err(|_| FAULT)?))
-}
-
-fn put_number(memory: &mut [u8], at: At, number: usize) -> Result<(), Errno> {
-    let number = u32::try_from(number).map_err(|_| INVAL)?;
-    range(memory, at, 4)?.copy_from_slice(&number.to_le_bytes());
-    Ok(())
-}
-
-/// `at` and so many bytes more.
-fn plus(at: At, bytes: u32) -> Result<At, Errno> {
-    at.checked_add(bytes).ok_or(FAULT)
 }
 
 /// Texts, each with a zero byte behind it, and where each begins.
