@@ -4,9 +4,8 @@
 
 use std::{
     cell::RefCell,
-    collections::BTreeMap,
     path::Path,
-    sync::{Arc, Mutex},
+    sync::Arc,
 };
 
 use axum::{
@@ -15,7 +14,7 @@ use axum::{
     http::{Request, StatusCode},
 };
 use emote::{
-    bus::{BusError, Entry, Write, WriteError},
+    bus,
     ingest::{Directory, NoAliases, Publish, PublishError, Ready, SourceSpec, Sources, router},
 };
 use emote_proto::{Name, limits};
@@ -24,47 +23,12 @@ use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 use tower::ServiceExt as _;
 
+/// That of the broker's own tests, which names what is above it as they do.
+#[path = "../../src/ingest/scim/testing.rs"]
+mod testing;
+
 /// Requests of one run.
 const MOST: usize = 16;
-
-/// A bucket in memory, each key at its revision.
-#[derive(Default)]
-struct Bucket(Mutex<(u64, BTreeMap<String, Entry>)>);
-
-#[async_trait::async_trait]
-impl Directory for Bucket {
-    async fn get(&self, key: &str) -> Result<Option<Entry>, BusError> {
-        Ok(self.0.lock().expect("the bucket").1.get(key).cloned())
-    }
-
-    async fn all(&self, prefix: &str) -> Result<BTreeMap<String, Entry>, BusError> {
-        let kept = self.0.lock().expect("the bucket");
-        let rest = |(key, entry): (&String, &Entry)| {
-            Some((key.strip_prefix(prefix)?.strip_prefix('.')?.to_owned(), entry.clone()))
-        };
-        Ok(kept.1.iter().filter_map(rest).collect())
-    }
-
-    async fn write(&self, writes: &[Write]) -> Result<u64, WriteError> {
-        let mut kept = self.0.lock().expect("the bucket");
-        let (revision, entries) = &mut *kept;
-        let is_last = |write: &Write| entries.get(&write.key).map_or(0, |entry| entry.revision) == write.expected;
-        if !writes.iter().all(is_last) {
-            return Err(WriteError::Overtaken);
-        }
-        for write in writes {
-            *revision += 1;
-            entries.insert(write.key.clone(), Entry { revision: *revision, value: write.value.clone().into() });
-        }
-        Ok(*revision)
-    }
-
-    async fn forget(&self, prefix: &str, revision: u64) -> Result<(), BusError> {
-        let is_below = |key: &str| key.strip_prefix(prefix).is_some_and(|rest| rest.starts_with('.'));
-        self.0.lock().expect("the bucket").1.retain(|key, entry| entry.revision > revision || !is_below(key));
-        Ok(())
-    }
-}
 
 /// Looks at what is published, and forgets it.
 struct Looking;
@@ -85,7 +49,7 @@ fn server() -> Router {
     let spec: SourceSpec = serde_json::from_value(json!({"preset": "scim", "verify": "none"})).expect("a source");
     let plan = spec.validate(&Name::new("it").expect("a name")).expect("a right source");
     let sources = Arc::new(Sources::new([plan.resolve(Path::new("/")).expect("nothing to resolve")]));
-    router(sources, Arc::new(Looking), Arc::new(NoAliases), Vec::new(), Arc::<Bucket>::default())
+    router(sources, Arc::new(Looking), Arc::new(NoAliases), Vec::new(), Arc::<testing::Memory>::default())
 }
 
 async fn asked(server: &Router, method: &str, path: &str, body: &[u8]) -> Option<(StatusCode, Vec<u8>)> {
