@@ -144,6 +144,11 @@ pub(crate) fn stamp(path: &Path) -> Stamp {
     Some((meta.dev(), meta.ino(), meta.ctime(), meta.ctime_nsec(), meta.size()))
 }
 
+/// What these are now, as far as there are any.
+pub(crate) fn stamps<const N: usize>(paths: [Option<&Path>; N]) -> [Stamp; N] {
+    paths.map(|path| path.and_then(stamp))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,7 +6,7 @@ use axum_server::tls_rustls::RustlsConfig;
 use rustls::{RootCertStore, ServerConfig, server::WebPkiClientVerifier};
 
 use super::ListenError;
-use crate::private::{self, Readers};
+use crate::private::{self, Readers, Stamp};
 
 /// How often the files are looked at.
 pub(crate) const LOOKED_AT_EVERY: Duration = Duration::from_secs(5);
@@ -29,17 +29,14 @@ pub(crate) struct Pair {
     files: Files,
     config: RustlsConfig,
     /// What the files were when they were last read.
-    seen: Stamp,
+    seen: [Stamp; 3],
 }
-
-/// What changes with a file: device, inode, time of its last change in ns, size. None where there is no file.
-type Stamp = [private::Stamp; 3];
 
 impl Pair {
     /// Reads the files.
     pub(crate) fn load(files: Files) -> Result<Self, ListenError> {
         // Looked at before they are read: a change in between is seen the next time.
-        let seen = files.stamp();
+        let seen = files.stamps();
         let config = RustlsConfig::from_config(Arc::new(files.read()?));
         Ok(Self { files, config, seen })
     }
@@ -70,7 +67,7 @@ impl Pair {
 
     /// Reads the files if they have changed.
     pub(super) fn look(&mut self) {
-        let now = self.files.stamp();
+        let now = self.files.stamps();
         if now == self.seen {
             return;
         }
@@ -89,8 +86,8 @@ impl Pair {
 }
 
 impl Files {
-    fn stamp(&self) -> Stamp {
-        [Some(&self.certificate), Some(&self.key), self.client_ca.as_ref()].map(|path| private::stamp(path?))
+    fn stamps(&self) -> [Stamp; 3] {
+        private::stamps([Some(&self.certificate), Some(&self.key), self.client_ca.as_deref()])
     }
 
     fn read(&self) -> Result<ServerConfig, ListenError> {

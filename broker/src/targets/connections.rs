@@ -131,7 +131,7 @@ impl Tls {
     }
 
     fn stamps(&self) -> [Stamp; 3] {
-        [&self.certificate, &self.key, &self.ca].map(|path| path.as_deref().and_then(private::stamp))
+        private::stamps([&self.certificate, &self.key, &self.ca].map(Option::as_deref))
     }
 }
 
