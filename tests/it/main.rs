@@ -24,6 +24,7 @@ mod enroll;
 mod failover;
 mod folder;
 mod interop;
+mod kafka;
 mod layout;
 mod leftover;
 mod mail;

@@ -16,11 +16,13 @@ mod asset;
 mod aws;
 pub mod catalog;
 pub(crate) mod connections;
+mod dial;
 mod email;
 mod exec;
 mod gelf;
 mod hidden;
 pub(crate) mod http;
+mod kafka;
 mod log;
 mod mdm;
 mod nats;
@@ -84,6 +86,13 @@ pub const KINDS: &[Kind] = &[
         read: gelf::read,
     },
     Kind { name: "http", about: "sends an HTTP request", batches: true, sees_settings: true, read: http::read },
+    Kind {
+        name: "kafka",
+        about: "writes a record to Apache Kafka, or to what speaks its protocol",
+        batches: true,
+        sees_settings: true,
+        read: kafka::read,
+    },
     Kind {
         name: "log",
         about: "writes a JSON line to a file or to stdout",
@@ -227,7 +236,7 @@ mod tests {
     use proptest::prelude::*;
 
     /// A target of each kind; every line of [`KINDS`] has one here.
-    const EACH: [&str; 23] = [
+    const EACH: [&str; 25] = [
         "kind: asset",
         "kind: aws\nservice: lambda\nfunction: f\nwait: true\nregion: eu-central-1\nendpoint: '%URL%'\n\
             access_key_id: AKIDEXAMPLE\nsecret_access_key: '${file:token}'",
@@ -242,6 +251,8 @@ mod tests {
         "kind: gelf\naddress: '%URL%'\nauth: {header: {name: X-Key, value: '${file:token}'}}\nfields: .input",
         "kind: http\nurl: '%URL%'\nbody: .input",
         "kind: http\nurl: '%URL%'\nauth: {header: {name: X-Key, value: '${file:token}'}}\nbody_secrets: {a.b: '${file:path}'}\npin_key: '${file:pin}'\npin_in: body\nlookup: [{name: it, path: '[.input]', query: .node, take: .body}]\npath: .lookup.it\nquery: .input\nbody: '{pin, it: .lookup.it}'\nanswer: .body\nreport: {scope: a, action: b, info: .body}",
+        "kind: kafka\nbrokers: ['127.0.0.1:1']\ntopic: .input\nkey: .node\nheaders: .input\nbody: .input\nmechanism: plain\nauth: {basic: {user: emote, password: '${file:token}'}}",
+        "kind: kafka\nbrokers: 127.0.0.1:1\ntopic: a\ncompress: gzip\nextensions: {a: '${file:pin}'}\nauth: {bearer: '${file:token}'}",
         "kind: log\npath: log.jsonl\nmax_size: 2kB",
         "kind: mdm\nserver: nanomdm\nurl: '%URL%'\napi_key: '${file:token}'\npin_key: '${file:pin}'",
         "kind: mdm\nserver: micromdm\nurl: '%URL%'\napi_key: '${file:token}'\npin_key: '${file:pin}'",
@@ -258,7 +269,7 @@ mod tests {
     ];
 
     /// Kinds that act on something else than the stand: of these it is shown what they would do.
-    const SHOWN: [&str; 3] = ["kind: exec", "kind: nats", "kind: wasm"];
+    const SHOWN: [&str; 4] = ["kind: exec", "kind: kafka", "kind: nats", "kind: wasm"];
 
     fn target(stand: &Stand, yaml: &str) -> Box<dyn Target> {
         match SHOWN.iter().any(|kind| yaml.starts_with(kind)) {

@@ -210,7 +210,7 @@ mod tests {
         "#);
         insta::assert_snapshot!(problems("kind: slack\nwebhook: '${env:X}'\nbatch: {max: 3}\nrate: {burst: 2}"), @r"
         rate: expected one of per_minute, per_second: for example rate: {per_second: 1}
-        batch: slack takes one job at a time: only aws, gelf, http, log, otlp, prometheus, syslog can take several in one
+        batch: slack takes one job at a time: only aws, gelf, http, kafka, log, otlp, prometheus, syslog can take several in one
         ");
     }
 }

@@ -19,7 +19,7 @@ use super::hidden::Hidden;
 use super::reply::retry_after;
 pub(crate) use super::reply::{Answer, quote};
 use super::spec::Setup;
-use super::{Outcome, Role, Script, Shown, Told, pin_for};
+use super::{Outcome, Role, Script, Shown, Told, http, pin_for};
 use crate::config::{Problems, Secret, SecretRef};
 use crate::core::JobId;
 use crate::loopback::is_loopback;
@@ -37,7 +37,7 @@ pub(crate) const PROTOBUF: &str = "application/x-protobuf";
 
 /// A target's connections, and the secrets that its requests hold.
 pub(crate) struct Client {
-    http: Connections,
+    connections: Connections,
     script: Option<Arc<Script>>,
     hidden: Hidden,
 }
@@ -71,8 +71,19 @@ impl Client {
 
     /// The same, with certificates of one's own.
     pub(crate) fn with_tls(setup: &Setup<'_>, url: &Url, secrets: Vec<Secret>, tls: &Tls) -> Result<Self, String> {
-        let http = Connections::new(setup, url, tls)?;
-        Ok(Self { http, script: setup.script.cloned(), hidden: secrets.into_iter().collect() })
+        let connections = Connections::new(setup, url, tls)?;
+        Ok(Self { connections, script: setup.script.cloned(), hidden: secrets.into_iter().collect() })
+    }
+
+    /// A client of a kind that does not speak HTTP: it asks for the tokens of `auth`, where that needs any, and knows the
+    /// secrets.
+    pub(crate) fn for_tokens(setup: &Setup<'_>, auth: &http::auth::Auth, secrets: Vec<Secret>) -> Result<Self, String> {
+        // What asks for no token is asked nothing by this address.
+        let url = match auth {
+            http::auth::Auth::Token(source) => source.url.clone(),
+            _ => endpoint("https://localhost", false)?,
+        };
+        Self::new(setup, &url, secrets)
     }
 
     /// From now on `secret` is taken out of what the other side writes.
@@ -81,7 +92,7 @@ impl Client {
     }
 
     pub(crate) fn request(&self, method: reqwest::Method, url: Url) -> RequestBuilder {
-        self.http.current().request(method, url)
+        self.connections.current().request(method, url)
     }
 
     /// Sends a request that does what a job asks, and reads the reply, whatever its status. `also` are more secrets, of
@@ -148,7 +159,7 @@ impl Client {
         if let Some(script) = &self.script {
             script.note(role, &request, |text| self.clean(text, also));
         }
-        let mut response = self.http.current().execute(request).await.map_err(failed)?;
+        let mut response = self.connections.current().execute(request).await.map_err(failed)?;
         let most = match role {
             Role::Page => MAX_PAGE,
             Role::Lookup => MAX_FOUND,

@@ -27,6 +27,7 @@ use crate::{
         fields::{Fields, expected},
         text::Template,
     },
+    hostname,
     loopback::is_loopback,
 };
 
@@ -132,7 +133,7 @@ fn hello(fields: &mut Fields<'_>) -> String {
         _ => Err("expected the name of this machine: for example emote.example.com".to_owned()),
     });
     said.unwrap_or_else(|| {
-        let own = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        let own = hostname::own();
         if own.contains('.') && is_name(&own) { own } else { "[127.0.0.1]".to_owned() }
     })
 }
@@ -212,12 +213,7 @@ impl Unresolved for Spec {
         };
         let user = user?;
         secrets.extend(user.secrets);
-        // Tokens are asked for over HTTP; what is not is asked nothing by it.
-        let token_url = match &auth {
-            Auth::Token(source) => source.url.clone(),
-            _ => problems.take("server", wire::endpoint("https://localhost", false))?,
-        };
-        let client = problems.take("", Client::new(setup, &token_url, secrets))?;
+        let client = problems.take("", Client::for_tokens(setup, &auth, secrets))?;
         let (place, most) = (self.place.clone(), setup.delivery.concurrency);
         let server = Kept::new(setup, &self.tls, move |tls| {
             Ok(Arc::new(Server::new(place.clone(), Arc::new(tls.client_config()?), most)))

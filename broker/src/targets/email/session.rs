@@ -10,15 +10,15 @@ use std::{
 };
 
 use data_encoding::BASE64;
-use rustls::{ClientConfig, pki_types::ServerName};
-use tokio::{
-    io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader},
-    net::TcpStream,
-};
-use tokio_rustls::TlsConnector;
+use rustls::ClientConfig;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use zeroize::Zeroizing;
 
-use super::{failure::Failure, message::Mail};
+use super::{
+    super::dial::{self, Stream},
+    failure::Failure,
+    message::Mail,
+};
 use crate::config::Secret;
 
 /// The longest line of a reply, in bytes (RFC 5321, 4.5.3.1.5 has 512; not every server keeps to it).
@@ -103,9 +103,6 @@ pub(super) struct Reply {
     pub(super) lines: Vec<String>,
 }
 
-trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
-
 pub(super) struct Conversation {
     stream: BufReader<Box<dyn Stream>>,
     /// What the server can do, a line each.
@@ -132,12 +129,10 @@ impl Server {
     pub(super) async fn begin(&self, login: Option<&Login>) -> Result<Conversation, Failure> {
         let Place { host, port, security, hello } = &self.place;
         let lost = |error: &dyn std::fmt::Display| Failure::lost("connecting", &format!("{host}:{port}: {error}"));
-        let stream = tokio::time::timeout(CONNECT_WITHIN, TcpStream::connect((host.as_str(), *port)))
+        let stream = tokio::time::timeout(CONNECT_WITHIN, dial::tcp(host, *port))
             .await
             .map_err(|_| lost(&format!("no connection within {CONNECT_WITHIN:?}")))?
             .map_err(|error| lost(&error))?;
-        // Each question is a small packet that is waited for.
-        stream.set_nodelay(true).map_err(|error| lost(&error))?;
         let mut conversation = match security {
             Security::Implicit => Conversation::over(Box::new(self.encrypted(stream).await?)),
             Security::StartTls | Security::Plain => Conversation::over(Box::new(stream)),
@@ -176,10 +171,8 @@ impl Server {
     }
 
     async fn encrypted<S: Stream>(&self, stream: S) -> Result<impl Stream + use<S>, Failure> {
-        let lost = |error: &dyn std::fmt::Display| Failure::lost("TLS", error);
-        let name = ServerName::try_from(self.place.host.trim_matches(['[', ']']).to_owned());
-        let name = name.map_err(|error| lost(&error))?;
-        TlsConnector::from(Arc::clone(&self.tls)).connect(name, stream).await.map_err(|error| lost(&error))
+        let encrypted = dial::tls(&self.place.host, Arc::clone(&self.tls), stream).await;
+        encrypted.map_err(|error| Failure::lost("TLS", &error))
     }
 }
 

@@ -176,7 +176,7 @@ fn all_that_is_wrong_is_said_at_once() {
     url: is missing: for example url: https://hooks.example.com/emote
     auth: expected one of basic, bearer, duo, header, login, oauth2, signed
     "#);
-    insta::assert_snapshot!(problems("kind: htpp\nurl: 3"), @"kind: unknown kind: did you mean http? There are asset, aws, email, exec, gelf, http, log, mdm, nats, otlp, prometheus, slack, syslog, wasm");
+    insta::assert_snapshot!(problems("kind: htpp\nurl: 3"), @"kind: unknown kind: did you mean http? There are asset, aws, email, exec, gelf, http, kafka, log, mdm, nats, otlp, prometheus, slack, syslog, wasm");
     insta::assert_snapshot!(problems("{}"), @"kind: is missing: for example kind: http");
 }
 

@@ -3,18 +3,21 @@
 use std::{
     io,
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use rustix::io::Errno;
-use rustls::pki_types::ServerName;
+use rustls::ClientConfig;
 use tokio::{
-    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
-    net::{TcpStream, UdpSocket},
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::UdpSocket,
 };
-use tokio_rustls::TlsConnector;
 
-use super::{super::connections::Tls, Address, Parcel, Transport, tls};
+use super::{
+    super::dial::{self, Stream},
+    Address, Parcel, Transport,
+};
 
 /// A connection must stand within this time.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -34,8 +37,6 @@ pub(super) enum Failed {
     Slow,
     #[error("there is no address of that name")]
     NoAddress,
-    #[error("{0}")]
-    Tls(String),
     #[error("the other side has closed the connection")]
     Closed,
 }
@@ -51,18 +52,22 @@ pub(super) enum Connection {
     Stream(Box<dyn Stream>),
 }
 
-/// TCP, perhaps with TLS in it.
-pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
-
 impl Connection {
-    pub(super) async fn open(address: &Address, tls: &Tls, timeout: Duration) -> Result<Self, Failed> {
+    /// With `tls` over TLS.
+    pub(super) async fn open(
+        address: &Address,
+        tls: Option<Arc<ClientConfig>>,
+        timeout: Duration,
+    ) -> Result<Self, Failed> {
         let opening = async {
-            match address.transport {
-                Transport::Udp => udp(address).await,
-                Transport::Tcp => Ok(Self::Stream(Box::new(tcp(address).await?))),
-                Transport::Tls => secured(address, tls.clone()).await,
+            if address.transport == Transport::Udp {
+                return udp(address).await;
             }
+            let stream = dial::tcp(&address.host, address.port).await?;
+            Ok(Self::Stream(match tls {
+                None => Box::new(stream),
+                Some(config) => Box::new(dial::tls(&address.host, config, stream).await?),
+            }))
         };
         tokio::time::timeout(timeout.min(CONNECT), opening).await.unwrap_or(Err(Failed::Slow))
     }
@@ -135,22 +140,6 @@ async fn still_open(stream: &mut (dyn Stream + '_), within: Duration) -> Result<
         }
     }
     Err(Failed::Closed)
-}
-
-async fn tcp(address: &Address) -> Result<TcpStream, Failed> {
-    let stream = TcpStream::connect((address.host.as_str(), address.port)).await?;
-    stream.set_nodelay(true)?;
-    Ok(stream)
-}
-
-async fn secured(address: &Address, tls: Tls) -> Result<Connection, Failed> {
-    let name = ServerName::try_from(address.host.clone())
-        .map_err(|_| Failed::Tls(format!("{:?} is no name of a server", address.host)))?;
-    // Files may lie where reading them takes its time.
-    let config = tokio::task::spawn_blocking(move || tls::config(&tls)).await;
-    let config = config.unwrap_or_else(|error| Err(error.to_string())).map_err(Failed::Tls)?;
-    let stream = TlsConnector::from(config).connect(name, tcp(address).await?).await?;
-    Ok(Connection::Stream(Box::new(stream)))
 }
 
 async fn udp(address: &Address) -> Result<Connection, Failed> {

@@ -6,16 +6,20 @@
 
 mod connection;
 mod said;
-mod tls;
 
-use std::path::Path;
+use std::sync::Arc;
 
 use reqwest::Url;
+use rustls::ClientConfig;
 use tokio::sync::Mutex;
 
 use self::connection::{Connection, Failed, TooLong};
 pub(super) use self::said::{Level, host, text_of};
-use super::{Outcome, Role, Script, Shown, connections::Tls, spec::Setup};
+use super::{
+    Outcome, Role, Script, Shown,
+    connections::{Kept, Tls},
+    spec::Setup,
+};
 use crate::{config::fields::Fields, loopback::is_loopback};
 
 /// How a server is reached.
@@ -94,7 +98,8 @@ pub(super) struct Parcel {
 /// Sends to one server.
 pub(super) struct Sender {
     address: Address,
-    tls: Tls,
+    /// None where it is not spoken.
+    tls: Kept<Option<Arc<ClientConfig>>>,
     terms: Terms,
     /// Taken while it is used: what was broken off is not gone on with.
     open: Mutex<Option<Connection>>,
@@ -102,18 +107,14 @@ pub(super) struct Sender {
 
 struct Terms {
     timeout: std::time::Duration,
-    script: Option<std::sync::Arc<Script>>,
+    script: Option<Arc<Script>>,
 }
 
 impl Sender {
     /// For that server. No connection is made yet; an error where the certificates cannot be used.
     pub(super) fn new(setup: &Setup<'_>, address: Address, tls: &Tls) -> Result<Self, String> {
-        let at = |path: &Option<std::path::PathBuf>| path.as_ref().map(|path| Path::new(setup.folder).join(path));
-        let tls = Tls { certificate: at(&tls.certificate), key: at(&tls.key), ca: at(&tls.ca) };
-        let stands_in = setup.script.is_some_and(|script| script.stands_in());
-        if address.transport == Transport::Tls && !stands_in {
-            tls::config(&tls)?;
-        }
+        let is_tls = address.transport == Transport::Tls;
+        let tls = Kept::new(setup, tls, move |tls| is_tls.then(|| tls.client_config().map(Arc::new)).transpose())?;
         let terms = Terms { timeout: setup.delivery.timeout, script: setup.script.cloned() };
         Ok(Self { address, tls, terms, open: Mutex::new(None) })
     }
@@ -185,7 +186,7 @@ impl Sender {
         };
         let mut connection = match kept {
             Some(kept) => kept,
-            None => Connection::open(&self.address, &self.tls, self.terms.timeout).await?,
+            None => Connection::open(&self.address, self.tls.current(), self.terms.timeout).await?,
         };
         let sent = connection.send(parcels).await?;
         *open = Some(connection);

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::super::programs::one_text;
-use crate::{config::fields::Fields, core::Job, jq::Program};
+use crate::{config::fields::Fields, core::Job, hostname, jq::Program};
 
 /// A number that a file says by itself or by a word, or by a program for each job.
 #[derive(Debug)]
@@ -55,8 +55,7 @@ impl Level {
 /// The machine that a message is about: what `program` gives, else the job's node, else this machine.
 pub(crate) fn host(program: Option<&Program>, key: &str, job: &Job, context: &Value) -> Result<String, String> {
     let given = one_text(program, key, context)?;
-    let here = || rustix::system::uname().nodename().to_string_lossy().into_owned();
-    Ok(given.or_else(|| job.node_key()).filter(|host| !host.is_empty()).unwrap_or_else(here))
+    Ok(given.or_else(|| job.node_key()).filter(|host| !host.is_empty()).unwrap_or_else(hostname::own))
 }
 
 /// What `program` gives, as a text; else the rule's input, or the event where the rule has none.

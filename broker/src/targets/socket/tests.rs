@@ -1,4 +1,4 @@
-use std::{sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use tokio::{io::AsyncReadExt as _, net::TcpListener, sync::Notify};
 
