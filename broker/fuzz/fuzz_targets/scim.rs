@@ -2,11 +2,7 @@
 //! between them. Nothing panics and nothing is the server's fault, and whatever was made, changed and removed can be listed.
 #![no_main]
 
-use std::{
-    cell::RefCell,
-    path::Path,
-    sync::Arc,
-};
+use std::{cell::RefCell, path::Path, sync::Arc};
 
 use axum::{
     Router,
