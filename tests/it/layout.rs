@@ -61,7 +61,8 @@ fn pure_crates_do_no_io_and_programs_do_not_see_each_other() {
         ("emote-rules", &["tokio", "async-nats", "redb", "reqwest", "axum"][..]),
         ("emote-proto", &["tokio", "async-nats", "redb", "reqwest", "axum"]),
         ("emote-agent", &["emote-broker", "emote-rules", "axum", "reqwest"]),
-        ("emote-broker", &["emote-agent", "sysinfo"]),
+        ("emote-xar", &["tokio", "async-nats", "redb", "reqwest", "axum"]),
+        ("emote-broker", &["emote-agent", "emote-packaging", "sysinfo"]),
     ] {
         let found = dependencies(package);
         assert!(found.iter().any(|name| name == package));
@@ -93,8 +94,16 @@ fn what_a_folder_must_not_name_it_does_not() {
 
 #[test]
 fn every_file_is_a_module_and_says_what_it_is_for() {
-    let sources =
-        ["proto/src", "agent/src", "broker/src", "broker/rules/src", "packaging/src", "tests/src", "tests/it"];
+    let sources = [
+        "proto/src",
+        "agent/src",
+        "broker/src",
+        "broker/rules/src",
+        "packaging/src",
+        "packaging/xar/src",
+        "tests/src",
+        "tests/it",
+    ];
     for path in sources.iter().flat_map(|folder| files(&root().join(folder), "rs")) {
         let (name, text) = (shown(&path), std::fs::read_to_string(&path).unwrap());
         let is_tests = path.file_name().is_some_and(|file| file == "tests.rs");
@@ -137,7 +146,7 @@ fn only_the_systems_own_calls_and_instructions_are_outside_what_the_compiler_che
             assert!(!names(&path, &word), "{file} holds {word} code");
         }
     }
-    for member in ["proto", "agent", "broker", "packaging", "tests"] {
+    for member in ["proto", "agent", "broker", "packaging", "packaging/xar", "tests"] {
         for path in ["src/lib.rs", "src/main.rs"].map(|file| root().join(member).join(file)) {
             assert!(!path.exists() || names(&path, "forbid"), "{} does not forbid {word} code", shown(&path));
         }

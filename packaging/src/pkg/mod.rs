@@ -7,7 +7,6 @@
 
 pub mod assemble;
 pub mod bom;
-mod bytes;
 pub mod cpio;
 pub mod development;
 mod gzip;
@@ -19,10 +18,9 @@ pub mod texts;
 pub mod tree;
 pub mod verify;
 pub mod version;
-pub mod xar;
-mod xml;
 
-pub use bytes::Malformed;
+pub use emote_xar::{self as xar, Malformed};
+use emote_xar::{bytes, xml};
 
 /// Of the bundle, the LaunchDaemon, the package and its receipt.
 pub const IDENTIFIER: &str = "io.emote.agent";

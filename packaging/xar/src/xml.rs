@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use quick_xml::events::{BytesStart, Event};
 use quick_xml::{Reader, XmlVersion};
 
-use super::bytes::{Bytes, Malformed};
+use crate::bytes::{Bytes, Malformed};
 
 /// Deeper and more than any document of a package.
 const MOST_DEPTH: usize = 16;
@@ -13,40 +13,40 @@ const MOST_ELEMENTS: usize = 4096;
 
 /// An element.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Element {
+pub struct Element {
     /// Its name.
-    pub(super) name: String,
+    pub name: String,
     attributes: BTreeMap<String, String>,
     text: String,
     /// The elements in it, in their order.
-    pub(super) children: Vec<Element>,
+    pub children: Vec<Element>,
 }
 
 impl Element {
     /// An attribute's value; empty where it is not written.
-    pub(super) fn attribute(&self, name: &str) -> &str {
+    pub fn attribute(&self, name: &str) -> &str {
         self.attributes.get(name).map_or("", String::as_str)
     }
 
     /// The text in it, without the white space around it.
-    pub(super) fn text(&self) -> &str {
+    pub fn text(&self) -> &str {
         self.text.trim()
     }
 
     /// The elements of a name in it.
-    pub(super) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Element> {
+    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Element> {
         self.children.iter().filter(move |child| child.name == name)
     }
 
     /// The one element of a name in it; none where there are several.
-    pub(super) fn one<'a>(&'a self, name: &'a str) -> Option<&'a Element> {
+    pub fn one<'a>(&'a self, name: &'a str) -> Option<&'a Element> {
         let mut all = self.all(name);
         all.next().filter(|_| all.next().is_none())
     }
 }
 
 /// The root element of a document. `format` is for what is wrong with it.
-pub(super) fn parse(format: &'static str, document: &[u8]) -> Result<Element, Malformed> {
+pub fn parse(format: &'static str, document: &[u8]) -> Result<Element, Malformed> {
     let bytes = Bytes::new(format, document);
     let text = std::str::from_utf8(document).map_err(|_| bytes.wrong("not UTF-8"))?;
     let mut reader = Reader::from_str(text);

@@ -16,10 +16,17 @@
 //! Written are SHA-1 checksums, which are what Apple's own tools write and every macOS reads; what is installed has
 //! SHA-256 sums in the manifest. Files are stored as they are: what is great among them is compressed already. Reading
 //! refuses what is in no part of the archive: gaps in the heap, bytes behind it, files that are stored in another way.
+//!
+//! Pure: no I/O. Packages are built and proven with it, and a broker reads with it what it is given to deploy.
 
+#![forbid(unsafe_code)]
+
+pub mod bytes;
 mod read;
 mod write;
+pub mod xml;
 
+pub use bytes::Malformed;
 pub use read::{Archive, File, Signature, Style, read};
 pub use write::write;
 

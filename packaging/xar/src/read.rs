@@ -7,8 +7,8 @@ use flate2::bufread::ZlibDecoder;
 use ring::digest::{Algorithm, SHA1_FOR_LEGACY_USE_ONLY, SHA256, digest};
 
 use super::{FORMAT, HEADER, MAGIC, TOC_FORMAT, TRAILER_MAGIC};
-use crate::pkg::bytes::{Bytes, Malformed};
-use crate::pkg::xml::{self, Element};
+use crate::bytes::{Bytes, Malformed};
+use crate::xml::{self, Element};
 
 /// Far more than the table of a package needs.
 const MOST_TOC: usize = 1 << 20;

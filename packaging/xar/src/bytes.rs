@@ -14,7 +14,7 @@ pub struct Malformed {
 
 /// Reads from the front, within bounds.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Bytes<'a> {
+pub struct Bytes<'a> {
     format: &'static str,
     data: &'a [u8],
     at: usize,
@@ -22,33 +22,33 @@ pub(super) struct Bytes<'a> {
 
 impl<'a> Bytes<'a> {
     /// All of `data`, from its first byte.
-    pub(super) fn new(format: &'static str, data: &'a [u8]) -> Self {
+    pub fn new(format: &'static str, data: &'a [u8]) -> Self {
         Self { format, data, at: 0 }
     }
 
     /// The same bytes, from another place.
-    pub(super) fn at(self, at: usize) -> Result<Self, Malformed> {
+    pub fn at(self, at: usize) -> Result<Self, Malformed> {
         let moved = Self { at, ..self };
         if at > self.data.len() { Err(moved.wrong("it points behind the end")) } else { Ok(moved) }
     }
 
     /// Where the next byte is read.
-    pub(super) fn position(&self) -> usize {
+    pub fn position(&self) -> usize {
         self.at
     }
 
     /// How many are left.
-    pub(super) fn left(&self) -> usize {
+    pub fn left(&self) -> usize {
         self.data.len() - self.at
     }
 
     /// Says what is wrong here.
-    pub(super) fn wrong(&self, what: impl Into<String>) -> Malformed {
+    pub fn wrong(&self, what: impl Into<String>) -> Malformed {
         Malformed { format: self.format, at: self.at, what: what.into() }
     }
 
     /// The next `length` bytes.
-    pub(super) fn take(&mut self, length: usize) -> Result<&'a [u8], Malformed> {
+    pub fn take(&mut self, length: usize) -> Result<&'a [u8], Malformed> {
         let end = self.at.checked_add(length).filter(|end| *end <= self.data.len());
         let end = end.ok_or_else(|| self.wrong(format!("{length} bytes expected, {} there", self.left())))?;
         let taken = &self.data[self.at..end];
@@ -57,55 +57,55 @@ impl<'a> Bytes<'a> {
     }
 
     /// The next bytes, as many as the array has.
-    pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
+    pub fn array<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
         let mut array = [0; N];
         array.copy_from_slice(self.take(N)?);
         Ok(array)
     }
 
     /// A byte.
-    pub(super) fn u8(&mut self) -> Result<u8, Malformed> {
+    pub fn u8(&mut self) -> Result<u8, Malformed> {
         self.array().map(u8::from_be_bytes)
     }
 
     /// Two bytes, the greater first.
-    pub(super) fn u16_be(&mut self) -> Result<u16, Malformed> {
+    pub fn u16_be(&mut self) -> Result<u16, Malformed> {
         self.array().map(u16::from_be_bytes)
     }
 
     /// Four bytes, the greatest first.
-    pub(super) fn u32_be(&mut self) -> Result<u32, Malformed> {
+    pub fn u32_be(&mut self) -> Result<u32, Malformed> {
         self.array().map(u32::from_be_bytes)
     }
 
     /// Eight bytes, the greatest first.
-    pub(super) fn u64_be(&mut self) -> Result<u64, Malformed> {
+    pub fn u64_be(&mut self) -> Result<u64, Malformed> {
         self.array().map(u64::from_be_bytes)
     }
 
     /// Two bytes, the smaller first.
-    pub(super) fn u16_le(&mut self) -> Result<u16, Malformed> {
+    pub fn u16_le(&mut self) -> Result<u16, Malformed> {
         self.array().map(u16::from_le_bytes)
     }
 
     /// Four bytes, the smallest first.
-    pub(super) fn u32_le(&mut self) -> Result<u32, Malformed> {
+    pub fn u32_le(&mut self) -> Result<u32, Malformed> {
         self.array().map(u32::from_le_bytes)
     }
 
     /// Eight bytes, the smallest first.
-    pub(super) fn u64_le(&mut self) -> Result<u64, Malformed> {
+    pub fn u64_le(&mut self) -> Result<u64, Malformed> {
         self.array().map(u64::from_le_bytes)
     }
 
     /// Four bytes as a place or a length.
-    pub(super) fn size_be(&mut self) -> Result<usize, Malformed> {
+    pub fn size_be(&mut self) -> Result<usize, Malformed> {
         let here = *self;
         usize::try_from(self.u32_be()?).map_err(|_| here.wrong("a length that is too great"))
     }
 
     /// Text up to a zero byte, which is read too.
-    pub(super) fn text(&mut self) -> Result<&'a str, Malformed> {
+    pub fn text(&mut self) -> Result<&'a str, Malformed> {
         let here = *self;
         let rest = &self.data[self.at..];
         let end = rest.iter().position(|byte| *byte == 0).ok_or_else(|| here.wrong("a text without an end"))?;
