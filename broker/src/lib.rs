@@ -13,6 +13,7 @@ pub mod config;
 pub mod console;
 pub mod core;
 pub mod deliver;
+pub mod deploy;
 pub mod engine;
 mod form;
 pub mod framing;

@@ -121,7 +121,7 @@ pub mod consumer {
     }
 }
 
-/// Key-value buckets.
+/// Key-value buckets, and one of objects.
 pub mod bucket {
     /// Rule sets by hash, and which is current.
     pub const CONFIG: &str = "emote-config";
@@ -133,6 +133,8 @@ pub mod bucket {
     pub const SCIM: &str = "emote-scim";
     /// The schemas that events have.
     pub const SCHEMAS: &str = "emote-schemas";
+    /// The agent's packages; an object store.
+    pub const PACKAGES: &str = "emote-packages";
 }
 
 /// NATS service subjects that `emote` answers; requests and replies are JSON.
@@ -143,6 +145,8 @@ pub mod service {
     pub const NODE: &str = "emote.api.node";
     /// What each broker is doing; every one answers.
     pub const BROKERS: &str = "emote.api.brokers";
+    /// What is deployed, and a page of installs of the agent.
+    pub const DEPLOYS: &str = "emote.api.deploys";
     /// What the MDM says of serial numbers, for a broker that gives out credentials.
     pub const VOUCHES: &str = "emote.api.vouches";
 

@@ -20,6 +20,7 @@ mod console;
 mod counted;
 mod crash;
 mod delivery;
+mod deploy;
 mod enroll;
 mod failover;
 mod folder;

@@ -31,6 +31,11 @@ impl Broker {
         Self { config: config.to_owned(), logs: logs.to_owned(), port, ops, console, env: Vec::new(), process: None }
     }
 
+    /// Its configuration folder.
+    pub fn config(&self) -> &Path {
+        &self.config
+    }
+
     /// Adds lines to its `emote.yaml`, for its next start.
     pub fn add_settings(&self, lines: &str) {
         let file = self.config.join("emote.yaml");

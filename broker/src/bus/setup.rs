@@ -117,6 +117,7 @@ impl Bus {
             super::identity::bucket_config(replicas),
             super::directory::bucket_config(replicas),
             super::schemas::bucket_config(replicas),
+            super::packages::bucket_config(replicas),
         ];
         for config in [events, deliveries, dead].into_iter().chain(buckets) {
             let name = config.name.clone();

@@ -10,6 +10,7 @@ mod completions;
 mod config;
 mod connect;
 mod dead;
+mod deploy;
 mod dev;
 mod diff;
 mod events;
@@ -146,6 +147,8 @@ enum Command {
     Replay(replay::Args),
     /// Jobs that were given up: list, show, redrive, drop
     Dead(dead::Args),
+    /// The agent's package: keep, serve, have it installed, follow until the agent speaks
+    Deploy(deploy::Args),
     /// Macs' credentials: list, approve, revoke; enrolment tokens
     Agents(agents::Args),
     /// Show the PIN of a Mac that was locked
@@ -197,6 +200,7 @@ pub async fn run(cli: Cli) -> Exit {
         Command::Schema(args) => schema::run(args).await,
         Command::Held(args) => held::run(args).await,
         Command::Dead(args) => dead::run(args).await,
+        Command::Deploy(args) => deploy::run(args).await,
         Command::Archive(args) => archive::run(args).await,
         Command::Replay(args) => replay::run(args).await,
         Command::Dev(args) => dev::run(args).await,

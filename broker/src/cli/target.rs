@@ -7,13 +7,13 @@ use std::{
 };
 
 use anyhow::Context as _;
-use emote_proto::{Event, EventId, Name};
+use emote_proto::{Event, EventId, Name, deploy::Manifest};
 use serde_json::{Map, Value, json};
 
 use super::{Exit, Output, connect::ServerArgs, given, print_line, render};
 use crate::{
     config::{self, Folder, Settings, nearest},
-    core::{Input, Job, JobId},
+    core::{Input, Job, JobId, Package},
     targets::{Machine, Outcome, Role, Script, Shown, Target, TargetSpec, Validated, catalog},
 };
 
@@ -83,6 +83,14 @@ struct Tried {
     /// What the catalogue's entry knows of the rule's input.
     input: Option<Value>,
     is_of_folder: bool,
+}
+
+impl Tried {
+    /// A manifest that stands in for that of whatever is deployed, where the target installs the agent.
+    fn installs(&self) -> Option<Manifest> {
+        let installs = self.target.policy.installs_agent;
+        installs.then(|| Package::example().manifest("https://emote.example.com").ok()).flatten()
+    }
 }
 
 pub(super) async fn run(args: Args) -> anyhow::Result<Exit> {
@@ -218,6 +226,7 @@ impl Test {
         let job = Job {
             node: node.map(Into::into),
             input: given.as_ref().map(|_| Input::Jq(".".to_owned())),
+            installs: tried.installs(),
             ..Job::new(JobId::new(event.id, &rule, &target, None), rule, target, event)
         };
         let input = given.unwrap_or(serde_json::to_value(&*job.event)?);
@@ -225,6 +234,10 @@ impl Test {
     }
 
     async fn send(&self, tried: &Tried, job: &Job, input: &Value) -> anyhow::Result<Exit> {
+        if tried.target.policy.installs_agent {
+            let target = &tried.target.name;
+            anyhow::bail!("{target} installs the package that is deployed: `emote deploy send NODE` has it do so");
+        }
         if !tried.is_of_folder {
             anyhow::bail!("a preset has examples for settings: write a file targets/NAME.yaml, and send by NAME");
         }

@@ -5,14 +5,14 @@ use std::{collections::BTreeMap, convert::Infallible, path::Path, time::Duration
 use super::{applying, print_line, render};
 use crate::{
     bus::Bus,
-    config::{Folder, Set},
+    config::{Folder, SINGLE, Set},
     run,
 };
 
 /// How often the files are looked at. An editor writes a file in several steps: what changed must stay the same for one
 /// look.
 const LOOK_EVERY: Duration = Duration::from_millis(300);
-/// Folders of a configuration whose files are looked at; `trust.yaml` is, too.
+/// Folders of a configuration whose files are looked at; those beside them that are of the set are, too.
 const FOLDERS: [&str; 5] = ["sources", "rules", "targets", "tests", "schemas"];
 
 /// Applies `begun` if other rules are in force, then the folder whenever it changes.
@@ -75,7 +75,7 @@ fn tell(applied: anyhow::Result<String>) {
 /// Name, size and date of every file.
 fn fingerprint(root: &Path) -> BTreeMap<std::path::PathBuf, (u64, Option<std::time::SystemTime>)> {
     let entries = FOLDERS.iter().filter_map(|kind| std::fs::read_dir(root.join(kind)).ok()).flatten().flatten();
-    let files = entries.map(|entry| entry.path()).chain([root.join("trust.yaml")]);
+    let files = entries.map(|entry| entry.path()).chain(SINGLE.map(|file| root.join(file)));
     files
         .filter_map(|path| {
             let meta = std::fs::metadata(&path).ok()?;

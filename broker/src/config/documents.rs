@@ -12,7 +12,7 @@ use super::{
     Problems, Report, Set,
     file::{FileError, read_text},
     report::Origin,
-    trust_file, yaml,
+    yaml,
 };
 
 /// Where rules are.
@@ -77,11 +77,13 @@ impl Files<'_> {
         }
     }
 
-    pub(super) fn has_trust_file(self) -> bool {
-        match self {
-            Self::Disk(root) => trust_file::is_there(root),
-            Self::Set(set) => set.text(trust_file::FILE).is_some(),
-        }
+    /// The text of a file that may be left out; none where it is.
+    pub(super) fn optional(self, file: &Path, report: &mut Report) -> Option<String> {
+        let is_there = match self {
+            Self::Disk(root) => is_on_disk(root, file),
+            Self::Set(set) => set.text(&file.to_string_lossy()).is_some(),
+        };
+        is_there.then(|| self.text(file, report)).flatten()
     }
 
     pub(super) fn text(self, file: &Path, report: &mut Report) -> Option<String> {
@@ -90,6 +92,11 @@ impl Files<'_> {
             Self::Set(set) => set.text(&file.to_string_lossy()).map(str::to_owned),
         }
     }
+}
+
+/// Whether the folder at `root` has this file, readable or not.
+pub(super) fn is_on_disk(root: &Path, file: &Path) -> bool {
+    std::fs::symlink_metadata(root.join(file)).is_ok()
 }
 
 /// Reads every file of a sub-folder.

@@ -9,8 +9,9 @@ use std::{
 use emote_proto::{Name, Trust};
 
 use super::{
-    Case, Identity, NatsSettings, Problems, Report, Set, Settings, addresses,
+    Case, Identity, NatsSettings, Problems, Report, Set, Settings, addresses, deploy_file,
     documents::{Document, Files, RULES, SOURCES, TARGETS, TESTS, documents, each, origin, text_of_file, values},
+    fields::Fields,
     file::read_text,
     report::Origin,
     rule_file, schema_file, trust_file, yaml,
@@ -18,7 +19,7 @@ use super::{
 use crate::{
     archive::SpecError,
     bus::BusSettings,
-    core::{CORE_RULE, Core, EMIT_TARGET, Rule, RuleBook},
+    core::{CORE_RULE, Core, DEPLOY_RULE, Deploying, EMIT_TARGET, Rule, RuleBook},
     ingest::{Source, SourceSpec},
     schema::events::Vocabulary,
     targets::{DeliverySettings, Machine, Target, TargetSpec, Validated},
@@ -38,6 +39,8 @@ pub struct Folder {
     pub rules: Vec<Rule>,
     /// `trust.yaml`: what events of sources that are no webhook are believed as.
     pub believed: BTreeMap<Name, Trust>,
+    /// `deploy.yaml`: how the agent is deployed.
+    pub deploying: Option<Deploying>,
     /// `tests/*.yaml`.
     pub cases: Vec<Case>,
     /// `schemas/*.yaml` over what is built in; none where there are none.
@@ -122,9 +125,11 @@ impl Folder {
         let names: Vec<Name> = targets.1;
         let sources = read_sources(files, &mut report);
         let believed = read_believed(files, &sources, &mut report);
+        let deploying = read_deploying(files, &targets.0, &names, &mut report);
         let rules = each(files, RULES, &mut report, |document, problems| {
-            if document.name.as_str() == CORE_RULE {
-                problems.add("", format!("{CORE_RULE} is a name that emote uses itself: name the rule otherwise"));
+            if matches!(document.name.as_str(), CORE_RULE | DEPLOY_RULE) {
+                problems
+                    .add("", format!("{} is a name that emote uses itself: name the rule otherwise", document.name));
             }
             rule_file::read(document.name.clone(), document.content(), &names, problems)
         });
@@ -142,7 +147,7 @@ impl Folder {
         });
         let vocabulary = schema_file::read_all(files, &mut report);
         let (root, targets) = (root.to_owned(), targets.0);
-        report.ok(Self { root, settings, sources, targets, rules, believed, cases, vocabulary, set: None })
+        report.ok(Self { root, settings, sources, targets, rules, believed, deploying, cases, vocabulary, set: None })
     }
 
     /// Plays the tests; what is not as expected is the report.
@@ -227,6 +232,7 @@ impl Folder {
             sources: self.sources.iter().map(|(name, _)| name.clone()).collect(),
             believed: self.believed.clone(),
             silent_after: self.silent_after(),
+            deploying: self.deploying.clone(),
         })
     }
 
@@ -332,9 +338,7 @@ pub(super) fn read_source(document: &Document, report: &mut Report) -> Option<So
 
 fn read_believed(files: Files<'_>, sources: &[(Name, SourceSpec)], report: &mut Report) -> BTreeMap<Name, Trust> {
     let file = Path::new(trust_file::FILE);
-    let Some(text) = files.has_trust_file().then(|| files.text(file, report)).flatten() else {
-        return BTreeMap::new();
-    };
+    let Some(text) = files.optional(file, report) else { return BTreeMap::new() };
     let origin = Origin::shown(file, &text);
     let Some(map) = values(&origin, &text, report) else { return BTreeMap::new() };
     let webhooks: Vec<Name> = sources.iter().map(|(name, _)| name.clone()).collect();
@@ -342,6 +346,26 @@ fn read_believed(files: Files<'_>, sources: &[(Name, SourceSpec)], report: &mut 
     let believed = trust_file::read(&map, &webhooks, &mut problems);
     report.add_all(&origin, problems);
     believed
+}
+
+/// What `deploy.yaml` says, where it is there.
+fn read_deploying(files: Files<'_>, targets: &[Validated], names: &[Name], report: &mut Report) -> Option<Deploying> {
+    let file = Path::new(deploy_file::FILE);
+    let Some(text) = files.optional(file, report) else {
+        deploy_file::is_missed(targets, report);
+        return None;
+    };
+    let origin = Origin::shown(file, &text);
+    let map = values(&origin, &text, report)?;
+    let mut problems = Problems::default();
+    let mut fields = Fields::new(&map, &mut problems);
+    let deploying = deploy_file::of(&mut fields);
+    fields.finish();
+    if let Some(deploying) = &deploying {
+        deploy_file::check(deploying, targets, names, &mut problems);
+    }
+    report.add_all(&origin, problems);
+    deploying
 }
 
 #[cfg(test)]

@@ -7,12 +7,14 @@ use emote_proto::Name;
 use sha2::{Digest, Sha256};
 
 use super::{
-    Report,
-    documents::{files_on_disk, text_of_file},
+    Report, deploy_file,
+    documents::{files_on_disk, is_on_disk, text_of_file},
     trust_file,
 };
 
-/// The folders whose files make a set, with `trust.yaml`.
+/// The files beside these folders that are of a set, where they are there.
+pub(crate) const SINGLE: [&str; 2] = [deploy_file::FILE, trust_file::FILE];
+/// The folders whose files make a set.
 pub(super) const KINDS: [&str; 5] = ["sources", "rules", "targets", "tests", "schemas"];
 /// Largest set in bytes of JSON.
 const MAX_SET: usize = 64 * 1024 * 1024;
@@ -62,10 +64,10 @@ impl Set {
                 }
             }
         }
-        if trust_file::is_there(root)
-            && let Some(text) = text_of_file(root, Path::new(trust_file::FILE), &mut report)
-        {
-            set.files.insert(trust_file::FILE.to_owned(), text);
+        for file in SINGLE.iter().filter(|file| is_on_disk(root, Path::new(file))) {
+            if let Some(text) = text_of_file(root, Path::new(file), &mut report) {
+                set.files.insert((*file).to_owned(), text);
+            }
         }
         if set.to_json().len() > MAX_SET {
             report.add(Path::new("."), format!("the files are larger than {} MiB together", MAX_SET >> 20));

@@ -2,7 +2,7 @@
 //! set of rules, for the fold must believe the same everywhere. Why it may: NATS lets only those publish under such a
 //! source who have shown a credential for it; where NATS asks for none, no broker runs such a set.
 
-use std::{collections::BTreeMap, path::Path};
+use std::collections::BTreeMap;
 
 use emote_proto::{Name, Trust, source};
 use serde_json::{Map, Value};
@@ -13,11 +13,6 @@ use super::{Problems, fields::kind, shape::Form};
 pub(super) const FILE: &str = "trust.yaml";
 const LEVELS: [(&str, Trust); 3] =
     [("verified", Trust::Verified), ("authenticated", Trust::Authenticated), ("unverified", Trust::Unverified)];
-
-/// Whether the folder at `root` has one, readable or not.
-pub(super) fn is_there(root: &Path) -> bool {
-    std::fs::symlink_metadata(root.join(FILE)).is_ok()
-}
 
 /// The words that there are.
 pub(crate) fn form() -> Form {

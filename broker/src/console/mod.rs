@@ -3,6 +3,7 @@
 
 pub(crate) mod ask;
 mod brokers;
+pub(crate) mod deploys;
 pub mod http;
 pub(crate) mod order;
 pub(crate) mod view;
@@ -92,6 +93,7 @@ pub async fn answer(
     let (bus, store) = (&watched.bus, &watched.store);
     let mut nodes = bus.questions(service::NODES).await?;
     let mut node = bus.questions(service::NODE).await?;
+    let mut deploys = bus.questions(service::DEPLOYS).await?;
     let mut brokers = bus.questions_to_all(service::BROKERS).await?;
     let mut tallies = bus.questions_to_all(service::tallies(&id)).await?;
     let mut vouches = match &mdm {
@@ -103,6 +105,7 @@ pub async fn answer(
             () = shutdown.cancelled() => return Ok(()),
             asked = nodes.next() => asked,
             asked = node.next() => asked,
+            asked = deploys.next() => asked,
             asked = brokers.next() => asked,
             asked = tallies.next() => asked,
             asked = next_if_any(&mut vouches) => asked,
@@ -112,6 +115,7 @@ pub async fn answer(
         let answered = match subject.as_str() {
             service::NODES => answer_nodes(store, asked).await,
             service::NODE => answer_node(store, asked).await,
+            service::DEPLOYS => deploys::answer(store, terms(&watched), asked).await,
             service::BROKERS => asked.answer(&brokers::report(&id, started, &watched)).await,
             service::VOUCHES => vouches::answer(store, mdm.as_deref().unwrap_or_default(), asked).await,
             _ => brokers::answer_tallies(store, asked).await,
@@ -120,6 +124,11 @@ pub async fn answer(
             tracing::debug!(%error, subject, "a question was not answered");
         }
     }
+}
+
+/// On which terms the agent is deployed, as the rules in force say.
+fn terms(watched: &Watched) -> Option<deploys::DeployTerms> {
+    watched.rules.borrow().as_ref().and_then(|ruling| ruling.core.deploying().map(Into::into))
 }
 
 async fn next_if_any(questions: &mut Option<Questions>) -> Option<Asked> {

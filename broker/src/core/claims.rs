@@ -5,6 +5,9 @@ use serde_json::{Value, json};
 
 use super::Node;
 
+/// What an agent's own version is called among its claims.
+pub(super) const AGENT_VERSION: &str = "agent_version";
+
 /// Adds what `event` says to the record of its node. A Mac speaks for itself: it may not write its own asset record, name
 /// its owner or say which UDID is whose. `at` is the event's time, or when it was received if its source's
 /// clock runs ahead.
@@ -37,6 +40,11 @@ pub(crate) fn record(node: &mut Node, event: &Event, at: Time) {
         ("device", "inventory") if from_agent => inventory(node, event, at),
         ("security", "changed") if from_agent => {
             filevault(node, event.info_at(&["filevault", "to"]), at);
+        }
+        ("agent", _) if from_agent => {
+            if let Some(version) = super::deploy::version_of(event) {
+                node.claim_text(source, AGENT_VERSION, version, at);
+            }
         }
         ("asset", "updated") if !from_agent => {
             if let Some(Value::Object(fields)) = event.info_at(&["set"]) {

@@ -1,5 +1,6 @@
 //! One entry of the log after the other: complete it, learn from it, match it, make its jobs.
 
+mod give;
 pub(super) mod own;
 
 use std::{
@@ -14,11 +15,12 @@ use emote_rules::{RuleSet, Scratch};
 use serde_json::{Value, json};
 
 use super::{
-    Believed, Fanout, Job, JobId, Node, Overlay, Policy, Record, Rule, RuleBook, RuleTarget, SharedEvent, StateError,
-    Tallied, Tally, claims,
+    Believed, Deploying, Fanout, Job, Node, Overlay, Policy, Rule, RuleBook, RuleTarget, SharedEvent, StateError,
+    Tallied, claims, deploy,
     replay::{self, Opened},
-    silence, tally, trust,
+    silence, tally,
 };
+use give::{Giving, keep_order};
 
 /// Devices of a user that a job names at most.
 const MAX_DEVICES_SHOWN: usize = 100;
@@ -123,6 +125,11 @@ impl Core {
         &self.book.silent_after
     }
 
+    /// On which terms the agent is deployed, where that is said.
+    pub fn deploying(&self) -> Option<&Deploying> {
+        self.book.deploying.as_ref()
+    }
+
     /// What `target` asks of whatever is to be done by it.
     pub fn policy(&self, target: &Name) -> Option<&Policy> {
         self.book.policies.get(target)
@@ -184,6 +191,9 @@ impl Core {
         if state.seen_before(EventId::derived(&["redrive", &job.result_id().to_string()]), received)? {
             return Ok(None);
         }
+        if self.policy(&job.target).is_some_and(|policy| policy.installs_agent) {
+            deploy::renew(state, &mut job, self.deploying(), received)?;
+        }
         keep_order(state, self.policy(&job.target), &mut job)?;
         Ok(Some(job))
     }
@@ -217,8 +227,49 @@ impl Core {
         };
         let event = join(state, event)?;
         let node = learn(state, &event, received)?;
-        let mut jobs = self.act(state, (&event.into(), replay.as_ref()), node.as_deref(), received)?;
+        let event = SharedEvent::from(event);
+        let mut told: Vec<Job> = told.into_iter().collect();
+        let mut ordered = Vec::new();
+        if replay.is_none() {
+            told.extend(deploy::note(state, &event, received)?);
+            ordered = self.order(state, &event, received)?;
+        }
+        let mut jobs = self.act(state, (&event, replay.as_ref()), node.as_deref(), received)?;
+        jobs.extend(ordered);
         jobs.extend(told);
+        Ok(jobs)
+    }
+
+    /// Carries out an order about what is deployed, if `event` is one: all that it takes is in the log.
+    fn order(&self, state: &mut Overlay<'_>, event: &SharedEvent, received: Time) -> Result<Vec<Job>, StateError> {
+        let nodes = match deploy::Order::read(event) {
+            Ok(None) => return Ok(Vec::new()),
+            Ok(Some(deploy::Order::Package(package))) => {
+                state.put_package(*package);
+                return Ok(Vec::new());
+            }
+            Ok(Some(deploy::Order::Install { nodes })) => nodes,
+            Err(reason) => return Ok(vec![own::order_refused(event, &reason)]),
+        };
+        let Some(terms) = self.deploying() else {
+            return Ok(vec![own::order_refused(event, deploy::NO_TERMS)]);
+        };
+        let targets = [RuleTarget { target: terms.target.clone(), input: None }];
+        let (mut jobs, mut unknown) = (Vec::new(), Vec::new());
+        let rule = deploy::rule();
+        for key in nodes {
+            let Some(node) = deploy::find_node(state, &key)? else {
+                unknown.push(format!("no event has named a node {key}"));
+                continue;
+            };
+            let (counted, jobs, state) = (Tallied::Rule(rule.to_string()), &mut jobs, &mut *state);
+            let (core, rule, targets, user) = (self, &rule, &targets[..], None);
+            let mut giving = Giving { core, state, rule, targets, counted, event, replay: None, user, received, jobs };
+            giving.each_target(Some(&node), Some(&node.key))?;
+        }
+        if !unknown.is_empty() {
+            jobs.push(own::order_refused(event, &unknown.join("; ")));
+        }
         Ok(jobs)
     }
 
@@ -256,7 +307,9 @@ impl Core {
             }
             let user = user.clone().flatten();
             let (state, jobs) = (&mut *state, &mut jobs);
-            let mut giving = Giving { core: self, state, rule, counted, event, replay, user, received, jobs };
+            let (name, targets) = (&rule.name, &rule.targets[..]);
+            let mut giving =
+                Giving { core: self, state, rule: name, targets, counted, event, replay, user, received, jobs };
             match rule.fanout {
                 Fanout::Event => giving.each_target(node, None)?,
                 Fanout::UserDevices => giving.each_device()?,
@@ -291,6 +344,9 @@ fn learn(state: &mut Overlay<'_>, event: &Event, received: Time) -> Result<Optio
         Some(udid) if is_proven || !state.node(udid)?.is_some_and(|node| node.proven) => state.take_node(udid)?,
         _ => None,
     };
+    if let (Some(serial), Some(by_udid)) = (serial, &by_udid) {
+        deploy::moved(state, &by_udid.key, serial)?;
+    }
     let node = state.update_node(key, received, |node| {
         match (serial, udid, other) {
             (Some(serial), _, other) => {
@@ -320,132 +376,6 @@ fn about_user(state: &Overlay<'_>, event: &Event) -> Result<Option<Value>, State
     devices.truncate(MAX_DEVICES_SHOWN);
     let name = event.user.as_ref().and_then(|user| user.name.clone());
     Ok(Some(json!({"id": id, "name": name, "devices": devices})))
-}
-
-/// A rule that matched an event, on the way to its jobs.
-struct Giving<'a, 'o> {
-    core: &'a Core,
-    state: &'a mut Overlay<'o>,
-    rule: &'a Rule,
-    counted: Tallied,
-    event: &'a SharedEvent,
-    replay: Option<&'a Replay>,
-    user: Option<Value>,
-    received: Time,
-    jobs: &'a mut Vec<Job>,
-}
-
-impl Giving<'_, '_> {
-    fn each_device(&mut self) -> Result<(), StateError> {
-        let Some(user) = self.event.user_id() else { return Ok(()) };
-        let devices = self.state.devices_of(user)?;
-        if devices.is_empty() {
-            self.jobs.push(own::no_devices(self.rule, self.event, self.replay, user));
-        }
-        for key in devices {
-            let device = self.state.node(&key)?;
-            self.each_target(device.as_deref(), Some(&key))?;
-        }
-        Ok(())
-    }
-
-    fn each_target(&mut self, node: Option<&Node>, fanned_to: Option<&str>) -> Result<(), StateError> {
-        let about = node.map(|node| node.key.as_str()).or(self.event.user_id());
-        if let Some(reason) = loop_reason(self.rule, self.event, about) {
-            self.state.count(&self.counted, |tally| tally.loops_stopped += 1)?;
-            self.jobs.push(own::loop_stopped(self.rule, (self.event, self.replay), about, &reason));
-            return Ok(());
-        }
-        let view = node.map(|node| Record::of(&node.view_for(self.event.trust)));
-        for RuleTarget { target, input } in &self.rule.targets {
-            let id = JobId::new(self.event.id, &self.rule.name, target, fanned_to);
-            let job = Job {
-                node: view.clone(),
-                user: self.user.clone(),
-                input: input.clone(),
-                config: self.core.book.hash.clone(),
-                owner_unproven: fanned_to.is_some() && node.is_some_and(Node::owner_is_unproven),
-                replay: self.replay.cloned(),
-                ..Job::new(id, self.rule.name.clone(), target.clone(), self.event.clone())
-            };
-            self.give(job)?;
-        }
-        Ok(())
-    }
-
-    /// Gives a job out, holds it back or refuses it, as its target's policy says.
-    fn give(&mut self, mut job: Job) -> Result<(), StateError> {
-        let policy = self.core.policy(&job.target);
-        if let Some(reason) = policy.and_then(|policy| refusal(policy, &job, self.received)) {
-            self.count(&job, |tally| tally.refused += 1)?;
-            self.jobs.push(own::refused(&job, &reason));
-            return Ok(());
-        }
-        let budget = policy.and_then(|policy| policy.guard.as_ref());
-        let spent = match budget {
-            Some(guard) => self.state.spend((&job.rule, &job.target), guard, self.received)?,
-            None => Ok(()),
-        };
-        if let Err(reason) = spent {
-            self.count(&job, |tally| tally.held += 1)?;
-            self.jobs.push(own::held(&job, &reason));
-            job.held = Some(reason);
-        } else {
-            keep_order(self.state, policy, &mut job)?;
-        }
-        self.count(&job, |tally| tally.jobs += 1)?;
-        self.jobs.push(job);
-        Ok(())
-    }
-
-    fn count(&mut self, job: &Job, what: impl Fn(&mut Tally)) -> Result<(), StateError> {
-        self.state.count(&self.counted, &what)?;
-        self.state.count(&Tallied::Target(job.target.to_string()), &what)
-    }
-}
-
-/// Why the job must not be done at all, if it must not.
-fn refusal(policy: &Policy, job: &Job, received: Time) -> Option<String> {
-    if let Some(replay) = job.replay.as_ref().filter(|replay| policy.guard.is_some() && !replay.destructive) {
-        return Some(format!(
-            "the event, or what led to it, is of the replay {}: {} is destructive, and acts on replays only where they say so",
-            replay.id, job.target
-        ));
-    }
-    let age = received.millis_since(job.event.time);
-    if let Some(max_age) = policy.max_age.filter(|max_age| age > *max_age) {
-        let (age, max_age) = (age / 1000, max_age / 1000);
-        return Some(format!(
-            "the event was {age} s old when it came: {} acts on none older than {max_age} s",
-            job.target
-        ));
-    }
-    let wanted = policy.guard.as_ref()?.trust?;
-    let trust = job.trust();
-    (trust < wanted).then(|| {
-        let (trust, wanted) = (trust::word(trust), trust::word(wanted));
-        format!("the event, or what led to it, is {trust}: {} acts on {wanted} ones only", job.target)
-    })
-}
-
-/// Puts the job behind the last one of its node, where its target keeps order.
-pub(super) fn keep_order(state: &mut Overlay<'_>, policy: Option<&Policy>, job: &mut Job) -> Result<(), StateError> {
-    if policy.is_some_and(|policy| policy.ordered)
-        && let Some(node) = job.node_key()
-    {
-        job.after = state.follow(job.target.as_str(), &node, job.result_id())?;
-    }
-    Ok(())
-}
-
-/// Why a chain of effects ends here, if it does. Only what the broker itself reports has a cause that is believed.
-fn loop_reason(rule: &Rule, event: &Event, about: Option<&str>) -> Option<String> {
-    let cause = event.cause.as_ref().filter(|_| event.source.as_str() == source::BROKER)?;
-    if cause.depth >= limits::MAX_DEPTH {
-        return Some(format!("the chain is {} effects deep", cause.depth));
-    }
-    let returns = cause.chain.iter().any(|link| link.rule == rule.name.as_str() && link.node.as_deref() == about);
-    returns.then(|| "the rule would act on its own effect for the same node".to_owned())
 }
 
 #[cfg(test)]

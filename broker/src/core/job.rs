@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use emote_proto::{Cause, Event, EventId, Link, Name, Replay, Trust, source};
+use emote_proto::{Cause, Event, EventId, Link, Name, Replay, Trust, deploy::Manifest, source};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -74,6 +74,9 @@ pub struct Job {
     /// The rule's input transform.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input: Option<Input>,
+    /// What the agent is installed from, where the target installs it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub installs: Option<Manifest>,
     /// Hash of the set of rules that made it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config: Option<String>,
@@ -155,6 +158,7 @@ impl Job {
             node: None,
             user: None,
             input: None,
+            installs: None,
             config: None,
             owner_unproven: false,
             after: None,

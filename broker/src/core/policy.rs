@@ -11,6 +11,8 @@ pub struct Policy {
     pub max_age: Option<i64>,
     /// A node's jobs are done one after the other, in the order of the log.
     pub ordered: bool,
+    /// It installs the agent: its jobs are given the package, and followed until the agent itself proves it.
+    pub installs_agent: bool,
 }
 
 /// A destructive target's budget, and whom it obeys.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use emote_proto::{Name, Trust};
 use emote_rules::Pattern;
 
-use super::{Input, Policy};
+use super::{Deploying, Input, Policy};
 
 /// For whom a rule's targets act.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,4 +53,6 @@ pub struct RuleBook {
     pub believed: BTreeMap<Name, Trust>,
     /// How long sources may be silent until that is told, in milliseconds; others are not waited for.
     pub silent_after: BTreeMap<Name, i64>,
+    /// How the agent is deployed; not at all where nothing is said.
+    pub deploying: Option<Deploying>,
 }

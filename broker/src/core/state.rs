@@ -8,7 +8,7 @@ use std::{
 
 use emote_proto::{EventId, Name, Time, Trust};
 
-use super::{Budgets, Guard, Heard, Node, Tallied, Tally};
+use super::{Budgets, Deployment, Guard, Heard, Node, Package, Tallied, Tally};
 
 /// An event that comes again within this time is the same event; what vendors retry for longer is not known.
 pub const DEDUPE_WINDOW_MILLIS: i64 = 48 * 3600 * 1000;
@@ -45,6 +45,10 @@ pub trait Records: Sync {
     fn heard(&self, source: &str) -> Result<Option<Heard>, StateError>;
     /// What destructive targets have spent.
     fn budgets(&self) -> Result<Budgets, StateError>;
+    /// The package that is deployed.
+    fn package(&self) -> Result<Option<Package>, StateError>;
+    /// The last install of the agent on the node of this key.
+    fn deployment(&self, key: &str) -> Result<Option<Deployment>, StateError>;
 }
 
 /// What a run of entries changed; `None` removes.
@@ -66,6 +70,10 @@ pub struct Changes {
     pub tallies: HashMap<Tallied, Tally>,
     /// When sources were last heard, where that changed.
     pub heard: BTreeMap<String, Heard>,
+    /// The package that is deployed, where that changed.
+    pub package: Option<Package>,
+    /// Installs of the agent by node key; `None` removes.
+    pub deployments: BTreeMap<String, Option<Deployment>>,
     /// The hash of the set of rules that is in force from the next entry on, where that changed.
     pub config: Option<String>,
     /// What destructive targets have spent, where that changed.
@@ -82,7 +90,7 @@ impl Changes {
 
     /// How many records they touch, by and large.
     pub fn len(&self) -> usize {
-        self.nodes.len() + self.seen.len() + self.owners.len() + self.last_jobs.len()
+        self.nodes.len() + self.seen.len() + self.owners.len() + self.last_jobs.len() + self.deployments.len()
     }
 }
 
@@ -184,6 +192,35 @@ impl<'a> Overlay<'a> {
             Some(known) => *known = heard,
             None => drop(self.changes.heard.insert(source.to_owned(), heard)),
         }
+    }
+
+    /// See [`Records::package`].
+    pub fn package(&self) -> Result<Option<Package>, StateError> {
+        self.changes.package.clone().map_or_else(|| self.base.package(), |package| Ok(Some(package)))
+    }
+
+    /// From now on this package is deployed.
+    pub fn put_package(&mut self, package: Package) {
+        self.changes.package = Some(package);
+    }
+
+    /// See [`Records::deployment`].
+    pub fn deployment(&self, key: &str) -> Result<Option<Deployment>, StateError> {
+        self.changes.deployments.get(key).map_or_else(|| self.base.deployment(key), |known| Ok(known.clone()))
+    }
+
+    /// Notes how far an install of the agent is.
+    pub fn put_deployment(&mut self, deployment: Deployment) {
+        self.changes.deployments.insert(deployment.key().to_owned(), Some(deployment));
+    }
+
+    /// Takes out what is noted under a key.
+    pub fn take_deployment(&mut self, key: &str) -> Result<Option<Deployment>, StateError> {
+        let found = self.deployment(key)?;
+        if found.is_some() {
+            self.changes.deployments.insert(key.to_owned(), None);
+        }
+        Ok(found)
     }
 
     /// From the next entry on the set of rules of this hash is in force.
@@ -328,83 +365,5 @@ impl<'a> Overlay<'a> {
             self.changes.seen.insert(id, received);
         }
         Ok(seen)
-    }
-}
-
-/// Records in memory: for tests and for folding a log without a store.
-#[derive(Debug, Default, Clone, PartialEq)]
-pub struct Memory {
-    nodes: BTreeMap<String, Arc<Node>>,
-    aliases: BTreeMap<String, String>,
-    claimed_aliases: BTreeMap<String, String>,
-    owners: BTreeSet<(String, String)>,
-    seen: BTreeMap<EventId, Time>,
-    last_jobs: BTreeMap<(String, String), EventId>,
-    tallies: BTreeMap<Tallied, Tally>,
-    heard: BTreeMap<String, Heard>,
-    budgets: Budgets,
-}
-
-impl Memory {
-    /// Takes the changes of a run.
-    pub fn apply(&mut self, changes: Changes) {
-        for (key, node) in changes.nodes {
-            match node {
-                Some(node) => self.nodes.insert(key, node),
-                None => self.nodes.remove(&key),
-            };
-        }
-        self.aliases.extend(changes.aliases);
-        self.claimed_aliases.extend(changes.claimed_aliases);
-        for (pair, owns) in changes.owners {
-            if owns {
-                self.owners.insert(pair)
-            } else {
-                self.owners.remove(&pair)
-            };
-        }
-        self.seen.extend(changes.seen);
-        self.last_jobs.extend(changes.last_jobs);
-        self.tallies.extend(changes.tallies);
-        self.heard.extend(changes.heard);
-        self.budgets = changes.budgets.unwrap_or(std::mem::take(&mut self.budgets));
-    }
-}
-
-impl Records for Memory {
-    fn node(&self, key: &str) -> Result<Option<Arc<Node>>, StateError> {
-        Ok(self.nodes.get(key).cloned())
-    }
-
-    fn serial_of(&self, udid: &str) -> Result<Option<String>, StateError> {
-        Ok(self.aliases.get(udid).cloned())
-    }
-
-    fn claimed_serial_of(&self, udid: &str) -> Result<Option<String>, StateError> {
-        Ok(self.claimed_aliases.get(udid).cloned())
-    }
-
-    fn devices_of(&self, user: &str) -> Result<BTreeSet<String>, StateError> {
-        Ok(self.owners.iter().filter(|(owner, _)| owner == user).map(|(_, key)| key.clone()).collect())
-    }
-
-    fn seen(&self, id: &EventId) -> Result<Option<Time>, StateError> {
-        Ok(self.seen.get(id).copied())
-    }
-
-    fn last_job(&self, target: &str, node: &str) -> Result<Option<EventId>, StateError> {
-        Ok(self.last_jobs.get(&(target.to_owned(), node.to_owned())).copied())
-    }
-
-    fn tally(&self, of: &Tallied) -> Result<Tally, StateError> {
-        Ok(self.tallies.get(of).cloned().unwrap_or_default())
-    }
-
-    fn heard(&self, source: &str) -> Result<Option<Heard>, StateError> {
-        Ok(self.heard.get(source).copied())
-    }
-
-    fn budgets(&self) -> Result<Budgets, StateError> {
-        Ok(self.budgets.clone())
     }
 }

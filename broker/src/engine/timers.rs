@@ -5,14 +5,14 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use emote_proto::{Draft, EventId, Name, Subject, Time, Trust, source};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::Ruling;
 use crate::{
     bus::Bus,
-    core::{Heard, Records as _, SILENCE, TIMER},
+    core::{DEPLOY_TIMER, Deployment, Heard, Records as _, SILENCE, TIMER},
     store::Store,
 };
 
@@ -20,6 +20,9 @@ use crate::{
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// A timer that has not come back in order after so long is published again.
 const AGAIN_AFTER: Duration = Duration::from_secs(10);
+
+/// Installs that are told to be overdue in one look.
+const DUE_AT_ONCE: usize = 500;
 
 /// What timers need.
 pub struct Timers {
@@ -37,6 +40,7 @@ impl Timers {
     /// Publishes what is due while this broker leads, until told to stop.
     pub async fn run(self, shutdown: CancellationToken) {
         let mut published: BTreeMap<Name, (Option<Heard>, Instant)> = BTreeMap::new();
+        let mut deploys: BTreeMap<String, Instant> = BTreeMap::new();
         let mut looks = tokio::time::interval(LOOK_EVERY);
         looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -46,6 +50,7 @@ impl Timers {
             }
             let ruling = self.rules.borrow().clone();
             let Some(ruling) = ruling.filter(|_| *self.leads.borrow()) else { continue };
+            self.deploys_due(&mut deploys).await;
             let silent_after = ruling.core.silent_after();
             published.retain(|name, _| silent_after.contains_key(name));
             let due = match self.due(silent_after) {
@@ -79,19 +84,39 @@ impl Timers {
     }
 
     async fn publish(&self, name: &Name, heard: Option<Heard>) -> bool {
+        self.published(vec![timer(name, heard, Time::from(jiff::Timestamp::now()))]).await
+    }
+
+    /// Publishes which installs were to be proven by now. `published` is what was, by job, and not long ago.
+    async fn deploys_due(&self, published: &mut BTreeMap<String, Instant>) {
         let now = Time::from(jiff::Timestamp::now());
-        let event = match timer(name, heard, now) {
-            Ok(event) => event,
+        let records = self.store.snapshot();
+        let due = match records.and_then(|records| records.due_deployments(now, DUE_AT_ONCE)) {
+            Ok(due) => due,
             Err(error) => {
-                tracing::warn!(source = %name, %error, "a timer cannot be made");
-                return false;
+                tracing::debug!(%error, "looking for installs that are due");
+                return;
             }
         };
-        let (subject, id, json) = event;
-        match self.bus.publish_events(vec![(subject, id, json.into())]).await {
+        published.retain(|_, at| at.elapsed() < AGAIN_AFTER);
+        let due: Vec<&Deployment> = due.iter().filter(|due| !published.contains_key(due.job.as_str())).collect();
+        if !due.is_empty() && self.published(due.iter().map(|due| deploy_timer(due, now)).collect()).await {
+            published.extend(due.into_iter().map(|due| (due.job.to_string(), Instant::now())));
+        }
+    }
+
+    async fn published(&self, timers: Vec<anyhow::Result<(Subject, EventId, Vec<u8>)>>) -> bool {
+        let mut events = Vec::with_capacity(timers.len());
+        for timer in timers {
+            match timer {
+                Ok((subject, id, json)) => events.push((subject, id, json.into())),
+                Err(error) => tracing::warn!(%error, "a timer cannot be made"),
+            }
+        }
+        match self.bus.publish_events(events).await {
             Ok(()) => true,
             Err(error) => {
-                tracing::debug!(source = %name, %error, "a timer is published later");
+                tracing::debug!(%error, "a timer is published later");
                 false
             }
         }
@@ -100,16 +125,27 @@ impl Timers {
 
 /// The event that a source was to be heard by now. Brokers that publish it at the same time publish the same one.
 fn timer(name: &Name, heard: Option<Heard>, now: Time) -> anyhow::Result<(Subject, EventId, Vec<u8>)> {
-    let broker = Name::new(source::BROKER)?;
     let since = heard.map(|heard| heard.at);
-    let (scope, action) = TIMER;
     let mut info = json!({"timer": SILENCE, "source": name});
     if let (Some(info), Some(since)) = (info.as_object_mut(), since) {
         info.insert("last_heard".to_owned(), since.to_string().into());
     }
+    due([SILENCE, name.as_str(), &since.map(|since| since.to_string()).unwrap_or_default()], info, now)
+}
+
+/// The event that an install was to be proven by now.
+fn deploy_timer(deployment: &Deployment, now: Time) -> anyhow::Result<(Subject, EventId, Vec<u8>)> {
+    let (node, job) = (deployment.key(), deployment.job.as_str());
+    due([DEPLOY_TIMER, node, job], json!({"timer": DEPLOY_TIMER, "node": node, "job": job}), now)
+}
+
+/// A timer that is due; of the same `parts` it is the same event for a while.
+fn due(parts: [&str; 3], info: Value, now: Time) -> anyhow::Result<(Subject, EventId, Vec<u8>)> {
+    let broker = Name::new(source::BROKER)?;
+    let (scope, action) = TIMER;
     let again = i64::try_from(AGAIN_AFTER.as_millis()).unwrap_or(i64::MAX);
-    let parts = [since.map(|since| since.to_string()).unwrap_or_default(), (now.as_millis() / again).to_string()];
-    let id = EventId::derived(&[scope, SILENCE, name.as_str(), &parts[0], &parts[1]]);
+    let [kind, of, since] = parts;
+    let id = EventId::derived(&[scope, kind, of, since, &(now.as_millis() / again).to_string()]);
     let mut draft = Draft::from_value(json!({"scope": scope, "action": action, "info": info}))?;
     (draft.id, draft.time, draft.trust) = (Some(id), Some(now), Some(Trust::Verified));
     draft.source = Some(broker.clone());

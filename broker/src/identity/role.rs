@@ -77,9 +77,15 @@ impl Role {
         };
         let more: &[&str] = match self {
             Self::Device | Self::Enroll | Self::Broker => &[],
-            Self::Admin => {
-                &["events.manual.>", "emote.api.>", "$JS.API.>", "$JS.ACK.>", "$JS.FC.>", "$KV.emote-config.>"]
-            }
+            Self::Admin => &[
+                "events.manual.>",
+                "emote.api.>",
+                "$JS.API.>",
+                "$JS.ACK.>",
+                "$JS.FC.>",
+                "$KV.emote-config.>",
+                "$O.emote-packages.>",
+            ],
             Self::System => &["$SYS.REQ.ACCOUNT.*.CLAIMS.LOOKUP", "$SYS.REQ.SERVER.PING.>"],
         };
         std::iter::once(own).chain(more.iter().map(|subject| (*subject).to_owned())).collect()

@@ -11,7 +11,7 @@ use std::{
 };
 
 use anyhow::Context;
-use tokio::task::JoinSet;
+use tokio::{sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -23,8 +23,10 @@ use crate::{
         self,
         http::{Bound, Served},
     },
+    core::Records as _,
     deliver::Targets,
-    engine::{Engine, Library, Parts, Shared, Timers},
+    deploy,
+    engine::{Engine, Library, Parts, Ruling, Shared, Timers},
     identity::{self, Office},
     ingest,
     listen::Listener,
@@ -205,6 +207,8 @@ pub async fn start_watched(bus: Bus, start: Start, ops: Ops, shutdown: &Cancella
         Ok(())
     });
     let router = ingest::router(sources, Arc::<Bus>::clone(&stream), Arc::clone(&store) as _, proxies, stream);
+    let shelf = deploy::Shelf::new(bus.clone(), data.join("packages"));
+    let router = router.merge(deploy::router(Arc::new(shelf), deployed(&store, watched.rules.clone())));
     // Webhooks are taken once it is known from whom.
     let stop = shutdown.clone();
     tasks.spawn(async move {
@@ -240,6 +244,16 @@ pub async fn start_watched(bus: Bus, start: Start, ops: Ops, shutdown: &Cancella
         targets,
         ops,
         console: console_at,
+    })
+}
+
+/// What is deployed, and on which terms, whenever somebody asks.
+fn deployed(store: &Arc<Store>, rules: watch::Receiver<Option<Arc<Ruling>>>) -> deploy::Deployed {
+    let store = Arc::clone(store);
+    Arc::new(move || {
+        let package = store.snapshot().ok().and_then(|records| records.package().ok().flatten());
+        let terms = rules.borrow().as_ref().and_then(|ruling| ruling.core.deploying().cloned());
+        (package, terms)
     })
 }
 

@@ -38,6 +38,12 @@ pub struct File {
 /// Each kind of file.
 pub const FILES: &[File] = &[
     File {
+        name: "deploy",
+        at: "deploy.yaml",
+        about: "Where Macs fetch the agent's package, and which target installs it",
+        write: deploy,
+    },
+    File {
         name: "emote",
         at: "emote.yaml",
         about: "Where NATS is, what to listen on, where data goes",
@@ -134,6 +140,10 @@ fn event() -> Value {
             "communicate": {"type": "boolean"}, "log": {"type": "boolean"},
         },
     })
+}
+
+fn deploy() -> Value {
+    closed(&explore(&|fields| drop(config::deploying_of(fields))))
 }
 
 fn settings() -> Value {

@@ -3,7 +3,7 @@
 //! # The file
 //! | table | key | value |
 //! |---|---|---|
-//! | `meta` | `"format"`, `"stream"`, `"position"`, `"config"`, `"broker"`, `"budgets"`, `"deliveries"`, `"merged"` | 4; identity of EVENTS (its creation time); sequence of the last entry folded; hash of the rules in force after it; this broker's own id; JSON [`Budgets`](crate::core::Budgets); creation time and last sequence of the DELIVERIES that has the jobs of all that was folded, `<ns>/<sequence>`; sequence up to which `arrivals` are in `seen` |
+//! | `meta` | `"format"`, `"stream"`, `"position"`, `"config"`, `"broker"`, `"budgets"`, `"deliveries"`, `"package"`, `"merged"` | 4; identity of EVENTS (its creation time); sequence of the last entry folded; hash of the rules in force after it; this broker's own id; JSON [`Budgets`](crate::core::Budgets); creation time and last sequence of the DELIVERIES that has the jobs of all that was folded, `<ns>/<sequence>`; JSON [`Package`](crate::core::Package); sequence up to which `arrivals` are in `seen` |
 //! | `nodes` | serial number, or UDID where only that is known | JSON [`Node`](crate::core::Node) |
 //! | `aliases` | UDID | serial number, as events that were proven say |
 //! | `claimed_aliases` | UDID | serial number, as unverified events say |
@@ -13,10 +13,13 @@
 //! | `last_jobs` | (target, node key) | id of the event that tells the end of the last job, 16 bytes |
 //! | `tallies` | `rule/<name>` or `target/<name>` | JSON [`Tally`](crate::core::Tally) |
 //! | `heard` | source | JSON [`Heard`](crate::core::Heard) |
+//! | `deployments` | node key | JSON [`Deployment`](crate::core::Deployment) |
+//! | `due` | (ms since 1970, node key) of deployments that will be overdue then | nothing |
 //!
 //! Changes and the position they bring it to are one transaction. Most commits are left to the next durable one, at
 //! most a second later: what a crash takes back is folded again from the log. Never written to but by [`Store::commit`].
 
+mod deployments;
 mod seen;
 mod snapshot;
 
@@ -191,6 +194,7 @@ impl Store {
             write.open_table(LAST_JOBS)?;
             write.open_table(TALLIES)?;
             write.open_table(HEARD)?;
+            deployments::prepare(&write)?;
             let position = meta.get("position")?.and_then(|text| text.value().parse().ok()).unwrap_or(0);
             self.position.store(position, Ordering::Release);
             drop(meta);
@@ -236,6 +240,7 @@ impl Store {
         write.open_table(META)?.remove("config")?;
         write.open_table(META)?.remove("budgets")?;
         write.open_table(META)?.remove("deliveries")?;
+        write.open_table(META)?.remove("package")?;
         write.open_table(META)?.remove("merged")?;
         write.open_table(NODES)?.retain(|_, _| false)?;
         write.open_table(ALIASES)?.retain(|_, _| false)?;
@@ -246,6 +251,7 @@ impl Store {
         write.open_table(LAST_JOBS)?.retain(|_, _| false)?;
         write.open_table(TALLIES)?.retain(|_, _| false)?;
         write.open_table(HEARD)?.retain(|_, _| false)?;
+        deployments::clear(&write)?;
         write.commit()?;
         *self.pending() = Pending::default();
         self.position.store(0, Ordering::Release);
@@ -295,7 +301,11 @@ impl Store {
             for (source, at) in &changes.heard {
                 heard.insert(source.as_str(), encode(at).as_slice())?;
             }
+            deployments::write(&write, &changes.deployments)?;
             let mut meta = write.open_table(META)?;
+            if let Some(package) = &changes.package {
+                meta.insert("package", serde_json::to_string(package).unwrap_or_default().as_str())?;
+            }
             if let Some(hash) = &changes.config {
                 meta.insert("config", hash.as_str())?;
             }

@@ -12,7 +12,7 @@ use super::{
     ALIASES, CLAIMED_ALIASES, HEARD, LAST_JOBS, META, NODES, OWNERS, StoreError, TALLIES,
     seen::{Pending, SEEN},
 };
-use crate::core::{Budgets, Heard, Node, Records, StateError, Tallied, Tally};
+use crate::core::{Budgets, Deployment, Heard, Node, Package, Records, StateError, Tallied, Tally};
 
 /// Records as of one position.
 pub struct Snapshot {
@@ -147,6 +147,19 @@ impl Snapshot {
         Ok(budgets.unwrap_or_default())
     }
 
+    /// A table that few ask for.
+    pub(super) fn open<K: Key + 'static, V: Value + 'static>(
+        &self,
+        definition: TableDefinition<'_, K, V>,
+    ) -> Result<ReadOnlyTable<K, V>, StoreError> {
+        Ok(self.read.open_table(definition)?)
+    }
+
+    fn get_package(&self) -> Result<Option<Package>, StoreError> {
+        let meta = self.read.open_table(META)?;
+        meta.get("package")?.map(|json| decode("package", json.value().as_bytes())).transpose()
+    }
+
     /// Every tally.
     pub fn tallies(&self) -> Result<Vec<(Tallied, Tally)>, StoreError> {
         let tallies = self.tallies.of(&self.read, TALLIES)?;
@@ -203,11 +216,19 @@ impl Records for Snapshot {
         self.get_heard(source).map_err(state_error)
     }
 
+    fn package(&self) -> Result<Option<Package>, StateError> {
+        self.get_package().map_err(state_error)
+    }
+
+    fn deployment(&self, key: &str) -> Result<Option<Deployment>, StateError> {
+        self.get_deployment(key).map_err(state_error)
+    }
+
     fn budgets(&self) -> Result<Budgets, StateError> {
         self.get_budgets().map_err(state_error)
     }
 }
 
-fn decode<T: serde::de::DeserializeOwned>(key: &str, json: &[u8]) -> Result<T, StoreError> {
+pub(super) fn decode<T: serde::de::DeserializeOwned>(key: &str, json: &[u8]) -> Result<T, StoreError> {
     serde_json::from_slice(json).map_err(|_| StoreError::Damaged(key.to_owned()))
 }

@@ -12,6 +12,8 @@
 //! `{request_type: DeviceInformation, queries}` or another of those that [`command`] knows. What the file says as `command`
 //! goes over it: `command: {request_type: RestartDevice}` makes a target that restarts whatever its rules say. With
 //! `push: true` it sends no command and wakes the device. EraseDevice is for targets that say `destructive: true`.
+//! `InstallEnterpriseApplication` installs what `manifest_url` leads to; a target whose file says that request type and no
+//! such address installs the agent that is deployed (`emote deploy`), from the manifest that the job brings along.
 //!
 //! The CommandUUID is the job's, so a repeated job is the same command. What a server makes of a second one (NanoMDM
 //! 0.9): its key-value and SQL stores refuse it, which counts as done; its file store and MicroMDM queue it again.
@@ -112,6 +114,10 @@ impl Unresolved for Spec {
         true
     }
 
+    fn installs_agent(&self) -> bool {
+        command::installs_agent(&self.orders.command)
+    }
+
     fn resolve(&self, setup: &Setup<'_>, problems: &mut Problems) -> Option<Box<dyn Target>> {
         let url = address::resolve(&self.url, "url", self.insecure, setup, problems);
         let api_key = problems.take("api_key", setup.secret(&self.api_key));
@@ -151,7 +157,7 @@ impl Mdm {
                 None => Ok(Outcome::done("mdm", "push_sent", json!({"udid": udid}))),
             };
         }
-        let command = Command::from_input(&self.ordered(job, input)).map_err(Outcome::never)?;
+        let command = Command::of_job(&self.ordered(job, input), job.installs.as_ref()).map_err(Outcome::never)?;
         if command::erases(command.request_type) && !self.orders.destructive {
             return Err(Outcome::never("EraseDevice is for targets that say destructive: true"));
         }

@@ -241,7 +241,8 @@ impl Nats {
 
 /// Whether a stream is an Emote's own: a server may map whatever subject into it.
 fn is_own_stream(name: &str) -> bool {
-    [stream::EVENTS, stream::DELIVERIES, stream::DEAD].contains(&name) || name.starts_with("KV_emote-")
+    [stream::EVENTS, stream::DELIVERIES, stream::DEAD].contains(&name)
+        || ["KV_emote-", "OBJ_emote-"].iter().any(|own| name.starts_with(own))
 }
 
 /// What was refused will be refused again; everything else may be put right.

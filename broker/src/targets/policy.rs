@@ -41,7 +41,7 @@ pub(super) fn read(fields: &mut Fields<'_>, delivery: &DeliverySettings) -> Poli
     if ordered && delivery.retry.max_age > LONGEST_IN_ORDER {
         fields.problem("ordered", "retry.max_age may be 36h at most where order is kept: the jobs behind wait for it");
     }
-    Policy { guard: destructive.then_some(guard), max_age, ordered }
+    Policy { guard: destructive.then_some(guard), max_age, ordered, installs_agent: false }
 }
 
 fn in_millis(duration: Duration) -> i64 {

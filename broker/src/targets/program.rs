@@ -42,8 +42,8 @@ const MAX_ARG: usize = 32 * 1024;
 /// `EX_TEMPFAIL`.
 const TEMPFAIL: u32 = 75;
 /// What the broker itself tells: a program that told it could be taken for the broker.
-const OWN_SCOPES: [&str; 10] =
-    ["agent", "config", "delivery", "event", "guard", "order", "rule", "schema", "source", "timer"];
+const OWN_SCOPES: [&str; 11] =
+    ["agent", "config", "delivery", "deploy", "event", "guard", "order", "rule", "schema", "source", "timer"];
 
 /// What the file of a target says of its program, whatever runs it.
 #[derive(Debug)]

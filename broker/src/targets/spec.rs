@@ -77,6 +77,11 @@ pub(super) trait Unresolved: std::fmt::Debug + Send + Sync {
     /// Notes what a machine with these settings does not allow, as far as that is to be seen anywhere.
     fn allowed(&self, _settings: &Settings, _problems: &mut Problems) {}
 
+    /// Whether all that its target does is to install the agent.
+    fn installs_agent(&self) -> bool {
+        false
+    }
+
     /// Fetches the secrets and makes the target, or notes why it cannot.
     fn resolve(&self, setup: &Setup<'_>, problems: &mut Problems) -> Option<Box<dyn Target>>;
 }
@@ -205,6 +210,7 @@ impl TargetSpec {
         });
         match read {
             Some((kind, unresolved)) if problems.is_empty() => {
+                let policy = Policy { installs_agent: unresolved.installs_agent(), ..policy };
                 Ok(Validated { name, kind: kind.name, delivery, policy, origins, unresolved })
             }
             _ => Err(origins.place(problems)),

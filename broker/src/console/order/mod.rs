@@ -4,6 +4,7 @@
 pub(crate) mod agents;
 pub(crate) mod config;
 pub(crate) mod dead;
+pub(crate) mod deploy;
 pub(crate) mod held;
 pub(crate) mod replay;
 

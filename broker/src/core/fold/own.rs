@@ -4,13 +4,13 @@ use emote_proto::{Device, Event, EventId, Link, Name, Replay, Time, Token, Trust
 use serde_json::{Value, json};
 
 use super::{Entry, Rejection};
-use crate::core::{CORE_RULE, EMIT_TARGET, Job, JobId, Poison, Rule, job::least_trust};
+use crate::core::{CORE_RULE, Deployment, EMIT_TARGET, Job, JobId, Poison, job::least_trust};
 
 /// Longest body of an entry that goes into its dead letter, in bytes of JSON: escaping may make it six times as long.
 const MAX_BODY: usize = 512 * 1024;
 
 pub(super) fn loop_stopped(
-    rule: &Rule,
+    rule: &Name,
     (event, replay): (&Event, Option<&Replay>),
     about: Option<&str>,
     reason: &str,
@@ -18,16 +18,16 @@ pub(super) fn loop_stopped(
     let cause = event.cause.as_ref();
     let chain: Vec<Link> = cause.map(|cause| cause.chain.clone()).unwrap_or_default();
     let root = cause.map_or(event.id, |cause| cause.root).to_string();
-    let id = EventId::derived(&["loop", &root, rule.name.as_str(), about.unwrap_or("-")]);
-    let info = json!({"rule": rule.name, "event": event.id, "chain": chain, "reason": reason});
+    let id = EventId::derived(&["loop", &root, rule.as_str(), about.unwrap_or("-")]);
+    let info = json!({"rule": rule, "event": event.id, "chain": chain, "reason": reason});
     own_event(id, event, "rule", "loop_stopped", marked(info, replay))
 }
 
 /// Somebody is waiting for what such a rule does: that it did nothing is worth an event.
-pub(super) fn no_devices(rule: &Rule, event: &Event, replay: Option<&Replay>, user: &str) -> Job {
-    let id = EventId::derived(&["no-devices", &event.id.to_string(), rule.name.as_str()]);
+pub(super) fn no_devices(rule: &Name, event: &Event, replay: Option<&Replay>, user: &str) -> Job {
+    let id = EventId::derived(&["no-devices", &event.id.to_string(), rule.as_str()]);
     let reason = format!("no device is known to belong to {user}");
-    let info = json!({"rule": rule.name, "event": event.id, "reason": reason});
+    let info = json!({"rule": rule, "event": event.id, "reason": reason});
     own_event(id, event, "rule", "no_devices", marked(info, replay))
 }
 
@@ -78,6 +78,17 @@ pub(in crate::core) fn recovered(event: &Event, since: Time, now: Time) -> Job {
         "source": name, "event": event.id, "last_heard": since, "silent_for_s": now.millis_since(since) / 1000,
     });
     of_source(own_event(id, event, "source", "recovered", info), now)
+}
+
+/// What became of an install of the agent with `event`: told about its Mac, in the chain of what ordered it.
+pub(in crate::core) fn deployed(event: &Event, action: &'static str, deployment: &Deployment, info: Value) -> Job {
+    let id = EventId::derived(&["deploy", action, &event.id.to_string()]);
+    let mut own = own_event(id, event, "deploy", action, info);
+    let uuid = deployment.serial.clone();
+    let udid = if uuid.is_some() { None } else { Some(deployment.udid.clone()) };
+    own.event.device = Some(Device { uuid, udid, ..Device::default() });
+    (own.event.user, own.event.cause) = (None, Some(deployment.cause.clone()));
+    own
 }
 
 /// About a source, not about what its event is about.

@@ -82,7 +82,7 @@ async fn every_file_that_init_writes_is_as_its_schema_says() {
             .collect();
         kinds.sort_unstable();
         kinds.dedup();
-        let written = FILES.iter().map(|file| file.name).filter(|name| *name != "schema");
+        let written = FILES.iter().map(|file| file.name).filter(|name| !["deploy", "schema"].contains(name));
         assert_eq!(kinds, written.filter(|name| secure || *name != "trust").collect::<Vec<_>>());
     }
 }
@@ -147,6 +147,7 @@ fn what_check_refuses_of_keys_and_values_the_schema_refuses_too() {
         ("targets/queue.yaml", "kind: aws\nservice: sqs\nqueue_url: https://sqs.eu-central-1.amazonaws.com/1/q\n"),
         ("rules/all.yaml", "pattern: {scope: [device]}\ntargets: [log, {target: hook, input: .event}]\n"),
         ("tests/one.yaml", "given: [{source: okta, event: {scope: user, action: created}}]\nexpect: []\n"),
+        ("deploy.yaml", "url: https://emote.example.com\ntarget: install-agent\noverdue_after: 72h\n"),
         ("trust.yaml", "agent: authenticated\n"),
     ];
     let whole = folder(&right);
@@ -209,6 +210,8 @@ fn what_check_refuses_of_keys_and_values_the_schema_refuses_too() {
         ("tests/one.yaml", "given: [{source: okta, evnt: {}}]\nexpect: []\n"),
         ("tests/one.yaml", "given: [{source: okta, event: {scope: user}}]\nexpect: []\n"),
         ("tests/one.yaml", "given: []\n"),
+        ("deploy.yaml", "url: https://emote.example.com\n"),
+        ("deploy.yaml", "url: https://emote.example.com\ntarget: install-agent\npackage: x\n"),
         ("trust.yaml", "agent: yes\n"),
         ("trust.yaml", "broker: verified\n"),
     ] {

@@ -13,7 +13,7 @@ use std::{
 };
 
 use axum::http::{HeaderMap, HeaderName};
-use emote_proto::Name;
+use emote_proto::{Name, deploy::Manifest};
 use serde_json::json;
 
 use super::{super::testing, *};
@@ -32,6 +32,7 @@ struct Fixture {
     fields: Map<String, Value>,
     event: Option<Value>,
     node: Option<Value>,
+    installs: Option<Manifest>,
     input: Option<Value>,
     inputs: Option<Vec<Value>>,
     #[serde(default)]
@@ -132,6 +133,7 @@ impl Fixture {
             node,
             id: JobId::new(event.id, &rule, &plain.target, None),
             input: input.map(|_| Input::Jq(".".to_owned())),
+            installs: self.installs.clone(),
             event,
             rule,
             ..plain

@@ -237,6 +237,7 @@ fn delivery_settings_have_defaults_and_human_durations() {
             guard: None,
             max_age: None,
             ordered: false,
+            installs_agent: false,
         },
     )
     "#);
@@ -278,6 +279,7 @@ fn delivery_settings_have_defaults_and_human_durations() {
             ),
             max_age: None,
             ordered: false,
+            installs_agent: false,
         },
         origins: Origins {
             preset: None,

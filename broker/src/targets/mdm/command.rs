@@ -1,5 +1,6 @@
 //! MDM commands: from a rule's input to the property list that a device gets (Apple, Device Management).
 
+use emote_proto::deploy::{self, Manifest};
 use hmac::{Hmac, KeyInit, Mac};
 use plist::{Dictionary, Value as Plist};
 use serde_json::{Map, Value};
@@ -9,10 +10,11 @@ use crate::config::Secret;
 use crate::config::fields::kind;
 
 /// The commands there are, each with what reads the rest of its input.
-const REQUEST_TYPES: [(&str, Read); 9] = [
+const REQUEST_TYPES: [(&str, Read); 10] = [
     ("DeviceInformation", device_information),
     ("DeviceLock", device_lock),
     ("EraseDevice", erase_device),
+    (deploy::REQUEST_TYPE, install),
     ("InstalledApplicationList", nothing),
     ("ProfileList", nothing),
     ("RestartDevice", nothing),
@@ -72,6 +74,22 @@ impl Command {
         }
     }
 
+    /// The same, of a job that brings along what is to be installed where its input does not say so.
+    pub(super) fn of_job(input: &Value, installs: Option<&Manifest>) -> Result<Self, String> {
+        let mut command = Self::from_input(input)?;
+        let names_other = command.fields.contains_key("ManifestURL");
+        if names_other && installs.is_some() {
+            return Err("this target installs the agent, and nothing else: leave manifest_url out".to_owned());
+        }
+        if command.request_type == deploy::REQUEST_TYPE && !names_other {
+            let manifest = installs.ok_or(
+                "there is nothing to install: the input needs manifest_url, or the target's own command is to say the request_type",
+            )?;
+            command.fields.insert("Manifest".to_owned(), Plist::Dictionary(manifest.dictionary()));
+        }
+        Ok(command)
+    }
+
     /// Whether the device needs a PIN to let its user in again.
     pub(super) fn needs_pin(&self) -> bool {
         matches!(self.request_type, "DeviceLock" | "EraseDevice")
@@ -103,6 +121,12 @@ pub(super) fn known(request_type: &str) -> Result<&'static (&'static str, Read),
 /// Whether nothing is left on the device after it.
 pub(super) fn erases(request_type: &str) -> bool {
     request_type == "EraseDevice"
+}
+
+/// Whether a target whose own command this is installs the agent.
+pub(super) fn installs_agent(command: &Map<String, Value>) -> bool {
+    let of = |wanted: &str| command.iter().find(|(key, _)| same_key(key, wanted)).map(|(_, value)| value);
+    of("request_type").and_then(Value::as_str) == Some(deploy::REQUEST_TYPE) && of("manifest_url").is_none()
 }
 
 /// Whether two keys of an input are one.
@@ -174,6 +198,14 @@ fn erase_device(input: &mut Input, command: &mut Dictionary) -> Result<(), Strin
     Ok(())
 }
 
+fn install(input: &mut Input, command: &mut Dictionary) -> Result<(), String> {
+    if let Some(url) = input.text("manifest_url", 2_048)? {
+        deploy::check_url(&url).map_err(|error| format!("manifest_url: {error}"))?;
+        command.insert("ManifestURL".to_owned(), url.into());
+    }
+    Ok(())
+}
+
 fn device_lock(input: &mut Input, command: &mut Dictionary) -> Result<(), String> {
     without_pin(input)?;
     if let Some(message) = input.text("message", 1000)? {
@@ -213,16 +245,14 @@ fn settings(input: &mut Input, command: &mut Dictionary) -> Result<(), String> {
     Ok(())
 }
 
-/// `PhoneNumber` as `phone_number`; what is in snake case stays.
+/// `PhoneNumber` as `phone_number`, `ManifestURL` as `manifest_url`; what is in snake case stays.
 fn snake_case(key: &str) -> String {
-    if key.chars().all(|c| c.is_ascii_uppercase()) {
-        return key.to_ascii_lowercase();
-    }
-    let mut out = String::new();
+    let (mut out, mut in_word) = (String::new(), false);
     for c in key.chars() {
-        if c.is_ascii_uppercase() && !out.is_empty() {
+        if c.is_ascii_uppercase() && in_word {
             out.push('_');
         }
+        in_word = !c.is_ascii_uppercase();
         out.push(c.to_ascii_lowercase());
     }
     out

@@ -118,8 +118,9 @@ fn what_came_round_and_what_is_an_effect_is_told_to_nobody() {
 
 #[test]
 fn a_stream_of_emotes_own_is_known_by_its_name() {
-    let own = ["EVENTS", "DELIVERIES", "DEAD", "KV_emote-config", "KV_emote-scim", "KV_emote-schemas"];
-    assert_eq!(own.map(is_own_stream), [true; 6]);
+    let own =
+        ["EVENTS", "DELIVERIES", "DEAD", "KV_emote-config", "KV_emote-scim", "KV_emote-schemas", "OBJ_emote-packages"];
+    assert_eq!(own.map(is_own_stream), [true; 7]);
     assert_eq!(["TICKETS", "KV_config", "events", "emote-schemas"].map(is_own_stream), [false; 4]);
 }
 

@@ -1,6 +1,7 @@
 //! Who is believed, and how far that carries.
 
 use super::*;
+use crate::core::JobId;
 
 #[test]
 fn what_only_emote_writes_is_believed_of_emote_only() {

@@ -1,0 +1,114 @@
+//! The bucket `emote-packages`: the agent's packages, as NATS' own object store keeps objects. Each carries what it is in its
+//! metadata, so that whoever finds one need not read its bytes.
+
+use async_nats::jetstream::{
+    object_store::{DeleteErrorKind, InfoErrorKind, ObjectInfo, ObjectMetadata, ObjectStore},
+    stream::{Config, DiscardPolicy, RetentionPolicy, StorageType},
+};
+use emote_proto::{Time, bucket};
+use futures_util::StreamExt;
+use tokio::io::AsyncWrite;
+
+use super::{Bus, BusError, kept::no_answer};
+use crate::core::Package;
+
+/// Under which key of an object's metadata stands what it is.
+const ABOUT: &str = "emote-package";
+/// Objects that are looked at; there are a few.
+const MAX_LISTED: usize = 1_000;
+
+/// A package that is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptPackage {
+    /// What it is.
+    pub package: Package,
+    /// Since when it is there.
+    pub since: Option<Time>,
+}
+
+/// As NATS' object stores are made. No size is set aside: what is kept is few, and of administrators alone.
+pub(super) fn bucket_config(replicas: usize) -> Config {
+    let bucket = bucket::PACKAGES;
+    Config {
+        name: format!("OBJ_{bucket}"),
+        description: Some("Emote: packages of the agent".to_owned()),
+        subjects: vec![format!("$O.{bucket}.C.>"), format!("$O.{bucket}.M.>")],
+        retention: RetentionPolicy::Limits,
+        discard: DiscardPolicy::New,
+        storage: StorageType::File,
+        num_replicas: replicas,
+        allow_rollup: true,
+        allow_direct: true,
+        ..Config::default()
+    }
+}
+
+impl Bus {
+    /// The package under this name.
+    pub async fn kept_package(&self, name: &str) -> Result<Option<KeptPackage>, BusError> {
+        match self.packages_bucket().await?.info(name).await {
+            Ok(info) => Ok(kept(&info)),
+            Err(error) if error.kind() == InfoErrorKind::NotFound => Ok(None),
+            Err(error) => Err(no_answer("looking for a package")(&error)),
+        }
+    }
+
+    /// All packages, in order of their names.
+    pub async fn kept_packages(&self) -> Result<Vec<KeptPackage>, BusError> {
+        let failed = no_answer("listing packages");
+        let mut list = self.packages_bucket().await?.list().await.map_err(|error| failed(&error))?.take(MAX_LISTED);
+        let mut found = Vec::new();
+        while let Some(info) = list.next().await {
+            found.extend(kept(&info.map_err(|error| failed(&error))?));
+        }
+        found.sort_by_key(|kept| kept.package.file_name());
+        Ok(found)
+    }
+
+    /// Keeps a package under its name, in place of what was there.
+    pub async fn keep_package(&self, package: &Package, mut bytes: &[u8]) -> Result<(), BusError> {
+        let doing = "storing a package";
+        let refused = |reason: String| BusError::Refused { doing, reason };
+        let about = serde_json::to_string(package).map_err(|error| refused(error.to_string()))?;
+        let object = ObjectMetadata {
+            name: package.file_name(),
+            description: Some(format!("{} {}", package.title, package.version)),
+            metadata: [(ABOUT.to_owned(), about)].into(),
+            ..ObjectMetadata::default()
+        };
+        let put = self.packages_bucket().await?.put(object, &mut bytes).await;
+        put.map(drop).map_err(|error| no_answer(doing)(&error))
+    }
+
+    /// Writes the bytes of the package under this name. They are whole where this ends well.
+    pub async fn read_package(&self, name: &str, to: &mut (impl AsyncWrite + Unpin)) -> Result<u64, BusError> {
+        let failed = no_answer("reading a package");
+        let mut object = self.packages_bucket().await?.get(name).await.map_err(|error| failed(&error))?;
+        tokio::io::copy(&mut object, to).await.map_err(|error| failed(&error))
+    }
+
+    /// Takes a package away; whether it was there.
+    pub async fn remove_package(&self, name: &str) -> Result<bool, BusError> {
+        match self.packages_bucket().await?.delete(name).await {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == DeleteErrorKind::NotFound => Ok(false),
+            Err(error) => Err(no_answer("removing a package")(&error)),
+        }
+    }
+
+    async fn packages_bucket(&self) -> Result<ObjectStore, BusError> {
+        let found = self.js.get_object_store(bucket::PACKAGES).await;
+        found.map_err(|error| BusError::NoAnswer {
+            doing: "looking for the bucket of packages, which a broker makes when it starts",
+            reason: error.to_string(),
+        })
+    }
+}
+
+/// What others put there is no package.
+fn kept(info: &ObjectInfo) -> Option<KeptPackage> {
+    let package: Package = serde_json::from_str(info.metadata.get(ABOUT)?).ok()?;
+    let fits = !info.deleted && package.file_name() == info.name && u64::try_from(info.size).ok() == Some(package.size);
+    let since = info.modified.and_then(|at| i64::try_from(at.unix_timestamp_nanos() / 1_000_000).ok());
+    fits.then(|| KeptPackage { package, since: since.and_then(Time::from_millis) })
+}
