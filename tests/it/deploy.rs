@@ -115,9 +115,11 @@ async fn a_mac_of_a_real_nanomdm_installs_the_agent_and_its_first_word_is_the_pr
     refused(&stack, &["deploy", "add", &built], 1, "it is not signed, and a Mac installs no such package").await;
     let added = stack.shown(&["deploy", "add", "--unsigned", &built]).await;
     assert!(added.contains(&format!("{url}/deploy/EmoteAgent-{VERSION}.pkg")), "{added}");
-    let listed = stack.shown(&["deploy", "ls", "-o", "json"]).await;
-    let listed: Value = serde_json::from_str(&listed).unwrap();
-    assert_eq!((&listed["package"]["version"], &listed["deployed"]), (&json!(VERSION), &json!(true)));
+    until("every broker knows what is deployed", async || {
+        let listed: Value = serde_json::from_str(&stack.shown(&["deploy", "ls", "-o", "json"]).await).unwrap();
+        listed["package"]["version"] == VERSION && listed["deployed"] == true
+    })
+    .await;
 
     let device = server.device(&stack, UDID);
     let model = "<key>Model</key><string>Mac14,2</string>";
@@ -130,7 +132,8 @@ async fn a_mac_of_a_real_nanomdm_installs_the_agent_and_its_first_word_is_the_pr
         .check_in("TokenUpdate", "<key>PushMagic</key><string>magic</string><key>Token</key><data>AAECAw==</data>")
         .await;
     until("it is known as enrolled", async || {
-        stack.shown(&["deploy", "send", "--all-without-agent", "--dry-run", "-o", "json"]).await.contains(SERIAL)
+        let found = stack.emote(&["deploy", "send", "--all-without-agent", "--dry-run", "-o", "json"]).await;
+        String::from_utf8_lossy(&found.stdout).contains(SERIAL)
     })
     .await;
     refused(
@@ -172,8 +175,11 @@ async fn a_mac_of_a_real_nanomdm_installs_the_agent_and_its_first_word_is_the_pr
         assert_eq!((&event["cause"]["root"], &event["info"]["version"]), (&order["id"], &json!(VERSION)));
         assert_eq!(event["info"]["command_uuid"], json!(command_uuid));
     }
-    let status: Value = serde_json::from_str(&stack.shown(&["deploy", "status", "-o", "json"]).await).unwrap();
-    assert_eq!((&status["node"], &status["state"]), (&json!(SERIAL), &json!("installed")));
+    until("every broker's records say so", async || {
+        let status: Value = serde_json::from_str(&stack.shown(&["deploy", "status", "-o", "json"]).await).unwrap();
+        status["node"] == SERIAL && status["state"] == "installed"
+    })
+    .await;
     refused(&stack, &["deploy", "send", SERIAL], 1, &format!("it has {VERSION} already")).await;
     agent.kill();
     other.kill();
@@ -222,7 +228,8 @@ async fn what_a_mac_refuses_and_what_takes_too_long_is_told_and_what_nobody_can_
         )
         .await;
     until("the agent is known", async || {
-        stack.shown(&["deploy", "send", "--older-than", "9.9.9", "--dry-run"]).await.contains("9.9.8")
+        let found = stack.emote(&["deploy", "send", "--older-than", "9.9.9", "--dry-run"]).await;
+        String::from_utf8_lossy(&found.stdout).contains("9.9.8")
     })
     .await;
     refused(&stack, &["deploy", "send", SERIAL], 1, &format!("the node {SERIAL} has no known UDID")).await;

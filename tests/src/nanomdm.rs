@@ -40,14 +40,14 @@ impl NanoMdm {
     }
 
     /// A Mac of this UDID.
-    pub fn device<'a>(&'a self, stack: &'a Stack, udid: &'a str) -> Device<'a> {
-        Device { http: &stack.http, mdm: self, udid }
+    pub fn device<'a>(&'a self, stack: &Stack, udid: &'a str) -> Device<'a> {
+        Device { http: stack.http.clone(), mdm: self, udid }
     }
 }
 
 /// A Mac as NanoMDM sees it: an identity certificate, check-ins and requests for commands.
 pub struct Device<'a> {
-    http: &'a reqwest::Client,
+    http: reqwest::Client,
     mdm: &'a NanoMdm,
     udid: &'a str,
 }

@@ -2,7 +2,7 @@
 //! metadata, so that whoever finds one need not read its bytes.
 
 use async_nats::jetstream::{
-    object_store::{DeleteErrorKind, InfoErrorKind, ObjectInfo, ObjectMetadata, ObjectStore},
+    object_store as objects,
     stream::{Config, DiscardPolicy, RetentionPolicy, StorageType},
 };
 use emote_proto::{Time, bucket};
@@ -44,15 +44,6 @@ pub(super) fn bucket_config(replicas: usize) -> Config {
 }
 
 impl Bus {
-    /// The package under this name.
-    pub async fn kept_package(&self, name: &str) -> Result<Option<KeptPackage>, BusError> {
-        match self.packages_bucket().await?.info(name).await {
-            Ok(info) => Ok(kept(&info)),
-            Err(error) if error.kind() == InfoErrorKind::NotFound => Ok(None),
-            Err(error) => Err(no_answer("looking for a package")(&error)),
-        }
-    }
-
     /// All packages, in order of their names.
     pub async fn kept_packages(&self) -> Result<Vec<KeptPackage>, BusError> {
         let failed = no_answer("listing packages");
@@ -70,11 +61,11 @@ impl Bus {
         let doing = "storing a package";
         let refused = |reason: String| BusError::Refused { doing, reason };
         let about = serde_json::to_string(package).map_err(|error| refused(error.to_string()))?;
-        let object = ObjectMetadata {
+        let object = objects::ObjectMetadata {
             name: package.file_name(),
             description: Some(format!("{} {}", package.title, package.version)),
             metadata: [(ABOUT.to_owned(), about)].into(),
-            ..ObjectMetadata::default()
+            ..objects::ObjectMetadata::default()
         };
         let put = self.packages_bucket().await?.put(object, &mut bytes).await;
         put.map(drop).map_err(|error| no_answer(doing)(&error))
@@ -91,12 +82,12 @@ impl Bus {
     pub async fn remove_package(&self, name: &str) -> Result<bool, BusError> {
         match self.packages_bucket().await?.delete(name).await {
             Ok(()) => Ok(true),
-            Err(error) if error.kind() == DeleteErrorKind::NotFound => Ok(false),
+            Err(error) if error.kind() == objects::DeleteErrorKind::NotFound => Ok(false),
             Err(error) => Err(no_answer("removing a package")(&error)),
         }
     }
 
-    async fn packages_bucket(&self) -> Result<ObjectStore, BusError> {
+    async fn packages_bucket(&self) -> Result<objects::ObjectStore, BusError> {
         let found = self.js.get_object_store(bucket::PACKAGES).await;
         found.map_err(|error| BusError::NoAnswer {
             doing: "looking for the bucket of packages, which a broker makes when it starts",
@@ -106,7 +97,7 @@ impl Bus {
 }
 
 /// What others put there is no package.
-fn kept(info: &ObjectInfo) -> Option<KeptPackage> {
+fn kept(info: &objects::ObjectInfo) -> Option<KeptPackage> {
     let package: Package = serde_json::from_str(info.metadata.get(ABOUT)?).ok()?;
     let fits = !info.deleted && package.file_name() == info.name && u64::try_from(info.size).ok() == Some(package.size);
     let since = info.modified.and_then(|at| i64::try_from(at.unix_timestamp_nanos() / 1_000_000).ok());

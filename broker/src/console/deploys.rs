@@ -1,6 +1,10 @@
 //! What is deployed, and how far the installs of it are: what only the store knows.
 
+use std::time::Duration;
+
+use emote_proto::{Name, service};
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
 use super::{PAGE, PAGE_BYTES};
 use crate::{
@@ -8,7 +12,10 @@ use crate::{
     core::{Deploying, Deployment, Package, Records},
     store::{Store, StoreError},
 };
-use emote_proto::{Name, service};
+
+/// By then the records of every broker say what was said to be done.
+const BEHIND: Duration = Duration::from_secs(3);
+const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// Asks what is deployed, and for installs.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -88,6 +95,23 @@ fn page(store: &Store, question: &DeploysQuestion) -> Result<DeploysAnswer, Stor
 /// What is deployed, and the installs on these nodes.
 pub(crate) async fn ask(bus: &Bus, nodes: Vec<String>) -> anyhow::Result<DeploysAnswer> {
     page_of(bus, &DeploysQuestion { nodes, ..DeploysQuestion::default() }).await
+}
+
+/// The same, once it says what is looked for, or as it is after a while: a broker that stands by may answer, whose records are
+/// a moment behind.
+pub(crate) async fn ask_for(
+    bus: &Bus,
+    nodes: Vec<String>,
+    is_there: impl Fn(&DeploysAnswer) -> bool,
+) -> anyhow::Result<DeploysAnswer> {
+    let until = Instant::now() + BEHIND;
+    loop {
+        let answer = ask(bus, nodes.clone()).await?;
+        if is_there(&answer) || Instant::now() >= until {
+            return Ok(answer);
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
 }
 
 /// What is deployed, and every install, page by page.

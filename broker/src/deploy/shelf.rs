@@ -3,26 +3,22 @@
 //! goes on while NATS is away.
 
 use std::{
-    collections::HashMap,
     io,
     path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
 use data_encoding::HEXLOWER;
 use ring::digest::{Context, SHA256};
-use tokio::{fs::File, io::AsyncReadExt as _};
+use tokio::{fs::File, io::AsyncReadExt as _, sync::Mutex};
 
 use crate::{
     bus::{Bus, BusError},
     core::Package,
 };
 
-/// How long it is believed what is kept under a name, or that nothing is.
+/// How long it is believed what is kept. It is asked for as a whole: names that somebody makes up cost nothing.
 const KNOWN_FOR: Duration = Duration::from_secs(5);
-/// Names that are known at once; whoever makes some up has the others looked up again.
-const MAX_KNOWN: usize = 256;
 
 /// Why a package cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -65,27 +61,15 @@ pub trait Packages: Send + Sync {
 pub struct Shelf {
     bus: Bus,
     folder: PathBuf,
-    known: Mutex<HashMap<String, (Instant, Option<Package>)>>,
+    known: Mutex<Option<(Instant, Vec<Package>)>>,
     /// One is copied at a time.
-    copying: tokio::sync::Mutex<()>,
+    copying: Mutex<()>,
 }
 
 impl Shelf {
     /// In a folder of its own, which is made when it is needed.
     pub fn new(bus: Bus, folder: PathBuf) -> Self {
-        Self { bus, folder, known: Mutex::default(), copying: tokio::sync::Mutex::default() }
-    }
-
-    fn known(&self, name: &str) -> Option<(Instant, Option<Package>)> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
-    }
-
-    fn learn(&self, name: &str, package: Option<Package>) {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.len() >= MAX_KNOWN {
-            known.clear();
-        }
-        known.insert(name.to_owned(), (Instant::now(), package));
+        Self { bus, folder, known: Mutex::default(), copying: Mutex::default() }
     }
 
     async fn copy(&self, package: &Package, to: &Path) -> Result<(), ShelfError> {
@@ -121,21 +105,19 @@ impl Shelf {
 #[async_trait::async_trait]
 impl Packages for Shelf {
     async fn about(&self, name: &str) -> Result<Option<Package>, ShelfError> {
-        let known = self.known(name);
-        if let Some((at, package)) = &known
-            && at.elapsed() < KNOWN_FOR
-        {
-            return Ok(package.clone());
-        }
-        match self.bus.kept_package(name).await {
-            Ok(kept) => {
-                let package = kept.map(|kept| kept.package);
-                self.learn(name, package.clone());
-                Ok(package)
+        let mut known = self.known.lock().await;
+        if known.as_ref().is_none_or(|(at, _)| at.elapsed() >= KNOWN_FOR) {
+            match (self.bus.kept_packages().await, known.as_mut()) {
+                (Ok(kept), _) => {
+                    *known = Some((Instant::now(), kept.into_iter().map(|kept| kept.package).collect()));
+                }
+                // What was there is still here, and NATS is not asked for every request while it is away.
+                (Err(_), Some((at, _))) => *at = Instant::now(),
+                (Err(error), None) => return Err(error.into()),
             }
-            // What was there is still here.
-            Err(error) => known.and_then(|(_, package)| package).map(Some).ok_or_else(|| error.into()),
         }
+        let packages = known.iter().flat_map(|(_, packages)| packages);
+        Ok(packages.into_iter().find(|package| package.file_name() == name).cloned())
     }
 
     async fn file(&self, package: Package) -> Result<Shelved, ShelfError> {

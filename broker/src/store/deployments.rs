@@ -76,9 +76,4 @@ impl Snapshot {
         }
         Ok(page)
     }
-
-    pub(super) fn get_deployment(&self, key: &str) -> Result<Option<Deployment>, StoreError> {
-        let found = self.open(DEPLOYMENTS)?.get(key)?;
-        found.map(|json| decode(key, json.value())).transpose()
-    }
 }

@@ -10,6 +10,7 @@ use redb::{Key, ReadOnlyTable, ReadTransaction, ReadableTable, ReadableTableMeta
 
 use super::{
     ALIASES, CLAIMED_ALIASES, HEARD, LAST_JOBS, META, NODES, OWNERS, StoreError, TALLIES,
+    deployments::DEPLOYMENTS,
     seen::{Pending, SEEN},
 };
 use crate::core::{Budgets, Deployment, Heard, Node, Package, Records, StateError, Tallied, Tally};
@@ -29,6 +30,7 @@ pub struct Snapshot {
     last_jobs: Table<(&'static str, &'static str), &'static [u8; 16]>,
     tallies: Table<&'static str, &'static [u8]>,
     heard: Table<&'static str, &'static [u8]>,
+    deployments: Table<&'static str, &'static [u8]>,
 }
 
 struct Table<K: Key + 'static, V: Value + 'static>(OnceLock<ReadOnlyTable<K, V>>);
@@ -65,6 +67,7 @@ impl Snapshot {
             last_jobs: Table::new(),
             tallies: Table::new(),
             heard: Table::new(),
+            deployments: Table::new(),
         }
     }
 
@@ -145,6 +148,11 @@ impl Snapshot {
         let meta = self.read.open_table(META)?;
         let budgets = meta.get("budgets")?.map(|json| decode("budgets", json.value().as_bytes())).transpose()?;
         Ok(budgets.unwrap_or_default())
+    }
+
+    fn get_deployment(&self, key: &str) -> Result<Option<Deployment>, StoreError> {
+        let found = self.deployments.of(&self.read, DEPLOYMENTS)?.get(key)?;
+        found.map(|json| decode(key, json.value())).transpose()
     }
 
     /// A table that few ask for.

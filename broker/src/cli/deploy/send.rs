@@ -8,7 +8,11 @@ use serde_json::{Value, json};
 use super::{Exit, Output, ServerArgs, Signed, ask, print_line, render, table};
 use crate::{
     bus::Bus,
-    console::{NodeRecord, deploys, order},
+    console::{
+        NodeRecord,
+        deploys::{self, DeploysAnswer},
+        order,
+    },
     core::is_at_least,
 };
 
@@ -55,7 +59,8 @@ fn version(text: &str) -> Result<String, String> {
 
 pub(super) async fn run(args: Args) -> anyhow::Result<Exit> {
     let bus = args.server.connect().await?;
-    let deployed = deploys::ask(&bus, Vec::new()).await?;
+    let is_ready = |answer: &DeploysAnswer| answer.terms.is_some() && answer.package.is_some();
+    let deployed = deploys::ask_for(&bus, Vec::new(), is_ready).await?;
     let Some(terms) = deployed.terms else {
         anyhow::bail!(
             "no deploy.yaml is in force, which says from where and by which target: see `emote deploy --help`"

@@ -60,7 +60,8 @@ pub(super) async fn run(args: Args) -> anyhow::Result<Exit> {
 /// The last install on a node; where there is none, that is said.
 pub(super) async fn of_node(bus: &Bus, node: &NodeKey) -> anyhow::Result<Option<Deployment>> {
     let known = ask::node(bus, node.as_str()).await?.map_or_else(|| node.to_string(), |node| node.key);
-    let found = deploys::ask(bus, vec![known]).await?.deployments.into_iter().next();
+    let answer = deploys::ask_for(bus, vec![known], |answer| !answer.deployments.is_empty()).await?;
+    let found = answer.deployments.into_iter().next();
     if found.is_none() {
         anstream::eprintln!("Nothing was ordered for {node}: `emote deploy send {node}`");
     }

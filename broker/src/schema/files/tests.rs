@@ -147,6 +147,10 @@ fn what_check_refuses_of_keys_and_values_the_schema_refuses_too() {
         ("targets/queue.yaml", "kind: aws\nservice: sqs\nqueue_url: https://sqs.eu-central-1.amazonaws.com/1/q\n"),
         ("rules/all.yaml", "pattern: {scope: [device]}\ntargets: [log, {target: hook, input: .event}]\n"),
         ("tests/one.yaml", "given: [{source: okta, event: {scope: user, action: created}}]\nexpect: []\n"),
+        (
+            "targets/install-agent.yaml",
+            "preset: nanomdm\naction: install_agent\nsettings: {url: https://mdm.example.com, api_key: '${env:T}'}\n",
+        ),
         ("deploy.yaml", "url: https://emote.example.com\ntarget: install-agent\noverdue_after: 72h\n"),
         ("trust.yaml", "agent: authenticated\n"),
     ];
