@@ -272,7 +272,7 @@ async fn a_folder_that_cannot_deploy_says_what_is_missing() {
         let text = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
         assert_eq!(
             (output.status.code(), text.contains(said)),
-            (Some(if said == "" { 0 } else { 3 }), true),
+            (Some(if said.is_empty() { 0 } else { 3 }), true),
             "{said}: {text}"
         );
     };

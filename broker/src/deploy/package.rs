@@ -124,7 +124,7 @@ pub(super) mod tests {
         assert_eq!((package.version.as_str(), package.title.as_str(), signed), ("1.2.3", "Emote Agent", false));
         assert_eq!((package.size, package.file_name()), (bytes.len() as u64, "EmoteAgent-1.2.3.pkg".to_owned()));
         // Of one chunk both are the same.
-        assert_eq!(package.sha256s, [package.sha256.clone()]);
+        assert_eq!(package.sha256s, std::slice::from_ref(&package.sha256));
         let manifest = package.manifest("https://emote.example.com/").unwrap();
         assert_eq!(manifest.about().url, "https://emote.example.com/deploy/EmoteAgent-1.2.3.pkg");
     }
