@@ -405,7 +405,7 @@ fn munki_and_autopkg_have_what_they_need() {
     assert_eq!(arguments(0)["url"].as_string(), Some(url));
     assert_eq!(download["Identifier"].as_string(), Some("io.emote.agent.autopkg.download"));
     let names = ["Developer ID Installer: Emote (ABCDE12345)", "Developer ID Certification Authority", "Apple Root CA"];
-    assert_eq!(arguments(2)["expected_authority_names"].as_array().unwrap(), &names.map(plist::Value::from));
+    assert_eq!(arguments(2)["expected_authority_names"].as_array().unwrap(), &names.map(Value::from));
 
     let spaced = Settings { package_url: Some("https://emote.example.com/a%20b.pkg".to_owned()), ..settings };
     let refused = self::made(&spaced, Some(&package), false, &[Kind::Autopkg]).unwrap_err().to_string();
