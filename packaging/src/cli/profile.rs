@@ -84,7 +84,8 @@ pub(super) fn run(arguments: &ProfileArgs) -> anyhow::Result<ExitCode> {
         print(example())?;
         return Ok(ExitCode::SUCCESS);
     };
-    let settings = Settings::read(settings, i64::try_from(now()).unwrap_or_default())?;
+    let with_token = [Kind::Settings, Kind::ProfileCommands].iter().any(|kind| kind.is_asked_for(&arguments.only));
+    let settings = Settings::read(settings, i64::try_from(now()).unwrap_or_default(), with_token)?;
     let package = arguments.pkg.as_ref().map(|path| Package::read(path, now())).transpose()?;
     let signer = arguments.signing.signer()?;
     let inputs = Inputs {

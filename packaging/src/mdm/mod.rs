@@ -115,11 +115,8 @@ pub struct Made {
 /// Makes what was asked for; `only` nothing is everything that can be made. What was asked for by name and cannot be made
 /// is an error.
 pub fn make(inputs: &Inputs<'_>, only: &[Kind]) -> anyhow::Result<Made> {
-    let mut made = Made { warnings: warnings(inputs), ..Made::default() };
-    for (kind, make) in KINDS {
-        if !only.is_empty() && !only.contains(&kind) {
-            continue;
-        }
+    let mut made = Made { warnings: warnings(inputs, only), ..Made::default() };
+    for (kind, make) in KINDS.into_iter().filter(|(kind, _)| kind.is_asked_for(only)) {
         match make(inputs)? {
             Ok(files) => made.files.extend(files),
             Err(missing) if only.contains(&kind) => anyhow::bail!("{} cannot be written: {missing}", kind.name()),
@@ -129,11 +126,11 @@ pub fn make(inputs: &Inputs<'_>, only: &[Kind]) -> anyhow::Result<Made> {
     Ok(made)
 }
 
-fn warnings(inputs: &Inputs<'_>) -> Vec<String> {
+fn warnings(inputs: &Inputs<'_>, only: &[Kind]) -> Vec<String> {
     let mut warnings = inputs.settings.warnings.clone();
     warnings.extend(inputs.package.iter().flat_map(|package| package.warnings.clone()));
     warnings.extend(inputs.signer.iter().filter_map(|signer| signer.warning()));
-    if inputs.settings.login_item && inputs.team().is_none() {
+    if Kind::Services.is_asked_for(only) && inputs.settings.login_item && inputs.team().is_none() {
         let warning = "login items: no team is known, so whatever calls itself io.emote.agent is allowed; give --pkg with a \
                        package of a Developer ID, or package.team";
         warnings.push(warning.to_owned());
@@ -155,6 +152,11 @@ impl Kind {
     /// As after `--only`.
     pub fn name(self) -> String {
         clap::ValueEnum::to_possible_value(&self).map(|value| value.get_name().to_owned()).unwrap_or_default()
+    }
+
+    /// Whether it is to be written where these alone are asked for; none is all.
+    pub fn is_asked_for(self, only: &[Self]) -> bool {
+        only.is_empty() || only.contains(&self)
     }
 
     fn file(self, name: impl Into<String>, bytes: Vec<u8>) -> File {

@@ -270,6 +270,10 @@ fn what_an_earlier_run_left_is_told_and_what_others_put_there_stays() {
     let only = profile(&place, "few", &["--only", "services", "--only", "settings"]);
     assert!(!said(written(&only)).contains("not written"));
     assert_eq!(self::files(&place.path("few")).len(), 2);
+    // Who writes what is no secret need not have one.
+    std::fs::remove_file(place.path("token.txt")).unwrap();
+    assert!(!said(written(&profile(&place, "few", &["--only", "jamf"]))).contains("token"));
+    assert!(said(&profile(&place, "few", &["--only", "profile-commands"])).contains("token.txt"));
 }
 
 #[test]

@@ -78,22 +78,24 @@ impl Settings {
         self.package_url.as_ref().map(|url| url.replace(VERSION, version))
     }
 
-    /// Reads a file and what it refers to. `now` is in seconds since 1970.
-    pub fn read(path: &Path, now: i64) -> anyhow::Result<Self> {
+    /// Reads a file and what it refers to; the token where it will be written. `now` is in seconds since 1970.
+    pub fn read(path: &Path, now: i64, with_token: bool) -> anyhow::Result<Self> {
         let metadata = std::fs::metadata(path).with_context(|| format!("reading {}", path.display()))?;
         ensure!(metadata.is_file(), "{} is no file: emote-packaging profile --example writes one", path.display());
         ensure!(metadata.len() <= MOST_BYTES, "{} is larger than {} KiB", path.display(), MOST_BYTES >> 10);
         let text = std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
         let folder = path.parent().unwrap_or(Path::new(""));
-        Ok(Self::parse(&path.display().to_string(), &text, folder, now)?)
+        Ok(Self::parse((&path.display().to_string(), &text), folder, now, with_token)?)
     }
 
-    fn parse(file: &str, text: &str, folder: &Path, now: i64) -> Result<Self, Problems> {
+    fn parse((file, text): (&str, &str), folder: &Path, now: i64, with_token: bool) -> Result<Self, Problems> {
         let mut reader = Reader::new(file, text).map_err(|problem| Problems(vec![problem]))?;
         let mut settings = Self::own(&mut reader, folder);
         settings.agent = reader.tree.below(AGENT);
         settings.take_anchors(&mut reader, folder, now);
-        settings.take_token(&mut reader, folder, now);
+        if with_token {
+            settings.take_token(&mut reader, folder, now);
+        }
         settings.check_agent(&mut reader);
         let problems = reader.into_problems();
         if problems.is_empty() { Ok(settings) } else { Err(Problems(problems)) }

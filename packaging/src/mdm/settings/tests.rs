@@ -56,7 +56,7 @@ fn authority(until: i32) -> (String, String) {
 }
 
 pub(in crate::mdm) fn parse(text: &str, folder: &Path) -> Result<Settings, String> {
-    Settings::parse("emote-mdm.toml", text, folder, NOW).map_err(|problems| problems.to_string())
+    Settings::parse(("emote-mdm.toml", text), folder, NOW, true).map_err(|problems| problems.to_string())
 }
 
 /// Settings of which nothing is wrong.

@@ -3,8 +3,9 @@
 use der::asn1::ObjectIdentifier;
 use der::{Decode, DecodePem, Encode};
 use ring::signature::{
+    ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA384_ASN1, ECDSA_P384_SHA256_ASN1, ECDSA_P384_SHA384_ASN1,
     RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_2048_8192_SHA384,
-    RSA_PKCS1_2048_8192_SHA512, RsaParameters, UnparsedPublicKey,
+    RSA_PKCS1_2048_8192_SHA512, UnparsedPublicKey, VerificationAlgorithm,
 };
 use x509_cert::Certificate;
 use x509_cert::ext::pkix::{BasicConstraints, ExtendedKeyUsage, KeyUsage};
@@ -197,7 +198,7 @@ fn is_issued_by(certificate: &Certificate, issuer: &Certificate) -> bool {
         })
 }
 
-/// Whether a signature over a message is by a certificate's RSA key. Where the algorithm is plain RSA, `digest` is the hash.
+/// Whether a signature over a message is by a certificate's key. Where the algorithm is plain RSA, `digest` is the hash.
 pub(super) fn is_signed(
     by: &Certificate,
     algorithm: &ObjectIdentifier,
@@ -205,23 +206,53 @@ pub(super) fn is_signed(
     message: &[u8],
     signature: &[u8],
 ) -> bool {
-    let key = &by.tbs_certificate.subject_public_key_info;
-    let parameters = match (algorithm.to_string().as_str(), digest.map(ToString::to_string).as_deref()) {
-        ("1.2.840.113549.1.1.5", _) => Some(&RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY),
-        ("1.2.840.113549.1.1.11", _) => Some(&RSA_PKCS1_2048_8192_SHA256),
-        ("1.2.840.113549.1.1.12", _) => Some(&RSA_PKCS1_2048_8192_SHA384),
-        ("1.2.840.113549.1.1.13", _) => Some(&RSA_PKCS1_2048_8192_SHA512),
-        ("1.2.840.113549.1.1.1", Some("2.16.840.1.101.3.4.2.1")) => Some(&RSA_PKCS1_2048_8192_SHA256),
-        ("1.2.840.113549.1.1.1", Some("2.16.840.1.101.3.4.2.2")) => Some(&RSA_PKCS1_2048_8192_SHA384),
-        ("1.2.840.113549.1.1.1", Some("2.16.840.1.101.3.4.2.3")) => Some(&RSA_PKCS1_2048_8192_SHA512),
+    let (algorithm, digest) = (algorithm.to_string(), digest.map(ToString::to_string));
+    let (algorithm, digest) = (algorithm.as_str(), digest.as_deref());
+    let key = &by.tbs_certificate.subject_public_key_info.algorithm;
+    let curve = key.parameters.as_ref().and_then(|curve| curve.decode_as::<ObjectIdentifier>().ok());
+    let with = match (key.oid.to_string().as_str(), curve.map(|curve| curve.to_string()).as_deref()) {
+        ("1.2.840.113549.1.1.1", _) => by_rsa(algorithm, digest),
+        ("1.2.840.10045.2.1", Some(curve)) => by_curve(algorithm, curve),
         _ => None,
     };
-    let is_rsa = key.algorithm.oid == oid("1.2.840.113549.1.1.1");
-    is_rsa && parameters.is_some_and(|parameters| is_signed_with(by, parameters, message, signature))
+    with.is_some_and(|with| is_signed_with(by, with, message, signature))
+}
+
+/// RFC 8017, A.2.4.
+fn by_rsa(algorithm: &str, digest: Option<&str>) -> Option<&'static dyn VerificationAlgorithm> {
+    Some(match (algorithm, digest) {
+        ("1.2.840.113549.1.1.5", _) => &RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY,
+        ("1.2.840.113549.1.1.11", _) | ("1.2.840.113549.1.1.1", Some("2.16.840.1.101.3.4.2.1")) => {
+            &RSA_PKCS1_2048_8192_SHA256
+        }
+        ("1.2.840.113549.1.1.12", _) | ("1.2.840.113549.1.1.1", Some("2.16.840.1.101.3.4.2.2")) => {
+            &RSA_PKCS1_2048_8192_SHA384
+        }
+        ("1.2.840.113549.1.1.13", _) | ("1.2.840.113549.1.1.1", Some("2.16.840.1.101.3.4.2.3")) => {
+            &RSA_PKCS1_2048_8192_SHA512
+        }
+        _ => return None,
+    })
+}
+
+/// ecdsa-with-SHA256 and -SHA384 (RFC 5758, 3.2) on the curves P-256 and P-384 (RFC 5480, 2.1.1.1).
+fn by_curve(algorithm: &str, curve: &str) -> Option<&'static dyn VerificationAlgorithm> {
+    Some(match (algorithm, curve) {
+        ("1.2.840.10045.4.3.2", "1.2.840.10045.3.1.7") => &ECDSA_P256_SHA256_ASN1,
+        ("1.2.840.10045.4.3.3", "1.2.840.10045.3.1.7") => &ECDSA_P256_SHA384_ASN1,
+        ("1.2.840.10045.4.3.2", "1.3.132.0.34") => &ECDSA_P384_SHA256_ASN1,
+        ("1.2.840.10045.4.3.3", "1.3.132.0.34") => &ECDSA_P384_SHA384_ASN1,
+        _ => return None,
+    })
 }
 
 /// The same with an algorithm that is said elsewhere.
-pub(super) fn is_signed_with(by: &Certificate, with: &'static RsaParameters, message: &[u8], signature: &[u8]) -> bool {
+pub(super) fn is_signed_with(
+    by: &Certificate,
+    with: &'static dyn VerificationAlgorithm,
+    message: &[u8],
+    signature: &[u8],
+) -> bool {
     let key = by.tbs_certificate.subject_public_key_info.subject_public_key.as_bytes();
     key.is_some_and(|key| UnparsedPublicKey::new(with, key).verify(message, signature).is_ok())
 }

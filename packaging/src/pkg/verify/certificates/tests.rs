@@ -61,6 +61,21 @@ fn made_of(root: CertificateParams, middle: CertificateParams, leaf: Certificate
 }
 
 #[test]
+fn keys_of_each_kind_issue_and_are_issued_to() {
+    let curve = |algorithm| KeyPair::generate_for(algorithm).unwrap();
+    let mut keys = [key(), curve(&rcgen::PKCS_ECDSA_P256_SHA256), curve(&rcgen::PKCS_ECDSA_P384_SHA384)];
+    for first in 0..keys.len() {
+        keys.rotate_left(1);
+        let Made { root, middle, leaf } = made_of(authority("root", 1), authority("middle", 0), installer(), &keys);
+        assert!(is_issued_by(&leaf, &middle) && is_issued_by(&middle, &root) && is_issued_by(&root, &root), "{first}");
+        assert!(!is_issued_by(&leaf, &root) && !is_issued_by(&root, &middle), "{first}");
+        let mut forged = leaf.clone();
+        forged.tbs_certificate.subject = root.tbs_certificate.subject.clone();
+        assert!(!is_issued_by(&forged, &middle), "{first}");
+    }
+}
+
+#[test]
 fn a_chain_leads_from_a_signer_to_an_anchor_or_says_why_it_does_not() {
     let keys = [key(), key(), key()];
     let good = |change: Change<'_>| {
