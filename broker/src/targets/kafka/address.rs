@@ -4,6 +4,9 @@ use reqwest::Url;
 
 use crate::loopback::is_loopback;
 
+/// The longest name of a host, in bytes (RFC 1035, 2.3.4).
+const MAX_HOST: usize = 255;
+
 /// A host and a port.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Address {
@@ -24,8 +27,14 @@ impl Address {
         }
     }
 
-    /// Host and port, as a cluster says them.
-    pub(super) fn of(host: &str, port: u16) -> Self {
+    /// Host and port, as a cluster says them; none where nobody can be.
+    pub(super) fn said(host: &str, port: i32) -> Option<Self> {
+        let is_host =
+            !host.is_empty() && host.len() <= MAX_HOST && !host.contains(|c: char| c.is_control() || c == ' ');
+        u16::try_from(port).ok().filter(|port| is_host && *port > 0).map(|port| Self::of(host, port))
+    }
+
+    fn of(host: &str, port: u16) -> Self {
         Self { host: host.trim_matches(['[', ']']).to_owned(), port }
     }
 
@@ -59,5 +68,13 @@ mod tests {
             assert!(Address::parse(text).is_err(), "{text}");
         }
         assert_eq!((Address::of("::1", 1).is_here(), Address::of("192.0.2.1", 1).is_here()), (true, false));
+    }
+
+    #[test]
+    fn a_cluster_says_where_somebody_can_be() {
+        assert_eq!(Address::said("::1", 9092).unwrap().to_string(), "[::1]:9092");
+        for (host, port) in [("", 1), ("a", 0), ("a", -1), ("a", 65_536), ("a\nb", 1), (&*"a".repeat(256), 1)] {
+            assert_eq!(Address::said(host, port), None, "{host:?} {port}");
+        }
     }
 }

@@ -133,8 +133,7 @@ impl Cluster {
         }
         let mut found = HashMap::new();
         for (number, host, port) in brokers {
-            let Ok(port) = u16::try_from(port) else { continue };
-            found.insert(number, Address::of(&host, port));
+            found.extend(Address::said(&host, port).map(|broker| (number, broker)));
         }
         if let Some(elsewhere) = found.values().find(|broker| self.terms.stays_here && !broker.is_here()) {
             return Err(Failure::Lasting(format!(
@@ -202,6 +201,8 @@ impl Cluster {
     }
 }
 
+        // Brokers that are gone are never asked again: nobody else would close theirs.
+        idle.retain(|(_, kept)| kept.holds());
 fn leaderless() -> Failure {
     const LEADER_NOT_AVAILABLE: i16 = 5;
     Code::of(LEADER_NOT_AVAILABLE)

@@ -13,7 +13,10 @@ use rustls::ClientConfig;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::{
-    super::dial::{self, Stream},
+    super::{
+        dial::{self, Stream},
+        wire::quote,
+    },
     address::Address,
     failure::Failure,
     message::{self, API_VERSIONS, Api, SASL_AUTHENTICATE, SASL_HANDSHAKE, Versions},
@@ -79,10 +82,14 @@ impl Connection {
 
     /// Whether it can be used once more.
     pub(super) async fn is_good(&mut self) -> bool {
-        let now = Instant::now();
-        let holds = self.until.is_none_or(|until| now < until) && now.duration_since(self.used) < KEPT_FOR;
         // Nothing is to come: what does come is the end, or nothing that was asked for.
-        holds && tokio::time::timeout(Duration::ZERO, self.stream.read_u8()).await.is_err()
+        self.holds() && tokio::time::timeout(Duration::ZERO, self.stream.read_u8()).await.is_err()
+    }
+
+    /// Whether it may be used once more, as far as the time goes.
+    pub(super) fn holds(&self) -> bool {
+        let now = Instant::now();
+        self.until.is_none_or(|until| now < until) && now.duration_since(self.used) < KEPT_FOR
     }
 
     /// Asks something, in the newest version that both speak; gives the answer and the version.
@@ -131,10 +138,11 @@ impl Connection {
     async fn log_in(&mut self, login: &Login) -> Result<(), Failure> {
         let refused = |broker: &Address, reason: String| Failure::Login { broker: broker.to_string(), reason };
         let (answer, _) = self.ask(&SASL_HANDSHAKE, || message::sasl_handshake(login.mechanism())).await?;
-        let instead = message::handshaken(&answer).map_err(|error| Failure::malformed(&self.broker, error))?;
-        if let Some(instead) = instead {
-            let reason = format!("it takes {}, not {}", instead.join(", "), login.mechanism());
-            return Err(refused(&self.broker, reason));
+        let refusal = message::handshaken(&answer).map_err(|error| Failure::malformed(&self.broker, error))?;
+        if let Some((code, instead)) = refusal {
+            let reason = format!("it takes {}, not {}", quote(&instead.join(", ")), login.mechanism());
+            let is_told = !instead.is_empty();
+            return Err(if is_told { refused(&self.broker, reason) } else { Failure::refused(code, None) });
         }
         let (mut said, mut stage) = login.begin().map_err(Failure::Lasting)?;
         for _ in 0..MAX_STEPS {

@@ -43,7 +43,8 @@ enum Meaning {
 }
 
 /// The codes that an answer to a producer may hold (kafka.apache.org/protocol, "Error Codes"); any other one passes.
-const CODES: [(i16, &str, Meaning); 26] = [
+const CODES: [(i16, &str, Meaning); 28] = [
+    (-1, "UNKNOWN_SERVER_ERROR", Meaning::Passing),
     (2, "CORRUPT_MESSAGE", Meaning::Batch),
     (3, "UNKNOWN_TOPIC_OR_PARTITION", Meaning::Moved),
     (5, "LEADER_NOT_AVAILABLE", Meaning::Moved),
@@ -65,6 +66,7 @@ const CODES: [(i16, &str, Meaning); 26] = [
     (42, "INVALID_REQUEST", Meaning::Batch),
     (43, "UNSUPPORTED_FOR_MESSAGE_FORMAT", Meaning::Lasting("the topic is kept in a format of before Kafka 0.11")),
     (44, "POLICY_VIOLATION", Meaning::Batch),
+    (56, "KAFKA_STORAGE_ERROR", Meaning::Moved),
     (58, "SASL_AUTHENTICATION_FAILED", Meaning::Lasting("check `auth`")),
     (65, "DELEGATION_TOKEN_AUTHORIZATION_FAILED", Meaning::Lasting("check `auth`")),
     (74, "FENCED_LEADER_EPOCH", Meaning::Moved),
@@ -173,6 +175,7 @@ mod tests {
         ] {
             assert_eq!(show(&Failure::refused(Code::of(code).unwrap(), None).outcome()), shown);
         }
+            (56, "retry the cluster says KAFKA_STORAGE_ERROR (56)"),
         assert_eq!(Code::of(0), None);
         let said = Failure::refused(Code::of(87).unwrap(), Some("no\r\nkey")).to_string();
         assert_eq!(said, "the cluster says INVALID_RECORD (87): no key");

@@ -1,7 +1,7 @@
 //! The requests that are made of a broker, and their answers (kafka.apache.org/protocol, "Protocol Messages"), in versions
 //! that brokers have from Kafka 1.0 to 4: `Metadata` 4, `Produce` 3 to 8, `SaslHandshake` 1, `SaslAuthenticate` 0 and 1.
 
-use std::{ops::RangeInclusive, time::Duration};
+use std::{ops::RangeInclusive, sync::Arc, time::Duration};
 
 use super::{
     failure::{Code, Failure},
@@ -50,7 +50,8 @@ pub(super) struct Batch<'a> {
 /// What became of one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Stored {
-    pub(super) topic: String,
+    /// Shared: an answer may name many partitions of a topic with a long name.
+    pub(super) topic: Arc<str>,
     pub(super) partition: i32,
     /// The offset of its first record.
     pub(super) offset: Result<i64, Failure>,
@@ -134,9 +135,13 @@ pub(super) fn produce(batches: &[Batch<'_>], timeout: Duration) -> Vec<u8> {
 
 pub(super) fn stored(answer: &[u8], version: i16) -> Result<Vec<Stored>, Malformed> {
     let topics = Reader::new(answer).array(|reader| {
-        let topic = reader.text()?;
+        let topic: Arc<str> = reader.text()?.into();
         let partitions = reader.array(|reader| partition(reader, version))?;
-        Ok(partitions.into_iter().map(move |(partition, offset)| Stored { topic: topic.clone(), partition, offset }))
+        Ok(partitions.into_iter().map(move |(partition, offset)| Stored {
+            topic: Arc::clone(&topic),
+            partition,
+            offset,
+        }))
     })?;
     Ok(topics.into_iter().flatten().collect())
 }
@@ -162,12 +167,12 @@ pub(super) fn sasl_handshake(mechanism: &str) -> Vec<u8> {
     Writer::default().text(Some(mechanism)).take()
 }
 
-/// The mechanisms that the broker takes instead, where it does not take the one that was named.
-pub(super) fn handshaken(answer: &[u8]) -> Result<Option<Vec<String>>, Malformed> {
+/// Where the broker does not take the mechanism that was named: why, and which it takes; none where nobody logs in there.
+pub(super) fn handshaken(answer: &[u8]) -> Result<Option<(Code, Vec<String>)>, Malformed> {
     let mut reader = Reader::new(answer);
-    let refused = Code::of(reader.i16()?).is_some();
+    let code = Code::of(reader.i16()?);
     let mechanisms = reader.array(Reader::text)?;
-    Ok(refused.then_some(mechanisms))
+    Ok(code.map(|code| (code, mechanisms)))
 }
 
 pub(super) fn sasl_authenticate(said: &[u8]) -> Vec<u8> {

@@ -138,7 +138,7 @@ impl Storing<'_> {
         let stored = self.cluster.produce(&leader, &batches, self.login).await;
         let of = |parcel: &Parcel| {
             let is_its = |stored: &&Stored| {
-                (stored.topic.as_str(), stored.partition) == (parcel.topic.as_str(), number(parcel.partition))
+                (&*stored.topic, stored.partition) == (parcel.topic.as_str(), number(parcel.partition))
             };
             let unsaid =
                 || Failure::Lost { broker: leader.to_string(), reason: "it does not say what became of it".into() };

@@ -62,6 +62,22 @@ fn what_became_of_a_batch_is_read_in_each_version() {
 }
 
 #[test]
+fn a_mechanism_that_is_not_taken_is_refused_with_those_that_are() {
+    let answer = |code, taken: &[&str]| {
+        let mut answer = Writer::default();
+        answer.i16(code).count(taken.len());
+        for mechanism in taken {
+            answer.text(Some(mechanism));
+        }
+        answer.take()
+    };
+    assert_eq!(handshaken(&answer(0, &["PLAIN"])), Ok(None));
+    let (unsupported, no_login) = (Code::of(33).unwrap(), Code::of(34).unwrap());
+    assert_eq!(handshaken(&answer(33, &["PLAIN"])), Ok(Some((unsupported, vec!["PLAIN".to_owned()]))));
+    assert_eq!(handshaken(&answer(34, &[])), Ok(Some((no_login, Vec::new()))));
+}
+
+#[test]
 fn a_login_holds_as_long_as_the_broker_says() {
     let answer = |life| Writer::default().i16(0).text(None).bytes(b"v=").i64(life).take();
     for (life, expected) in [(0, None), (-1, None), (1500, Some(Duration::from_millis(1500)))] {
