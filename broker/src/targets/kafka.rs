@@ -13,7 +13,7 @@
 //! A record is stored when all replicas that are in step have it (`acks=all`). One node's records lie in one partition, the one
 //! in which Java's producer has them. The record's value is the rule's input, the event where it has none, or what `body` makes
 //! of the job; its headers name the event and the job. A job that is done again writes another record, with the same
-//! `idempotency-key`: the protocol's own remedy knows only what one connection of one producer has sent.
+//! `idempotency-key`: the protocol's own remedy knows only what one run of one producer has sent.
 
 mod address;
 mod cluster;
@@ -34,6 +34,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use tokio::time::{Instant, timeout_at};
 
 pub(super) use self::reading::read;
 use self::{
@@ -103,6 +104,7 @@ impl Kafka {
         if items.is_empty() {
             return Ok(Vec::new());
         }
+        let until = self.cluster.until();
         let login = self.login(also).await?;
         let told: Vec<_> = items.iter().map(|item| self.client.show(self.shown(item, login.as_ref()))).collect();
         if self.client.stand_in().is_some() {
@@ -113,32 +115,52 @@ impl Kafka {
             };
             return Ok(items.iter().zip(told).map(outcome).collect());
         }
-        let became = self.stored(items, login, also).await?;
-        let outcomes = items.iter().zip(became).map(|(item, became)| match became {
-            Some(Ok(place)) => done(item, Some(place)),
-            Some(Err(failure)) => failure.outcome(),
-            None => Outcome::retry("nothing became of it"),
-        });
-        Ok(outcomes.collect())
+        let items: Vec<&Item> = items.iter().collect();
+        Ok(self.stored(&items, login, until, also).await)
     }
 
-    /// A token that is refused is asked for anew, once.
-    async fn stored(&self, items: &[Item], login: Option<Login>, also: &mut Vec<Secret>) -> Result<Became, Outcome> {
-        let became = self.by(login.as_ref()).store(items).await;
-        let refused =
-            |became: &Option<Result<_, Failure>>| matches!(became, Some(Err(failure)) if failure.is_of_login());
-        match (&self.auth, login) {
-            (Auth::Token(source), Some(Login::Token { token, .. })) if became.iter().all(refused) => {
-                source.forget(&token).await;
-                let login = self.login(also).await?;
-                Ok(self.by(login.as_ref()).store(items).await)
+    /// A token that is refused is asked for anew, once, for those that it has kept from being stored: a broker to which a
+    /// connection stands has not seen it.
+    async fn stored(
+        &self,
+        items: &[&Item],
+        login: Option<Login>,
+        until: Instant,
+        also: &mut Vec<Secret>,
+    ) -> Vec<Outcome> {
+        let became = self.by(login.as_ref(), until).store(items).await;
+        let kept_back = items.iter().zip(&became).filter(|(_, became)| is_of_login(became));
+        let kept_back: Vec<&Item> = kept_back.map(|(item, _)| *item).collect();
+        let mut anew = match (&self.auth, &login) {
+            (Auth::Token(source), Some(Login::Token { token, .. })) if !kept_back.is_empty() => {
+                source.forget(token).await;
+                self.stored_anew(&kept_back, until, also).await
             }
-            _ => Ok(became),
+            _ => Vec::new(),
+        }
+        .into_iter();
+        let outcome = |(item, became): (&&Item, Became)| {
+            let anew = if is_of_login(&became) { anew.next() } else { None };
+            anew.unwrap_or_else(|| outcome(item, became))
+        };
+        items.iter().zip(became).map(outcome).collect()
+    }
+
+    /// With another token.
+    async fn stored_anew(&self, items: &[&Item], until: Instant, also: &mut Vec<Secret>) -> Vec<Outcome> {
+        let login = timeout_at(until, self.login(also)).await;
+        let login = login.unwrap_or_else(|_| Err(Outcome::retry("there was no other token in time")));
+        match login {
+            Ok(login) => {
+                let became = self.by(login.as_ref(), until).store(items).await;
+                items.iter().zip(became).map(|(item, became)| outcome(item, became)).collect()
+            }
+            Err(outcome) => vec![outcome; items.len()],
         }
     }
 
-    fn by<'a>(&'a self, login: Option<&'a Login>) -> Storing<'a> {
-        Storing { cluster: &self.cluster, compress: self.compress, login }
+    fn by<'a>(&'a self, login: Option<&'a Login>, until: Instant) -> Storing<'a> {
+        Storing { cluster: &self.cluster, compress: self.compress, login, until }
     }
 
     async fn login(&self, also: &mut Vec<Secret>) -> Result<Option<Login>, Outcome> {
@@ -179,6 +201,18 @@ fn rehearsed(item: &Item, status: u16) -> Outcome {
     match Code::of(status.cast_signed()) {
         Some(code) if !(200..300).contains(&status) => Failure::refused(code, None).outcome(),
         _ => done(item, None),
+    }
+}
+
+fn is_of_login(became: &Became) -> bool {
+    matches!(became, Some(Err(failure)) if failure.is_of_login())
+}
+
+fn outcome(item: &Item, became: Became) -> Outcome {
+    match became {
+        Some(Ok(place)) => done(item, Some(place)),
+        Some(Err(failure)) => failure.outcome(),
+        None => Outcome::retry("nothing became of it"),
     }
 }
 

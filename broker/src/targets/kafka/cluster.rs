@@ -107,19 +107,25 @@ impl Cluster {
         self.topics.lock().unwrap_or_else(PoisonError::into_inner).remove(topic);
     }
 
-    /// Has these batches stored by the broker that leads their partitions.
+    /// When each record of an attempt that begins now is to have its answer: later nobody listens any more.
+    pub(super) fn until(&self) -> tokio::time::Instant {
+        tokio::time::Instant::now() + self.terms.timeout.mul_f32(0.9)
+    }
+
+    /// Has these batches stored by the broker that leads their partitions, whose answer is waited for until then.
     pub(super) async fn produce(
         &self,
         leader: &Address,
         batches: &[Batch<'_>],
         login: Option<&Login>,
+        until: tokio::time::Instant,
     ) -> Result<Vec<Stored>, Failure> {
         let mut connection = match self.kept(leader).await {
             Some(kept) => kept,
             None => Connection::open(leader, &self.how(1), login).await?,
         };
         // So that the broker says that it was not in time before nobody listens any more.
-        let within = self.terms.timeout.mul_f32(0.75);
+        let within = until.saturating_duration_since(tokio::time::Instant::now()).mul_f32(0.8);
         let (answer, version) = connection.ask(&PRODUCE, || message::produce(batches, within)).await?;
         let stored = message::stored(&answer, version).map_err(|error| Failure::malformed(leader, error))?;
         self.keep(connection);
@@ -195,14 +201,14 @@ impl Cluster {
     fn keep(&self, connection: Connection) {
         let broker = connection.broker().clone();
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        // Brokers that are gone are never asked again: nobody else would close theirs.
+        idle.retain(|(_, kept)| kept.holds());
         if idle.iter().filter(|(of, _)| *of == broker).count() < self.terms.most {
             idle.push((broker, connection));
         }
     }
 }
 
-        // Brokers that are gone are never asked again: nobody else would close theirs.
-        idle.retain(|(_, kept)| kept.holds());
 fn leaderless() -> Failure {
     const LEADER_NOT_AVAILABLE: i16 = 5;
     Code::of(LEADER_NOT_AVAILABLE)

@@ -110,6 +110,10 @@ impl Failure {
         Self::Lost { broker: broker.to_string(), reason: format!("no connection within {within:?}") }
     }
 
+    pub(super) fn late(whom: &str) -> Self {
+        Self::Lost { broker: whom.to_owned(), reason: "no answer in time".to_owned() }
+    }
+
     pub(super) fn malformed(broker: impl ToString, error: Malformed) -> Self {
         Self::Lost { broker: broker.to_string(), reason: error.to_string() }
     }
@@ -171,11 +175,11 @@ mod tests {
                 29,
                 "never the cluster says TOPIC_AUTHORIZATION_FAILED (29): allow the user to write to the topic and to describe it",
             ),
+            (56, "retry the cluster says KAFKA_STORAGE_ERROR (56)"),
             (999, "retry the cluster says an error (999)"),
         ] {
             assert_eq!(show(&Failure::refused(Code::of(code).unwrap(), None).outcome()), shown);
         }
-            (56, "retry the cluster says KAFKA_STORAGE_ERROR (56)"),
         assert_eq!(Code::of(0), None);
         let said = Failure::refused(Code::of(87).unwrap(), Some("no\r\nkey")).to_string();
         assert_eq!(said, "the cluster says INVALID_RECORD (87): no key");

@@ -2,11 +2,13 @@
 //!
 //! A broker takes a batch or refuses it as a whole. Where one of its records may be why, it is halved and sent again, so that
 //! what cannot be stored takes nothing with it. Where a partition has moved or a connection broke off, the cluster is asked
-//! anew, once; what is not stored then is the delivery's to try again.
+//! anew, once; what is not stored then is the delivery's to try again. A broker that is silent takes nothing of what became of
+//! others with it: what is not stored in time is told as such, before the attempt is given up as a whole.
 
 use std::collections::{BTreeMap, HashMap};
 
 use futures_util::future::join_all;
+use tokio::time::{Instant, timeout_at};
 
 use super::{
     Compress,
@@ -33,8 +35,8 @@ pub(super) struct Place {
     pub(super) offset: i64,
 }
 
-/// What became of each record.
-pub(super) type Became = Vec<Option<Result<Place, Failure>>>;
+/// What became of a record.
+pub(super) type Became = Option<Result<Place, Failure>>;
 
 /// Records of one partition that are stored together.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,23 +51,38 @@ struct Parcel {
     again: bool,
 }
 
+impl Parcel {
+    /// Whether both are of one partition.
+    fn is_beside(&self, other: &Self) -> bool {
+        (self.partition, &self.topic) == (other.partition, &other.topic)
+    }
+}
+
 /// Stores records; says where each lies, or why it does not.
 pub(super) struct Storing<'a> {
     pub(super) cluster: &'a Cluster,
     pub(super) compress: Option<Compress>,
     pub(super) login: Option<&'a Login>,
+    /// What is not stored by then is not waited for.
+    pub(super) until: Instant,
 }
 
 impl Storing<'_> {
     /// What became of each, in their order.
-    pub(super) async fn store(&self, items: &[Item]) -> Became {
-        let mut became: Became = vec![None; items.len()];
+    pub(super) async fn store(&self, items: &[&Item]) -> Vec<Became> {
+        let mut became: Vec<Became> = vec![None; items.len()];
         let mut waiting = self.parcels(items, &mut became).await;
         while !waiting.is_empty() {
-            let mut later = Vec::new();
+            let mut later: Vec<Parcel> = Vec::new();
             let mut requests: BTreeMap<Address, Vec<Parcel>> = BTreeMap::new();
             for parcel in waiting {
-                match self.cluster.leader(&parcel.topic, parcel.partition, self.login).await {
+                // What was before others in a partition stays so.
+                if later.iter().any(|before| parcel.is_beside(before)) {
+                    later.push(parcel);
+                    continue;
+                }
+                let leader = self.cluster.leader(&parcel.topic, parcel.partition, self.login);
+                match self.in_time("the cluster", leader).await {
                     Ok(leader) => later.extend(joined(requests.entry(leader).or_default(), parcel)),
                     Err(failure) => later.extend(self.failed(parcel, &failure, items, &mut became)),
                 }
@@ -80,7 +97,6 @@ impl Storing<'_> {
                     Err(failure) => later.extend(self.failed(parcel, &failure, items, &mut became)),
                 }
             }
-            // What was before others in a partition stays so.
             later.sort_by_key(|parcel| parcel.of.first().copied());
             waiting = later;
         }
@@ -88,13 +104,13 @@ impl Storing<'_> {
     }
 
     /// The records by their partitions, in batches.
-    async fn parcels(&self, items: &[Item], became: &mut Became) -> Vec<Parcel> {
+    async fn parcels(&self, items: &[&Item], became: &mut [Became]) -> Vec<Parcel> {
         let mut counts: HashMap<&str, Result<usize, Failure>> = HashMap::new();
         let mut parcels: Vec<Parcel> = Vec::new();
         for (at, item) in items.iter().enumerate() {
             let topic = item.topic.as_str();
             if !counts.contains_key(topic) {
-                let found = self.cluster.topic(topic, self.login).await;
+                let found = self.in_time("the cluster", self.cluster.topic(topic, self.login)).await;
                 counts.insert(topic, found.map(|found| found.partitions()));
             }
             let count = match counts.get(topic) {
@@ -121,7 +137,7 @@ impl Storing<'_> {
         parcels
     }
 
-    async fn ask(&self, leader: Address, parcels: Vec<Parcel>, items: &[Item]) -> Vec<(Parcel, Result<i64, Failure>)> {
+    async fn ask(&self, leader: Address, parcels: Vec<Parcel>, items: &[&Item]) -> Vec<(Parcel, Result<i64, Failure>)> {
         let mut batches = Vec::with_capacity(parcels.len());
         for parcel in &parcels {
             let records = parcel.of.iter().filter_map(|at| items.get(*at)).map(|item| &item.record);
@@ -135,7 +151,8 @@ impl Storing<'_> {
                 }
             }
         }
-        let stored = self.cluster.produce(&leader, &batches, self.login).await;
+        let asked = self.cluster.produce(&leader, &batches, self.login, self.until);
+        let stored = self.in_time(&leader.to_string(), asked).await;
         let of = |parcel: &Parcel| {
             let is_its = |stored: &&Stored| {
                 (&*stored.topic, stored.partition) == (parcel.topic.as_str(), number(parcel.partition))
@@ -151,8 +168,17 @@ impl Storing<'_> {
         parcels.into_iter().zip(answers).collect()
     }
 
+    /// What comes of something that `whom` is asked, in time.
+    async fn in_time<T>(&self, whom: &str, asked: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+        // Nothing is asked that might be done though nobody hears of it.
+        if Instant::now() >= self.until {
+            return Err(Failure::late(whom));
+        }
+        timeout_at(self.until, asked).await.unwrap_or_else(|_| Err(Failure::late(whom)))
+    }
+
     /// What of a parcel is to be sent again at once; what is not has become of it.
-    fn failed(&self, mut parcel: Parcel, failure: &Failure, items: &[Item], became: &mut Became) -> Vec<Parcel> {
+    fn failed(&self, mut parcel: Parcel, failure: &Failure, items: &[&Item], became: &mut [Became]) -> Vec<Parcel> {
         if failure.is_of_place() && !parcel.again {
             self.cluster.forget(&parcel.topic);
             parcel.again = true;
@@ -174,10 +200,9 @@ impl Storing<'_> {
 /// Puts `parcel` into a request, or gives it back where it has no room, or one of its partition is there: a request may have
 /// one batch of each.
 fn joined(request: &mut Vec<Parcel>, parcel: Parcel) -> Option<Parcel> {
-    let of = |parcel: &Parcel| (parcel.topic.clone(), parcel.partition);
     let size: usize = request.iter().map(|parcel| parcel.size).sum();
     let has_room = request.is_empty() || size + parcel.size <= MAX_REQUEST;
-    match has_room && request.iter().all(|other| of(other) != of(&parcel)) {
+    match has_room && !request.iter().any(|other| parcel.is_beside(other)) {
         true => {
             request.push(parcel);
             None
@@ -187,7 +212,7 @@ fn joined(request: &mut Vec<Parcel>, parcel: Parcel) -> Option<Parcel> {
 }
 
 /// Says what became of each of the parcel's records, the first of which is the 0th.
-fn settle(parcel: &Parcel, became: &mut Became, what: impl Fn(usize) -> Result<Place, Failure>) {
+fn settle(parcel: &Parcel, became: &mut [Became], what: impl Fn(usize) -> Result<Place, Failure>) {
     for (nth, at) in parcel.of.iter().enumerate() {
         if let Some(became) = became.get_mut(*at) {
             *became = Some(what(nth));

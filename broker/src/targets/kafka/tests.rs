@@ -23,7 +23,8 @@ fn jobs<const N: usize>(nodes: [&str; N]) -> [Job; N] {
 
 fn target(broker: &Broker, yaml: &str) -> (Box<dyn Target>, tempfile::TempDir) {
     let folder = secrets();
-    let yaml = format!("kind: kafka\ntimeout: 5s\nbrokers: [\"{}\"]\n{yaml}", broker.address);
+    let timeout = if yaml.contains("timeout: ") { "" } else { "timeout: 5s\n" };
+    let yaml = format!("kind: kafka\n{timeout}brokers: [\"{}\"]\n{yaml}", broker.address);
     (validate(&yaml).unwrap().resolve(folder.path()).unwrap(), folder)
 }
 
@@ -188,6 +189,19 @@ async fn a_connection_that_broke_off_is_made_anew() {
     broker.hang_up(9);
     let told = deliver_all(target.as_ref(), &jobs(["a"])).await;
     assert!(told.starts_with("retry 127.0.0.1:") && told.ends_with("the broker has closed the connection"), "{told}");
+}
+
+#[tokio::test]
+async fn a_broker_that_is_silent_takes_nothing_of_the_others_with_it() {
+    let broker = Broker::start(&[0, 1, 0]).await;
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    broker.name_another(silent.local_addr().unwrap().port());
+    let (target, _folder) = target(&broker, "topic: events\ntimeout: 2s");
+    let told = deliver_all(target.as_ref(), &jobs(["one", "two", "three"])).await;
+    let told: Vec<&str> = told.lines().collect();
+    assert!(told[0].starts_with("done ") && told[1].starts_with("done "), "{told:?}");
+    assert!(told[2].starts_with("retry ") && told[2].ends_with(": no answer in time"), "{told:?}");
+    assert_eq!((broker.stored().len(), broker.requests("Produce")), (2, 1));
 }
 
 #[tokio::test]

@@ -25,6 +25,8 @@ struct State {
     /// What it calls itself, in place of its address.
     host: Option<String>,
     partitions: Vec<i32>,
+    /// Where it says that broker 1 is.
+    other: Option<u16>,
     requests: BTreeMap<&'static str, usize>,
     /// Codes with which batches are answered next.
     codes: VecDeque<i16>,
@@ -49,7 +51,7 @@ pub(super) enum Login {
 }
 
 impl Broker {
-    /// With so many partitions, each with its leader: 0 is this broker.
+    /// With so many partitions, each with its leader: 0 is this broker, 1 the one that it names beside itself.
     pub(super) async fn start(partitions: &[i32]) -> Self {
         let state = State { partitions: partitions.to_vec(), ..State::default() };
         Self::serving(state, |stream, port, state| async move { serve(stream, port, &state).await.unwrap_or_default() })
@@ -106,6 +108,11 @@ impl Broker {
 
     pub(super) fn answer_logins(&self, login: Login) {
         self.state.lock().unwrap().login = login;
+    }
+
+    /// From now on the cluster has another broker, on this port.
+    pub(super) fn name_another(&self, port: u16) {
+        self.state.lock().unwrap().other = Some(port);
     }
 
     pub(super) fn call_itself(&self, host: &str) {
@@ -167,7 +174,11 @@ impl State {
 
     fn describe(&self, answer: &mut Writer, port: u16) {
         let host = self.host.as_deref().unwrap_or("127.0.0.1");
-        answer.i32(0).count(1).i32(0).text(Some(host)).i32(port.into()).text(None);
+        let brokers: Vec<u16> = [port].into_iter().chain(self.other).collect();
+        answer.i32(0).count(brokers.len());
+        for (number, port) in (0..).zip(brokers) {
+            answer.i32(number).text(Some(host)).i32(port.into()).text(None);
+        }
         answer.text(None).i32(0).count(1).i16(0).text(Some("events")).i8(0).count(self.partitions.len());
         for (at, leader) in (0..).zip(&self.partitions) {
             answer.i16(0).i32(at).i32(*leader).count(0).count(0);
