@@ -127,7 +127,9 @@ impl Cluster {
         // So that the broker says that it was not in time before nobody listens any more.
         let within = until.saturating_duration_since(tokio::time::Instant::now()).mul_f32(0.8);
         let (answer, version) = connection.ask(&PRODUCE, || message::produce(batches, within)).await?;
-        let stored = message::stored(&answer, version).map_err(|error| Failure::malformed(leader, error))?;
+        let stored = message::stored(&answer, version);
+        let (stored, rest) = stored.map_err(|error| Failure::malformed(leader, error))?;
+        connection.rest(rest);
         self.keep(connection);
         Ok(stored)
     }
@@ -154,7 +156,11 @@ impl Cluster {
     /// A connection to whichever broker is there.
     async fn any(&self, login: Option<&Login>) -> Result<Connection, Failure> {
         loop {
-            let kept = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            let kept = {
+                let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+                let at = idle.iter().rposition(|(_, kept)| kept.is_ready());
+                at.map(|at| idle.swap_remove(at))
+            };
             let Some((_, mut kept)) = kept else { break };
             if kept.is_good().await {
                 return Ok(kept);

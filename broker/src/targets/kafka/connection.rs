@@ -47,6 +47,8 @@ pub(super) struct Connection {
     correlation: i32,
     versions: Versions,
     used: Instant,
+    /// Before then the broker reads nothing: what is sent would be stored after it was given up.
+    ready: Instant,
     /// When the login ends.
     until: Option<Instant>,
 }
@@ -72,8 +74,8 @@ impl Connection {
             Some(config) => Box::new(dial::tls(&broker.host, Arc::clone(config), stream).await.map_err(lost)?),
         };
         let (broker, client_id) = (broker.clone(), how.client_id.clone());
-        let versions = Versions::default();
-        Ok(Self { stream, broker, client_id, correlation: 0, versions, used: Instant::now(), until: None })
+        let (versions, now) = (Versions::default(), Instant::now());
+        Ok(Self { stream, broker, client_id, correlation: 0, versions, used: now, ready: now, until: None })
     }
 
     pub(super) fn broker(&self) -> &Address {
@@ -92,6 +94,16 @@ impl Connection {
         self.until.is_none_or(|until| now < until) && now.duration_since(self.used) < KEPT_FOR
     }
 
+    /// Whether something can be sent at once.
+    pub(super) fn is_ready(&self) -> bool {
+        self.ready <= Instant::now()
+    }
+
+    /// From now on nothing is sent for so long.
+    pub(super) fn rest(&mut self, time: Duration) {
+        self.ready = Instant::now() + time;
+    }
+
     /// Asks something, in the newest version that both speak; gives the answer and the version.
     pub(super) async fn ask(&mut self, api: &Api, body: impl FnOnce() -> Vec<u8>) -> Result<(Vec<u8>, i16), Failure> {
         let version = self.versions.of(api)?;
@@ -100,6 +112,9 @@ impl Connection {
 
     async fn exchange(&mut self, api: &Api, version: i16, body: &[u8]) -> Result<Vec<u8>, Failure> {
         let lost = |broker: &Address, error: &io::Error| Failure::lost(broker, error);
+        if !self.is_ready() {
+            tokio::time::sleep_until(self.ready.into()).await;
+        }
         self.correlation = self.correlation.wrapping_add(1);
         let mut header = Writer::default();
         header.i16(api.key).i16(version).i32(self.correlation).text(Some(&self.client_id));

@@ -133,8 +133,11 @@ pub(super) fn produce(batches: &[Batch<'_>], timeout: Duration) -> Vec<u8> {
     writer.take()
 }
 
-pub(super) fn stored(answer: &[u8], version: i16) -> Result<Vec<Stored>, Malformed> {
-    let topics = Reader::new(answer).array(|reader| {
+/// What became of each batch, and for how long nothing more is to be sent over that connection: from version 6 on the broker
+/// has answered at once, and reads nothing before that time is over (KIP-219).
+pub(super) fn stored(answer: &[u8], version: i16) -> Result<(Vec<Stored>, Duration), Malformed> {
+    let mut reader = Reader::new(answer);
+    let topics = reader.array(|reader| {
         let topic: Arc<str> = reader.text()?.into();
         let partitions = reader.array(|reader| partition(reader, version))?;
         Ok(partitions.into_iter().map(move |(partition, offset)| Stored {
@@ -143,7 +146,9 @@ pub(super) fn stored(answer: &[u8], version: i16) -> Result<Vec<Stored>, Malform
             offset,
         }))
     })?;
-    Ok(topics.into_iter().flatten().collect())
+    let throttled = u64::try_from(reader.i32()?).map(Duration::from_millis).unwrap_or_default();
+    let rest = if version >= 6 { throttled } else { Duration::ZERO };
+    Ok((topics.into_iter().flatten().collect(), rest))
 }
 
 fn partition(reader: &mut Reader<'_>, version: i16) -> Result<(i32, Result<i64, Failure>), Malformed> {

@@ -172,12 +172,14 @@ async fn what_has_moved_is_looked_for_once() {
 }
 
 #[tokio::test]
-async fn an_answer_that_asks_to_slow_down_is_an_answer() {
+async fn an_answer_that_asks_to_slow_down_is_an_answer_and_nothing_is_sent_before_its_time() {
     let broker = Broker::start(&[0]).await;
     broker.throttle(60_000);
-    let (target, _folder) = target(&broker, "topic: events");
+    let (target, _folder) = target(&broker, "topic: events\ntimeout: 1s");
     assert!(deliver_all(target.as_ref(), &jobs(["a"])).await.starts_with("done"));
-    assert_eq!(broker.stored(), ["a"]);
+    let told = deliver_all(target.as_ref(), &jobs(["b"])).await;
+    assert!(told.starts_with("retry ") && told.ends_with("no answer in time"), "{told}");
+    assert_eq!((broker.stored(), broker.requests("Produce")), (vec!["a".to_owned()], 1));
 }
 
 #[tokio::test]

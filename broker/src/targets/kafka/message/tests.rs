@@ -54,7 +54,8 @@ fn what_became_of_a_batch_is_read_in_each_version() {
                 answer.count(1).i32(0).text(None).text(Some("too big"));
             }
         }
-        let found = stored(&answer.i32(0).take(), version).unwrap();
+        let (found, rest) = stored(&answer.i32(20).take(), version).unwrap();
+        assert_eq!(rest, Duration::from_millis(if version >= 6 { 20 } else { 0 }), "{version}");
         assert_eq!((found[0].partition, &found[0].offset), (0, &Ok(77)));
         let said = (version >= 8).then_some("too big");
         assert_eq!(found[1].offset, Err(Failure::refused(Code::of(10).unwrap(), said)), "{version}");
