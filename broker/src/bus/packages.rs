@@ -99,7 +99,9 @@ impl Bus {
 /// What others put there is no package.
 fn kept(info: &objects::ObjectInfo) -> Option<KeptPackage> {
     let package: Package = serde_json::from_str(info.metadata.get(ABOUT)?).ok()?;
-    let fits = !info.deleted && package.file_name() == info.name && u64::try_from(info.size).ok() == Some(package.size);
+    let is_of_it = package.file_name() == info.name && u64::try_from(info.size).ok() == Some(package.size);
+    // Its hash becomes the name of a file: who may write into the bucket may not choose others.
+    let fits = !info.deleted && is_of_it && package.check().is_ok();
     let since = info.modified.and_then(|at| i64::try_from(at.unix_timestamp_nanos() / 1_000_000).ok());
     fits.then(|| KeptPackage { package, since: since.and_then(Time::from_millis) })
 }

@@ -17,7 +17,7 @@ pub(super) use prepare::{NO_TERMS, prepare, renew};
 
 use emote_proto::{
     Cause, Name, Time,
-    deploy::{About, Manifest},
+    deploy::{About, MOST_BYTES, Manifest},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -62,6 +62,18 @@ impl Package {
             title: self.title.clone(),
         };
         Manifest::new(about, self.size, self.sha256s.clone()).map_err(|error| error.to_string())
+    }
+
+    /// Whether it is what can be deployed, or what of it is not so. Its version and its hash become names of files.
+    pub fn check(&self) -> Result<(), String> {
+        let is_word = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-".contains(&byte));
+        if !(1..=40).contains(&self.version.len()) || !is_word(&self.version) || self.version.contains("..") {
+            return Err("its version is none".to_owned());
+        }
+        if !crate::core::is_hash(&self.sha256) || self.size > MOST_BYTES {
+            return Err("its sha256 or its size is none".to_owned());
+        }
+        self.manifest("https://emote.invalid").map(drop)
     }
 
     /// One that stands in for any, where rules are only tried.

@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use emote_proto::{Event, Trust, deploy::MOST_BYTES, source};
+use emote_proto::{Event, Trust, source};
 use serde_json::Value;
 
 use super::Package;
@@ -44,14 +44,7 @@ fn package(event: &Event) -> Result<Package, String> {
     let lacks = |error: &dyn std::fmt::Display| format!("{PACKAGE_SET} without info.package, a package: {error}");
     let value = event.info_at(&["package"]).cloned().unwrap_or_default();
     let package: Package = serde_json::from_value(value).map_err(|error| lacks(&error))?;
-    let is_word = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-".contains(&byte));
-    if !(1..=40).contains(&package.version.len()) || !is_word(&package.version) || package.version.contains("..") {
-        return Err(lacks(&"its version is none"));
-    }
-    if !crate::core::is_hash(&package.sha256) || package.size > MOST_BYTES {
-        return Err(lacks(&"its sha256 or its size is none"));
-    }
-    package.manifest("https://emote.invalid").map_err(|error| lacks(&error))?;
+    package.check().map_err(|error| lacks(&error))?;
     Ok(package)
 }
 
