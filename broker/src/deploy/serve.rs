@@ -93,14 +93,14 @@ async fn answer(
     let terms = terms.ok_or(NotServed::NotFound)?;
     if name == CURRENT {
         let package = current.ok_or(NotServed::NotFound)?;
-        return manifest(&package, &terms, PASSING);
+        return manifest(&package, &terms);
     }
     let stem = name.strip_suffix(".plist");
     let wanted = stem.map_or_else(|| name.clone(), |stem| format!("{stem}.pkg"));
     let about = serving.packages.about(&wanted).await.map_err(|error| away(&wanted, &error))?;
     let package = about.ok_or(NotServed::NotFound)?;
     match stem {
-        Some(_) => manifest(&package, &terms, LASTING),
+        Some(_) => manifest(&package, &terms),
         None => serving.package(package, &method, &headers).await,
     }
 }
@@ -110,12 +110,13 @@ fn away(name: &str, error: &ShelfError) -> NotServed {
     NotServed::Away
 }
 
-fn manifest(package: &Package, terms: &Deploying, cache: &'static str) -> Result<Response, NotServed> {
+/// A manifest says where brokers are, which may change.
+fn manifest(package: &Package, terms: &Deploying) -> Result<Response, NotServed> {
     let manifest = package.manifest(&terms.url).map_err(|error| {
         tracing::warn!(error, "the manifest of a package cannot be written");
         NotServed::NotFound
     })?;
-    let headers = [(header::CONTENT_TYPE, "application/xml"), (header::CACHE_CONTROL, cache)];
+    let headers = [(header::CONTENT_TYPE, "application/xml"), (header::CACHE_CONTROL, PASSING)];
     Ok((headers, manifest.plist()).into_response())
 }
 
