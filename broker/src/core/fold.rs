@@ -4,7 +4,7 @@ mod give;
 pub(super) mod own;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -230,7 +230,8 @@ impl Core {
         let event = SharedEvent::from(event);
         let mut told: Vec<Job> = told.into_iter().collect();
         let mut ordered = Vec::new();
-        if replay.is_none() {
+        // What was played again was said long ago; what the broker tells of a job that a replay set off is said now.
+        if replay.is_none() || event.source.as_str() == source::BROKER {
             told.extend(deploy::note(state, &event, received)?);
             ordered = self.order(state, &event, received)?;
         }
@@ -255,13 +256,17 @@ impl Core {
             return Ok(vec![own::order_refused(event, deploy::NO_TERMS)]);
         };
         let targets = [RuleTarget { target: terms.target.clone(), input: None }];
-        let (mut jobs, mut unknown) = (Vec::new(), Vec::new());
+        let (mut jobs, mut unknown, mut found) = (Vec::new(), Vec::new(), BTreeSet::new());
         let rule = deploy::rule();
         for key in nodes {
             let Some(node) = deploy::find_node(state, &key)? else {
                 unknown.push(format!("no event has named a node {key}"));
                 continue;
             };
+            // Named by its serial number and by its UDID it is one Mac, and one job.
+            if !found.insert(node.key.clone()) {
+                continue;
+            }
             let (counted, jobs, state) = (Tallied::Rule(rule.to_string()), &mut jobs, &mut *state);
             let (core, rule, targets, user) = (self, &rule, &targets[..], None);
             let mut giving = Giving { core, state, rule, targets, counted, event, replay: None, user, received, jobs };

@@ -26,6 +26,8 @@ pub(in crate::core) fn note(state: &mut Overlay<'_>, event: &Event, received: Ti
     let Some(step) = Step::of(event) else { return Ok(Vec::new()) };
     let keys = match &step {
         Step::Due { node, .. } => [Some(*node), None],
+        // Agents speak under serial numbers: one that takes the UDID of another Mac for its own proves nothing of that.
+        Step::Runs { .. } => [event.serial(), None],
         _ => [event.serial(), event.udid()],
     };
     for key in keys.into_iter().flatten() {
@@ -101,7 +103,9 @@ impl<'e> Step<'e> {
             Self::Answered { command, state } if command.eq_ignore_ascii_case(&deployment.job.command_uuid()) => {
                 answered(deployment, event, state, received)
             }
-            Self::Runs { version, begins } => runs(deployment, event, (version, begins), received),
+            Self::Runs { version, begins } if deployment.serial.is_some() => {
+                runs(deployment, event, (version, begins), received)
+            }
             Self::Due { job, .. } if job == deployment.job.as_str() => due(deployment, event, received),
             _ => None,
         }

@@ -283,6 +283,29 @@ fn where_no_terms_are_in_force_nothing_is_installed() {
 }
 
 #[test]
+fn a_mac_that_an_order_names_twice_is_told_once() {
+    let mut log = Log::deploying("1.2.3");
+    for again in [false, true] {
+        let jobs = log.admin("deploy.ordered", json!({"nodes": ["C02", "c02", "U-1"], "again": again}));
+        assert_eq!(jobs.len(), 1, "{jobs:?}");
+        assert_eq!((jobs[0].rule.as_str(), jobs[0].installs.is_some()), ("deploy", true));
+        log.ended(&jobs[0], "delivery.dead", json!({"reason": "away"}));
+    }
+}
+
+#[test]
+fn an_install_that_a_replay_set_off_is_followed_too() {
+    let mut log = Log::deploying("1.2.3");
+    let job = log.ordered();
+    let (id, original) = ("r1".to_owned(), job.event.id);
+    let time = Time::from_millis(log.millis).unwrap();
+    let replay = emote_proto::Replay { id, original, time, rules: Vec::new(), destructive: false };
+    let job = Job { replay: Some(replay), ..job };
+    assert_eq!(log.sent(&job), ["deploy.started"]);
+    assert_eq!(log.answered(&job, "command_error", "Error"), ["deploy.failed: no room"]);
+}
+
+#[test]
 fn a_rule_installs_it_by_the_same_way() {
     let mut log = Log::deploying("1.2.3");
     let body = json!({"device": {"uuid": "C02", "udid": "U-1"}, "info": {"install": true}});
@@ -305,6 +328,18 @@ fn a_mac_that_was_known_by_its_udid_alone_is_followed_under_its_serial_number() 
     assert_eq!(log.memory.deployment("U-9").unwrap(), None);
     let told = told(log.event("agent.C09", "agent.started", json!({"info": {"version": "1.2.3"}})));
     assert_eq!(told, ["deploy.installed"]);
+}
+
+#[test]
+fn a_mac_proves_nothing_of_another_whose_udid_it_takes() {
+    let mut log = Log::deploying("1.2.3");
+    log.event("nanomdm.U-9", "device.checkin", json!({"device": {"udid": "U-9"}}));
+    assert_eq!(log.admin("deploy.ordered", json!({"nodes": ["U-9"]})).len(), 1);
+    for agent in ["C05", "U-9"] {
+        let body = json!({"device": {"uuid": agent, "udid": "U-9"}, "info": {"version": "1.2.3"}});
+        assert_eq!(told(log.event(&format!("agent.{agent}"), "agent.started", body)), [""; 0], "{agent}");
+        assert_eq!(log.memory.deployment("U-9").unwrap().unwrap().state, State::Ordered, "{agent}");
+    }
 }
 
 #[test]
