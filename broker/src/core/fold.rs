@@ -232,7 +232,7 @@ impl Core {
         let mut ordered = Vec::new();
         // What was played again was said long ago; what the broker tells of a job that a replay set off is said now.
         if replay.is_none() || event.source.as_str() == source::BROKER {
-            told.extend(deploy::note(state, &event, received)?);
+            told.extend(deploy::note(state, &event, node.as_deref(), received)?);
             ordered = self.order(state, &event, received)?;
         }
         let mut jobs = self.act(state, (&event, replay.as_ref()), node.as_deref(), received)?;

@@ -1,29 +1,50 @@
 //! What an event says of an install that is under way.
 
 use emote_proto::{Event, Time, source};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Deployment, Said, State, TIMER, is_at_least};
-use crate::core::{Job, Overlay, StateError, fold::own, silence};
+use crate::core::{Job, Node, Overlay, StateError, claims::AGENT_VERSION, fold::own, silence};
 
 /// Longest reason that is kept, in characters.
 const MAX_REASON: usize = 500;
 /// Largest chain of errors that is kept, in bytes of JSON.
 const MAX_ERRORS: usize = 4 * 1024;
 
-/// The version that an agent says of itself in `event`, while it runs.
+/// The version that an agent says of itself in `event`, while it runs. Most events are heartbeats: nothing else is read of
+/// their info, and nothing of it kept.
 pub(in crate::core) fn version_of(event: &Event) -> Option<&str> {
-    let key = match event.action.as_str() {
-        "started" | "heartbeat" => "version",
-        "upgraded" => "to",
+    let version = match event.action.as_str() {
+        "started" | "heartbeat" => said::<Running<'_>>(event)?.version,
+        "upgraded" => said::<Upgraded<'_>>(event)?.to,
         _ => return None,
     };
-    event.info_at(&[key]).and_then(Value::as_str).filter(|version| (1..=64).contains(&version.len()))
+    Some(version).filter(|version| (1..=64).contains(&version.len()))
 }
 
-/// Takes note of what `event` says of an install; gives the events that tell what follows.
-pub(in crate::core) fn note(state: &mut Overlay<'_>, event: &Event, received: Time) -> Result<Vec<Job>, StateError> {
-    let Some(step) = Step::of(event) else { return Ok(Vec::new()) };
+#[derive(Deserialize)]
+struct Running<'e> {
+    version: &'e str,
+}
+
+#[derive(Deserialize)]
+struct Upgraded<'e> {
+    to: &'e str,
+}
+
+fn said<'e, T: Deserialize<'e>>(event: &'e Event) -> Option<T> {
+    serde_json::from_str(event.info.as_ref()?.json()).ok()
+}
+
+/// Takes note of what `event`, about `node`, says of an install; gives the events that tell what follows.
+pub(in crate::core) fn note(
+    state: &mut Overlay<'_>,
+    event: &Event,
+    node: Option<&Node>,
+    received: Time,
+) -> Result<Vec<Job>, StateError> {
+    let Some(step) = Step::of(event).filter(|step| !step.is_old_news(node)) else { return Ok(Vec::new()) };
     let keys = match &step {
         Step::Due { node, .. } => [Some(*node), None],
         // Agents speak under serial numbers: one that takes the UDID of another Mac for its own proves nothing of that.
@@ -93,6 +114,15 @@ impl<'e> Step<'e> {
                 Some(Self::Answered { command: text("command_uuid")?, state })
             }
         }
+    }
+
+    /// Whether the agent has told that version before, as most events do: what that proves was taken note of, or was known
+    /// when the install was ordered. The record is at hand; what is noted of installs would have to be looked up.
+    fn is_old_news(&self, node: Option<&Node>) -> bool {
+        let Self::Runs { version, begins: false } = *self else { return false };
+        let claims = node.and_then(|node| node.sources.get(source::AGENT));
+        let claim = claims.and_then(|claims| claims.get(AGENT_VERSION));
+        claim.is_some_and(|claim| claim.value == *version && claim.confirmed.is_some())
     }
 
     fn take(&self, deployment: &mut Deployment, event: &Event, received: Time) -> Option<Job> {
