@@ -20,7 +20,10 @@ pub(in crate::core) fn prepare(
     let Some(terms) = terms else { return Ok(Err(NO_TERMS.to_owned())) };
     let Some(package) = state.package()? else { return Ok(Err(NO_PACKAGE.to_owned())) };
     let text = |key: &str| job.node.as_ref().and_then(|node| node.get(key)).and_then(Value::as_str).map(str::to_owned);
-    let (serial, udid) = (text("serial"), text("udid").or_else(|| job.event.udid().map(str::to_owned)));
+    let serial = text("serial");
+    // The event's counts only where it is about the same node: one of a user's Macs is not reached by another's.
+    let is_same = job.node.is_none() || serial.as_deref() == job.event.serial();
+    let udid = text("udid").or_else(|| job.event.udid().filter(|_| is_same).map(str::to_owned));
     let Some(udid) = udid else {
         let who = serial.map_or_else(|| "the event's node".to_owned(), |serial| format!("the node {serial}"));
         return Ok(Err(format!(
@@ -37,8 +40,9 @@ pub(in crate::core) fn prepare(
         claim.value.as_str().map(str::to_owned)
     });
     if !is_again(job) {
-        let under_way =
-            state.deployment(key)?.filter(|known| known.state < State::Overdue && known.version == package.version);
+        // One that went to another UDID, which somebody had claimed for this node, is none of it.
+        let is_this = |known: &Deployment| known.version == package.version && known.udid == udid;
+        let under_way = state.deployment(key)?.filter(|known| known.state < State::Overdue && is_this(known));
         if let Some(known) = under_way {
             let (version, since) = (&known.version, known.ordered);
             return Ok(Err(format!(

@@ -283,6 +283,28 @@ fn where_no_terms_are_in_force_nothing_is_installed() {
 }
 
 #[test]
+fn a_mac_of_a_user_is_not_reached_by_the_udid_of_another() {
+    let mut log = Log::deploying("1.2.3");
+    let body = json!({"device": {"uuid": "C02", "udid": "U-1"}, "info": {"install": true}});
+    let job = log.event("nanomdm.C02", "device.enroll", body).remove(0);
+    let mut job = Job { node: Some(json!({"serial": "C07"}).into()), ..job };
+    let (state, at) = (Overlay::new(&log.memory), Time::from_millis(log.millis).unwrap());
+    let reason = prepare(&state, &mut job, log.core.deploying(), at).unwrap().unwrap_err();
+    assert!(reason.starts_with("the node C07 has no known UDID"), "{reason}");
+}
+
+#[test]
+fn an_install_that_went_to_a_claimed_udid_is_in_nobodys_way() {
+    let mut log = Log::deploying("1.2.3");
+    let body = json!({"device": {"uuid": "C07", "udid": "X-7"}, "info": {"install": true}});
+    assert_eq!(log.event("manual.C07", "device.enroll", body).len(), 1);
+    log.event("nanomdm.C07", "device.checkin", json!({"device": {"uuid": "C07", "udid": "U-7"}}));
+    let jobs = log.admin("deploy.ordered", json!({"nodes": ["C07"]}));
+    assert_eq!((jobs.len(), jobs[0].rule.as_str()), (1, "deploy"), "{jobs:?}");
+    assert_eq!(log.memory.deployment("C07").unwrap().unwrap().udid, "U-7");
+}
+
+#[test]
 fn a_mac_that_an_order_names_twice_is_told_once() {
     let mut log = Log::deploying("1.2.3");
     for again in [false, true] {
