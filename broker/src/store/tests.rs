@@ -6,7 +6,7 @@ use super::{
     seen::{IDS_AT_ONCE, MERGE_AT},
     *,
 };
-use crate::core::{DEDUPE_WINDOW_MILLIS, Memory, Node, Overlay, Records};
+use crate::core::{DEDUPE_WINDOW_MILLIS, Deployment, Memory, Node, Overlay, Package, Records};
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -109,6 +109,42 @@ fn a_reopened_store_goes_on_where_it_was() {
     assert_eq!(store.snapshot().unwrap().nodes("", 10).unwrap().len(), 1);
     assert!(store.belong_to("b").unwrap(), "another stream's store is emptied");
     assert_eq!((store.position(), store.snapshot().unwrap().nodes("", 10).unwrap().len()), (0, 0));
+}
+
+/// An install on the node `key` that will be overdue at `due`.
+fn install(key: &str, due: Option<i64>) -> Deployment {
+    let cause = json!({"event": id(0), "rule": "r", "target": "t", "root": id(0), "depth": 1});
+    let install = json!({"serial": key, "udid": "U", "job": "e/r/t", "target": "t", "version": "1", "state": "sent",
+        "since": at(0), "ordered": at(0), "due": due.map(at), "cause": cause});
+    serde_json::from_value(install).unwrap()
+}
+
+#[test]
+fn what_is_due_is_what_installs_say_and_goes_with_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = Store::open(&folder.path().join("s.redb")).unwrap();
+    let commit = |position, installs: &[(&str, Option<Deployment>)]| {
+        let deployments = installs.iter().map(|(key, install)| ((*key).to_owned(), install.clone())).collect();
+        let changes = Changes { deployments, package: Some(Package::example()), ..Changes::default() };
+        store.commit(&changes, position, at(0)).unwrap();
+    };
+    let due = |now| {
+        let due = store.snapshot().unwrap().due_deployments(at(now), 10).unwrap();
+        due.iter().map(|install| install.key().to_owned()).collect::<Vec<_>>().join(" ")
+    };
+    let [first, second, third] = [("N1", Some(20)), ("N2", Some(10)), ("N3", None)].map(|(key, due)| install(key, due));
+    commit(1, &[("N1", Some(first)), ("N2", Some(second.clone())), ("N3", Some(third))]);
+    assert_eq!([9, 10, 20].map(due), ["", "N2", "N2 N1"]);
+    assert_eq!(store.snapshot().unwrap().deployment("N2").unwrap(), Some(second));
+    commit(2, &[("N2", Some(install("N2", Some(30)))), ("N1", None)]);
+    assert_eq!([20, 30].map(due), ["", "N2"]);
+    assert_eq!(store.snapshot().unwrap().package().unwrap(), Some(Package::example()));
+    store.clear().unwrap();
+    let empty = store.snapshot().unwrap();
+    assert_eq!(
+        (due(30), empty.deployments("", 10).unwrap(), empty.package().unwrap()),
+        (String::new(), Vec::new(), None)
+    );
 }
 
 #[test]
