@@ -302,3 +302,28 @@ async fn a_folder_that_cannot_deploy_says_what_is_missing() {
         check(said).await;
     }
 }
+
+/// As for a broker that comes a month later.
+#[tokio::test]
+async fn what_is_deployed_outlives_the_event_that_said_so() {
+    let mut stack = Stack::new().without_broker().start().await;
+    deployed_from(&stack.config, "https://127.0.0.1:1", "http://127.0.0.1:1", "");
+    stack.broker.start().await;
+    let built = package(&stack, "io.emote.agent", VERSION).display().to_string();
+    stack.shown(&["deploy", "add", "--unsigned", &built]).await;
+    until("the checkpoint has it", async || {
+        let checkpoints = stack.streams.read("DELIVERIES", "checkpoint.>").await;
+        checkpoints.last().is_some_and(|checkpoint| checkpoint.json()["package"]["version"] == VERSION)
+    })
+    .await;
+    stack.broker.kill();
+    stack.streams.js.get_stream("EVENTS").await.unwrap().purge().await.unwrap();
+    std::fs::remove_file(stack.broker.store()).unwrap();
+    stack.broker.start().await;
+    until("it is deployed still", async || {
+        let listed = stack.emote(&["deploy", "ls", "-o", "json"]).await;
+        serde_json::from_slice::<Value>(&listed.stdout)
+            .is_ok_and(|listed| listed["package"]["version"] == VERSION && listed["deployed"] == true)
+    })
+    .await;
+}

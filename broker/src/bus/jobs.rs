@@ -16,7 +16,7 @@ use futures_util::{FutureExt, StreamExt};
 use serde::{Deserialize, Serialize};
 
 use super::{Bus, BusError, Outgoing, events::time};
-use crate::core::{Budgets, Job};
+use crate::core::{Budgets, Job, Package};
 
 const EXPIRES: Duration = Duration::from_secs(10);
 const HEARTBEAT: Duration = Duration::from_secs(3);
@@ -48,6 +48,9 @@ pub struct Checkpoint {
     /// What destructive targets had spent when every entry up to `sequence` was folded.
     #[serde(default, skip_serializing_if = "Budgets::is_empty")]
     pub budgets: Budgets,
+    /// The package that was deployed by then: what put it in force may be gone from EVENTS when a store begins anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub package: Option<Package>,
 }
 
 impl Checkpoint {

@@ -191,9 +191,6 @@ impl Core {
         if state.seen_before(EventId::derived(&["redrive", &job.result_id().to_string()]), received)? {
             return Ok(None);
         }
-        if self.policy(&job.target).is_some_and(|policy| policy.installs_agent) {
-            deploy::renew(state, &mut job, self.deploying(), received)?;
-        }
         keep_order(state, self.policy(&job.target), &mut job)?;
         Ok(Some(job))
     }

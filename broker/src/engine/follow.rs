@@ -46,6 +46,7 @@ impl Engine {
                 caught_up = self.catch_up(&mut ahead, limit) => caught_up?,
                 () = shutdown.cancelled() => return Ok(None),
             };
+            self.know_package(&mut ahead, &checkpoint)?;
             // What takes long to catch up with is not what stands in the checkpoint by then.
             if leads && caught_up {
                 return Ok(Some((checkpoint, at)));
@@ -66,6 +67,15 @@ impl Engine {
                 () = shutdown.cancelled() => return Ok(None),
             }
         }
+    }
+
+    /// What put the package that is deployed in force may be gone from the log that a store was begun anew from.
+    fn know_package(&self, ahead: &mut Ahead, checkpoint: &Checkpoint) -> Result<(), Stopped> {
+        if let (Some(package), None) = (&checkpoint.package, ahead.working.package()) {
+            self.store.set_package(package)?;
+            ahead.working = Working::new(&self.store)?;
+        }
+        Ok(())
     }
 
     /// Folds entries up to `limit` for their records alone. Says whether that took no longer than a look.
@@ -156,7 +166,8 @@ impl Engine {
                 "the checkpoint is gone from DELIVERIES; going on where the records end"
             );
         }
-        let budgets = self.store.snapshot()?.budgets()?;
-        Ok(Checkpoint { stream: stream.to_owned(), sequence, budgets, ..Checkpoint::default() })
+        let records = self.store.snapshot()?;
+        let (budgets, package) = (records.budgets()?, records.package()?);
+        Ok(Checkpoint { stream: stream.to_owned(), sequence, budgets, package, ..Checkpoint::default() })
     }
 }

@@ -53,7 +53,7 @@ impl Position {
     pub(super) fn up_to_date(&self) -> Checkpoint {
         let sequence = self.working.sequence();
         let place = if sequence > self.begun.sequence { Place { sequence, jobs: 0 } } else { self.begun };
-        let stored = self.stored.clone();
-        Checkpoint { sequence: place.sequence, jobs: place.jobs, budgets: self.budgets.clone(), ..stored }
+        let (stored, package) = (self.stored.clone(), self.working.package().cloned());
+        Checkpoint { sequence: place.sequence, jobs: place.jobs, budgets: self.budgets.clone(), package, ..stored }
     }
 }

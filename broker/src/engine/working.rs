@@ -11,7 +11,7 @@ use emote_proto::Time;
 
 use super::Stopped;
 use crate::{
-    core::{Changes, Known, Overlay},
+    core::{Changes, Known, Overlay, Package, Records},
     store::{Snapshot, Store},
 };
 
@@ -28,6 +28,7 @@ pub(super) struct Working {
     stored: Snapshot,
     known: Known,
     changes: Changes,
+    package: Option<Package>,
     sequence: u64,
     unsaved: Option<(Instant, Time)>,
 }
@@ -36,8 +37,21 @@ impl Working {
     /// As the store has them.
     pub(super) fn new(store: &Arc<Store>) -> Result<Self, Stopped> {
         let stored = store.snapshot()?;
-        let (known, changes) = (Known::default(), Changes::default());
-        Ok(Self { store: Arc::clone(store), stored, known, changes, sequence: store.position(), unsaved: None })
+        let (known, changes, package) = (Known::default(), Changes::default(), stored.package()?);
+        Ok(Self {
+            store: Arc::clone(store),
+            stored,
+            known,
+            changes,
+            package,
+            sequence: store.position(),
+            unsaved: None,
+        })
+    }
+
+    /// The package that is deployed.
+    pub(super) fn package(&self) -> Option<&Package> {
+        self.changes.package.as_ref().or(self.package.as_ref())
     }
 
     /// The last entry that is in them.
@@ -77,6 +91,7 @@ impl Working {
         let Some((_, received)) = self.unsaved.take() else { return Ok(()) };
         self.changes.deliveries = deliveries;
         self.store.commit(&self.changes, self.sequence, received)?;
+        self.package = self.changes.package.take().or(self.package.take());
         self.known.learn(take(&mut self.changes));
         self.stored = self.store.snapshot()?;
         Ok(())

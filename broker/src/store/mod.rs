@@ -36,7 +36,7 @@ use std::{
 use emote_proto::Time;
 use redb::{Database, Durability, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 
-use crate::core::Changes;
+use crate::core::{Changes, Package};
 
 use seen::{ARRIVALS, Pending, SEEN};
 pub use snapshot::Snapshot;
@@ -341,6 +341,15 @@ impl Store {
     pub fn set_config(&self, hash: &str) -> Result<(), StoreError> {
         let write = self.begin_write()?;
         write.open_table(META)?.insert("config", hash)?;
+        write.commit()?;
+        Ok(())
+    }
+
+    /// Says which package is deployed where the store begins anew in the middle of the log.
+    pub fn set_package(&self, package: &Package) -> Result<(), StoreError> {
+        let write = self.begin_write()?;
+        let json = serde_json::to_string(package).unwrap_or_default();
+        write.open_table(META)?.insert("package", json.as_str())?;
         write.commit()?;
         Ok(())
     }

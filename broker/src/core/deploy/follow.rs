@@ -143,6 +143,9 @@ impl<'e> Step<'e> {
 }
 
 fn ended(deployment: &mut Deployment, event: &Event, is_sent: bool, received: Time) -> Option<Job> {
+    if is_sent && deployment.given_up {
+        deployment.go_on(received);
+    }
     if !deployment.state.is_open() {
         return None;
     }
@@ -152,6 +155,7 @@ fn ended(deployment: &mut Deployment, event: &Event, is_sent: bool, received: Ti
         return Some(own::deployed(event, "started", deployment, about(deployment)));
     }
     let reason = event.info_at(&["reason"]).and_then(Value::as_str).unwrap_or("the job was not done");
+    deployment.given_up = true;
     failed(deployment, event, reason, received)
 }
 
@@ -176,14 +180,22 @@ fn answered(deployment: &mut Deployment, event: &Event, state: State, received: 
 }
 
 fn runs(deployment: &mut Deployment, event: &Event, (version, begins): (&str, bool), received: Time) -> Option<Job> {
-    // Where it ran before, only one that begins to run tells of an install.
-    let was_there = deployment.had.as_deref().is_some_and(|had| is_at_least(had, &deployment.version));
-    let proves = !was_there || begins && event.time >= deployment.ordered;
-    if deployment.state == State::Installed || !is_at_least(version, &deployment.version) || !proves {
+    let wanted = deployment.version.as_str();
+    // Where it ran before, only one that begins to run tells of an install; where a later one did, only that very version.
+    let proves = match deployment.had.as_deref().filter(|had| is_at_least(had, wanted)) {
+        None => is_at_least(version, wanted),
+        Some(had) => {
+            let goes_back = !is_at_least(wanted, had);
+            begins
+                && event.time >= deployment.ordered
+                && if goes_back { version == wanted } else { is_at_least(version, wanted) }
+        }
+    };
+    if deployment.state == State::Installed || !proves {
         return None;
     }
     deployment.reach(State::Installed, received);
-    deployment.reason = None;
+    (deployment.reason, deployment.given_up) = (None, false);
     let mut info = about(deployment);
     info["installed"] = json!(version);
     info["took_s"] = json!(received.millis_since(deployment.ordered) / 1000);

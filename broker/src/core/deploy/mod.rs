@@ -13,7 +13,7 @@ mod prepare;
 pub(super) use follow::{moved, note, version_of};
 pub use order::{MAX_NODES, ORDERED, PACKAGE_SET};
 pub(super) use order::{Order, find_node};
-pub(super) use prepare::{NO_TERMS, prepare, renew};
+pub(super) use prepare::{NO_TERMS, prepare};
 
 use emote_proto::{
     Cause, Name, Time,
@@ -173,6 +173,13 @@ pub struct Deployment {
     /// When it will be overdue; nothing once it is, or has ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub due: Option<Time>,
+    /// After so many milliseconds without proof it is overdue.
+    #[serde(default)]
+    pub overdue_after: i64,
+    /// Whether it failed because its job was given up, not by a word of the MDM or the Mac: once the job is given out again,
+    /// it goes on.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub given_up: bool,
     /// What the MDM said last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub said: Option<Said>,
@@ -189,6 +196,12 @@ impl Deployment {
         self.serial.as_deref().unwrap_or(&self.udid)
     }
 
+    /// Its job was given up, and has been done after all.
+    fn go_on(&mut self, at: Time) {
+        (self.state, self.since, self.given_up, self.reason) = (State::Ordered, at, false, None);
+        self.due = after(at, self.overdue_after);
+    }
+
     /// Goes on to a state that is further, at `at`. One that is not changes nothing; says whether it did.
     fn reach(&mut self, state: State, at: Time) -> bool {
         let further = state > self.state;
@@ -200,6 +213,11 @@ impl Deployment {
         }
         further
     }
+}
+
+/// So many milliseconds later.
+fn after(at: Time, millis: i64) -> Option<Time> {
+    Time::from_millis(at.as_millis().saturating_add(millis))
 }
 
 /// The rule of jobs that an order came to.

@@ -3,7 +3,7 @@
 use emote_proto::{Time, source};
 use serde_json::Value;
 
-use super::{Deploying, Deployment, State, is_at_least};
+use super::{Deploying, Deployment, State, after, is_at_least};
 use crate::core::{Job, Overlay, StateError, claims::AGENT_VERSION};
 
 /// Why nothing is installed where the set of rules says nothing of it.
@@ -64,7 +64,9 @@ pub(in crate::core) fn prepare(
         state: State::Ordered,
         since: received,
         ordered: received,
-        due: Time::from_millis(received.as_millis().saturating_add(terms.overdue_after)),
+        due: after(received, terms.overdue_after),
+        overdue_after: terms.overdue_after,
+        given_up: false,
         said: None,
         reason: None,
         cause: job.cause(),
@@ -74,22 +76,4 @@ pub(in crate::core) fn prepare(
 /// Whether somebody ordered it wherever it is installed already.
 fn is_again(job: &Job) -> bool {
     job.rule.as_str() == crate::core::DEPLOY_RULE && job.event.info_at(&["again"]) == Some(&Value::Bool(true))
-}
-
-/// A job that was given up is given out again: with the package that is deployed now. One that never was followed begins.
-pub(in crate::core) fn renew(
-    state: &mut Overlay<'_>,
-    job: &mut Job,
-    terms: Option<&Deploying>,
-    received: Time,
-) -> Result<(), StateError> {
-    let Some(key) = job.node_key() else { return Ok(()) };
-    let known = state.deployment(&key)?;
-    if known.as_ref().is_some_and(|known| known.job != job.id && known.state.is_open()) {
-        return Ok(());
-    }
-    if let Ok(deployment) = prepare(state, job, terms, received)? {
-        state.put_deployment(deployment);
-    }
-    Ok(())
 }

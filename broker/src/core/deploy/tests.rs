@@ -187,20 +187,34 @@ fn an_error_of_the_mac_and_a_job_given_up_are_failures_until_the_agent_speaks() 
     assert_eq!(log.deployment().reason, None);
 }
 
+/// All that is known of installs is in the log: who leads and who looks on come to the same.
 #[test]
-fn a_job_that_is_given_out_again_is_followed_again_with_what_is_deployed_now() {
+fn a_job_that_is_given_out_again_is_what_it_was_and_goes_on_once_it_is_done() {
     let mut log = Log::deploying("1.2.3");
     let job = log.ordered();
-    log.ended(&job, "delivery.dead", json!({"reason": "away"}));
+    assert_eq!(log.ended(&job, "delivery.dead", json!({"reason": "away"})), ["deploy.failed: away"]);
     log.admin("deploy.package_set", package("1.2.4"));
+    let before = log.deployment();
     let by = emote_proto::EventId::derived(&["redrive"]);
     let mut overlay = Overlay::new(&log.memory);
-    let again = log.core.redrive(&mut overlay, job, by, Time::from_millis(log.millis).unwrap()).unwrap().unwrap();
-    let changes = overlay.into_changes();
-    log.memory.apply(changes);
-    assert_eq!(again.installs.as_ref().unwrap().about().bundle_version, "1.2.4");
-    assert_eq!((log.deployment().state, log.deployment().version.as_str()), (State::Ordered, "1.2.4"));
+    let received = Time::from_millis(log.millis).unwrap();
+    let again = log.core.redrive(&mut overlay, job.clone(), by, received).unwrap().unwrap();
+    assert!(overlay.into_changes().deployments.is_empty());
+    assert_eq!((again.installs.as_ref(), log.deployment()), (job.installs.as_ref(), before));
     assert_eq!(log.sent(&again), ["deploy.started"]);
+    let due = log.deployment().due.unwrap();
+    assert_eq!((log.deployment().state, due.as_millis() - log.millis), (State::Sent, HOUR));
+    assert_eq!(log.answered(&job, "command_error", "Error"), ["deploy.failed: no room"]);
+    assert_eq!(log.sent(&again), [""; 0], "the Mac has refused it, whenever that comes");
+}
+
+#[test]
+fn one_that_goes_back_is_proven_by_that_very_version() {
+    let mut log = Log::deploying("1.2.3");
+    log.agent("agent.heartbeat", json!({"version": "1.3.0"}));
+    assert_eq!(log.admin("deploy.ordered", json!({"nodes": ["C02"], "again": true})).len(), 1);
+    assert_eq!(log.agent("agent.started", json!({"version": "1.3.0"})), [""; 0], "that is the one that was there");
+    assert_eq!(log.agent("agent.started", json!({"version": "1.2.3"})), ["deploy.installed"]);
 }
 
 #[test]
