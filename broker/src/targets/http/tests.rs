@@ -120,7 +120,8 @@ async fn no_answer_is_tried_again() {
     let closed = format!("kind: http\nurl: 'http://127.0.0.1:{port}/${{file:path}}'");
     let outcome = show(&silent.deliver(&closed, &job(), &Value::Null).await);
     assert!(
-        outcome.starts_with("retry error sending request to 127.0.0.1:1: ") && outcome.contains("refused"),
+        outcome.starts_with(&format!("retry error sending request to 127.0.0.1:{port}: "))
+            && outcome.contains("refused"),
         "{outcome}"
     );
     assert!(!outcome.contains("http:"), "{outcome}");
