@@ -3,6 +3,8 @@
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use async_nats::jetstream::stream;
@@ -25,8 +27,13 @@ pub(crate) async fn until_it_listens(port: u16) {
     until("nats-server listens", listens).await;
 }
 
+/// A port of loopback that nobody listens on, below those that outgoing connections take: one of those may be somebody's before
+/// the program that it is for has begun.
 pub(crate) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    static NEXT: LazyLock<AtomicU16> =
+        LazyLock::new(|| AtomicU16::new(10_000 + (std::process::id() % 190) as u16 * 100));
+    let mut next = std::iter::repeat_with(|| NEXT.fetch_add(1, Ordering::Relaxed)).take_while(|port| *port < 32_000);
+    next.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).expect("a port is free")
 }
 
 /// Ended with the test.
