@@ -1,13 +1,20 @@
 //! `GET /deploy/…`: packages and manifests, to whoever asks. Whole or in parts, as macOS' downloader asks for them; a
-//! package never changes under its name, so that whoever has it may keep it. Who takes too long is let go of.
+//! package never changes under its name, so that whoever has it may keep it. Who takes too long is let go of, and one network
+//! has a part of the room alone.
 
-use std::{io::SeekFrom, ops::Range, sync::Arc, time::Duration};
+use std::{
+    io::SeekFrom,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    ops::Range,
+    sync::Arc,
+    time::Duration,
+};
 
 use axum::{
     Router,
     body::Body,
-    extract::{Path, State},
-    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
+    extract::{ConnectInfo, Path, State},
+    http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
     response::{IntoResponse, Response},
     routing::any,
 };
@@ -16,34 +23,53 @@ use futures_util::stream;
 use tokio::{
     fs::File,
     io::{AsyncReadExt as _, AsyncSeekExt as _},
-    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
+    sync::mpsc,
+    time::Instant,
 };
 
 use super::{
     Packages, ShelfError, Shelved,
     range::{Part, part},
 };
-use crate::core::{Deploying, Package};
+use crate::{
+    core::{Deploying, Package},
+    ingest::{Cidr, sender},
+    listen::{Place, Room},
+};
 
 /// Packages that are given out at once. Whoever comes then is told to come again: webhooks have the rest of the connections.
 const MAX_DOWNLOADS: usize = 128;
+/// Of one network: nobody can hold them all.
+const OF_ONE_NETWORK: usize = MAX_DOWNLOADS / 4;
 /// Bytes that are read at once.
 const PIECE: usize = 128 * 1024;
 /// A piece is taken within this time, or the connection ends.
 const PIECE_WITHIN: Duration = Duration::from_secs(30);
+/// After so long the rate counts.
+const FREE_FOR: Duration = Duration::from_secs(30);
+/// So many bytes a second are taken, or the connection ends.
+const LEAST_RATE: u64 = 64 * 1024;
 /// The manifest of the package that is deployed.
 const CURRENT: &str = "manifest.plist";
+/// Who is asked for where no connection is: routes that are called by themselves.
+const NOBODY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
 const LASTING: &str = "public, max-age=31536000, immutable";
 const PASSING: &str = "no-cache";
 
-/// What the fold says is deployed, and on which terms.
-pub type Deployed = Arc<dyn Fn() -> (Option<Package>, Option<Deploying>) + Send + Sync>;
+/// What is deployed, whenever somebody asks.
+pub trait Deployed: Send + Sync {
+    /// On which terms, as the set of rules in force says.
+    fn terms(&self) -> Option<Deploying>;
+    /// Which package, as the records say: they are opened for it.
+    fn package(&self) -> Option<Package>;
+}
 
 #[derive(Clone)]
 struct Serving {
     packages: Arc<dyn Packages>,
-    deployed: Deployed,
-    downloads: Arc<Semaphore>,
+    deployed: Arc<dyn Deployed>,
+    proxies: Arc<[Cidr]>,
+    downloads: Room,
 }
 
 /// Why there is no answer but this.
@@ -74,9 +100,10 @@ impl IntoResponse for NotServed {
     }
 }
 
-/// The routes of packages and manifests.
-pub fn router(packages: Arc<dyn Packages>, deployed: Deployed) -> Router {
-    let serving = Serving { packages, deployed, downloads: Arc::new(Semaphore::new(MAX_DOWNLOADS)) };
+/// The routes of packages and manifests. Proxies are believed for whom they speak.
+pub fn router(packages: Arc<dyn Packages>, deployed: Arc<dyn Deployed>, proxies: Vec<Cidr>) -> Router {
+    let downloads = Room::new(MAX_DOWNLOADS, OF_ONE_NETWORK);
+    let serving = Serving { packages, deployed, proxies: proxies.into(), downloads };
     Router::new().route("/deploy/{file}", any(answer)).with_state(serving)
 }
 
@@ -85,14 +112,14 @@ async fn answer(
     Path(name): Path<String>,
     method: Method,
     headers: HeaderMap,
+    extensions: Extensions,
 ) -> Result<Response, NotServed> {
     if !matches!(method, Method::GET | Method::HEAD) {
         return Err(NotServed::Method);
     }
-    let (current, terms) = (serving.deployed)();
-    let terms = terms.ok_or(NotServed::NotFound)?;
+    let terms = serving.deployed.terms().ok_or(NotServed::NotFound)?;
     if name == CURRENT {
-        let package = current.ok_or(NotServed::NotFound)?;
+        let package = serving.deployed.package().ok_or(NotServed::NotFound)?;
         return manifest(&package, &terms);
     }
     let stem = name.strip_suffix(".plist");
@@ -101,7 +128,11 @@ async fn answer(
     let package = about.ok_or(NotServed::NotFound)?;
     match stem {
         Some(_) => manifest(&package, &terms),
-        None => serving.package(package, &method, &headers).await,
+        None => {
+            let peer = extensions.get().map_or(NOBODY, |ConnectInfo(peer)| *peer);
+            let from = sender(peer, &headers, &serving.proxies).unwrap_or(peer.ip());
+            serving.package(package, &method, &headers, from).await
+        }
     }
 }
 
@@ -121,7 +152,13 @@ fn manifest(package: &Package, terms: &Deploying) -> Result<Response, NotServed>
 }
 
 impl Serving {
-    async fn package(&self, package: Package, method: &Method, headers: &HeaderMap) -> Result<Response, NotServed> {
+    async fn package(
+        &self,
+        package: Package,
+        method: &Method,
+        headers: &HeaderMap,
+        from: IpAddr,
+    ) -> Result<Response, NotServed> {
         let tag = format!("\"{}\"", package.sha256);
         let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
         let fixed = [
@@ -149,10 +186,10 @@ impl Serving {
         let body = match *method {
             Method::HEAD => Body::empty(),
             _ => {
-                let permit = Arc::clone(&self.downloads).try_acquire_owned().map_err(|_| NotServed::Busy)?;
+                let place = self.downloads.enter(from).ok_or(NotServed::Busy)?;
                 let name = package.file_name();
                 let shelved = self.packages.file(package).await.map_err(|error| away(&name, &error))?;
-                body(&shelved, range, permit)
+                body(&shelved, range, place)
                     .await
                     .map_err(|error| away(&name, &ShelfError::Io { path: shelved.file.clone(), error }))?
             }
@@ -172,25 +209,31 @@ fn is_among(tag: &str, known: &str) -> bool {
     known.split(',').map(str::trim).any(|known| known == "*" || known.trim_start_matches("W/") == tag)
 }
 
-/// The bytes of a part, piece by piece. `permit` is held until the last was taken, or nobody takes them.
-async fn body(shelved: &Shelved, range: Range<u64>, permit: OwnedSemaphorePermit) -> std::io::Result<Body> {
+/// The bytes of a part, piece by piece. `place` is held until the last was taken, or nobody takes them.
+async fn body(shelved: &Shelved, range: Range<u64>, place: Place) -> std::io::Result<Body> {
     let mut file = File::open(&shelved.file).await?;
     file.seek(SeekFrom::Start(range.start)).await?;
     let (pieces, mut taken) = mpsc::channel::<std::io::Result<Bytes>>(2);
     tokio::spawn(async move {
-        let _permit = permit;
-        let mut left = range.end - range.start;
-        while left > 0 {
-            let piece = read(&mut file, left).await;
+        let (_place, begun) = (place, Instant::now());
+        let (mut given, whole) = (0, range.end - range.start);
+        while given < whole {
+            let piece = read(&mut file, whole - given).await;
             let ended = piece.is_err();
-            left -= piece.as_ref().map_or(0, |piece| piece.len() as u64);
-            let given = tokio::time::timeout(PIECE_WITHIN, pieces.send(piece)).await;
-            if ended || !matches!(given, Ok(Ok(()))) {
+            given += piece.as_ref().map_or(0, |piece| piece.len() as u64);
+            let sent = tokio::time::timeout_at(until(begun, Instant::now(), given), pieces.send(piece)).await;
+            if ended || !matches!(sent, Ok(Ok(()))) {
                 return;
             }
         }
     });
     Ok(Body::from_stream(stream::poll_fn(move |context| taken.poll_recv(context))))
+}
+
+/// By when the piece that is given `now` must be taken, with which `given` bytes are since it `begun`.
+fn until(begun: Instant, now: Instant, given: u64) -> Instant {
+    let at_least = begun + FREE_FOR + Duration::from_millis(given * 1000 / LEAST_RATE);
+    at_least.min(now + PIECE_WITHIN)
 }
 
 async fn read(file: &mut File, left: u64) -> std::io::Result<Bytes> {

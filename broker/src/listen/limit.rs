@@ -19,57 +19,79 @@ use tokio::{
 /// Connections of a listener.
 pub(crate) const MAX_CONNECTIONS: usize = 512;
 
-/// Takes a connection where there is room for it, and closes it where there is none.
-#[derive(Clone)]
-pub(crate) struct Limited {
+/// Room for so many at once, and for fewer of one [`network`].
+#[derive(Debug, Clone)]
+pub(crate) struct Room {
     most: usize,
-    open: Arc<Mutex<Open>>,
+    of_one: usize,
+    taken: Arc<Mutex<Taken>>,
 }
 
-/// How many are open.
+/// How many places are taken.
 #[derive(Debug, Default)]
-struct Open {
+struct Taken {
     all: usize,
     by_address: HashMap<IpAddr, usize>,
 }
 
-impl Open {
-    /// Whether there is room for one more from this address, of `most`. One [`network`] may have half of them, but for
-    /// loopback: there a proxy speaks for everyone.
-    fn enter(&mut self, address: IpAddr, most: usize) -> bool {
-        let of_it = self.by_address.get(&address).copied().unwrap_or_default();
-        let its_most = if address.is_loopback() { most } else { most.div_ceil(2) };
-        if self.all >= most || of_it >= its_most {
-            return false;
-        }
-        self.all += 1;
-        self.by_address.insert(address, of_it + 1);
-        true
+/// A place that is taken as long as this is there.
+#[derive(Debug)]
+pub(crate) struct Place {
+    address: IpAddr,
+    taken: Arc<Mutex<Taken>>,
+}
+
+impl Room {
+    /// Room for `most`, of which one network may have `of_one`.
+    pub(crate) fn new(most: usize, of_one: usize) -> Self {
+        Self { most, of_one, taken: Arc::default() }
     }
 
-    fn leave(&mut self, address: IpAddr) {
-        self.all = self.all.saturating_sub(1);
-        match self.by_address.get_mut(&address) {
+    /// A place for one more from this address, where there is one. Loopback may have all of them: there a proxy speaks for
+    /// everyone.
+    pub(crate) fn enter(&self, address: IpAddr) -> Option<Place> {
+        let address = network(address);
+        let its_most = if address.is_loopback() { self.most } else { self.of_one };
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_it = taken.by_address.get(&address).copied().unwrap_or_default();
+        if taken.all >= self.most || of_it >= its_most {
+            return None;
+        }
+        taken.all += 1;
+        taken.by_address.insert(address, of_it + 1);
+        Some(Place { address, taken: Arc::clone(&self.taken) })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        taken.all = taken.all.saturating_sub(1);
+        match taken.by_address.get_mut(&self.address) {
             Some(several) if *several > 1 => *several -= 1,
-            _ => drop(self.by_address.remove(&address)),
+            _ => drop(taken.by_address.remove(&self.address)),
         }
     }
 }
 
+/// Takes a connection where there is room for it, and closes it where there is none.
+#[derive(Clone)]
+pub(crate) struct Limited(Room);
+
 impl Limited {
-    /// Room for `most`.
+    /// Room for `most`, half of them of one network.
     pub(crate) fn new(most: usize) -> Self {
-        Self { most, open: Arc::default() }
+        Self(Room::new(most, most.div_ceil(2)))
     }
 
     /// Counts a connection as long as it lives; an error where there is no room for it.
     pub(crate) fn enter(&self, stream: TcpStream) -> io::Result<Counted> {
-        let address = network(stream.peer_addr()?.ip());
-        if !self.open.lock().unwrap_or_else(PoisonError::into_inner).enter(address, self.most) {
+        let address = stream.peer_addr()?.ip();
+        let Some(place) = self.0.enter(address) else {
             tracing::debug!(%address, "a connection was closed: there are too many, or too many of this address");
             return Err(io::ErrorKind::QuotaExceeded.into());
-        }
-        Ok(Counted { stream, address, open: Arc::clone(&self.open) })
+        };
+        Ok(Counted { stream, _place: place })
     }
 }
 
@@ -97,14 +119,7 @@ pub(crate) fn network(address: IpAddr) -> IpAddr {
 /// A connection that is counted as long as it is open.
 pub(crate) struct Counted {
     stream: TcpStream,
-    address: IpAddr,
-    open: Arc<Mutex<Open>>,
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner).leave(self.address);
-    }
+    _place: Place,
 }
 
 impl AsyncRead for Counted {
@@ -143,30 +158,39 @@ impl AsyncWrite for Counted {
 mod tests {
     use super::*;
 
-    #[test]
-    fn who_has_a_network_of_addresses_has_half_as_well() {
-        let address = |text: &str| network(text.parse::<IpAddr>().unwrap());
-        let mut open = Open::default();
-        assert!(open.enter(address("2001:db8::1"), 4) && open.enter(address("2001:db8::2"), 4));
-        assert!(!open.enter(address("2001:db8::ffff:3"), 4), "the same 64 bits");
-        assert!(open.enter(address("2001:db8:0:1::1"), 4));
-        assert_eq!((address("::1"), address("::ffff:192.0.2.1")), (address("::1"), address("192.0.2.1")));
-        assert!(address("::1").is_loopback());
+    fn address(text: &str) -> IpAddr {
+        text.parse().unwrap()
     }
 
     #[test]
-    fn one_address_has_half_and_all_together_have_the_whole() {
-        let mut open = Open::default();
-        let address = |text: &str| text.parse::<IpAddr>().unwrap();
-        let (one, two, here) = (address("192.0.2.1"), address("192.0.2.2"), address("127.0.0.1"));
-        assert!(open.enter(one, 4) && open.enter(one, 4) && !open.enter(one, 4));
-        assert!(open.enter(two, 4) && open.enter(here, 4) && !open.enter(two, 4) && !open.enter(here, 4));
-        open.leave(one);
-        assert!(open.enter(one, 4));
-        for address in [one, one, two, here] {
-            open.leave(address);
+    fn who_has_a_network_of_addresses_has_half_as_well() {
+        let room = Room::new(4, 2);
+        let enter = |text: &str| room.enter(address(text));
+        let _both = (enter("2001:db8::1").unwrap(), enter("2001:db8::2").unwrap());
+        assert!(enter("2001:db8::ffff:3").is_none(), "the same 64 bits");
+        assert!(enter("2001:db8:0:1::1").is_some());
+        for (text, of) in [("::1", "::1"), ("::ffff:192.0.2.1", "192.0.2.1"), ("2001:db8::7:0:0:1", "2001:db8::")] {
+            assert_eq!(network(address(text)), address(of));
         }
-        assert!(open.all == 0 && open.by_address.is_empty());
-        assert!((0..4).all(|_| open.enter(here, 4)));
+        assert!(network(address("::1")).is_loopback());
+    }
+
+    #[test]
+    fn one_address_has_its_share_and_all_together_have_the_whole() {
+        let room = Room::new(4, 2);
+        let (one, two, here) = (address("192.0.2.1"), address("192.0.2.2"), address("127.0.0.1"));
+        let enter = |address| room.enter(address);
+        let mut places = vec![enter(one).unwrap(), enter(one).unwrap()];
+        assert!(enter(one).is_none());
+        places.extend([enter(two).unwrap(), enter(here).unwrap()]);
+        assert!(enter(two).is_none() && enter(here).is_none());
+        drop(places.remove(0));
+        places.push(enter(one).unwrap());
+        drop(places);
+        let taken = room.taken.lock().unwrap();
+        assert!(taken.all == 0 && taken.by_address.is_empty());
+        drop(taken);
+        let places: Vec<Place> = (0..4).filter_map(|_| enter(here)).collect();
+        assert_eq!(places.len(), 4);
     }
 }

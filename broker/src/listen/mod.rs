@@ -10,7 +10,7 @@
 mod limit;
 mod tls;
 
-pub(crate) use limit::{Counted, Limited, MAX_CONNECTIONS, network};
+pub(crate) use limit::{Counted, Limited, MAX_CONNECTIONS, Place, Room, network};
 pub(crate) use tls::{Files, LOOKED_AT_EVERY, Pair};
 
 use std::{

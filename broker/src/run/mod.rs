@@ -1,5 +1,6 @@
 //! What `emote dev` and `emote serve` have in common: everything started together, stopped together.
 
+mod deployed;
 mod workers;
 
 use std::{
@@ -11,7 +12,7 @@ use std::{
 };
 
 use anyhow::Context;
-use tokio::{sync::watch, task::JoinSet};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -23,10 +24,9 @@ use crate::{
         self,
         http::{Bound, Served},
     },
-    core::Records as _,
     deliver::Targets,
     deploy,
-    engine::{Engine, Library, Parts, Ruling, Shared, Timers},
+    engine::{Engine, Library, Parts, Shared, Timers},
     identity::{self, Office},
     ingest,
     listen::Listener,
@@ -206,9 +206,11 @@ pub async fn start_watched(bus: Bus, start: Start, ops: Ops, shutdown: &Cancella
         untold.run(until).await;
         Ok(())
     });
-    let router = ingest::router(sources, Arc::<Bus>::clone(&stream), Arc::clone(&store) as _, proxies, stream);
+    let (publisher, spoken_for) = (Arc::<Bus>::clone(&stream), proxies.clone());
+    let router = ingest::router(sources, publisher, Arc::clone(&store) as _, proxies, stream);
     let shelf = deploy::Shelf::new(bus.clone(), data.join("packages"));
-    let router = router.merge(deploy::router(Arc::new(shelf), deployed(&store, watched.rules.clone())));
+    let deployed = Arc::new(deployed::Known::new(Arc::clone(&store), watched.rules.clone()));
+    let router = router.merge(deploy::router(Arc::new(shelf), deployed, spoken_for));
     // Webhooks are taken once it is known from whom.
     let stop = shutdown.clone();
     tasks.spawn(async move {
@@ -244,16 +246,6 @@ pub async fn start_watched(bus: Bus, start: Start, ops: Ops, shutdown: &Cancella
         targets,
         ops,
         console: console_at,
-    })
-}
-
-/// What is deployed, and on which terms, whenever somebody asks.
-fn deployed(store: &Arc<Store>, rules: watch::Receiver<Option<Arc<Ruling>>>) -> deploy::Deployed {
-    let store = Arc::clone(store);
-    Arc::new(move || {
-        let package = store.snapshot().ok().and_then(|records| records.package().ok().flatten());
-        let terms = rules.borrow().as_ref().and_then(|ruling| ruling.core.deploying().cloned());
-        (package, terms)
     })
 }
 
