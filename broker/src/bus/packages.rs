@@ -7,7 +7,7 @@ use async_nats::jetstream::{
 };
 use emote_proto::{Time, bucket};
 use futures_util::StreamExt;
-use tokio::io::AsyncWrite;
+use tokio::io::AsyncRead;
 
 use super::{Bus, BusError, kept::no_answer};
 use crate::core::Package;
@@ -71,11 +71,10 @@ impl Bus {
         put.map(drop).map_err(|error| no_answer(doing)(&error))
     }
 
-    /// Writes the bytes of the package under this name. They are whole where this ends well.
-    pub async fn read_package(&self, name: &str, to: &mut (impl AsyncWrite + Unpin)) -> Result<u64, BusError> {
-        let failed = no_answer("reading a package");
-        let mut object = self.packages_bucket().await?.get(name).await.map_err(|error| failed(&error))?;
-        tokio::io::copy(&mut object, to).await.map_err(|error| failed(&error))
+    /// The bytes of the package under this name, however many there are. They are whole where they end well.
+    pub async fn read_package(&self, name: &str) -> Result<impl AsyncRead + Send + Unpin + use<>, BusError> {
+        let object = self.packages_bucket().await?.get(name).await;
+        object.map_err(|error| no_answer("reading a package")(&error))
     }
 
     /// Takes a package away; whether it was there.

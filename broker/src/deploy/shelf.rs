@@ -1,16 +1,26 @@
 //! Packages on this broker's own disk, each copied from JetStream when it is first asked for. What is here is whole: a copy
 //! takes its name, which is its SHA-256, only once all of it is read and summed. So every broker serves the same bytes, and
-//! goes on while NATS is away.
+//! goes on while NATS is away. Who asks is nobody that is known: what takes time is done once for all who ask, goes on when
+//! they hang up, and ends in time.
+
+mod once;
 
 use std::{
+    collections::HashMap,
     io,
     path::{Path, PathBuf},
-    time::{Duration, Instant},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use data_encoding::HEXLOWER;
+use once::Once;
 use ring::digest::{Context, SHA256};
-use tokio::{fs::File, io::AsyncReadExt as _, sync::Mutex};
+use tokio::{
+    fs::File,
+    io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _},
+    time::timeout,
+};
 
 use crate::{
     bus::{Bus, BusError},
@@ -19,6 +29,18 @@ use crate::{
 
 /// How long it is believed what is kept. It is asked for as a whole: names that somebody makes up cost nothing.
 const KNOWN_FOR: Duration = Duration::from_secs(5);
+/// How long NATS, where it did not answer, is not asked again, and what was kept before is believed.
+const AWAY_FOR: Duration = Duration::from_secs(30);
+/// How long listing what is kept may take.
+const LISTED_WITHIN: Duration = Duration::from_secs(10);
+/// How long a copy may take.
+const COPIED_WITHIN: Duration = Duration::from_mins(10);
+/// How long somebody waits for a copy, and is told to come again then. It goes on.
+const WAITED_FOR: Duration = Duration::from_secs(60);
+/// A copy that failed is not begun again before so much time is over since it began.
+const AGAIN_AFTER: Duration = Duration::from_secs(30);
+/// Bytes that are copied at once.
+const PIECE: usize = 128 * 1024;
 
 /// Why a package cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -35,8 +57,22 @@ pub enum ShelfError {
         error: io::Error,
     },
     /// What is kept is not what it says.
-    #[error("{0} in the bucket of packages is not what it says it is: remove it, and add it again (`emote deploy rm`)")]
+    #[error(
+        "{0} in the bucket of packages is not what it says it is: remove it, and add it again (`emote deploy rm --force`)"
+    )]
     Damaged(String),
+    /// JetStream gives it too slowly, or no longer.
+    #[error("{0}: it did not come from JetStream within {within} s", within = COPIED_WITHIN.as_secs())]
+    Late(String),
+    /// It may be here later.
+    #[error("it is still on its way from JetStream")]
+    UnderWay,
+    /// The task that was to bring it is gone.
+    #[error("the copy broke off")]
+    BrokeOff,
+    /// What somebody was told who asked for the same.
+    #[error(transparent)]
+    Shared(Arc<ShelfError>),
 }
 
 /// A package that is here.
@@ -57,99 +93,220 @@ pub trait Packages: Send + Sync {
     async fn file(&self, package: Package) -> Result<Shelved, ShelfError>;
 }
 
+/// Bytes on their way.
+type Bytes = Box<dyn AsyncRead + Send + Unpin>;
+
+/// Where packages come from.
+#[async_trait::async_trait]
+trait Origin: Send + Sync {
+    /// All that are kept.
+    async fn kept(&self) -> Result<Vec<Package>, BusError>;
+    /// The bytes of the one under this name, however many there are.
+    async fn bytes(&self, name: &str) -> Result<Bytes, BusError>;
+}
+
+#[async_trait::async_trait]
+impl Origin for Bus {
+    async fn kept(&self) -> Result<Vec<Package>, BusError> {
+        Ok(self.kept_packages().await?.into_iter().map(|kept| kept.package).collect())
+    }
+
+    async fn bytes(&self, name: &str) -> Result<Bytes, BusError> {
+        Ok(Box::new(self.read_package(name).await?))
+    }
+}
+
 /// The packages of a broker.
 pub struct Shelf {
-    bus: Bus,
-    folder: PathBuf,
-    known: Mutex<Option<(Instant, Vec<Package>)>>,
-    /// One is copied at a time.
-    copying: Mutex<()>,
+    known: Mutex<Known>,
+    folder: Arc<Folder>,
+}
+
+type List = Arc<[Package]>;
+
+/// What is kept.
+#[derive(Default)]
+struct Known {
+    listing: Option<Once<List>>,
+    /// What the last listing said that ended well, but for `listing`.
+    before: Option<List>,
+}
+
+impl Known {
+    /// Whether what is known, or is about to be, need not be asked for again.
+    fn lasts(&self) -> bool {
+        self.listing.as_ref().is_some_and(|listing| match listing.ended() {
+            None => true,
+            Some(Err(_)) if self.before.is_some() => listing.age() < AWAY_FOR,
+            Some(_) => listing.age() < KNOWN_FOR,
+        })
+    }
 }
 
 impl Shelf {
     /// In a folder of its own, which is made when it is needed.
     pub fn new(bus: Bus, folder: PathBuf) -> Self {
-        Self { bus, folder, known: Mutex::default(), copying: Mutex::default() }
+        Self::from(Arc::new(bus), folder)
     }
 
-    async fn copy(&self, package: &Package, to: &Path) -> Result<(), ShelfError> {
-        let name = package.file_name();
-        tokio::fs::create_dir_all(&self.folder).await.map_err(|error| failed(&self.folder, error))?;
-        self.sweep().await;
-        let partly = self.folder.join(format!("{}.partly", package.sha256));
-        let mut file = File::create(&partly).await.map_err(|error| failed(&partly, error))?;
-        self.bus.read_package(&name, &mut file).await?;
-        file.sync_all().await.map_err(|error| failed(&partly, error))?;
-        if sum(&partly).await.map_err(|error| failed(&partly, error))? != package.sha256 {
-            return Err(ShelfError::Damaged(name));
-        }
-        tokio::fs::rename(&partly, to).await.map_err(|error| failed(to, error))?;
-        tracing::info!(package = name, size = package.size, "a package was copied from JetStream");
-        Ok(())
+    fn from(origin: Arc<dyn Origin>, folder: PathBuf) -> Self {
+        Self { known: Mutex::default(), folder: Arc::new(Folder { origin, path: folder, copying: Mutex::default() }) }
     }
 
-    /// Takes away copies of what is kept no longer. What cannot be taken away costs room alone.
-    async fn sweep(&self) {
-        let Ok(kept) = self.bus.kept_packages().await else { return };
-        let Ok(mut entries) = tokio::fs::read_dir(&self.folder).await else { return };
-        while let Ok(Some(entry)) = entries.next_entry().await {
-            let name = entry.file_name();
-            let is_kept = kept.iter().any(|kept| name.to_str() == Some(&copy_name(&kept.package)));
-            if !is_kept && let Err(error) = tokio::fs::remove_file(entry.path()).await {
-                tracing::debug!(%error, file = %entry.path().display(), "an old package stays");
+    /// What is kept, as it was listed just now, or is being listed; and as it was known before.
+    fn listing(&self) -> (Once<List>, Option<List>) {
+        let mut known = lock(&self.known);
+        let listing = match known.listing.clone().filter(|_| known.lasts()) {
+            Some(listing) => listing,
+            None => {
+                if let Some(Ok(list)) = known.listing.take().and_then(|listing| listing.ended()) {
+                    known.before = Some(list);
+                }
+                let origin = Arc::clone(&self.folder.origin);
+                Once::begin(async move { Ok(listed(&*origin).await?.into()) })
             }
-        }
+        };
+        known.listing = Some(listing.clone());
+        (listing, known.before.clone())
     }
 }
 
 #[async_trait::async_trait]
 impl Packages for Shelf {
     async fn about(&self, name: &str) -> Result<Option<Package>, ShelfError> {
-        let mut known = self.known.lock().await;
-        if known.as_ref().is_none_or(|(at, _)| at.elapsed() >= KNOWN_FOR) {
-            match (self.bus.kept_packages().await, known.as_mut()) {
-                (Ok(kept), _) => {
-                    *known = Some((Instant::now(), kept.into_iter().map(|kept| kept.package).collect()));
-                }
-                // What was there is still here, and NATS is not asked for every request while it is away.
-                (Err(_), Some((at, _))) => *at = Instant::now(),
-                (Err(error), None) => return Err(error.into()),
-            }
-        }
-        let packages = known.iter().flat_map(|(_, packages)| packages);
-        Ok(packages.into_iter().find(|package| package.file_name() == name).cloned())
+        let (listing, before) = self.listing();
+        // What was there is still here.
+        let list = listing.within(LISTED_WITHIN).await.or_else(|error| before.ok_or(error))?;
+        Ok(list.iter().find(|package| package.file_name() == name).cloned())
     }
 
     async fn file(&self, package: Package) -> Result<Shelved, ShelfError> {
-        let file = self.folder.join(copy_name(&package));
-        let is_here = async || {
-            let size = tokio::fs::metadata(&file).await.map(|meta| meta.len());
-            size.is_ok_and(|size| size == package.size)
-        };
-        if !is_here().await {
-            let _copying = self.copying.lock().await;
-            if !is_here().await {
-                self.copy(&package, &file).await?;
-            }
+        if !self.folder.has(&package).await {
+            self.folder.copying(&package).within(WAITED_FOR).await?;
         }
-        Ok(Shelved { package, file })
+        Ok(Shelved { file: self.folder.file(&package), package })
     }
 }
 
-fn copy_name(package: &Package) -> String {
-    format!("{}.pkg", package.sha256)
+/// Copies on the disk, and those under way.
+struct Folder {
+    origin: Arc<dyn Origin>,
+    path: PathBuf,
+    /// By their SHA-256.
+    copying: Mutex<HashMap<String, Once<()>>>,
+}
+
+impl Folder {
+    fn file(&self, package: &Package) -> PathBuf {
+        self.path.join(format!("{}.pkg", package.sha256))
+    }
+
+    fn partly(&self, sha256: &str) -> PathBuf {
+        self.path.join(format!("{sha256}.partly"))
+    }
+
+    async fn has(&self, package: &Package) -> bool {
+        tokio::fs::metadata(self.file(package)).await.is_ok_and(|meta| meta.len() == package.size)
+    }
+
+    /// The copy of this package that is under way, or has just failed; one that begins where there is none.
+    fn copying(self: &Arc<Self>, package: &Package) -> Once<()> {
+        let mut copying = lock(&self.copying);
+        copying.retain(|_, copy| match copy.ended() {
+            None => true,
+            Some(Ok(())) => false,
+            Some(Err(_)) => copy.age() < AGAIN_AFTER,
+        });
+        let begin = || Once::begin(Arc::clone(self).shelve(package.clone()));
+        copying.entry(package.sha256.clone()).or_insert_with(begin).clone()
+    }
+
+    async fn shelve(self: Arc<Self>, package: Package) -> Result<(), ShelfError> {
+        // It may have been copied while somebody came to ask.
+        if self.has(&package).await {
+            return Ok(());
+        }
+        let copied = timeout(COPIED_WITHIN, self.copy(&package)).await;
+        let copied = copied.unwrap_or_else(|_| Err(ShelfError::Late(package.file_name())));
+        if copied.is_err() {
+            take_away(&self.partly(&package.sha256)).await;
+        }
+        copied
+    }
+
+    async fn copy(&self, package: &Package) -> Result<(), ShelfError> {
+        let (name, partly, to) = (package.file_name(), self.partly(&package.sha256), self.file(package));
+        tokio::fs::create_dir_all(&self.path).await.map_err(|error| failed(&self.path, error))?;
+        self.sweep().await;
+        let bytes = self.origin.bytes(&name).await?;
+        let mut file = File::create(&partly).await.map_err(|error| failed(&partly, error))?;
+        // One byte more shows that there are too many.
+        let sum = write(bytes.take(package.size + 1), &mut file, &partly).await?;
+        file.sync_all().await.map_err(|error| failed(&partly, error))?;
+        if sum != package.sha256 {
+            return Err(ShelfError::Damaged(name));
+        }
+        tokio::fs::rename(&partly, &to).await.map_err(|error| failed(&to, error))?;
+        tracing::info!(package = name, size = package.size, "a package was copied from JetStream");
+        Ok(())
+    }
+
+    /// Takes away copies of what is kept no longer, and what was left of those that broke off.
+    async fn sweep(&self) {
+        let Ok(kept) = listed(&*self.origin).await else { return };
+        let Ok(mut entries) = tokio::fs::read_dir(&self.path).await else { return };
+        while let Ok(Some(entry)) = entries.next_entry().await {
+            let path = entry.path();
+            let is_kept = kept.iter().any(|package| self.file(package) == path);
+            let is_copied = || {
+                let copying = lock(&self.copying);
+                copying.iter().any(|(sha256, copy)| copy.ended().is_none() && self.partly(sha256) == path)
+            };
+            if !is_kept && !is_copied() {
+                take_away(&path).await;
+            }
+        }
+    }
+}
+
+async fn listed(origin: &dyn Origin) -> Result<Vec<Package>, ShelfError> {
+    Ok(timeout(LISTED_WITHIN, origin.kept()).await.map_err(|_| ShelfError::UnderWay)??)
+}
+
+/// What cannot be taken away costs room alone.
+async fn take_away(path: &Path) {
+    match tokio::fs::remove_file(path).await {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            tracing::debug!(%error, file = %path.display(), "an old package stays");
+        }
+        _ => {}
+    }
+}
+
+/// Writes all there is; its SHA-256.
+async fn write(mut from: impl AsyncRead + Unpin, to: &mut File, path: &Path) -> Result<String, ShelfError> {
+    let (mut context, mut buffer) = (Context::new(&SHA256), vec![0; PIECE]);
+    let lost = |error: io::Error| BusError::NoAnswer { doing: "reading a package", reason: error.to_string() };
+    loop {
+        match from.read(&mut buffer).await.map_err(lost)? {
+            0 => break,
+            read => {
+                context.update(&buffer[..read]);
+                to.write_all(&buffer[..read]).await.map_err(|error| failed(path, error))?;
+            }
+        }
+    }
+    to.flush().await.map_err(|error| failed(path, error))?;
+    Ok(HEXLOWER.encode(context.finish().as_ref()))
 }
 
 fn failed(path: &Path, error: io::Error) -> ShelfError {
     ShelfError::Io { path: path.to_owned(), error }
 }
 
-async fn sum(path: &Path) -> io::Result<String> {
-    let (mut file, mut context, mut buffer) = (File::open(path).await?, Context::new(&SHA256), vec![0; 128 * 1024]);
-    loop {
-        match file.read(&mut buffer).await? {
-            0 => return Ok(HEXLOWER.encode(context.finish().as_ref())),
-            read => context.update(&buffer[..read]),
-        }
-    }
+fn lock<T>(held: &Mutex<T>) -> MutexGuard<'_, T> {
+    held.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests;
