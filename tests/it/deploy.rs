@@ -19,12 +19,17 @@ const DISTRIBUTION: &str = include_str!("../../packaging/macos/Distribution.xml"
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 fn package_of(id: &str, version: &str) -> Vec<u8> {
+    packed(id, version, jiff::Timestamp::UNIX_EPOCH)
+}
+
+/// The same that was made at another time has other bytes.
+fn packed(id: &str, version: &str, at: jiff::Timestamp) -> Vec<u8> {
     let distribution = DISTRIBUTION
         .replace("{version}", version)
         .replace("<product id=\"io.emote.agent\"", &format!("<product id=\"{id}\""));
     let payload: Vec<u8> = (0..600_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24).to_le_bytes()[0]).collect();
     let files = [("Distribution", distribution.as_bytes()), ("EmoteAgent.pkg/Payload", &payload)];
-    emote_xar::write(&files, jiff::Timestamp::UNIX_EPOCH).unwrap()
+    emote_xar::write(&files, at).unwrap()
 }
 
 fn package(stack: &Stack, id: &str, version: &str) -> PathBuf {
@@ -217,6 +222,15 @@ async fn what_a_mac_refuses_and_what_takes_too_long_is_told_and_what_nobody_can_
     let built = package(&stack, "io.emote.agent", "9.9.9").display().to_string();
     stack.shown(&["deploy", "add", "--unsigned", &built]).await;
     refused(&stack, &["deploy", "rm", "9.9.9"], 1, "9.9.9 is deployed: deploy another one first").await;
+    let other = stack.config.with_file_name("other.pkg").display().to_string();
+    std::fs::write(&other, packed("io.emote.agent", "9.9.9", jiff::Timestamp::from_second(1).unwrap())).unwrap();
+    let add_other = ["deploy", "add", "--unsigned", &other];
+    refused(&stack, &add_other, 1, "another package of version 9.9.9 is kept").await;
+    stack.shown(&["deploy", "rm", "9.9.9", "--force"]).await;
+    refused(&stack, &["deploy", "use", "9.9.9"], 5, "No package of version 9.9.9 is kept").await;
+    refused(&stack, &add_other, 1, "another package of version 9.9.9 was kept").await;
+    let added = stack.shown(&["deploy", "add", "--unsigned", &built]).await;
+    assert!(added.contains("9.9.9 is deployed from now on"), "{added}");
     refused(&stack, &["deploy", "use", "1.0"], 5, "No package of version 1.0 is kept").await;
     refused(&stack, &["deploy", "send", SERIAL], 5, &format!("No event has named {SERIAL}")).await;
     refused(&stack, &["deploy", "watch", SERIAL], 5, "Nothing was ordered for").await;
@@ -239,6 +253,11 @@ async fn what_a_mac_refuses_and_what_takes_too_long_is_told_and_what_nobody_can_
     stack.settled().await;
     stack.shown(&["deploy", "send", SERIAL]).await;
     refused(&stack, &["deploy", "send", SERIAL], 1, "9.9.9 is being installed there since").await;
+    let next = package(&stack, "io.emote.agent", "9.9.10").display().to_string();
+    stack.shown(&["deploy", "add", "--unsigned", &next]).await;
+    refused(&stack, &["deploy", "rm", "9.9.9"], 1, &format!("9.9.9 is being installed on {SERIAL}: wait")).await;
+    stack.shown(&["deploy", "use", "9.9.9"]).await;
+    stack.shown(&["deploy", "rm", "9.9.10"]).await;
     until("it is overdue", async || actions(&stack, SERIAL).await == ["started", "overdue"]).await;
     let overdue = stack.emote(&["deploy", "watch", SERIAL, "--timeout", "1"]).await;
     assert_eq!(overdue.status.code(), Some(1), "it is waited for further: {overdue:?}");

@@ -77,6 +77,16 @@ impl Bus {
         object.map_err(|error| no_answer("reading a package")(&error))
     }
 
+    /// The package of this name that was taken away last, where none is kept now: what marks an object as deleted keeps
+    /// what it was.
+    pub async fn removed_package(&self, name: &str) -> Result<Option<Package>, BusError> {
+        match self.packages_bucket().await?.info(name).await {
+            Ok(info) => Ok(removed(&info)),
+            Err(error) if error.kind() == objects::InfoErrorKind::NotFound => Ok(None),
+            Err(error) => Err(no_answer("looking for a package")(&error)),
+        }
+    }
+
     /// Takes a package away; whether it was there.
     pub async fn remove_package(&self, name: &str) -> Result<bool, BusError> {
         match self.packages_bucket().await?.delete(name).await {
@@ -97,10 +107,49 @@ impl Bus {
 
 /// What others put there is no package.
 fn kept(info: &objects::ObjectInfo) -> Option<KeptPackage> {
-    let package: Package = serde_json::from_str(info.metadata.get(ABOUT)?).ok()?;
-    let is_of_it = package.file_name() == info.name && u64::try_from(info.size).ok() == Some(package.size);
-    // Its hash becomes the name of a file: who may write into the bucket may not choose others.
-    let fits = !info.deleted && is_of_it && package.check().is_ok();
+    let package = about(info).filter(|package| u64::try_from(info.size).ok() == Some(package.size))?;
     let since = info.modified.and_then(|at| i64::try_from(at.unix_timestamp_nanos() / 1_000_000).ok());
-    fits.then(|| KeptPackage { package, since: since.and_then(Time::from_millis) })
+    (!info.deleted).then(|| KeptPackage { package, since: since.and_then(Time::from_millis) })
+}
+
+fn removed(info: &objects::ObjectInfo) -> Option<Package> {
+    about(info).filter(|_| info.deleted)
+}
+
+/// What an object says it is. Its hash becomes the name of a file: who may write into the bucket may not choose others.
+fn about(info: &objects::ObjectInfo) -> Option<Package> {
+    let package: Package = serde_json::from_str(info.metadata.get(ABOUT)?).ok()?;
+    (package.file_name() == info.name && package.check().is_ok()).then_some(package)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_object_is_what_it_says_while_it_is_there_and_was_it_afterwards() {
+        let package = Package { size: 7, ..Package::example() };
+        let object = |name: &str, size: u64, deleted: bool, about: &str| {
+            let info = json!({"name": name, "bucket": bucket::PACKAGES, "nuid": "x", "size": size, "chunks": 1,
+                "deleted": deleted, "metadata": {ABOUT: about}});
+            serde_json::from_value::<objects::ObjectInfo>(info).unwrap()
+        };
+        let (name, about) = (package.file_name(), serde_json::to_string(&package).unwrap());
+        let there = object(&name, 7, false, &about);
+        assert_eq!((kept(&there).map(|kept| kept.package), removed(&there)), (Some(package.clone()), None));
+        let gone = object(&name, 0, true, &about);
+        assert_eq!((kept(&gone), removed(&gone)), (None, Some(package.clone())));
+        let elsewhere = serde_json::to_string(&Package { sha256: "../x".to_owned(), ..package }).unwrap();
+        for none in [
+            object("EmoteAgent-9.pkg", 7, false, &about),
+            object(&name, 8, false, &about),
+            object(&name, 7, false, "{}"),
+            object(&name, 7, false, &elsewhere),
+            object(&name, 0, true, &elsewhere),
+        ] {
+            assert_eq!((kept(&none), removed(&none)), (None, None), "{none:?}");
+        }
+    }
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{LOOK_EVERY, Signature, WITHIN};
 use crate::{
     bus::{Bus, Tail, TailStart},
-    console::deploys,
+    console::deploys::{self, DeployTerms},
     core::{Deployment, MAX_NODES, ORDERED, PACKAGE_SET, Package},
 };
 
@@ -23,17 +23,34 @@ pub(crate) struct Became {
     pub(crate) unheard: usize,
 }
 
-/// Has this package deployed from now on; whether the core has come to it.
-pub(crate) async fn set_package(bus: &Bus, package: &Package, signature: &Signature) -> anyhow::Result<bool> {
-    signature.order(bus, PACKAGE_SET, json!({"package": package})).await?;
+/// What became of an order that a package is deployed.
+#[derive(Debug)]
+pub(crate) enum InForce {
+    /// It is deployed, on the terms of the set of rules, where that has some.
+    Yes { terms: Option<DeployTerms> },
+    /// The core has not done it, and says why.
+    Refused(String),
+    /// Nothing was heard of it in time.
+    Unheard,
+}
+
+/// Has this package deployed from now on.
+pub(crate) async fn set_package(bus: &Bus, package: &Package, signature: &Signature) -> anyhow::Result<InForce> {
+    let mut waited = Waited::begin(bus).await?;
+    let order = signature.order(bus, PACKAGE_SET, json!({"package": package})).await?;
     let until = tokio::time::Instant::now() + WITHIN;
     while tokio::time::Instant::now() < until {
-        if deploys::ask(bus, Vec::new()).await?.package.as_ref() == Some(package) {
-            return Ok(true);
+        if let Some(event) = waited.refusal(order).await? {
+            return Ok(InForce::Refused(reason(&event).to_owned()));
         }
-        tokio::time::sleep(LOOK_EVERY).await;
+        // The order is in the log: that no broker answers now is no reason not to wait for one.
+        match deploys::ask(bus, Vec::new()).await {
+            Ok(answer) if answer.package.as_ref() == Some(package) => return Ok(InForce::Yes { terms: answer.terms }),
+            Ok(_) => {}
+            Err(error) => tracing::debug!(error = format!("{error:#}"), "what is deployed is not known"),
+        }
     }
-    Ok(false)
+    Ok(InForce::Unheard)
 }
 
 /// Has the agent installed on these nodes, known by their keys; `again` where it is there already, too.
@@ -60,6 +77,18 @@ impl Waited {
         Ok(Self(bus.tail(filters.to_vec(), TailStart::New).await?))
     }
 
+    /// What is refused of this order, heard within a moment.
+    async fn refusal(&mut self, order: EventId) -> anyhow::Result<Option<Value>> {
+        let until = tokio::time::Instant::now() + LOOK_EVERY;
+        while let Ok(read) = tokio::time::timeout_at(until, self.0.read()).await {
+            let event: Value = serde_json::from_slice(&read?.payload).unwrap_or_default();
+            if event["info"]["event"] == json!(order) {
+                return Ok(Some(event));
+            }
+        }
+        Ok(None)
+    }
+
     /// Waits until each of the nodes has an install of this order, or was refused.
     async fn outcome(
         &mut self,
@@ -71,11 +100,8 @@ impl Waited {
         let mut left: BTreeSet<&str> = nodes.iter().map(String::as_str).collect();
         let until = tokio::time::Instant::now() + WITHIN;
         while !left.is_empty() && tokio::time::Instant::now() < until {
-            if let Ok(read) = tokio::time::timeout(LOOK_EVERY, self.0.read()).await {
-                let event: Value = serde_json::from_slice(&read?.payload).unwrap_or_default();
-                if event["info"]["event"] == json!(order) {
-                    refused(&event, &mut left, became);
-                }
+            if let Some(event) = self.refusal(order).await? {
+                refused(&event, &mut left, became);
                 continue;
             }
             let asked = left.iter().map(|key| (*key).to_owned()).collect();
@@ -92,7 +118,7 @@ impl Waited {
 
 /// Notes what an event refuses: one node, or what it names of the order as a whole.
 fn refused(event: &Value, left: &mut BTreeSet<&str>, became: &mut Became) {
-    let reason = event["info"]["reason"].as_str().unwrap_or("no reason was given");
+    let reason = reason(event);
     let device = ["uuid", "udid"].iter().find_map(|key| event["device"][*key].as_str());
     match device {
         Some(node) => {
@@ -110,6 +136,10 @@ fn refused(event: &Value, left: &mut BTreeSet<&str>, became: &mut Became) {
             became.refused.push(reason.to_owned());
         }
     }
+}
+
+fn reason(event: &Value) -> &str {
+    event["info"]["reason"].as_str().unwrap_or("no reason was given")
 }
 
 fn is_of(deployment: &Deployment, order: EventId) -> bool {
