@@ -124,16 +124,24 @@ impl Authority {
             ("system.creds", &self.system, &system, Role::System, None),
         ];
         let user = |(file, signer, account, role, name): (_, &KeyPair, &String, Role, Option<&NodeKey>)| {
-            let pair = KeyPair::new_user();
-            let no_key = |_| SignError::NoSeed(pair.public_key());
-            let key = UserKey::new(pair.public_key()).map_err(no_key)?;
             let own = NodeKey::new(role.word()).map_err(|_| SignError::NoSeed(role.word().to_owned()))?;
-            let signer = AccountKey::new(with_seed(signer)?, account);
-            let jwt = signer.user_of(role, name.unwrap_or(&own), &key, validity)?;
-            Ok((file, credentials_file(&jwt, &seed(&pair)?)))
+            Ok((file, user((signer, account), role, name.unwrap_or(&own), validity)?))
         };
         users.into_iter().map(user).collect()
     }
+}
+
+/// Credentials of a new user of this role and name, whom a key of the account signs that has this public key.
+pub fn user(
+    (signer, account): (&KeyPair, &str),
+    role: Role,
+    name: &NodeKey,
+    validity: Validity,
+) -> Result<String, SignError> {
+    let pair = KeyPair::new_user();
+    let key = UserKey::new(pair.public_key()).map_err(|_| SignError::NoSeed(pair.public_key()))?;
+    let jwt = AccountKey::new(with_seed(signer)?, account).user_of(role, name, &key, validity)?;
+    Ok(credentials_file(&jwt, &seed(&pair)?))
 }
 
 impl Default for Authority {

@@ -18,6 +18,8 @@ pub const CERTIFICATE: &str = "nats/server.pem";
 pub const KEY: &str = "nats/server.key";
 /// The key of the private authority; not there where the certificate is somebody else's.
 pub const CA_KEY: &str = "secrets/ca.key";
+/// The key that signs brokers and administrators.
+pub const SERVICE_KEY: &str = "secrets/service.nk";
 /// Credentials of the broker.
 pub const BROKER: &str = "nats/broker.creds";
 /// Credentials of an administrator.

@@ -1,6 +1,7 @@
 //! `emote init`: a configuration folder to start from.
 
 mod place;
+mod renew;
 mod secure;
 
 use std::path::{Path, PathBuf};
@@ -52,11 +53,8 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     let folder = &args.folder;
     args.secure.check()?;
-    if args.secure.renews() {
-        secure::renew(&args.secure, folder)?;
-        print_line(
-            "Wrote the next certificate: nats-server takes it on `nats-server --signal reload`, or when it is started.",
-        )?;
+    if let Some(done) = args.secure.renew(folder)? {
+        print_line(done)?;
         return Ok(Exit::Ok);
     }
     if folder.join("emote.yaml").exists() {

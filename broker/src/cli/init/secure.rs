@@ -6,7 +6,7 @@ use anyhow::Context;
 use emote_proto::NodeKey;
 use serde_json::json;
 
-use super::place::Place;
+use super::{place::Place, renew};
 use crate::identity::{
     authority::{Authority, Issued},
     files,
@@ -58,6 +58,9 @@ pub(super) struct SecureArgs {
     /// In a folder that is there: make the server's certificate anew, for another year
     #[arg(long, conflicts_with_all = ["secure", "ca", "cert", "key"], help_heading = "With --secure")]
     renew_tls: bool,
+    /// In a folder that is there: sign the administrator's credentials anew, with what this version wants of them
+    #[arg(long, conflicts_with_all = ["secure", "ca", "cert", "key", "hosts", "renew_tls"], help_heading = "With --secure")]
+    renew_admin: bool,
 }
 
 /// What is written into a folder's own files because it is a secure one.
@@ -83,9 +86,21 @@ impl SecureArgs {
         self.secure
     }
 
-    /// Whether only a certificate is to be made.
-    pub(super) fn renews(&self) -> bool {
-        self.renew_tls
+    /// Makes anew what is to be, in a folder that is there, and says what was done; nothing where that was not asked for.
+    pub(super) fn renew(&self, folder: &Path) -> anyhow::Result<Option<&'static str>> {
+        if self.renew_tls {
+            renew::certificate(&self.hosts, folder)?;
+            return Ok(Some(
+                "Wrote the next certificate: nats-server takes it on `nats-server --signal reload`, or when it is started.",
+            ));
+        }
+        if self.renew_admin {
+            renew::admin(folder)?;
+            return Ok(Some(
+                "Wrote nats/admin.creds: give it to whoever has the one before, and take secrets/service.nk offline.",
+            ));
+        }
+        Ok(None)
     }
 
     /// Writes all of it but what goes into files that every folder has.
@@ -197,24 +212,4 @@ fn context_path(name: &str) -> anyhow::Result<PathBuf> {
     let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let config = set("XDG_CONFIG_HOME").or_else(|| set("HOME").map(|home| home.join(".config")));
     Ok(config.context("HOME is not set")?.join(format!("nats/context/{name}.json")))
-}
-
-/// Makes the server's certificate anew, for the same names and those of `--host`, with the authority of the folder.
-pub(super) fn renew(args: &SecureArgs, folder: &Path) -> anyhow::Result<()> {
-    let (certificate, key) = (folder.join(files::CERTIFICATE), folder.join(files::KEY));
-    let authority = folder.join(files::CA_KEY);
-    let authority = std::fs::read_to_string(&authority).with_context(|| {
-        format!("{}: bring the authority's key back for this, or have your own authority renew it", authority.display())
-    })?;
-    let old = std::fs::read_to_string(&certificate).with_context(|| format!("{}", certificate.display()))?;
-    let names = match args.hosts.as_slice() {
-        [] => Names::of(&old).context("the certificate does not tell its names: give them with --host")?,
-        hosts => Names::new(hosts).context("--host")?,
-    };
-    let roots = std::fs::read_to_string(folder.join(files::CA)).context(files::CA)?;
-    let now = jiff::Timestamp::now();
-    let pair = tls::server(&authority, &names, now.to_zoned(jiff::tz::TimeZone::UTC).date())?;
-    let seconds = std::time::Duration::from_secs(now.as_second().unsigned_abs());
-    tls::check(&roots, &pair, &names, seconds).context("secrets/ca.key is not the key of nats/ca.pem")?;
-    super::place::replace(&[(key, &pair.key, 0o600), (certificate, &pair.certificate, 0o644)])
 }
