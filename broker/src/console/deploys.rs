@@ -14,8 +14,8 @@ use crate::{
 };
 
 /// By then the records of every broker say what was said to be done.
-const BEHIND: Duration = Duration::from_secs(3);
-const LOOK_EVERY: Duration = Duration::from_millis(200);
+pub(crate) const BEHIND: Duration = Duration::from_secs(3);
+pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// Asks what is deployed, and for installs.
 #[derive(Debug, Default, Serialize, Deserialize)]

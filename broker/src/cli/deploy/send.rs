@@ -4,6 +4,7 @@ use std::io::{IsTerminal, Write as _};
 
 use emote_proto::NodeKey;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::{Exit, Output, ServerArgs, Signed, ask, print_line, render, table};
 use crate::{
@@ -97,9 +98,7 @@ impl Args {
     /// The nodes that are meant; those that nobody knows, where there are such.
     async fn choose(&self, bus: &Bus) -> anyhow::Result<Result<Vec<NodeRecord>, Vec<String>>> {
         if self.nodes.is_empty() {
-            let mut nodes = ask::nodes(bus).await?;
-            nodes.retain(|node| self.means(&node.record));
-            return Ok(Ok(nodes));
+            return Ok(Ok(self.all_meant(bus).await?));
         }
         let (mut found, mut unknown) = (Vec::<NodeRecord>::new(), Vec::new());
         for key in &self.nodes {
@@ -110,6 +109,20 @@ impl Args {
             }
         }
         Ok(if unknown.is_empty() { Ok(found) } else { Err(unknown) })
+    }
+
+    /// All that are meant; that there are none is believed after a while: a broker that stands by may answer, whose records
+    /// are a moment behind.
+    async fn all_meant(&self, bus: &Bus) -> anyhow::Result<Vec<NodeRecord>> {
+        let until = Instant::now() + deploys::BEHIND;
+        loop {
+            let mut nodes = ask::nodes(bus).await?;
+            nodes.retain(|node| self.means(&node.record));
+            if !nodes.is_empty() || Instant::now() >= until {
+                return Ok(nodes);
+            }
+            tokio::time::sleep(deploys::LOOK_EVERY).await;
+        }
     }
 
     fn means(&self, record: &Value) -> bool {
