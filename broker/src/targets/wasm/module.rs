@@ -99,8 +99,9 @@ impl Ready {
             return Err("it is no WebAssembly module".to_owned());
         }
         let mut config = Config::default();
-        // Functions are translated when they are first called; all are checked now.
-        config.consume_fuel(true).allow_start_fn(false).compilation_mode(CompilationMode::LazyTranslation);
+        // All functions are translated now: one that is translated when it is first called costs fuel, and a run whose fuel is
+        // at its end just then cannot go on (wasmi 2.0).
+        config.consume_fuel(true).allow_start_fn(false).compilation_mode(CompilationMode::Eager);
         config.set_max_recursion_depth(MAX_DEPTH).set_max_stack_height(MAX_STACK);
         let engine = Engine::new(&config);
         let module =
