@@ -84,39 +84,30 @@ async fn serve(
 ) -> anyhow::Result<Exit> {
     let bus = Bus::connect(&nats.settings("emote dev")).await?;
     let admin = Bus::connect(&nats.admin_settings("emote dev, what is saved")).await?;
-    let ended = serve_on((&bus, &admin), args, (folder, options), set, data, nats, shutdown).await;
+    let ended = async {
+        folder.may_run_where(bus.takes_anyone())?;
+        let start = run::Start {
+            root: args.folder.clone(),
+            settings: folder.settings.clone(),
+            first: Some(set.clone()),
+            data: data.to_owned(),
+            taken: Taken::AnyPort,
+        };
+        let ops = run::ops(&folder.settings, &args.folder, Taken::AnyPort, shutdown)?;
+        let running = run::start_watched(bus.clone(), start, ops, shutdown).await?;
+        print_line(welcome(args, (folder, options), nats, &running))?;
+        let stopped = shutdown.clone();
+        let watching = watch::apply_what_is_saved(&admin, &args.folder, set);
+        tokio::select! {
+            never = watching => match never {},
+            ended = running.wait() => ended,
+            () = nats.ended(), if !stopped.is_cancelled() => anyhow::bail!("nats-server ended by itself; its log: {}", data.join("nats.log").display()),
+        }
+    }
+    .await;
     // The server ends next: nobody is to wonder where it is.
     tokio::join!(bus.close(), admin.close());
     ended
-}
-
-async fn serve_on(
-    (bus, admin): (&Bus, &Bus),
-    args: &Args,
-    (folder, options): (&Folder, &Options),
-    set: Set,
-    data: &Path,
-    nats: &mut LocalNats,
-    shutdown: &tokio_util::sync::CancellationToken,
-) -> anyhow::Result<Exit> {
-    folder.may_run_where(bus.takes_anyone())?;
-    let start = run::Start {
-        root: args.folder.clone(),
-        settings: folder.settings.clone(),
-        first: Some(set.clone()),
-        data: data.to_owned(),
-        taken: Taken::AnyPort,
-    };
-    let ops = run::ops(&folder.settings, &args.folder, Taken::AnyPort, shutdown)?;
-    let running = run::start_watched(bus.clone(), start, ops, shutdown).await?;
-    print_line(welcome(args, (folder, options), nats, &running))?;
-    let stopped = shutdown.clone();
-    let watching = watch::apply_what_is_saved(admin, &args.folder, set);
-    tokio::select! {
-        never = watching => match never {},
-        ended = running.wait() => ended,
-        () = nats.ended(), if !stopped.is_cancelled() => anyhow::bail!("nats-server ended by itself; its log: {}", data.join("nats.log").display()),
-    }
 }
 
 /// What other commands have to be told to find this NATS.

@@ -32,10 +32,10 @@ pub enum PackageError {
     #[error("it has more than {MAX_PACKAGE} bytes")]
     TooLarge,
     /// It cannot be read to its end.
-    #[error("it cannot be read: {0}")]
+    #[error("it cannot be read")]
     Io(#[from] std::io::Error),
     /// It is no archive, or a document in it is none.
-    #[error("it is no flat package: {0}")]
+    #[error("it is no flat package")]
     Malformed(#[from] Malformed),
     /// Bytes of it are not as they were packed.
     #[error("it is damaged: {0}")]
@@ -145,8 +145,9 @@ pub(super) mod tests {
             (packed("<a", b""), "it is no flat package: Distribution, byte"),
             (emote_xar::write(&[("x", b"y")], jiff::Timestamp::UNIX_EPOCH).unwrap(), "it has no Distribution"),
         ] {
-            let error = inspect(&bytes).unwrap_err().to_string();
+            let error = format!("{:#}", anyhow::Error::from(inspect(&bytes).unwrap_err()));
             assert!(error.starts_with(said), "{said}: {error}");
+            assert!(error.matches(", byte ").count() <= 1, "once: {error}");
         }
     }
 }
