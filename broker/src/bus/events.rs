@@ -31,7 +31,7 @@ pub const RUN_ENTRIES: usize = 500;
 /// Or when their bodies come to this many bytes.
 const RUN_BYTES: usize = 4 * 1024 * 1024;
 /// Runs that are read while one is folded.
-const RUNS_AHEAD: usize = 2;
+const RUNS_AHEAD: usize = 4;
 /// Longer than entries may wait for the others of their segment (`archive.age`).
 const ARCHIVED_WITHIN: Duration = Duration::from_secs(25 * 3600);
 /// More entries than one cut of the archive has, and what is read ahead of it.
@@ -66,12 +66,12 @@ impl EventMessage {
 
     /// What it says; read now where that was not done ahead. Only once: what was read is given away.
     pub fn parsed(&mut self) -> Result<Parsed, Rejection> {
-        self.parsed.take().unwrap_or_else(|| Parsed::of(&self.entry()))
+        self.parsed.take().unwrap_or_else(|| Parsed::read(&self.subject, &self.payload))
     }
 
     /// Reads what it says. A mistake of ours is left to where it is asked for, to be told of.
     fn parse_ahead(&mut self) {
-        self.parsed = catch_unwind(AssertUnwindSafe(|| Parsed::of(&self.entry()))).ok();
+        self.parsed = catch_unwind(AssertUnwindSafe(|| Parsed::read(&self.subject, &self.payload))).ok();
     }
 
     /// The entry as the core takes it.

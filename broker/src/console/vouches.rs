@@ -85,7 +85,8 @@ mod tests {
         let at = Time::from_millis(7_000).unwrap();
         let mut node = Node { serial: Some("C02".to_owned()), ..Node::new("C02", at) };
         node.claim("jamf", "enrolled", json!(true), at);
-        let changes = Changes { nodes: [("C02".to_owned(), Some(Arc::new(node)))].into(), ..Changes::default() };
+        let changes =
+            Changes { nodes: [("C02".to_owned(), Some(Arc::new(node)))].into_iter().collect(), ..Changes::default() };
         store.commit(&changes, 1, at).unwrap();
         let serials = ["C02", "C03"].map(|serial| Serial::new(serial).unwrap());
         for (mdm, of_c02) in [

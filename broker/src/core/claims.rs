@@ -18,19 +18,15 @@ pub(crate) fn record(node: &mut Node, event: &Event, at: Time) {
     if !from_broker {
         node.see(source, at);
     }
-    if let Some(device) = &event.device {
+    if let (Some(device), false) = (&event.device, from_broker) {
         let fields = [
-            ("name", &device.name),
-            ("model", &device.model),
-            ("os_version", &device.os_version),
-            ("udid", &device.udid),
-            ("hardware_uuid", &device.hardware_uuid),
+            ("name", device.name.as_deref()),
+            ("model", device.model.as_deref()),
+            ("os_version", device.os_version.as_deref()),
+            ("udid", device.udid.as_deref()),
+            ("hardware_uuid", device.hardware_uuid.as_deref()),
         ];
-        for (field, value) in fields {
-            if let (Some(value), false) = (value, from_broker) {
-                node.claim_text(source, field, value, at);
-            }
-        }
+        node.claim_texts(source, fields, at);
     }
     let what = (event.scope.as_str(), event.action.as_str());
     let unverified = event.trust == Trust::Unverified;
@@ -57,15 +53,28 @@ pub(crate) fn record(node: &mut Node, event: &Event, at: Time) {
         _ => {}
     }
     if let (Some(user), false) = (event.user_id(), from_broker) {
-        // Whose Mac it is, is said by who manages it, of the device, in the identity provider's terms. Somebody who signs
-        // in on it does not come to own it, and a short name is an account on the Mac.
-        let assigns = matches!(what, ("device", "enroll" | "inventory" | "checkin" | "assigned"));
-        let is_owner = !from_agent && assigns && user.contains('@');
+        let is_owner = names_owner(event, user);
         node.claim_text(source, if is_owner { "owner" } else { "last_user" }, user, at);
         if is_owner {
             node.mark(source, "owner", at, unverified);
         }
     }
+}
+
+/// Whether the event's user is the one whose Mac it is. That is said by who manages it, of the device, in the identity
+/// provider's terms: somebody who signs in on it does not come to own it, and a short name is an account on the Mac.
+fn names_owner(event: &Event, user: &str) -> bool {
+    let assigns = ["enroll", "inventory", "checkin", "assigned"];
+    event.scope.as_str() == "device"
+        && assigns.contains(&event.action.as_str())
+        && event.source.as_str() != sources::AGENT
+        && user.contains('@')
+}
+
+/// Whether the record of the event's node may have another owner behind it.
+pub(crate) fn may_name_an_owner(event: &Event) -> bool {
+    let sets = event.scope.as_str() == "asset" && event.source.as_str() != sources::AGENT;
+    sets || event.user_id().is_some_and(|user| names_owner(event, user))
 }
 
 /// What the agent sees for the first time, a part of it in each source's object.

@@ -75,8 +75,12 @@ pub struct Parsed {
 
 impl Parsed {
     /// Reads subject and body.
-    pub fn of(entry: &Entry<'_>) -> Result<Self, Rejection> {
-        Ok(Self { subject: entry.subject.parse()?, draft: Draft::parse(entry.payload)? })
+    pub fn read(subject: &str, payload: &[u8]) -> Result<Self, Rejection> {
+        Ok(Self { subject: subject.parse()?, draft: Draft::parse(payload)? })
+    }
+
+    fn of(entry: &Entry<'_>) -> Result<Self, Rejection> {
+        Self::read(entry.subject, entry.payload)
     }
 
     fn complete(self, entry: &Entry<'_>, believed: &Believed) -> Result<Opened, Rejection> {
@@ -349,7 +353,8 @@ fn learn(state: &mut Overlay<'_>, event: &Event, received: Time) -> Result<Optio
     if let (Some(serial), Some(by_udid)) = (serial, &by_udid) {
         deploy::moved(state, &by_udid.key, serial)?;
     }
-    let node = state.update_node(key, received, |node| {
+    let may_change_owner = by_udid.is_some() || claims::may_name_an_owner(event);
+    let node = state.update_node((key, received), may_change_owner, |node| {
         match (serial, udid, other) {
             (Some(serial), _, other) => {
                 if node.serial.as_deref() != Some(serial) {

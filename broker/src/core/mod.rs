@@ -7,6 +7,7 @@ mod claims;
 mod deploy;
 mod fold;
 mod job;
+mod layer;
 mod memory;
 mod node;
 mod order;
@@ -25,6 +26,7 @@ pub use deploy::{
 };
 pub use fold::{Core, Entry, Parsed, Rejection, open_entry};
 pub use job::{BridgeInput, Input, Job, JobId, Poison};
+pub use layer::Layer;
 pub use memory::Memory;
 pub use node::{Claim, Node, View};
 pub use order::{Letter, MAX_NAMED, Order, OrderError, is_hash};

@@ -109,18 +109,34 @@ impl Node {
         }
     }
 
-    /// [`Node::claim`] of a text. Most say what was said before: that costs nothing.
+    /// [`Node::claim`] of a text.
     pub fn claim_text(&mut self, source: &str, field: &str, text: &str, at: Time) {
+        self.claim_texts(source, [(field, Some(text))], at);
+    }
+
+    /// [`Node::claim`] of those texts that there are. Most say what was said before: that costs nothing.
+    pub fn claim_texts<'t>(
+        &mut self,
+        source: &str,
+        fields: impl IntoIterator<Item = (&'t str, Option<&'t str>)>,
+        at: Time,
+    ) {
+        let mut said = fields.into_iter().filter_map(|(field, text)| Some((field, text?))).peekable();
+        if said.peek().is_none() {
+            return;
+        }
         let Some(claims) = self.claims_of(source) else { return };
-        match claims.get_mut(field) {
-            Some(claim) if claim.value == *text => claim.confirm(at),
-            _ => put(claims, field, Value::from(text), at),
+        for (field, text) in said {
+            match claims.get_mut(field) {
+                Some(claim) if claim.value == *text => claim.confirm(at),
+                _ => put(claims, field, Value::from(text), at),
+            }
         }
     }
 
     fn claims_of(&mut self, source: &str) -> Option<&mut BTreeMap<String, Claim>> {
         let room = self.sources.len() < MAX_SOURCES;
-        if !self.sources.contains_key(source) && room {
+        if room && !self.sources.contains_key(source) {
             self.sources.insert(source.to_owned(), BTreeMap::new());
         }
         self.sources.get_mut(source)

@@ -2,13 +2,14 @@
 //! it, [`Changes`] what a store then writes in one transaction together with the log position.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 
 use emote_proto::{EventId, Name, Time, Trust};
+use foldhash::HashMap;
 
-use super::{Budgets, Deployment, Guard, Heard, Node, Package, Tallied, Tally};
+use super::{Budgets, Deployment, Guard, Heard, Layer, Node, Package, Tallied, Tally};
 
 /// An event that comes again within this time is the same event; what vendors retry for longer is not known.
 pub const DEDUPE_WINDOW_MILLIS: i64 = 48 * 3600 * 1000;
@@ -150,9 +151,13 @@ impl<'a> Overlay<'a> {
         (self.known, self.changes)
     }
 
+    fn layer(&self) -> Layer<'_> {
+        Layer { base: self.base, changes: &self.changes }
+    }
+
     /// What destructive targets have spent.
     pub fn budgets(&self) -> Result<Budgets, StateError> {
-        self.changes.budgets.clone().map_or_else(|| self.base.budgets(), Ok)
+        self.layer().budgets()
     }
 
     /// How often something was spent since this began.
@@ -183,7 +188,7 @@ impl<'a> Overlay<'a> {
 
     /// See [`Records::heard`].
     pub fn heard(&self, source: &str) -> Result<Option<Heard>, StateError> {
-        self.changes.heard.get(source).copied().map_or_else(|| self.base.heard(source), |heard| Ok(Some(heard)))
+        self.layer().heard(source)
     }
 
     /// Notes when a source was last heard.
@@ -196,7 +201,7 @@ impl<'a> Overlay<'a> {
 
     /// See [`Records::package`].
     pub fn package(&self) -> Result<Option<Package>, StateError> {
-        self.changes.package.clone().map_or_else(|| self.base.package(), |package| Ok(Some(package)))
+        self.layer().package()
     }
 
     /// From now on this package is deployed.
@@ -206,7 +211,7 @@ impl<'a> Overlay<'a> {
 
     /// See [`Records::deployment`].
     pub fn deployment(&self, key: &str) -> Result<Option<Deployment>, StateError> {
-        self.changes.deployments.get(key).map_or_else(|| self.base.deployment(key), |known| Ok(known.clone()))
+        self.layer().deployment(key)
     }
 
     /// Notes how far an install of the agent is.
@@ -230,12 +235,8 @@ impl<'a> Overlay<'a> {
 
     /// Notes that the job whose end `result` will tell is the last of `node` for `target`; gives what was the last.
     pub fn follow(&mut self, target: &str, node: &str, result: EventId) -> Result<Option<EventId>, StateError> {
-        let key = (target.to_owned(), node.to_owned());
-        let before = match self.changes.last_jobs.get(&key) {
-            Some(last) => Some(*last),
-            None => self.base.last_job(target, node)?,
-        };
-        self.changes.last_jobs.insert(key, result);
+        let before = self.layer().last_job(target, node)?;
+        self.changes.last_jobs.insert((target.to_owned(), node.to_owned()), result);
         Ok(before)
     }
 
@@ -265,11 +266,12 @@ impl<'a> Overlay<'a> {
         }
     }
 
-    /// Changes a node, which is made where there is none, and keeps the owner index true to it.
+    /// Changes a node, which is made where there is none, and keeps the owner index true to it, where the change may be one
+    /// of its owner.
     pub fn update_node(
         &mut self,
-        key: &str,
-        first_seen: Time,
+        (key, first_seen): (&str, Time),
+        may_change_owner: bool,
         change: impl FnOnce(&mut Node),
     ) -> Result<Arc<Node>, StateError> {
         let changed = &mut self.changes.nodes;
@@ -284,6 +286,12 @@ impl<'a> Overlay<'a> {
         let place =
             if let Some(place) = changed.get_mut(key) { place } else { changed.entry(key.to_owned()).or_default() };
         let node = place.get_or_insert_with(|| Arc::new(Node::new(key, first_seen)));
+        if !may_change_owner {
+            let before = cfg!(debug_assertions).then(|| node.owner().map(str::to_owned));
+            change(Arc::make_mut(node));
+            debug_assert!(before.is_none_or(|before| before.as_deref() == node.owner()), "the owner of {key} changed");
+            return Ok(Arc::clone(node));
+        }
         let before = node.owner().map(str::to_owned);
         change(Arc::make_mut(node));
         let after = node.owner();
@@ -313,16 +321,13 @@ impl<'a> Overlay<'a> {
 
     /// See [`Records::serial_for`].
     pub fn serial_for(&self, udid: &str, trust: Trust) -> Result<Option<String>, StateError> {
-        match self.alias(udid, false)? {
-            None if trust == Trust::Unverified => self.alias(udid, true),
-            proven => Ok(proven),
-        }
+        self.layer().serial_for(udid, trust)
     }
 
     /// Notes that `udid` is `serial`, as an event says that is believed as `trust`.
     pub fn put_alias(&mut self, udid: &str, serial: &str, trust: Trust) -> Result<(), StateError> {
         let claimed = trust == Trust::Unverified;
-        if self.alias(udid, claimed)?.as_deref() != Some(serial) {
+        if self.layer().alias(udid, claimed)?.as_deref() != Some(serial) {
             let changes = &mut self.changes;
             let aliases = if claimed { &mut changes.claimed_aliases } else { &mut changes.aliases };
             aliases.insert(udid.to_owned(), serial.to_owned());
@@ -330,36 +335,14 @@ impl<'a> Overlay<'a> {
         Ok(())
     }
 
-    fn alias(&self, udid: &str, claimed: bool) -> Result<Option<String>, StateError> {
-        let changed = if claimed { &self.changes.claimed_aliases } else { &self.changes.aliases };
-        match changed.get(udid) {
-            Some(serial) => Ok(Some(serial.clone())),
-            None if claimed => self.base.claimed_serial_of(udid),
-            None => self.base.serial_of(udid),
-        }
-    }
-
     /// See [`Records::devices_of`].
     pub fn devices_of(&self, user: &str) -> Result<BTreeSet<String>, StateError> {
-        let mut devices = self.base.devices_of(user)?;
-        for ((owner, key), owns) in &self.changes.owners {
-            if owner == user {
-                if *owns {
-                    devices.insert(key.clone())
-                } else {
-                    devices.remove(key)
-                };
-            }
-        }
-        Ok(devices)
+        self.layer().devices_of(user)
     }
 
     /// Whether an event of this id was received within the dedupe window before `received`; if not, it is now.
     pub fn seen_before(&mut self, id: EventId, received: Time) -> Result<bool, StateError> {
-        let first = match self.changes.seen.get(&id) {
-            Some(first) => Some(*first),
-            None => self.base.seen(&id)?,
-        };
+        let first = self.layer().seen(&id)?;
         let seen = first.is_some_and(|first| received.millis_since(first) <= DEDUPE_WINDOW_MILLIS);
         if !seen {
             self.changes.seen.insert(id, received);

@@ -75,7 +75,13 @@ impl Engine {
     /// Stores the records, once the jobs of all that is in them are stored.
     pub(super) async fn save(&self, position: &mut Position) -> Result<(), Stopped> {
         self.all_stored(position).await?;
-        position.working.save(Some(position.chain.end()))
+        position.working.save(Some(position.chain.end())).await
+    }
+
+    /// [`Engine::save`], which goes on beside the fold.
+    pub(super) async fn begin_save(&self, position: &mut Position) -> Result<(), Stopped> {
+        self.all_stored(position).await?;
+        position.working.begin_save(Some(position.chain.end())).await
     }
 
     /// Stores jobs in as many batches as they need; each has a checkpoint that is true by itself.

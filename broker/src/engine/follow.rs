@@ -87,14 +87,14 @@ impl Engine {
                 break;
             }
             if ahead.working.due(false).is_some_and(|due| due <= std::time::Instant::now()) {
-                ahead.working.save(None)?;
+                ahead.working.save(None).await?;
             }
             if !told && began.elapsed() > Duration::from_secs(1) {
                 told = true;
                 tracing::info!(from, to = limit, "bringing the store up to the checkpoint from the log");
             }
         }
-        ahead.working.save(None)?;
+        ahead.working.save(None).await?;
         Ok(began.elapsed() < LOOK_EVERY * 2)
     }
 

@@ -46,14 +46,15 @@ impl Engine {
         let mut sign = tokio::time::interval(SIGN_EVERY);
         loop {
             let due = position.working.due(position.idle).map(tokio::time::Instant::from_std);
-            let more = position.chain.unanswered() < RUNS_UNDER_WAY;
+            let more = position.chain.unanswered() < RUNS_UNDER_WAY && !position.working.are_too_many();
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => return self.stand_down(position).await,
                 _ = sign.tick() => self.give_sign(position).await?,
                 at = position.chain.answer() => self.note_stored(position, at.map_err(Stopped::Commit)?),
+                saved = position.working.saved() => saved?,
                 () = until(due) => {
-                    self.save(position).await?;
+                    self.begin_save(position).await?;
                     reader.acknowledge().await;
                 }
                 run = reader.next_run(), if more => self.fold_run(position, run?, &mut reader).await?,
@@ -138,14 +139,13 @@ impl Engine {
             let parsed = message.parsed();
             core.apply_parsed(overlay, &message.entry(), parsed)
         }));
-        let entry = message.entry();
         let jobs = match folded {
             Ok(jobs) => jobs?,
             Err(panic) => {
                 let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
                 let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
                 tracing::error!(sequence = message.sequence, "folding an entry panicked; it goes to the dead letters");
-                vec![Core::poisoned(&entry, &text)]
+                vec![Core::poisoned(&message.entry(), &text)]
             }
         };
         if jobs.iter().any(|job| job.poison.is_some()) {

@@ -129,6 +129,8 @@ impl Engine {
         while !shutdown.is_cancelled() {
             let began = tokio::time::Instant::now();
             let served = AssertUnwindSafe(self.serve(&mut claim, &shutdown)).catch_unwind().await;
+            // What is looked at next must not change under it.
+            self.store.settled().await;
             let Err(stopped) = served.unwrap_or_else(|_| Err(Stopped::Panicked("the fold"))) else { break };
             self.shared.stopped(&stopped.to_string());
             if matches!(stopped, Stopped::Commit(_)) {

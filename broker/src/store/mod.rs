@@ -21,20 +21,22 @@
 
 mod deployments;
 mod seen;
+mod sieve;
 mod snapshot;
 
 use std::{
-    collections::HashMap,
     path::{Path, PathBuf},
     sync::{
-        Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard,
+        Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
 
 use emote_proto::Time;
+use foldhash::HashMap;
 use redb::{Database, Durability, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::core::{Changes, Package};
 
@@ -78,6 +80,9 @@ pub enum StoreError {
     /// It is being opened again after trouble.
     #[error("the store is being opened again")]
     Closed,
+    /// What was being stored beside came to no end: this program is about to end.
+    #[error("storing was broken off")]
+    BrokenOff,
 }
 
 macro_rules! from_redb {
@@ -108,6 +113,18 @@ pub struct Store {
     position: AtomicU64,
     pending: Mutex<Pending>,
     mended: Mutex<Option<Instant>>,
+    /// Held while something is stored beside what else is done.
+    beside: Arc<tokio::sync::Mutex<()>>,
+}
+
+/// Changes that are being stored; see [`Store::commit_beside`].
+pub struct Storing(AbortOnDropHandle<Result<(), StoreError>>);
+
+impl Storing {
+    /// Waits until they are stored. Cancel safe.
+    pub async fn stored(&mut self) -> Result<(), StoreError> {
+        (&mut self.0).await.unwrap_or(Err(StoreError::BrokenOff))
+    }
 }
 
 impl Store {
@@ -130,6 +147,7 @@ impl Store {
             position: AtomicU64::new(0),
             pending: Mutex::default(),
             mended: Mutex::new(None),
+            beside: Arc::default(),
         };
         store.prepare()?;
         Ok((store, opened))
@@ -322,6 +340,23 @@ impl Store {
         *self.pending() = pending;
         self.position.store(position, Ordering::Release);
         Ok(())
+    }
+
+    /// [`Store::commit`] on a thread of its own, behind all that is being stored beside. Whoever lets go of what is given
+    /// must wait for [`Store::settled`] before looking at the records: it may be stored all the same.
+    pub async fn commit_beside(self: &Arc<Self>, changes: Arc<Changes>, position: u64, now: Time) -> Storing {
+        let turn = Arc::clone(&self.beside).lock_owned().await;
+        let store = Arc::clone(self);
+        let stored = move || {
+            let _turn = turn;
+            store.commit(&changes, position, now)
+        };
+        Storing(AbortOnDropHandle::new(tokio::task::spawn_blocking(stored)))
+    }
+
+    /// Waits until nothing is being stored beside.
+    pub async fn settled(&self) {
+        drop(self.beside.lock().await);
     }
 
     /// Hash of the rules in force after [`Store::position`]; none where none were ever applied.

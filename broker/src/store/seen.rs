@@ -1,15 +1,13 @@
 //! Which events were seen. Their ids are random, so that each would cost a page of a tree of them: they are appended as
 //! they come, kept in memory beside, and go into the tree many at once.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, PoisonError, RwLock},
-};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use emote_proto::{EventId, Time};
+use foldhash::HashMap;
 use redb::{ReadableTable, TableDefinition, WriteTransaction};
 
-use super::{META, StoreError, sorted};
+use super::{META, StoreError, sieve::Sieve, sorted};
 use crate::core::DEDUPE_WINDOW_MILLIS;
 
 /// Event id → when it was received, in ms since 1970.
@@ -29,7 +27,11 @@ type Id = [u8; 16];
 /// Ids that are not in the tree yet, with when they were received and the commit they came with. What was once given a
 /// snapshot keeps all it had: those that go into the tree make way by a new one.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Pending(Arc<RwLock<HashMap<Id, (i64, u64)>>>);
+pub(super) struct Pending {
+    waiting: Arc<RwLock<HashMap<Id, (i64, u64)>>>,
+    /// What the tree may hold.
+    tree: Arc<Sieve>,
+}
 
 /// What becomes of [`Pending`] once the transaction is committed.
 pub(super) struct Then {
@@ -41,19 +43,25 @@ pub(super) struct Then {
 impl Pending {
     /// When the event was received, if that is known here and was by the commit `position`.
     pub(super) fn get(&self, id: &EventId, position: u64) -> Option<i64> {
-        let pending = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let pending = self.waiting.read().unwrap_or_else(PoisonError::into_inner);
         pending.get(id.as_bytes()).filter(|(_, at)| *at <= position).map(|(received, _)| *received)
+    }
+
+    /// Whether the tree may hold the event.
+    pub(super) fn may_be_in_tree(&self, id: &EventId) -> bool {
+        self.tree.may_hold(id.as_bytes())
     }
 
     /// What was appended and had not gone into the tree when the file was closed.
     pub(super) fn load(write: &WriteTransaction) -> Result<Self, StoreError> {
         let merged = merged(write)?;
-        let mut pending = HashMap::new();
+        let mut pending = HashMap::default();
         for part in write.open_table(ARRIVALS)?.range((merged + 1, 0)..)? {
             let (key, ids) = part?;
             pending.extend(rows(ids.value()).map(|(id, received)| (id, (received, key.value().0))));
         }
-        Ok(Self(Arc::new(RwLock::new(pending))))
+        let tree = Sieve::of(&write.open_table(SEEN)?)?;
+        Ok(Self { waiting: Arc::new(RwLock::new(pending)), tree: Arc::new(tree) })
     }
 
     /// Writes ids that came with the commit to `position`, and removes some of those that are out of the window at `now`.
@@ -101,18 +109,23 @@ impl Pending {
             }
             expired.extend(ids);
         }
+        self.tree.renew(&tree)?;
         Ok(Then { merged, arrived, expired })
     }
 
     /// Puts all into the tree, if they are many by now.
     fn merge(&self, tree: &mut redb::Table<'_, &Id, i64>, arrived: &[(Id, i64)]) -> Result<bool, StoreError> {
-        let pending = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let pending = self.waiting.read().unwrap_or_else(PoisonError::into_inner);
         if pending.len() + arrived.len() < MERGE_AT {
             return Ok(false);
         }
         let mut all: Vec<(Id, i64)> = pending.iter().map(|(id, (received, _))| (*id, *received)).collect();
+        drop(pending);
         // What came again comes last, and stays.
         all.sort_unstable();
+        // Whoever looks from now on must not miss them.
+        self.tree.add(all.iter().map(|(id, _)| id));
+        self.tree.add(arrived.iter().map(|(id, _)| id));
         for (id, received) in all.iter().chain(arrived) {
             tree.insert(id, received)?;
         }
@@ -122,10 +135,10 @@ impl Pending {
     /// Keeps in step with what was committed up to `position`.
     pub(super) fn follow(&mut self, then: Then, position: u64) {
         if then.merged {
-            *self = Self::default();
+            self.waiting = Arc::default();
             return;
         }
-        let mut pending = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut pending = self.waiting.write().unwrap_or_else(PoisonError::into_inner);
         for (id, received) in then.expired {
             if pending.get(&id).is_some_and(|(now, _)| *now == received) {
                 pending.remove(&id);

@@ -114,6 +114,9 @@ impl Snapshot {
         if let Some(millis) = self.pending.get(id, self.position()?) {
             return Ok(Time::from_millis(millis));
         }
+        if !self.pending.may_be_in_tree(id) {
+            return Ok(None);
+        }
         let millis = self.seen.of(&self.read, SEEN)?.get(id.as_bytes())?.map(|at| at.value());
         Ok(millis.and_then(Time::from_millis))
     }

@@ -6,7 +6,7 @@ use super::{
     seen::{IDS_AT_ONCE, MERGE_AT},
     *,
 };
-use crate::core::{DEDUPE_WINDOW_MILLIS, Deployment, Memory, Node, Overlay, Package, Records};
+use crate::core::{DEDUPE_WINDOW_MILLIS, Deployment, Layer, Memory, Node, Overlay, Package, Records};
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -44,7 +44,7 @@ fn play(records: &dyn Records, steps: &[Step], now: Time) -> (Changes, Vec<bool>
             Step::Owner(node, user) => {
                 let key = format!("N{node}");
                 let set = |node: &mut Node| node.set_asset("owner", json!(format!("u{user}")), now, false);
-                overlay.update_node(&key, now, set).unwrap();
+                overlay.update_node((&key, now), true, set).unwrap();
             }
             Step::Take(node) => {
                 overlay.take_node(&format!("N{node}")).unwrap();
@@ -66,12 +66,18 @@ proptest! {
         let folder = tempfile::tempdir().unwrap();
         let (store, _) = Store::open(&folder.path().join("s.redb")).unwrap();
         let mut memory = Memory::default();
+        let mut before = (store.snapshot().unwrap(), Changes::default());
         for (n, steps) in runs.iter().enumerate() {
             let now = at(i64::try_from(n).unwrap() * DEDUPE_WINDOW_MILLIS / 2);
             let (from_memory, seen_memory) = play(&memory, steps, now);
             let (from_disk, seen_disk) = play(&store.snapshot().unwrap(), steps, now);
             prop_assert_eq!(&from_memory, &from_disk);
-            prop_assert_eq!(seen_memory, seen_disk);
+            prop_assert_eq!(&seen_memory, &seen_disk);
+            // What was on its way into the store was read as what is stored.
+            let layer = Layer { base: &before.0, changes: &before.1 };
+            let (from_layer, seen_layer) = play(&layer, steps, now);
+            prop_assert_eq!((&from_layer, seen_layer), (&from_disk, seen_disk));
+            before = (store.snapshot().unwrap(), from_layer);
             store.commit(&from_disk, n as u64 + 1, now).unwrap();
             memory.apply(from_memory);
             let snapshot = store.snapshot().unwrap();
@@ -87,6 +93,29 @@ proptest! {
         }
         prop_assert_eq!(store.position(), runs.len() as u64);
     }
+}
+
+#[tokio::test]
+async fn what_is_stored_beside_is_stored_whoever_waits_for_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = Store::open(&folder.path().join("s.redb")).unwrap();
+    let store = Arc::new(store);
+    for position in 1..20 {
+        let changes = Changes { seen: [(id(0), at(0))].into_iter().collect(), ..Changes::default() };
+        let mut storing = store.commit_beside(Arc::new(changes), position, at(0)).await;
+        if position % 3 == 0 {
+            storing.stored().await.unwrap();
+            assert_eq!(store.position(), position);
+        } else {
+            // Once nothing is done beside, it is stored or never will be.
+            drop(storing);
+            store.settled().await;
+            let settled = store.position();
+            tokio::time::sleep(Duration::from_millis(2)).await;
+            assert_eq!(store.position(), settled);
+        }
+    }
+    assert!(store.snapshot().unwrap().seen(&id(0)).unwrap().is_some());
 }
 
 #[test]
@@ -161,7 +190,7 @@ fn a_damaged_file_is_set_aside() {
 fn ids_are_dropped_once_they_leave_the_window() {
     let folder = tempfile::tempdir().unwrap();
     let (store, _) = Store::open(&folder.path().join("s.redb")).unwrap();
-    let changes = Changes { seen: [(id(1), at(0))].into(), ..Changes::default() };
+    let changes = Changes { seen: [(id(1), at(0))].into_iter().collect(), ..Changes::default() };
     store.commit(&changes, 1, at(0)).unwrap();
     assert_eq!(store.snapshot().unwrap().seen(&id(1)).unwrap(), Some(at(0)));
     store.commit(&Changes::default(), 2, at(DEDUPE_WINDOW_MILLIS + 2)).unwrap();
@@ -179,7 +208,7 @@ fn many_ids_are_dropped_a_part_at_a_time_and_those_that_came_again_are_kept() {
     let left = || (0..many).filter(|n| store.snapshot().unwrap().seen(&id(*n)).unwrap().is_some()).count();
     assert_eq!(left(), many as usize);
     let later = at(DEDUPE_WINDOW_MILLIS + i64::from(many) + 2);
-    let again = Changes { seen: [(id(0), later)].into(), ..Changes::default() };
+    let again = Changes { seen: [(id(0), later)].into_iter().collect(), ..Changes::default() };
     let (none, mut commits) = (Changes::default(), 0);
     while left() > 1 {
         commits += 1;
