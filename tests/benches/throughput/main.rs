@@ -39,6 +39,9 @@ struct Options {
     /// Events that records are rebuilt from; 0 leaves that out
     #[arg(long, default_value_t = 200_000)]
     rebuild: u64,
+    /// Only the measurements of throughput whose name begins with this; the fold alone is left out
+    #[arg(long, default_value = "")]
+    only: String,
     /// `cargo bench` says so
     #[arg(long, hide = true)]
     bench: bool,
@@ -66,7 +69,9 @@ async fn measure(options: &Options) {
         "nats-server {}, {RULES} rules, {} events, best and middle of {}\n",
         found.version, options.events, options.rounds
     );
-    fold::alone(options.events);
+    if options.only.is_empty() {
+        fold::alone(options.events);
+    }
     throughput(options).await;
     if options.nodes > 0 {
         nodes::many(options.nodes).await;
@@ -75,6 +80,12 @@ async fn measure(options: &Options) {
         nodes::rebuild(options.rebuild).await;
     }
 }
+
+const FOLD: &str = "core: read, match, job, batch, records";
+const BATCH: &str = "(a) read, batch: nothing else";
+const NAIVE: &str = "(b) naive: read, match, publish, ack";
+const QUIET: &str = "core: nothing matches";
+const READ: &str = "(c) read with AckPolicy::All";
 
 async fn throughput(options: &Options) {
     let log = log::Log::start().await;
@@ -85,15 +96,26 @@ async fn throughput(options: &Options) {
         Some((_, all)) => all.push(time),
         None => times.push((what, vec![time])),
     };
-    let mut job = 0;
+    let wanted = |name: &str| name.starts_with(&options.only);
+    let mut job = 1_500;
     for _ in 0..options.rounds {
-        let (time, size) = core::fold(&log, core::MATCHING).await;
-        job = size;
-        note("core: read, match, job, batch, records", time);
-        note("(a) read, batch: nothing else", bare::read_and_batch(&log, job).await);
-        note("(b) naive: read, match, publish, ack", bare::naive(&log, job).await);
-        note("core: nothing matches", core::fold(&log, core::OTHERS).await.0);
-        note("(c) read with AckPolicy::All", bare::read(&log).await);
+        if wanted(FOLD) {
+            let (time, size) = core::fold(&log, core::MATCHING).await;
+            job = size;
+            note(FOLD, time);
+        }
+        if wanted(BATCH) {
+            note(BATCH, bare::read_and_batch(&log, job).await);
+        }
+        if wanted(NAIVE) {
+            note(NAIVE, bare::naive(&log, job).await);
+        }
+        if wanted(QUIET) {
+            note(QUIET, core::fold(&log, core::OTHERS).await.0);
+        }
+        if wanted(READ) {
+            note(READ, bare::read(&log).await);
+        }
     }
     println!("jobs of {job} bytes\n\n{:<42}{:>12}{:>12}{:>10}{:>10}", "", "best K/s", "middle K/s", "of (a)", "of (c)");
     let rate = |times: &mut Vec<Duration>, at: usize| {
@@ -105,8 +127,8 @@ async fn throughput(options: &Options) {
     let middle = options.rounds / 2;
     let rates: Vec<(&str, f64, f64)> =
         times.iter_mut().map(|(what, times)| (*what, rate(times, 0), rate(times, middle))).collect();
-    let of = |letter: &str| rates.iter().find(|(what, ..)| what.starts_with(letter)).map_or(f64::NAN, |rates| rates.2);
-    let (batch, read) = (of("(a)"), of("(c)"));
+    let of = |name: &str| rates.iter().find(|(what, ..)| *what == name).map_or(f64::NAN, |rates| rates.2);
+    let (batch, read) = (of(BATCH), of(READ));
     for (what, best, middle) in &rates {
         println!("{what:<42}{best:>12.1}{middle:>12.1}{:>10.2}{:>10.2}", middle / batch, middle / read);
     }
