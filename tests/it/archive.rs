@@ -154,10 +154,10 @@ async fn jobs(stack: &Stack, target: &str) -> usize {
 
 #[tokio::test]
 async fn what_happened_is_played_again_from_the_archive_and_from_the_stream() {
-    let danger = "kind: log\npath: data/danger.jsonl\ndestructive: true\nguard: {limit: 100}\n";
+    let danger = "kind: log\npath: danger.jsonl\ndestructive: true\nguard: {limit: 100}\n";
     let stack = Stack::new()
         .file("targets/danger.yaml", danger)
-        .file("targets/other.yaml", "kind: log\npath: data/other.jsonl\n")
+        .file("targets/other.yaml", "kind: log\npath: other.jsonl\n")
         .file("rules/noted.yaml", NOTED)
         .file("rules/other.yaml", "pattern: {scope: [test]}\ntargets: [other]\n")
         .file("rules/danger.yaml", "pattern: {scope: [test]}\ntargets: [danger]\n")

@@ -8,7 +8,7 @@ use serde_json::json;
 
 const EVERYTHING: &str =
     "pattern: {scope: [{anything-but: [communicate, log, delivery, mdm, config]}]}\ntargets: [log]\n";
-const LOG: &str = "kind: log\npath: data/events.jsonl\nmax_size: 100MiB\nkeep: 1\ntimeout: 1s\n\
+const LOG: &str = "kind: log\npath: events.jsonl\nmax_size: 100MiB\nkeep: 1\ntimeout: 1s\n\
                    retry: {max_attempts: 50, backoff: {initial: 20ms, max: 200ms}}\n";
 /// What servers log of another one that is away, and the NATS library of a connection that ends while it is being made.
 const OF_CONNECTIONS: [&str; 4] = [

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 /// A rule whose target is called for every event, so that jobs are under way at every moment.
 const EVERYTHING: &str = "pattern: {scope: [{anything-but: [communicate, log, delivery, mdm]}]}\ntargets: [log]\n";
 /// Its log target is not turned over while a test counts its lines.
-const LOG: &str = "kind: log\npath: data/events.jsonl\nmax_size: 100MiB\nkeep: 1\ntimeout: 1s\n\
+const LOG: &str = "kind: log\npath: events.jsonl\nmax_size: 100MiB\nkeep: 1\ntimeout: 1s\n\
                    retry: {max_attempts: 20, backoff: {initial: 20ms, max: 200ms}}\n";
 
 fn seeded() -> StdRng {

@@ -6,7 +6,7 @@ use std::{path::Path, sync::Arc, sync::atomic::AtomicBool, sync::atomic::Orderin
 use emote_tests::{Stack, Wire, until, until_some};
 use serde_json::{Value, json};
 
-const DANGER: &str = "kind: log\npath: data/danger.jsonl\ndestructive: true\nguard: {limit: 2}\n";
+const DANGER: &str = "kind: log\npath: danger.jsonl\ndestructive: true\nguard: {limit: 2}\n";
 const LOST: &str = "pattern: {scope: [device], action: [lost]}\ntargets: [danger]\n";
 
 fn lines(path: &Path) -> usize {

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 const BELIEVED: &str = "agent: verified\nmanual: authenticated\n";
 const LOST: &str = "pattern: {scope: [device], action: [lost], trust: [verified]}\ntargets: [lost]\n";
-const TARGET: &str = "kind: log\npath: data/lost.jsonl\n";
+const TARGET: &str = "kind: log\npath: lost.jsonl\n";
 
 fn lost() -> String {
     json!({"scope": "device", "action": "lost", "trust": "verified"}).to_string()

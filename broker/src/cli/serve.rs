@@ -40,7 +40,11 @@ pub(super) struct Args {
 pub(super) async fn run(args: Args) -> anyhow::Result<Exit> {
     run::log_to_stderr("info");
     run::no_core_dumps();
-    let settings = Folder::settings(&args.config)?;
+    let mut settings = Folder::settings(&args.config)?;
+    if let Some(data) = args.data {
+        // Relative to where it was said, and not to the folder.
+        settings.data = std::path::absolute(&data).with_context(|| format!("--data {}", data.display()))?;
+    }
     let nats = Folder::nats(&args.config, &settings.nats, "emote serve")?;
     nats.are_of_the_streams().context("emote.yaml: nats")?;
     // NATS may be long in coming; a key that is missing is told at once.
@@ -56,7 +60,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<Exit> {
         return Ok(Exit::Ok);
     };
     let first = own_rules(in_force, own)?;
-    let data = args.data.unwrap_or_else(|| args.config.join(&settings.data));
+    let data = args.config.join(&settings.data);
     let start = run::Start { root: args.config, settings, first, data, taken: Taken::Fail };
     let running = run::start_watched(bus, start, ops.clone(), &shutdown).await?;
     ops.tell_systemd_that_it_serves();

@@ -6,7 +6,7 @@
 //! max_size: 10MiB
 //! keep: 5
 //! ```
-//! A relative path is taken from the configuration folder.
+//! A relative path is taken from the data folder, where the broker may write.
 //!
 //! A line is `{"time", "job", "rule", "node", "event", "input"}`: when it was written, what for, the node's serial
 //! number where one is known, the event, and the rule's input where it gives one. A job that is repeated after a crash
@@ -73,7 +73,7 @@ impl Unresolved for Spec {
         Some(Box::new(match &self.path {
             None => Log::Stdout,
             Some(path) => {
-                let path = setup.folder.join(path);
+                let path = setup.data_folder().join(path);
                 Log::File { path: path.display().to_string(), lines: Lines::at(&path), rotation: self.rotation }
             }
         }))

@@ -1,7 +1,7 @@
 //! A target file: read, validated without secrets, then resolved with them.
 
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, LazyLock},
 };
 
@@ -122,6 +122,11 @@ pub(crate) struct Setup<'a> {
 }
 
 impl Setup<'_> {
+    /// Where the broker keeps what it writes; the configuration folder where nothing says.
+    pub(crate) fn data_folder(&self) -> PathBuf {
+        self.settings.map_or_else(|| self.folder.to_owned(), |settings| self.folder.join(&settings.data))
+    }
+
     /// Whether something is there in place of what the target would act on, which then need not be there.
     pub(crate) fn stands_in(&self) -> bool {
         self.script.is_some_and(|script| script.stands_in())

@@ -88,7 +88,7 @@ pub(crate) fn configure(folder: &Path, nats: &str, scope: &str) {
         "emote.yaml",
         &format!("nats: {{servers: [\"{nats}\"]}}\ningest: {{listen: \"127.0.0.1:0\"}}\nops: {{listen: \"off\"}}\n"),
     );
-    write("targets/log.yaml", "kind: log\npath: data/events.jsonl\n");
+    write("targets/log.yaml", "kind: log\npath: events.jsonl\n");
     for n in 0..RULES {
         let rule = format!("pattern: {}\ntargets: [log]\n", pattern(scope, n));
         write(&format!("rules/rule-{n:04}.yaml"), &rule);

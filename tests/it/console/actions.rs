@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::{ada, url, with_oidc};
 
-const DANGER: &str = "kind: log\npath: data/danger.jsonl\ndestructive: true\nguard: {limit: 1}\n";
+const DANGER: &str = "kind: log\npath: danger.jsonl\ndestructive: true\nguard: {limit: 1}\n";
 const LOST: &str = "pattern: {scope: [device], action: [lost]}\ntargets: [danger]\n";
 
 async fn as_(stack: &Stack, idp: &Idp, group: &str) -> Browser {

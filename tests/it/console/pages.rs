@@ -14,7 +14,7 @@ pub(super) const EVIL: [&str; 4] = [
     "</pre><svg/onload=alert(1)>",
 ];
 
-const DANGER: &str = "kind: log\npath: data/danger.jsonl\ndestructive: true\nguard: {limit: 1}\n";
+const DANGER: &str = "kind: log\npath: danger.jsonl\ndestructive: true\nguard: {limit: 1}\n";
 const LOST: &str = "pattern: {scope: [device], action: [lost]}\ntargets: [danger]\n";
 
 /// Events, held jobs and dead letters that hold all of it.
