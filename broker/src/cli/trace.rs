@@ -116,13 +116,14 @@ async fn received_at_most(bus: &Bus, sequence: u64) -> anyhow::Result<Time> {
 
 /// The tree under `root`; the line of the event `named` is marked.
 fn tree(root: &Placed, jobs: &[Job], results: &[Placed], named: u64) -> String {
-    let mut by_job: BTreeMap<String, &Placed> = BTreeMap::new();
+    let mut by_job: BTreeMap<String, Vec<&Placed>> = BTreeMap::new();
     let mut told: BTreeMap<EventId, Vec<&Placed>> = BTreeMap::new();
     for result in results {
         let cause = result.1.cause.as_ref();
         match cause.and_then(|cause| cause.job.clone()).filter(|job| jobs.iter().any(|known| known.id.as_str() == job))
         {
-            Some(job) => drop(by_job.insert(job, result)),
+            // A job that was given out again has several, and what is followed of one is told in steps.
+            Some(job) => by_job.entry(job).or_default().push(result),
             None => told.entry(cause.map_or(root.1.id, |cause| cause.event)).or_default().push(result),
         }
     }
@@ -139,7 +140,7 @@ fn branch(
     event: EventId,
     indent: &str,
     jobs: &[Job],
-    by_job: &BTreeMap<String, &Placed>,
+    by_job: &BTreeMap<String, Vec<&Placed>>,
     told: &BTreeMap<EventId, Vec<&Placed>>,
     named: u64,
 ) {
@@ -157,12 +158,14 @@ fn branch(
         let node = job.node_key().map_or(String::new(), |node| format!("  {node}"));
         lines.push(format!("{indent}{corner} {bold}{}{bold:#} → {}{node}", job.rule, job.target, bold = render::BOLD));
         let indent = format!("{indent}{below}");
-        match by_job.get(job.id.as_str()) {
-            Some(result) => {
-                lines.push(format!("{indent}└─ {}", line(result, named)));
-                branch(lines, result.1.id, &format!("{indent}   "), jobs, by_job, told, named);
-            }
-            None => lines.push(format!("{indent}└─ {dim}waiting, or being tried{dim:#}", dim = render::DIM)),
+        let results = by_job.get(job.id.as_str()).map_or(&[][..], Vec::as_slice);
+        if results.is_empty() {
+            lines.push(format!("{indent}└─ {dim}waiting, or being tried{dim:#}", dim = render::DIM));
+        }
+        for (place, result) in results.iter().enumerate() {
+            let (corner, below) = if place + 1 == results.len() { ("└─", "   ") } else { ("├─", "│  ") };
+            lines.push(format!("{indent}{corner} {}", line(result, named)));
+            branch(lines, result.1.id, &format!("{indent}{below}"), jobs, by_job, told, named);
         }
     }
     for result in told_of_event {
@@ -216,7 +219,10 @@ mod tests {
         let told = job(&root, "told", "slack");
         let updated = event(2, "broker", "asset", "updated", Some(serde_json::to_value(enrolled.cause()).unwrap()));
         let named = job(&updated, "name", "mdm");
-        let tree = tree(&(7, root), &[enrolled, told, named], &[(9, updated)], 9);
+        let sent = event(3, "broker", "mdm", "command_sent", Some(serde_json::to_value(told.cause()).unwrap()));
+        let installed = event(4, "broker", "deploy", "installed", Some(serde_json::to_value(told.cause()).unwrap()));
+        let results = [(9, updated), (10, sent), (12, installed)];
+        let tree = tree(&(7, root), &[enrolled, told, named], &results, 9);
         insta::assert_snapshot!(anstream::adapter::strip_str(&tree).to_string(), @r"
         #7 06:41:00.000 nanomdm device.enroll C02
         ├─ enrolled → asset  C02
@@ -224,7 +230,8 @@ mod tests {
         │     └─ name → mdm  C02
         │        └─ waiting, or being tried
         └─ told → slack  C02
-           └─ waiting, or being tried
+           ├─ #10 06:41:00.000 broker mdm.command_sent C02  ← told
+           └─ #12 06:41:00.000 broker deploy.installed C02  ← told
         ");
     }
 }
