@@ -28,7 +28,7 @@ those of its own folder, and `emote dev` applies whatever is saved: both need no
 Exit code 3: the folder has problems, or the broker refused it; what was in force stays.")]
 pub(super) struct Args {
     /// The configuration folder
-    #[arg(default_value = ".")]
+    #[arg(default_value_os_t = super::folder::begun())]
     folder: PathBuf,
     #[command(flatten)]
     signed: Signed,

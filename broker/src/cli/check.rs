@@ -13,7 +13,7 @@ Exit code 3 when there are problems, each printed as file:line:column: what is w
 and a caret under the place.")]
 pub(super) struct Args {
     /// The configuration folder
-    #[arg(default_value = ".")]
+    #[arg(default_value_os_t = super::folder::begun())]
     folder: PathBuf,
     /// Also resolve every secret reference, as `emote dev` and `emote serve` do
     #[arg(long)]

@@ -25,7 +25,7 @@ Whenever a file of the folder is saved it is checked, its tests are played, and 
 wrong the rules that were in force stay, and what is wrong is said. emote.yaml is read at the start only.")]
 pub(super) struct Args {
     /// The configuration folder
-    #[arg(default_value = ".")]
+    #[arg(default_value_os_t = super::folder::begun())]
     folder: PathBuf,
     /// Port of NATS; 0 takes any [default: 4222, or any where that is taken]
     #[arg(long, value_name = "PORT")]

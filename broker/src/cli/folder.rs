@@ -18,6 +18,14 @@ pub(crate) struct FolderArgs {
     config: Option<PathBuf>,
 }
 
+/// The folder of a command that takes it as its argument, where none is named: this one, or where this is none that of
+/// `EMOTE_CONFIG`.
+pub(crate) fn begun() -> PathBuf {
+    let here = PathBuf::from(".");
+    let configured = || std::env::var_os("EMOTE_CONFIG").filter(|folder| !folder.is_empty()).map(PathBuf::from);
+    if here.join("emote.yaml").is_file() { here } else { configured().unwrap_or(here) }
+}
+
 impl FolderArgs {
     /// That folder.
     #[cfg(test)]

@@ -15,7 +15,7 @@ The folder is checked as `emote apply` does. What is compared is what is in forc
 Exit code 0 whether something would change or not; -o json tells it to programs.")]
 pub(super) struct Args {
     /// The configuration folder
-    #[arg(default_value = ".")]
+    #[arg(default_value_os_t = super::folder::begun())]
     folder: PathBuf,
     #[command(flatten)]
     ask: Asking,
