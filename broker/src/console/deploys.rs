@@ -63,14 +63,14 @@ impl From<&Deploying> for DeployTerms {
 
 pub(super) async fn answer(store: &Store, terms: Option<DeployTerms>, asked: Asked) -> Result<(), BusError> {
     let question: DeploysQuestion = serde_json::from_slice(&asked.payload).unwrap_or_default();
-    let answer = match page(store, &question) {
+    let answer = match page_in(store, &question) {
         Ok(answer) => DeploysAnswer { terms, ..answer },
         Err(error) => DeploysAnswer { error: Some(error.to_string()), ..DeploysAnswer::default() },
     };
     asked.answer(&answer).await
 }
 
-fn page(store: &Store, question: &DeploysQuestion) -> Result<DeploysAnswer, StoreError> {
+fn page_in(store: &Store, question: &DeploysQuestion) -> Result<DeploysAnswer, StoreError> {
     let records = store.snapshot()?;
     let damaged = |error: crate::core::StateError| StoreError::Damaged(error.to_string());
     let mut answer = DeploysAnswer { package: records.package().map_err(damaged)?, ..DeploysAnswer::default() };
@@ -97,6 +97,11 @@ pub(crate) async fn ask(bus: &Bus, nodes: Vec<String>) -> anyhow::Result<Deploys
     page_of(bus, &DeploysQuestion { nodes, ..DeploysQuestion::default() }).await
 }
 
+/// What is deployed, and as many installs as fit into an answer, on nodes whose keys come after this one.
+pub(crate) async fn page(bus: &Bus, after: String) -> anyhow::Result<DeploysAnswer> {
+    page_of(bus, &DeploysQuestion { after, nodes: Vec::new() }).await
+}
+
 /// The same, once it says what is looked for, or as it is after a while: a broker that stands by may answer, whose records are
 /// a moment behind.
 pub(crate) async fn ask_for(
@@ -119,8 +124,7 @@ pub(crate) async fn ask_all(bus: &Bus) -> anyhow::Result<DeploysAnswer> {
     let mut all: Option<DeploysAnswer> = None;
     loop {
         let after = all.as_ref().and_then(|all| all.deployments.last()).map(|last| last.key().to_owned());
-        let question = DeploysQuestion { after: after.unwrap_or_default(), nodes: Vec::new() };
-        let mut answer = page_of(bus, &question).await?;
+        let mut answer = page(bus, after.unwrap_or_default()).await?;
         if let Some(before) = all {
             answer.deployments.splice(..0, before.deployments);
         }

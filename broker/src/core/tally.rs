@@ -90,6 +90,6 @@ pub(super) fn ended(event: &Event) -> Option<(Tallied, Tallied)> {
     let cause = event.cause.as_ref().filter(|_| event.source.as_str() == source::BROKER)?;
     // What the core itself says about a chain has the chain's cause, and ends no job.
     cause.job.as_ref()?;
-    let own = matches!(event.scope.as_str(), "rule" | "guard") || event.action.as_str() == "rejected";
+    let own = matches!(event.scope.as_str(), "rule" | "guard" | "deploy") || event.action.as_str() == "rejected";
     (!own).then(|| (Tallied::Rule(cause.rule.clone()), Tallied::Target(cause.target.clone())))
 }

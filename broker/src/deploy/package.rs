@@ -1,12 +1,14 @@
 //! What a package says of itself, read from its bytes. Whether it is whole is proven by the archive's own checksums; whose
 //! it is, and all that it holds, is for `emote-packaging verify` to prove.
 
-use std::io::Read;
+use std::{fmt::Write as _, io::Read};
 
 use data_encoding::HEXLOWER;
+use der::{Decode as _, oid::ObjectIdentifier};
 use emote_proto::deploy::{About, DeployError, Manifest};
-use emote_xar::{Archive, Malformed, xml};
+use emote_xar::{Archive, Malformed, Signature, xml};
 use ring::digest::{SHA256, digest};
+use x509_cert::Certificate;
 
 use super::MAX_PACKAGE;
 use crate::core::Package;
@@ -15,14 +17,45 @@ use crate::core::Package;
 const IDENTIFIER: &str = "io.emote.agent";
 /// Where the manifest would be fetched from; only the fold knows where brokers are.
 const NOWHERE: &str = "https://emote.invalid/";
+const COMMON_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.3");
+/// Of whoever signed so much is shown, in characters.
+const MAX_SIGNER: usize = 120;
 
 /// A package that can be deployed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Inspected {
     /// What it is.
     pub package: Package,
-    /// Whether it has signatures; a Mac installs nothing without one that an MDM brings.
-    pub signed: bool,
+    /// Who signed it, as the signature itself names them; a Mac installs nothing without one that an MDM brings.
+    pub signer: Option<Signer>,
+}
+
+/// Who signed a package. That the signature is theirs is for `emote-packaging verify` to prove.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signer(String);
+
+impl Signer {
+    fn of(signature: &Signature<'_>) -> Self {
+        let certificate = signature.certificates.first().and_then(|der| Certificate::from_der(der).ok());
+        let name = certificate.and_then(|certificate| {
+            let names = certificate.tbs_certificate.subject.0.iter().flat_map(|name| name.0.iter());
+            let value =
+                { names }.find(|attribute| attribute.oid == COMMON_NAME).map(|attribute| attribute.value.value());
+            String::from_utf8(value?.to_vec()).ok()
+        });
+        Self(name.unwrap_or_else(|| "somebody whose certificate has no name".to_owned()))
+    }
+
+    /// Whether it is nobody from whom Macs install what an MDM brings.
+    pub fn is_no_developer(&self) -> bool {
+        !self.0.starts_with("Developer ID Installer: ")
+    }
+}
+
+impl std::fmt::Display for Signer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.chars().filter(|c| !c.is_control()).take(MAX_SIGNER).try_for_each(|c| f.write_char(c))
+    }
 }
 
 /// Why something is no package of the agent.
@@ -78,7 +111,7 @@ pub fn inspect(bytes: &[u8]) -> Result<Inspected, PackageError> {
         sha256: HEXLOWER.encode(digest(&SHA256, bytes).as_ref()),
         sha256s: manifest.sha256s().to_vec(),
     };
-    Ok(Inspected { package, signed: archive.rsa.is_some() || archive.cms.is_some() })
+    Ok(Inspected { package, signer: archive.rsa.as_ref().or(archive.cms.as_ref()).map(Signer::of) })
 }
 
 /// Version and title of the product, as its Distribution says.
@@ -120,8 +153,8 @@ pub(super) mod tests {
     #[test]
     fn a_package_is_known_by_its_bytes() {
         let bytes = packed(&distribution(IDENTIFIER, "1.2.3"), b"payload");
-        let Inspected { package, signed } = inspect(&bytes).unwrap();
-        assert_eq!((package.version.as_str(), package.title.as_str(), signed), ("1.2.3", "Emote Agent", false));
+        let Inspected { package, signer } = inspect(&bytes).unwrap();
+        assert_eq!((package.version.as_str(), package.title.as_str(), signer), ("1.2.3", "Emote Agent", None));
         assert_eq!((package.size, package.file_name()), (bytes.len() as u64, "EmoteAgent-1.2.3.pkg".to_owned()));
         // Of one chunk both are the same.
         assert_eq!(package.sha256s, std::slice::from_ref(&package.sha256));

@@ -120,7 +120,10 @@ async fn answer(
     let terms = serving.deployed.terms().ok_or(NotServed::NotFound)?;
     if name == CURRENT {
         let package = serving.deployed.package().ok_or(NotServed::NotFound)?;
-        return manifest(&package, &terms);
+        let name = package.file_name();
+        let kept = serving.packages.about(&name).await.map_err(|error| away(&name, &error))?;
+        // Of one that is gone nothing could be fetched.
+        return if kept.as_ref() == Some(&package) { manifest(&package, &terms) } else { Err(NotServed::NotFound) };
     }
     let stem = name.strip_suffix(".plist");
     let wanted = stem.map_or_else(|| name.clone(), |stem| format!("{stem}.pkg"));

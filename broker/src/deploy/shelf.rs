@@ -169,14 +169,28 @@ impl Shelf {
         known.listing = Some(listing.clone());
         (listing, known.before.clone())
     }
+
+    /// What was copied before this broker began, while nobody says what is kept.
+    async fn found_here(&self) -> Option<List> {
+        let found = self.folder.packages().await;
+        if found.is_empty() {
+            return None;
+        }
+        let list: List = found.into();
+        lock(&self.known).before.get_or_insert_with(|| Arc::clone(&list));
+        Some(list)
+    }
 }
 
 #[async_trait::async_trait]
 impl Packages for Shelf {
     async fn about(&self, name: &str) -> Result<Option<Package>, ShelfError> {
         let (listing, before) = self.listing();
-        // What was there is still here.
-        let list = listing.within(LISTED_WITHIN).await.or_else(|error| before.ok_or(error))?;
+        let list = match (listing.within(LISTED_WITHIN).await, before) {
+            // What was there is still here.
+            (Ok(list), _) | (Err(_), Some(list)) => list,
+            (Err(error), None) => self.found_here().await.ok_or(error)?,
+        };
         Ok(list.iter().find(|package| package.file_name() == name).cloned())
     }
 
@@ -203,6 +217,30 @@ impl Folder {
 
     fn partly(&self, sha256: &str) -> PathBuf {
         self.path.join(format!("{sha256}.partly"))
+    }
+
+    /// What a copy is, beside it.
+    fn label(&self, package: &Package) -> PathBuf {
+        self.path.join(format!("{}.json", package.sha256))
+    }
+
+    /// The packages that are here, whole and labelled.
+    async fn packages(&self) -> Vec<Package> {
+        let mut found = Vec::new();
+        let Ok(mut entries) = tokio::fs::read_dir(&self.path).await else { return found };
+        while let Ok(Some(entry)) = entries.next_entry().await {
+            if entry.path().extension().is_none_or(|extension| extension != "json") {
+                continue;
+            }
+            let Ok(label) = tokio::fs::read(entry.path()).await else { continue };
+            let package = serde_json::from_slice(&label).ok().filter(|package: &Package| package.check().is_ok());
+            if let Some(package) = package.filter(|package| self.label(package) == entry.path())
+                && self.has(&package).await
+            {
+                found.push(package);
+            }
+        }
+        found
     }
 
     async fn has(&self, package: &Package) -> bool {
@@ -246,6 +284,10 @@ impl Folder {
         if sum != package.sha256 {
             return Err(ShelfError::Damaged(name));
         }
+        // Before it: what has its name has a label.
+        let label = self.label(package);
+        let json = serde_json::to_vec(package).map_err(|error| failed(&label, error.into()))?;
+        tokio::fs::write(&label, json).await.map_err(|error| failed(&label, error))?;
         tokio::fs::rename(&partly, &to).await.map_err(|error| failed(&to, error))?;
         tracing::info!(package = name, size = package.size, "a package was copied from JetStream");
         Ok(())
@@ -257,7 +299,7 @@ impl Folder {
         let Ok(mut entries) = tokio::fs::read_dir(&self.path).await else { return };
         while let Ok(Some(entry)) = entries.next_entry().await {
             let path = entry.path();
-            let is_kept = kept.iter().any(|package| self.file(package) == path);
+            let is_kept = kept.iter().any(|package| [self.file(package), self.label(package)].contains(&path));
             let is_copied = || {
                 let copying = lock(&self.copying);
                 copying.iter().any(|(sha256, copy)| copy.ended().is_none() && self.partly(sha256) == path)

@@ -14,7 +14,7 @@ use super::Watched;
 use crate::{
     archive,
     bus::{Backlog, Bus, BusError, StreamState},
-    core::{EMIT_TARGET, Tallied, Tally},
+    core::{EMIT_TARGET, State, Tallied, Tally},
     deliver::TargetSnapshot,
     engine::Status,
     identity::{Counted, Counts},
@@ -67,6 +67,8 @@ pub(super) struct Observed {
     pub(super) archive: Option<archive::Status>,
     /// Nodes in the records.
     pub(super) nodes: Option<u64>,
+    /// The last installs of the agent on them, by how far they are; nothing where none was ever ordered.
+    pub(super) installs: BTreeMap<State, u64>,
     /// Bytes of the records.
     pub(super) store: Option<u64>,
     /// What NATS knows; `None` where it does not answer.
@@ -178,6 +180,7 @@ impl Observed {
             identity: None,
             archive: None,
             nodes: None,
+            installs: BTreeMap::new(),
             store: None,
             nats: None,
         }
@@ -193,9 +196,11 @@ pub(super) async fn look(started: Time, watched: &Watched, looks: &Looks) -> Obs
     let records = tokio::task::spawn_blocking(move || {
         let snapshot = store.snapshot().ok();
         let tallies = snapshot.as_ref().and_then(|snapshot| snapshot.tallies().ok());
-        (tallies.unwrap_or_default(), snapshot.and_then(|snapshot| snapshot.count_nodes().ok()), store.size())
+        let nodes = snapshot.as_ref().and_then(|snapshot| snapshot.count_nodes().ok());
+        let installs = snapshot.and_then(|snapshot| snapshot.count_deployments().ok());
+        (tallies.unwrap_or_default(), nodes, installs.unwrap_or_default(), store.size())
     });
-    let (tallies, nodes, store) = records.await.unwrap_or_default();
+    let (tallies, nodes, installs, store) = records.await.unwrap_or_default();
     let status = watched.engine.status();
     Observed {
         started,
@@ -216,6 +221,7 @@ pub(super) async fn look(started: Time, watched: &Watched, looks: &Looks) -> Obs
         identity: watched.identity.as_ref().map(Counts::counted),
         archive: watched.archive.as_ref().map(archive::Telling::status),
         nodes,
+        installs,
         store,
         nats,
     }

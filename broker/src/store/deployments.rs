@@ -6,7 +6,7 @@ use emote_proto::Time;
 use redb::{ReadableTable, TableDefinition, WriteTransaction};
 
 use super::{Snapshot, StoreError, encode, snapshot::decode};
-use crate::core::Deployment;
+use crate::core::{Deployment, State};
 
 pub(super) const DEPLOYMENTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("deployments");
 const DUE: TableDefinition<'_, (i64, &str), ()> = TableDefinition::new("due");
@@ -63,6 +63,22 @@ impl Snapshot {
             }
         }
         Ok(found)
+    }
+
+    /// How many installs are how far.
+    pub fn count_deployments(&self) -> Result<BTreeMap<State, u64>, StoreError> {
+        /// Of a record no more is read than is counted.
+        #[derive(serde::Deserialize)]
+        struct HowFar {
+            state: State,
+        }
+        let mut counts = BTreeMap::new();
+        for entry in self.open(DEPLOYMENTS)?.iter()? {
+            let (key, json) = entry?;
+            let HowFar { state } = decode(key.value(), json.value())?;
+            *counts.entry(state).or_default() += 1;
+        }
+        Ok(counts)
     }
 
     /// Up to `limit` installs on nodes whose key comes after `after`, in order of their keys.

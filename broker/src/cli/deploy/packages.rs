@@ -7,15 +7,17 @@ use serde_json::json;
 
 use super::{Asking, Exit, Output, ServerArgs, Signed, print_line, render, table};
 use crate::{
-    bus::{Bus, KeptPackage},
+    bus::{Bus, BusError, KeptPackage},
     console::{
         deploys::{self, DeployTerms, DeploysAnswer},
         order::{self, deploy::InForce},
     },
-    core::{Deployment, Package},
+    core::{Deployment, Package, is_at_least},
     deploy::package::{self, Inspected},
 };
 
+/// What tells that one is kept no longer. Nothing follows of it.
+const REMOVED: &str = "deploy.package_removed";
 /// Packages that are kept at once.
 const MAX_KEPT: usize = 20;
 
@@ -26,6 +28,9 @@ pub(super) struct Add {
     /// Take one without a signature, which no Mac installs that an MDM tells to
     #[arg(long)]
     unsigned: bool,
+    /// Keep it, and go on with what is deployed: `emote deploy use` deploys it
+    #[arg(long)]
+    only_keep: bool,
     #[command(flatten)]
     signed: Signed,
     #[command(flatten)]
@@ -50,6 +55,8 @@ pub(super) struct Rm {
     #[arg(long)]
     force: bool,
     #[command(flatten)]
+    signed: Signed,
+    #[command(flatten)]
     server: ServerArgs,
 }
 
@@ -57,19 +64,31 @@ pub(super) async fn add(args: Add) -> anyhow::Result<Exit> {
     let named = || args.package.display().to_string();
     let bytes = File::open(&args.package).map_err(package::PackageError::from).and_then(package::bytes);
     let bytes = bytes.with_context(named)?;
-    let Inspected { package, signed } = package::inspect(&bytes).with_context(named)?;
-    if !signed && !args.unsigned {
-        anyhow::bail!(
+    let Inspected { package, signer } = package::inspect(&bytes).with_context(named)?;
+    match &signer {
+        None if !args.unsigned => anyhow::bail!(
             "{}: it is not signed, and a Mac installs no such package that an MDM brings: sign it with a Developer ID Installer \
              identity (`emote-packaging pkg --help`), or say --unsigned to try it without Macs",
             named()
-        );
+        ),
+        None => {}
+        Some(signer) if signer.is_no_developer() => anstream::eprintln!(
+            "It is signed by {signer}: Macs install what an MDM brings from a Developer ID Installer alone."
+        ),
+        Some(signer) => {
+            anstream::eprintln!("It is signed by {signer}, as it says: `emote-packaging verify` proves it.");
+        }
     }
     let bus = args.server.connect().await?;
     let kept = bus.kept_packages().await?;
     let removed = bus.removed_package(&package.file_name()).await?;
     if is_new(&package, &kept, removed.as_ref())? {
         bus.keep_package(&package, &bytes).await?;
+    }
+    if args.only_keep {
+        let version = &package.version;
+        print_line(format!("{version} is kept: `emote deploy use {version}` deploys it."))?;
+        return Ok(Exit::Ok);
     }
     put_in_force(&bus, &package, &args.signed).await
 }
@@ -108,6 +127,12 @@ pub(super) async fn rm(args: Rm) -> anyhow::Result<Exit> {
         anyhow::bail!("{reason}, or say --force");
     }
     bus.remove_package(&kept.package.file_name()).await?;
+    let removed = json!({"version": kept.package.version, "sha256": kept.package.sha256});
+    args.signed
+        .signature(&bus)?
+        .order(&bus, REMOVED, removed)
+        .await
+        .context("it is kept no longer, and no event tells")?;
     print_line(format!("{} is kept no longer.", args.version))?;
     Ok(Exit::Ok)
 }
@@ -138,9 +163,16 @@ async fn find(bus: &Bus, version: &str) -> anyhow::Result<Option<KeptPackage>> {
 }
 
 async fn put_in_force(bus: &Bus, package: &Package, signed: &Signed) -> anyhow::Result<Exit> {
+    let before = deploys::ask(bus, Vec::new()).await.ok().and_then(|answer| answer.package);
     let became = order::deploy::set_package(bus, package, &signed.signature(bus)?).await?;
     let Package { version, size, sha256, .. } = package;
     let terms = terms(version, became)?;
+    if let Some(before) = before.filter(|before| !is_at_least(version, &before.version)) {
+        anstream::eprintln!(
+            "It is older than {}, which was deployed: a Mac that has that refuses this one, and tells nobody.",
+            before.version
+        );
+    }
     print_line(format!("{version} is deployed from now on: {size} bytes, SHA-256 {sha256}"))?;
     if let Some(terms) = terms {
         print_line(format!("{}/deploy/{}", terms.url, package.file_name()))?;
@@ -157,10 +189,10 @@ fn terms(version: &str, became: InForce) -> anyhow::Result<Option<DeployTerms>> 
     match became {
         InForce::Yes { terms } => Ok(terms),
         InForce::Refused(reason) => anyhow::bail!("{version} is kept, and not deployed: {reason}"),
-        InForce::Unheard => anyhow::bail!(
-            "{version} is kept, and its deployment is ordered, but no broker has come to it yet: does one run? \
-             (`emote deploy ls` shows when it is deployed)"
-        ),
+        InForce::Unheard => Err(anyhow::Error::from(BusError::NoBroker).context(format!(
+            "{version} is kept, and its deployment is ordered, but no broker has come to it yet (`emote deploy ls` shows when \
+             it is deployed)"
+        ))),
     }
 }
 
@@ -171,7 +203,11 @@ pub(super) async fn ls(ask: Asking) -> anyhow::Result<Exit> {
     match ask.output {
         Output::Json => {
             for kept in &kept {
-                print_line(json!({"package": kept.package, "since": kept.since, "deployed": is_deployed(kept)}))?;
+                let deployed = is_deployed(kept);
+                print_line(json!({"package": kept.package, "since": kept.since, "deployed": deployed, "kept": true}))?;
+            }
+            if let Some(lost) = lost(&answer, &kept) {
+                print_line(json!({"package": lost, "since": null, "deployed": true, "kept": false}))?;
             }
         }
         Output::Table if kept.is_empty() => drop(print_line("No packages yet: `emote deploy add EmoteAgent.pkg`")?),
@@ -187,11 +223,15 @@ pub(super) async fn ls(ask: Asking) -> anyhow::Result<Exit> {
             print_line(table::lines(&mut table))?;
         }
     }
-    let lost = answer.package.filter(|package| !kept.iter().any(|kept| kept.package == *package));
-    if let Some(package) = lost {
+    if let Some(package) = lost(&answer, &kept) {
         anstream::eprintln!("{} is deployed, and kept no longer: add it again.", package.version);
     }
     Ok(Exit::Ok)
+}
+
+/// The package that is deployed, where nobody can fetch it any more.
+pub(super) fn lost<'a>(answer: &'a DeploysAnswer, kept: &[KeptPackage]) -> Option<&'a Package> {
+    answer.package.as_ref().filter(|package| !kept.iter().any(|kept| kept.package == **package))
 }
 
 #[cfg(test)]

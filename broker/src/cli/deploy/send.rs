@@ -1,12 +1,15 @@
 //! `emote deploy send`: on which Macs the agent is to be installed.
 
-use std::io::{IsTerminal, Write as _};
+use std::{
+    collections::BTreeMap,
+    io::{IsTerminal, Write as _},
+};
 
 use emote_proto::NodeKey;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::{Exit, Output, ServerArgs, Signed, ask, print_line, render, table};
+use super::{Exit, Output, ServerArgs, Signed, ask, packages::lost, print_line, render, table};
 use crate::{
     bus::Bus,
     console::{
@@ -14,8 +17,11 @@ use crate::{
         deploys::{self, DeploysAnswer},
         order,
     },
-    core::is_at_least,
+    core::{Deployment, State, is_at_least},
 };
+
+/// Nodes that are named of those that are left out for one reason.
+const MAX_NAMED: usize = 10;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -62,6 +68,13 @@ pub(super) async fn run(args: Args) -> anyhow::Result<Exit> {
     let bus = args.server.connect().await?;
     let is_ready = |answer: &DeploysAnswer| answer.terms.is_some() && answer.package.is_some();
     let deployed = deploys::ask_for(&bus, Vec::new(), is_ready).await?;
+    if let Some(lost) = lost(&deployed, &bus.kept_packages().await?) {
+        anyhow::bail!(
+            "{0} is deployed and kept no longer, so that no Mac could fetch it: add it again, or deploy another one \
+             (`emote deploy ls`)",
+            lost.version
+        )
+    }
     let Some(terms) = deployed.terms else {
         anyhow::bail!(
             "no deploy.yaml is in force, which says from where and by which target: see `emote deploy --help`"
@@ -77,12 +90,13 @@ pub(super) async fn run(args: Args) -> anyhow::Result<Exit> {
             return Ok(Exit::NotFound);
         }
     };
-    if chosen.is_empty() {
-        anstream::eprintln!("There is no such Mac.");
-        return Ok(Exit::NotFound);
-    }
+    let chosen = args.without_left_out(&bus, chosen, &package.version).await?;
     if args.dry_run {
         return shown(&chosen, args.output);
+    }
+    if chosen.is_empty() {
+        anstream::eprintln!("No Mac is left to order it for.");
+        return Ok(Exit::Ok);
     }
     let what = format!("{} on {} by the target {}", package.version, counted(chosen.len()), terms.target);
     if args.nodes.is_empty() && !args.yes && !asked(&what)? {
@@ -111,6 +125,35 @@ impl Args {
         Ok(if unknown.is_empty() { Ok(found) } else { Err(unknown) })
     }
 
+    /// Those of which it can be ordered; which are left out, and why, is said. Of nodes that were named the core says it, which
+    /// knows best.
+    async fn without_left_out(
+        &self,
+        bus: &Bus,
+        chosen: Vec<NodeRecord>,
+        version: &str,
+    ) -> anyhow::Result<Vec<NodeRecord>> {
+        if !(self.nodes.is_empty() || self.dry_run) {
+            return Ok(chosen);
+        }
+        let installs = deploys::ask_all(bus).await?.deployments;
+        let installs: BTreeMap<&str, &Deployment> = installs.iter().map(|known| (known.key(), known)).collect();
+        let mut left_out: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+        let mut left = Vec::new();
+        for node in chosen {
+            match unfit(&node.record, installs.get(node.key.as_str()).copied(), version, self.again) {
+                None => left.push(node),
+                Some(reason) => left_out.entry(reason).or_default().push(node.key),
+            }
+        }
+        for (reason, nodes) in &left_out {
+            let named: Vec<&str> = nodes.iter().take(MAX_NAMED).map(String::as_str).collect();
+            let more = if nodes.len() > MAX_NAMED { ", …" } else { "" };
+            anstream::eprintln!("Left out, {reason}: {} ({}{more})", counted(nodes.len()), named.join(", "));
+        }
+        Ok(left)
+    }
+
     /// All that are meant; that there are none is believed after a while: a broker that stands by may answer, whose records
     /// are a moment behind.
     async fn all_meant(&self, bus: &Bus) -> anyhow::Result<Vec<NodeRecord>> {
@@ -130,6 +173,21 @@ impl Args {
         let without = self.all_without_agent && record["last_seen"]["agent"].is_null() && is_enrolled(record);
         let older = self.older_than.as_deref().zip(version).is_some_and(|(wanted, has)| !is_at_least(has, wanted));
         without || older
+    }
+}
+
+/// Why nothing can be ordered for a node, as the fold would say it; nothing where something can.
+fn unfit(record: &Value, install: Option<&Deployment>, version: &str, again: bool) -> Option<&'static str> {
+    let Some(udid) = record["udid"].as_str() else { return Some("as no UDID of it is known") };
+    let is_this = |install: &&Deployment| install.version == version && install.udid == udid;
+    if again {
+        None
+    } else if install.filter(is_this).is_some_and(|install| install.state < State::Overdue) {
+        Some("as it is being installed there")
+    } else if agent_version(record).is_some_and(|has| is_at_least(has, version)) {
+        Some("as it, or a later one, runs there")
+    } else {
+        None
     }
 }
 
@@ -235,7 +293,44 @@ mod tests {
         ] {
             assert_eq!([&without, &older, &both].map(|args| args.means(record)), expected, "{record}");
         }
+        for (record, expected) in [
+            (&enrolled, None),
+            (&no_udid, Some("as no UDID of it is known")),
+            (&with("1.9.0"), None),
+            (&with("1.10"), Some("as it, or a later one, runs there")),
+        ] {
+            assert_eq!(unfit(record, None, "1.10", false), expected, "{record}");
+        }
+        assert_eq!(unfit(&with("1.10"), None, "1.10", true), None, "once more");
         assert!(args(&[]).is_err() && args(&["C02", "--all-without-agent"]).is_err());
         assert!(args(&["--older-than", "new"]).is_err());
+    }
+    #[test]
+    fn what_is_being_installed_is_left_out_until_it_is_overdue() {
+        let record = json!({"udid": "U-1"});
+        let event = "00000000-0000-7000-8000-000000000000";
+        let install = |state: &str, version: &str, udid: &str| {
+            let at = "2026-01-01T00:00:00Z";
+            serde_json::from_value::<Deployment>(json!({"udid": udid, "job": "e/deploy/t/C02", "version": version,
+                "target": "t", "state": state, "since": at, "ordered": at,
+                "cause": {"event": event, "rule": "deploy", "target": "t", "root": event, "depth": 1}}))
+            .unwrap()
+        };
+        let under_way = Some("as it is being installed there");
+        for (state, version, udid, expected) in [
+            ("ordered", "1.2.3", "U-1", under_way),
+            ("acknowledged", "1.2.3", "U-1", under_way),
+            ("overdue", "1.2.3", "U-1", None),
+            ("failed", "1.2.3", "U-1", None),
+            ("ordered", "1.2.2", "U-1", None),
+            ("ordered", "1.2.3", "U-2", None),
+        ] {
+            assert_eq!(
+                unfit(&record, Some(&install(state, version, udid)), "1.2.3", false),
+                expected,
+                "{state} {version}"
+            );
+        }
+        assert_eq!(unfit(&record, Some(&install("ordered", "1.2.3", "U-1")), "1.2.3", true), None);
     }
 }

@@ -1,15 +1,16 @@
 //! `emote deploy status`: how far installs are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use emote_proto::{NodeKey, Time};
 use serde_json::{Value, json};
 
-use super::{Asking, Exit, Output, ask, print_line, render, table};
+use super::{Asking, Exit, Output, ask, print_line, render, send::agent_version, table};
 use crate::{
     bus::Bus,
     console::deploys,
     core::{Deployment, Said},
+    identity::{Registry, record::DeviceRecord},
 };
 
 #[derive(Debug, clap::Args)]
@@ -49,9 +50,8 @@ pub(super) async fn run(args: Args) -> anyhow::Result<Exit> {
         }
         Output::Table if found.is_empty() => drop(print_line("Nothing was ordered: `emote deploy send NODE`")?),
         Output::Table => {
-            let names = ask::nodes(&bus).await?.into_iter();
-            let names = names.filter_map(|node| Some((node.key, node.record["name"].as_str()?.to_owned()))).collect();
-            print_line(rows(&found, &names, jiff::Timestamp::now().into()))?;
+            let known = Known::ask(&bus).await?;
+            print_line(rows(&found, &known, jiff::Timestamp::now().into()))?;
         }
     }
     Ok(Exit::Ok)
@@ -59,20 +59,62 @@ pub(super) async fn run(args: Args) -> anyhow::Result<Exit> {
 
 /// The last install on a node; where there is none, that is said.
 pub(super) async fn of_node(bus: &Bus, node: &NodeKey) -> anyhow::Result<Option<Deployment>> {
-    let known = ask::node(bus, node.as_str()).await?.map_or_else(|| node.to_string(), |node| node.key);
+    let record = ask::node(bus, node.as_str()).await?;
+    let is_known = record.is_some();
+    let known = record.map_or_else(|| node.to_string(), |node| node.key);
     let answer = deploys::ask_for(bus, vec![known], |answer| !answer.deployments.is_empty()).await?;
     let found = answer.deployments.into_iter().next();
-    if found.is_none() {
-        anstream::eprintln!("Nothing was ordered for {node}: `emote deploy send {node}`");
+    match found {
+        Some(_) => {}
+        None if is_known => anstream::eprintln!("Nothing was ordered for {node}: `emote deploy send {node}`"),
+        None => anstream::eprintln!("No event has named {node}. `emote nodes` lists the nodes there are."),
     }
     Ok(found)
 }
 
-fn rows(found: &[Deployment], names: &BTreeMap<String, String>, now: Time) -> String {
+/// What else is known of nodes.
+#[derive(Default)]
+struct Known {
+    records: BTreeMap<String, Value>,
+    /// Whose agents ask for a credential.
+    waiting: BTreeSet<String>,
+}
+
+impl Known {
+    async fn ask(bus: &Bus) -> anyhow::Result<Self> {
+        let records = ask::nodes(bus).await?.into_iter().map(|node| (node.key, node.record)).collect();
+        let devices = Registry::new(bus.clone()).devices().await;
+        let devices = devices.inspect_err(|error| tracing::debug!(%error, "who waits for a credential is not known"));
+        let waiting = devices.into_iter().flatten().filter(DeviceRecord::waits);
+        Ok(Self { records, waiting: waiting.map(|device| device.serial.to_string()).collect() })
+    }
+
+    fn name(&self, node: &str) -> Option<&str> {
+        self.records.get(node)?["name"].as_str()
+    }
+
+    /// Why an install failed, or what holds its proof up.
+    fn why(&self, deployment: &Deployment) -> String {
+        let open = deployment.state.is_open().then(|| deployment.key());
+        let speaks = || {
+            let record = self.records.get(open?)?;
+            let last: Time = record["last_seen"]["agent"].as_str()?.parse().ok()?;
+            let version = agent_version(record).filter(|_| last > deployment.ordered)?;
+            Some(format!("an agent speaks there: {version}"))
+        };
+        let asks = || {
+            let waits = open.is_some_and(|node| self.waiting.contains(node));
+            waits.then(|| "its agent asks for a credential: emote agents pending".to_owned())
+        };
+        asks().or_else(|| deployment.reason.clone()).or_else(speaks).unwrap_or_default()
+    }
+}
+
+fn rows(found: &[Deployment], known: &Known, now: Time) -> String {
     let mut table = table::table(&["node", "name", "wanted", "had", "state", "for", "mdm", "why"]);
     for deployment in found {
-        let Deployment { version, had, state, since, reason, .. } = deployment;
-        let name = names.get(deployment.key()).map_or("-", String::as_str);
+        let Deployment { version, had, state, since, .. } = deployment;
+        let name = known.name(deployment.key()).unwrap_or("-");
         table.add_row([
             render::clip(deployment.key(), 40),
             render::clip(name, 30),
@@ -81,7 +123,7 @@ fn rows(found: &[Deployment], names: &BTreeMap<String, String>, now: Time) -> St
             state.word().to_owned(),
             render::ago(*since, now),
             deployment.said.as_ref().map_or_else(|| "-".to_owned(), |said| last_word(said, now)),
-            render::clip(reason.as_deref().unwrap_or_default(), 60),
+            render::clip(&known.why(deployment), 60),
         ]);
     }
     table::lines(&mut table)
@@ -135,14 +177,21 @@ mod tests {
                 "said": {"status": "Error", "at": at(3)}}),
             ),
             deployment(json!("C03"), json!({"state": "installed"})),
+            deployment(json!("C04"), json!({"state": "acknowledged"})),
+            deployment(json!("C05"), json!({"state": "sent"})),
             deployment(Value::Null, json!({})),
         ];
-        let names = [("C02".to_owned(), "ada-mbp".to_owned())].into();
-        insta::assert_snapshot!(rows(&found, &names, at(5).parse().unwrap()), @r"
-        NODE  NAME     WANTED  HAD    STATE      FOR  MDM       WHY
-        C02   ada-mbp  1.2.3   1.0.0  failed     4m   Error 2m  no room
-        C03   -        1.2.3   -      installed  4m   -
-        U-1   -        1.2.3   -      ordered    4m   -
+        let agent = json!({"last_seen": {"agent": at(2)}, "sources": {"agent": {"agent_version": {"value": "0.1.0"}}}});
+        let records = [("C02", json!({"name": "ada-mbp"})), ("C03", agent.clone()), ("C04", agent)];
+        let records = records.map(|(key, record)| (key.to_owned(), record)).into();
+        let known = Known { records, waiting: [String::from("C05")].into() };
+        insta::assert_snapshot!(rows(&found, &known, at(5).parse().unwrap()), @r"
+        NODE  NAME     WANTED  HAD    STATE         FOR  MDM       WHY
+        C02   ada-mbp  1.2.3   1.0.0  failed        4m   Error 2m  no room
+        C03   -        1.2.3   -      installed     4m   -
+        C04   -        1.2.3   -      acknowledged  4m   -         an agent speaks there: 0.1.0
+        C05   -        1.2.3   -      sent          4m   -         its agent asks for a credential: emote agents pending
+        U-1   -        1.2.3   -      ordered       4m   -
         ");
     }
 

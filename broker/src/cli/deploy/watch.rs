@@ -41,7 +41,8 @@ async fn follow(args: &Args) -> anyhow::Result<Exit> {
     let Some(known) = of_node(&bus, &args.node).await? else { return Ok(Exit::NotFound) };
     if let Some(exit) = end(known.state.word()) {
         let since = render::ago(known.since, Time::from(jiff::Timestamp::now()));
-        print_line(format!("{}  {}  {since} ago", known.state.word(), known.version))?;
+        let reason = known.reason.map_or_else(String::new, |reason| format!("  {}", render::clip(&reason, 120)));
+        print_line(format!("{}  {}  {since} ago{reason}", known.state.word(), known.version))?;
         return Ok(exit);
     }
     let filter = Filter {

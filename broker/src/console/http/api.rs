@@ -12,7 +12,7 @@ use super::{
 use crate::{
     bus::{Bus, DeadLetter},
     console::{
-        ask_brokers,
+        ask_brokers, deploys,
         view::{
             events,
             history::{History, json_of},
@@ -102,6 +102,15 @@ pub(super) async fn sources(call: Call) -> Outcome {
     let view = sources::View::ask(call.visit.bus()).await?;
     let rows: Vec<Value> = view.rows().iter().map(sources::json_of).collect();
     Ok(Answer::Json(json!({"sources": rows})))
+}
+
+/// What is deployed, and a page of installs: `?after=KEY`.
+pub(super) async fn deploy(call: Call) -> Outcome {
+    let after = call.visit.query("after").unwrap_or_default().to_owned();
+    let page = deploys::page(call.visit.bus(), after).await?;
+    Ok(Answer::Json(
+        json!({"package": page.package, "terms": page.terms, "installs": page.deployments, "more": page.more}),
+    ))
 }
 
 pub(super) async fn held(call: Call) -> Outcome {

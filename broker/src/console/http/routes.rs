@@ -80,6 +80,7 @@ const ROUTES: &[Route] = ways! {
     "GET"  "/api/v1/targets"         Api  Run::For(Role::Viewer, |call| Box::pin(api::targets(call)));
     "GET"  "/api/v1/agents"          Api  Run::For(Role::Viewer, |call| Box::pin(api::agents::list(call)));
     "GET"  "/api/v1/agents/{serial}" Api  Run::For(Role::Viewer, |call| Box::pin(api::agents::one(call)));
+    "GET"  "/api/v1/deploy"          Api  Run::For(Role::Viewer, |call| Box::pin(api::deploy(call)));
     "GET"  "/api/v1/held"            Api  Run::For(Role::Viewer, |call| Box::pin(api::held(call)));
     "GET"  "/api/v1/dead"            Api  Run::For(Role::Viewer, |call| Box::pin(api::dead(call)));
     "GET"  "/api/v1/dead/{letter}"   Api  Run::For(Role::Viewer, |call| Box::pin(api::letter(call)));

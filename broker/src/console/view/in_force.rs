@@ -8,6 +8,7 @@ use crate::{
     bus::Bus,
     config::{Folder, Set, Settings},
     console::BrokerReport,
+    core::DEPLOY_RULE,
     engine::Role,
 };
 
@@ -50,7 +51,8 @@ pub(crate) async fn ask(bus: &Bus) -> anyhow::Result<InForceNow> {
     let folder = Folder::of_set(Path::new("."), Settings::default(), &set)?;
     let rules_of = |target: &Name| {
         let gives = folder.rules.iter().filter(|rule| rule.targets.iter().any(|given| given.target == *target));
-        gives.map(|rule| rule.name.to_string()).collect()
+        let orders = folder.deploying.iter().filter(|deploying| deploying.target == *target);
+        gives.map(|rule| rule.name.to_string()).chain(orders.map(|_| DEPLOY_RULE.to_owned())).collect()
     };
     let targets = folder
         .targets

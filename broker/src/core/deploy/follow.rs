@@ -4,11 +4,9 @@ use emote_proto::{Event, Time, source};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Deployment, Said, State, TIMER, is_at_least};
+use super::{Deployment, MAX_REASON, Said, State, TIMER, is_at_least};
 use crate::core::{Job, Node, Overlay, StateError, claims::AGENT_VERSION, fold::own, silence};
 
-/// Longest reason that is kept, in characters.
-const MAX_REASON: usize = 500;
 /// Largest chain of errors that is kept, in bytes of JSON.
 const MAX_ERRORS: usize = 4 * 1024;
 
@@ -152,6 +150,9 @@ fn ended(deployment: &mut Deployment, event: &Event, is_sent: bool, received: Ti
     if is_sent {
         // The Mac may have been quicker than this word.
         deployment.reach(State::Sent, received);
+        // Where the push failed nothing wakes the Mac: it asks when it next does by itself.
+        let push_error = event.info_at(&["push_error"]).and_then(Value::as_str).filter(|_| deployment.said.is_none());
+        deployment.reason = push_error.map(|error| clipped(&format!("not told to look: {error}")));
         return Some(own::deployed(event, "started", deployment, about(deployment)));
     }
     let reason = event.info_at(&["reason"]).and_then(Value::as_str).unwrap_or("the job was not done");
@@ -174,6 +175,7 @@ fn answered(deployment: &mut Deployment, event: &Event, state: State, received: 
     }
     let again = before.is_some_and(|before| deployment.said.as_ref().is_some_and(|said| said.status == before.status));
     deployment.reach(state, received);
+    deployment.reason = None;
     let action = if state == State::Deferred { "deferred" } else { "acknowledged" };
     // A Mac that is busy says so each time that it is asked.
     (!again).then(|| own::deployed(event, action, deployment, about(deployment)))
@@ -215,21 +217,25 @@ fn due(deployment: &mut Deployment, event: &Event, received: Time) -> Option<Job
 
 fn failed(deployment: &mut Deployment, event: &Event, reason: &str, received: Time) -> Option<Job> {
     deployment.reach(State::Failed, received);
-    let reason: String = reason.chars().take(MAX_REASON).collect();
-    let mut info = about(deployment);
-    info["reason"] = json!(reason);
-    deployment.reason = Some(reason);
+    deployment.reason = Some(clipped(reason));
+    let info = about(deployment);
     Some(own::deployed(event, "failed", deployment, info))
+}
+
+fn clipped(reason: &str) -> String {
+    reason.chars().take(MAX_REASON).collect()
 }
 
 /// What each of its events says.
 fn about(deployment: &Deployment) -> Value {
-    let Deployment { version, had, job, target, ordered, said, .. } = deployment;
+    let Deployment { version, had, job, target, ordered, said, reason, .. } = deployment;
     let mut info = json!({
         "version": version, "job": job, "target": target, "command_uuid": job.command_uuid(), "ordered": ordered,
     });
-    if let Some(had) = had {
-        info["had"] = json!(had);
+    for (key, text) in [("had", had), ("reason", reason)] {
+        if let Some(text) = text {
+            info[key] = json!(text);
+        }
     }
     if let Some(Said { status, errors, .. }) = said {
         info["mdm_status"] = json!(status);

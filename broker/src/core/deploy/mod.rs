@@ -28,6 +28,8 @@ use super::{DEPLOY_RULE, JobId};
 pub const TIMER: &str = "deploy";
 /// The folder of the address under which brokers serve packages.
 const FOLDER: &str = "deploy";
+/// Longest reason that is kept, in characters.
+const MAX_REASON: usize = 500;
 
 /// The package that is deployed, as the order says that put it in force. Its bytes lie in JetStream, under its name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -116,6 +118,10 @@ pub enum State {
 }
 
 impl State {
+    /// All there are.
+    pub const ALL: [Self; 7] =
+        [Self::Ordered, Self::Sent, Self::Deferred, Self::Acknowledged, Self::Overdue, Self::Failed, Self::Installed];
+
     /// As people read it.
     pub fn word(self) -> &'static str {
         match self {
@@ -186,6 +192,12 @@ pub struct Deployment {
     /// Why it failed, where it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// Who ordered it, where somebody did: nobody where a rule did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// Why, in the words of who ordered it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
     /// What led to it, and how far it is believed.
     pub cause: Cause,
 }

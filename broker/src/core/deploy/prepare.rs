@@ -3,7 +3,7 @@
 use emote_proto::{Time, source};
 use serde_json::Value;
 
-use super::{Deploying, Deployment, State, after, is_at_least};
+use super::{Deploying, Deployment, MAX_REASON, State, after, is_at_least};
 use crate::core::{Job, Overlay, StateError, claims::AGENT_VERSION};
 
 /// Why nothing is installed where the set of rules says nothing of it.
@@ -54,6 +54,8 @@ pub(in crate::core) fn prepare(
         }
     }
     job.installs = Some(manifest);
+    let order = Some(&job.event).filter(|_| is_order(job));
+    let note = order.and_then(|order| order.info_at(&["reason"])).and_then(Value::as_str);
     Ok(Ok(Deployment {
         serial,
         udid,
@@ -69,11 +71,18 @@ pub(in crate::core) fn prepare(
         given_up: false,
         said: None,
         reason: None,
+        by: order.and_then(|order| order.user_id()).map(str::to_owned),
+        note: note.map(|note| note.chars().take(MAX_REASON).collect()),
         cause: job.cause(),
     }))
 }
 
+/// Whether the job's event is the order for it, of somebody.
+fn is_order(job: &Job) -> bool {
+    job.rule.as_str() == crate::core::DEPLOY_RULE
+}
+
 /// Whether somebody ordered it wherever it is installed already.
 fn is_again(job: &Job) -> bool {
-    job.rule.as_str() == crate::core::DEPLOY_RULE && job.event.info_at(&["again"]) == Some(&Value::Bool(true))
+    is_order(job) && job.event.info_at(&["again"]) == Some(&Value::Bool(true))
 }

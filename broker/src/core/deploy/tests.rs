@@ -6,6 +6,8 @@ use serde_json::{Value, json};
 use super::*;
 use crate::core::{Core, Entry, Job, Memory, Overlay, Policy, Records, RuleBook};
 
+mod shown;
+
 const TARGET: &str = "install-agent";
 const HOUR: i64 = 3_600_000;
 const BEGIN: i64 = 1_772_600_000_000;

@@ -259,3 +259,15 @@ async fn the_records_are_opened_for_the_manifest_of_what_is_deployed_alone() {
         assert_eq!(said.asked.load(Ordering::Relaxed), opened, "{path}");
     }
 }
+
+#[tokio::test]
+async fn of_a_package_that_is_gone_there_is_no_manifest() {
+    let (_, package, _, folder) = served(true, true);
+    let gone = Package { version: "1.2.4".to_owned(), ..package.clone() };
+    let file = folder.path().join("a.pkg");
+    for (current, status) in [(package.clone(), 200), (gone, 404)] {
+        let one = One { package: package.clone(), file: file.clone() };
+        let router = router(Arc::new(one), deployed(true, Some(current)), Vec::new());
+        assert_eq!(asked(&router, "GET", "/deploy/manifest.plist", &[]).await.0, status);
+    }
+}

@@ -70,7 +70,9 @@ fn shelf(reads: usize) -> (Arc<Shelf>, Arc<Bucket>, tempfile::TempDir) {
 /// The files that lie there.
 fn files(folder: &tempfile::TempDir) -> Vec<String> {
     let entries = std::fs::read_dir(folder.path().join("packages")).unwrap();
-    entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    let mut names: Vec<String> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort_unstable();
+    names
 }
 
 async fn until(what: &str, is_so: impl Fn() -> bool) {
@@ -94,7 +96,8 @@ async fn all_who_ask_at_once_share_one_copy() {
     for shelved in join_all((0..50).map(|_| asked())).await {
         assert_eq!(std::fs::read(shelved.unwrap().file).unwrap(), *lock(&bucket.bytes));
     }
-    assert_eq!((bucket.read(), files(&folder)), (1, vec![format!("{}.pkg", bucket.package.sha256)]));
+    let here = ["json", "pkg"].map(|kind| format!("{}.{kind}", bucket.package.sha256));
+    assert_eq!((bucket.read(), files(&folder)), (1, here.to_vec()));
     assert_eq!(bucket.listed.load(Ordering::SeqCst), 2, "once for all who ask, once to sweep");
     assert_eq!(shelf.about("EmoteAgent-9.pkg").await.unwrap(), None);
     asked().await.unwrap();
@@ -193,4 +196,30 @@ async fn a_copy_that_stalls_is_waited_for_no_longer_than_it_may_take() {
     bucket.reads.add_permits(1);
     assert!(shelf.file(bucket.package.clone()).await.unwrap().file.exists(), "begun anew");
     assert_eq!(bucket.read(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_copied_is_served_by_a_broker_that_began_without_nats() {
+    let (shelf, bucket, folder) = shelf(1);
+    let name = bucket.package.file_name();
+    let package = shelf.about(&name).await.unwrap().unwrap();
+    shelf.file(package.clone()).await.unwrap();
+    // Labels of what is not here, and of what it is not.
+    let packages = folder.path().join("packages");
+    let other = Package { sha256: "a".repeat(64), version: "1.2.4".to_owned(), ..package.clone() };
+    for (file, label) in [("a", &other), ("b", &package)] {
+        let json = serde_json::to_vec(label).unwrap();
+        std::fs::write(packages.join(format!("{}.json", file.repeat(64))), json).unwrap();
+    }
+    std::fs::write(packages.join("c.json"), "{").unwrap();
+
+    bucket.away.store(true, Ordering::SeqCst);
+    let again = Shelf::from(Arc::<Bucket>::clone(&bucket), packages);
+    assert_eq!(again.about(&name).await.unwrap(), Some(package.clone()));
+    assert!(again.file(package).await.unwrap().file.exists());
+    assert_eq!(again.about(&other.file_name()).await.unwrap(), None);
+    let listed = bucket.listed.load(Ordering::SeqCst);
+    tokio::time::advance(KNOWN_FOR).await;
+    assert!(again.about(&name).await.unwrap().is_some());
+    assert_eq!(bucket.listed.load(Ordering::SeqCst), listed, "NATS is not asked for each who asks");
 }

@@ -4,7 +4,10 @@ use super::{
     super::{observe::Observed, page::Kind, page::Page},
     flag,
 };
-use crate::engine::{Role, Status};
+use crate::{
+    core::State,
+    engine::{Role, Status},
+};
 
 type Of = fn(&Status) -> f64;
 
@@ -44,6 +47,13 @@ pub(super) fn write(page: &mut Page, seen: &Observed) {
     }
     if let Some(nodes) = seen.nodes {
         page.family(Kind::Gauge, "emote_nodes", "Nodes in this broker's records.").value(nodes as f64);
+    }
+    if !seen.installs.is_empty() {
+        let help = "Nodes by how far the last install of the agent is that was ordered for them.";
+        let mut installs = page.family(Kind::Gauge, "emote_agent_installs", help);
+        for state in State::ALL {
+            installs.sample(&[("state", state.word())], seen.installs.get(&state).copied().unwrap_or(0) as f64);
+        }
     }
     if let Some(bytes) = seen.store {
         page.family(Kind::Gauge, "emote_store_bytes", "Size of the file of this broker's records.").value(bytes as f64);

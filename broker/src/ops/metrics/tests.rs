@@ -135,6 +135,7 @@ fn observed() -> Observed {
             fleet: Some(Fleet { states: [("enrolled", 3)].into(), waiting: 1, expiring: 2, ..Fleet::default() }),
         }),
         nodes: Some(42),
+        installs: [(crate::core::State::Failed, 3)].into(),
         store: Some(4_096),
         nats: Some(Arc::new(nats)),
     }
@@ -150,6 +151,8 @@ fn everything_is_told_and_nothing_twice() {
         ("emote_takeovers_total", 1.0),
         ("emote_fold_seconds_total", 0.25),
         ("emote_nodes", 42.0),
+        ("emote_agent_installs{state=\"failed\"}", 3.0),
+        ("emote_agent_installs{state=\"installed\"}", 0.0),
         ("emote_store_bytes", 4_096.0),
         ("emote_log_end", 12.0),
         ("emote_checkpoint_lag_entries", 2.0),

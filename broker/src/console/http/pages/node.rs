@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{agent::standing, ago, encoded, events, page};
 use crate::{
     console::{
-        ask,
+        ask, deploys,
         http::{
             answer::{Answer, Refusal},
             api::node_key,
@@ -16,6 +16,7 @@ use crate::{
         },
         view::{self, words},
     },
+    core::Deployment,
     identity::record::DeviceRecord,
 };
 
@@ -31,6 +32,7 @@ pub(in crate::console::http) async fn show(call: Call) -> Result<Answer, Refusal
     let timeline = view::events::latest(bus, filters, TIMELINE).await?;
     let now = enter::now();
     let credential = credential(&call, &node.key).await?;
+    let installs = deploys::ask(bus, vec![node.key.clone()]).await?.deployments;
     let text = |field: &str| node.record[field].as_str().unwrap_or("–");
     let main = html! {
         dl {
@@ -42,6 +44,9 @@ pub(in crate::console::http) async fn show(call: Call) -> Result<Answer, Refusal
                 dd { a href={ "/agents/" (encoded(device.serial.as_str())) } { (standing(device, now)) } }
             } @else if call.visit.registry().is_ok() {
                 dt { "Agent's credential" } dd { "none: no agent has asked for one under this serial number" }
+            }
+            @for install in &installs {
+                dt { "Agent's install" } dd { (how_far(install, now)) }
             }
         }
         (claims(&node.record, now))
@@ -56,6 +61,17 @@ async fn credential(call: &Call, key: &str) -> Result<Option<DeviceRecord>, Refu
     match (call.visit.registry(), Serial::new(key)) {
         (Ok(registry), Ok(serial)) => Ok(registry.device(&serial).await?.record),
         _ => Ok(None),
+    }
+}
+
+/// `1.2.3: failed, 5 min ago, by install-agent for ada@example.com (HD-1234): no room`
+fn how_far(install: &Deployment, now: Time) -> Markup {
+    let Deployment { version, state, since, target, by, note, reason, .. } = install;
+    html! {
+        (version) ": " (state.word()) ", " (ago(*since, now)) ", by " (target)
+        @if let Some(by) = by { " for " (by) }
+        @if let Some(note) = note { " (" (words::clip(note, 100)) ")" }
+        @if let Some(reason) = reason { ": " (words::clip(reason, 200)) }
     }
 }
 
