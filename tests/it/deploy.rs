@@ -226,14 +226,19 @@ async fn what_a_mac_refuses_and_what_takes_too_long_is_told_and_what_nobody_can_
     std::fs::write(&other, packed("io.emote.agent", "9.9.9", jiff::Timestamp::from_second(1).unwrap())).unwrap();
     let add_other = ["deploy", "add", "--unsigned", &other];
     refused(&stack, &add_other, 1, "another package of version 9.9.9 is kept").await;
-    stack.shown(&["deploy", "rm", "9.9.9", "--force"]).await;
+    stack.shown(&["deploy", "rm", "9.9.9", "--force", "-m", "HD-3"]).await;
+    refused(&stack, &["deploy", "send", SERIAL], 1, "9.9.9 is deployed and kept no longer").await;
+    let kept: Value = serde_json::from_str(&stack.shown(&["deploy", "ls", "-o", "json"]).await).unwrap();
+    assert_eq!((&kept["package"]["version"], &kept["kept"]), (&json!("9.9.9"), &json!(false)));
+    let removed = &stack.streams.read("EVENTS", "events.admin.*.deploy.package_removed").await[0].json();
+    assert_eq!((&removed["info"]["version"], &removed["info"]["reason"]), (&json!("9.9.9"), &json!("HD-3")));
     refused(&stack, &["deploy", "use", "9.9.9"], 5, "No package of version 9.9.9 is kept").await;
     refused(&stack, &add_other, 1, "another package of version 9.9.9 was kept").await;
     let added = stack.shown(&["deploy", "add", "--unsigned", &built]).await;
     assert!(added.contains("9.9.9 is deployed from now on"), "{added}");
     refused(&stack, &["deploy", "use", "1.0"], 5, "No package of version 1.0 is kept").await;
     refused(&stack, &["deploy", "send", SERIAL], 5, &format!("No event has named {SERIAL}")).await;
-    refused(&stack, &["deploy", "watch", SERIAL], 5, "Nothing was ordered for").await;
+    refused(&stack, &["deploy", "watch", SERIAL], 5, &format!("No event has named {SERIAL}")).await;
     stack
         .streams
         .publish(
@@ -243,7 +248,7 @@ async fn what_a_mac_refuses_and_what_takes_too_long_is_told_and_what_nobody_can_
         .await;
     until("the agent is known", async || {
         let found = stack.emote(&["deploy", "send", "--older-than", "9.9.9", "--dry-run"]).await;
-        String::from_utf8_lossy(&found.stdout).contains("9.9.8")
+        String::from_utf8_lossy(&found.stderr).contains("as no UDID of it is known: 1 Mac")
     })
     .await;
     refused(&stack, &["deploy", "send", SERIAL], 1, &format!("the node {SERIAL} has no known UDID")).await;
@@ -251,10 +256,15 @@ async fn what_a_mac_refuses_and_what_takes_too_long_is_told_and_what_nobody_can_
     let hook = emote_tests::webhook::authenticate(SERIAL, UDID, "h-1");
     assert_eq!(stack.nanomdm(&hook).await.status, 200);
     stack.settled().await;
-    stack.shown(&["deploy", "send", SERIAL]).await;
+    stack.shown(&["deploy", "send", SERIAL, "-m", "HD-2"]).await;
     refused(&stack, &["deploy", "send", SERIAL], 1, "9.9.9 is being installed there since").await;
+    let bulk = stack.emote(&["deploy", "send", "--older-than", "9.9.9", "--yes"]).await;
+    let text = String::from_utf8_lossy(&bulk.stderr).into_owned();
+    assert!(bulk.status.success() && text.contains("as it is being installed there: 1 Mac"), "{text}");
     let next = package(&stack, "io.emote.agent", "9.9.10").display().to_string();
-    stack.shown(&["deploy", "add", "--unsigned", &next]).await;
+    let kept = stack.shown(&["deploy", "add", "--unsigned", "--only-keep", &next]).await;
+    assert!(kept.contains("`emote deploy use 9.9.10` deploys it"), "{kept}");
+    stack.shown(&["deploy", "use", "9.9.10"]).await;
     refused(&stack, &["deploy", "rm", "9.9.9"], 1, &format!("9.9.9 is being installed on {SERIAL}: wait")).await;
     stack.shown(&["deploy", "use", "9.9.9"]).await;
     stack.shown(&["deploy", "rm", "9.9.10"]).await;
@@ -264,6 +274,7 @@ async fn what_a_mac_refuses_and_what_takes_too_long_is_told_and_what_nobody_can_
 
     let status: Value = serde_json::from_str(&stack.shown(&["deploy", "status", SERIAL, "-o", "json"]).await).unwrap();
     assert_eq!((&status["state"], &status["had"]), (&json!("overdue"), &json!("9.9.8")));
+    assert_eq!(status["note"], "HD-2");
     let command_uuid = told(&stack, SERIAL).await[0]["info"]["command_uuid"].as_str().unwrap().to_owned();
     let commands: Vec<String> =
         stack.mdm.seen().into_iter().map(|seen| String::from_utf8_lossy(&seen.body).into_owned()).collect();
@@ -277,7 +288,9 @@ async fn what_a_mac_refuses_and_what_takes_too_long_is_told_and_what_nobody_can_
     let failed = &told(&stack, SERIAL).await[3];
     assert_eq!(failed["info"]["reason"], "no room on the disk");
     assert_eq!(failed["info"]["error_chain"][0]["code"], 12);
-    refused(&stack, &["deploy", "watch", SERIAL], 1, "").await;
+    let watched = stack.emote(&["deploy", "watch", SERIAL]).await;
+    let text = String::from_utf8_lossy(&watched.stdout).into_owned();
+    assert!(watched.status.code() == Some(1) && text.contains("no room on the disk"), "{text}");
     let table = stack.shown(&["deploy", "status"]).await;
     assert!(table.contains("failed") && table.contains("no room on the disk"), "{table}");
 }
