@@ -30,5 +30,5 @@ pub mod uplink;
 pub mod vocabulary;
 mod watch;
 
-pub use lifecycle::VERSION;
+pub use lifecycle::{VERSION, VERSION_MARK};
 pub use run::{RunError, run};

@@ -13,6 +13,19 @@ use crate::vocabulary::Kind;
 /// This agent's version.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
+macro_rules! version_mark {
+    () => {
+        "@(#)PROGRAM:emote-agent VERSION:"
+    };
+}
+
+/// What stands before this version in the program's bytes; behind it comes a NUL. `what` on a Mac prints it.
+pub const VERSION_MARK: &str = version_mark!();
+
+/// By this a package is held to its program's version without running it; nothing in the program reads it.
+#[used]
+static MARKED: &str = concat!(version_mark!(), env!("CARGO_PKG_VERSION"), "\0");
+
 /// When each source looked last, in milliseconds since 1970.
 type Observed = BTreeMap<String, i64>;
 

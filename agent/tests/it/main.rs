@@ -10,3 +10,5 @@ mod exactly_once;
 mod identity;
 #[cfg(test)]
 mod programs;
+#[cfg(test)]
+mod version;

@@ -16,17 +16,17 @@ use crate::pkg::version::Version;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  emote-packaging pkg --bin arm64/emote-agent --bin x86_64/emote-agent --version 1.2.3 --out EmoteAgent-1.2.3.pkg \\
+  emote-packaging pkg --bin arm64/emote-agent --bin x86_64/emote-agent --out EmoteAgent.pkg \\
       --app-p12 app.p12 --app-password '${file:app.txt}' --installer-p12 installer.p12 --installer-password '${env:P}' \\
       --notary-key key.json
-  emote-packaging pkg --bin arm64/emote-agent --bin x86_64/emote-agent --version 1.2.3 --out dev.pkg --development DIR")]
+  emote-packaging pkg --bin arm64/emote-agent --bin x86_64/emote-agent --out dev.pkg --development DIR")]
 pub(super) struct PkgArgs {
     /// The agent for one architecture; once for arm64, once for x86_64
     #[arg(long = "bin", value_name = "FILE", required = true)]
     programs: Vec<PathBuf>,
-    /// Of the package: one to three numbers, 1.2.3
+    /// What the package's version must be, 1.2.3: it is the programs' own [default: as they say]
     #[arg(long)]
-    version: Version,
+    version: Option<Version>,
     /// The package to write
     #[arg(long, value_name = "PKG")]
     out: PathBuf,
@@ -121,12 +121,12 @@ pub(super) fn run(arguments: &PkgArgs) -> anyhow::Result<ExitCode> {
     let (identity, demands) = arguments.signing.identity(time)?;
     let scratch = tempfile::Builder::new().prefix("emote-packaging-").tempdir().context("making a temporary folder")?;
     let program = assemble::program(&arguments.programs)?;
-    let app = assemble::app(scratch.path(), &program, arguments.version)?;
+    let version = assemble::version_of(&program, arguments.version)?;
+    let app = assemble::app(scratch.path(), &program.bytes, version)?;
     if let Some(identity) = &identity {
         identity.sign_app(&app, scratch.path())?;
     }
-    let scripts = assemble::scripts(arguments.version);
-    let package = assemble::package(arguments.version, time, &assemble::payload(&app)?, &scripts)?;
+    let package = assemble::package(version, time, &assemble::payload(&app)?, &assemble::scripts(version))?;
     let path = scratch.path().join("EmoteAgent.pkg");
     std::fs::write(&path, package).with_context(|| format!("writing {}", path.display()))?;
     let finished = match &identity {

@@ -5,14 +5,14 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 
-use super::{ERROR, Output, Package, now, print};
+use super::{ERROR, Output, Package, WARNING, now, print};
 use crate::pkg::verify::{Demands, Report, Trust, verify};
 
 /// Prove a package from its bytes: signatures, notarization, and that all of its parts say the same
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  emote-packaging verify EmoteAgent-1.2.3.pkg
+  emote-packaging verify EmoteAgent.pkg
   emote-packaging verify --development target/EmoteAgent-dev.pkg")]
 pub(super) struct VerifyArgs {
     #[command(flatten)]
@@ -59,6 +59,9 @@ pub(super) fn run(arguments: &VerifyArgs) -> anyhow::Result<ExitCode> {
 pub(super) fn tell(report: &Report) -> anyhow::Result<()> {
     for proven in &report.proven {
         print(format!("ok     {proven}\n"))?;
+    }
+    for warning in &report.warnings {
+        print(format!("{WARNING}?{WARNING:#}      {warning}\n"))?;
     }
     for problem in &report.problems {
         print(format!("{ERROR}WRONG{ERROR:#}  {problem}\n"))?;

@@ -61,8 +61,8 @@ impl Package {
 
     fn of(name: &str, bytes: Vec<u8>, now: u64) -> anyhow::Result<Self> {
         let info = Info::of(&bytes).map_err(|problem| anyhow!("it is no package of the agent: {problem}"))?;
-        let found = { states(now).into_iter() }.find(|(_, demands)| verify(&bytes, demands).is_good());
-        let Some((state, _)) = found else {
+        let reports = states(now).into_iter().map(|(state, demands)| (state, verify(&bytes, &demands)));
+        let Some((state, report)) = { reports }.find(|(_, report)| report.is_good()) else {
             let demands = if info.signed { Demands::release(now) } else { Demands::unsigned(now) };
             bail!("it is not what it should be: {}", verify(&bytes, &demands).problems.join("; "));
         };
@@ -73,7 +73,9 @@ impl Package {
             version: info.manifest.version,
             installed_kibibytes: (installed as u64).div_ceil(1024),
             authorities: info.authorities,
-            warnings: state.warning().map(|warning| format!("{name}: {warning}")).into_iter().collect(),
+            warnings: { report.warnings.into_iter().chain(state.warning().map(str::to_owned)) }
+                .map(|warning| format!("{name}: {warning}"))
+                .collect(),
             team: info.slices.into_iter().find_map(|slice| slice.team),
             state,
             bytes,

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 
 use super::macho::{Slice, universal};
 use super::manifest::Manifest;
@@ -17,13 +17,23 @@ pub const MANIFEST: &str = "Resources/manifest.json";
 /// The version that `preinstall` compares, beside it.
 pub const SCRIPTS_VERSION: &str = "version";
 
+/// The agent, for all architectures.
+#[derive(Debug)]
+pub struct Program {
+    /// The universal file.
+    pub bytes: Vec<u8>,
+    /// The version that all slices say they are; none where they say nothing.
+    pub version: Option<Version>,
+}
+
 /// A universal program of one program for each architecture, none of which asks for a newer macOS than
-/// [`DEPLOYMENT_TARGET`].
-pub fn program(from: &[PathBuf]) -> anyhow::Result<Vec<u8>> {
+/// [`DEPLOYMENT_TARGET`], all of one version.
+pub fn program(from: &[PathBuf]) -> anyhow::Result<Program> {
     let read: Vec<_> = from.iter().map(|path| Ok((path, read(path)?))).collect::<anyhow::Result<_>>()?;
-    let mut slices = Vec::new();
+    let (mut slices, mut versions) = (Vec::new(), Vec::new());
     for (path, bytes) in &read {
         let slice = Slice::read(bytes).with_context(|| path.display().to_string())?;
+        versions.push((*path, slice.version().with_context(|| path.display().to_string())?));
         ensure!(
             slice.minimum_os <= DEPLOYMENT_TARGET,
             "{} asks for macOS {}; build it with MACOSX_DEPLOYMENT_TARGET={}",
@@ -33,7 +43,36 @@ pub fn program(from: &[PathBuf]) -> anyhow::Result<Vec<u8>> {
         );
         slices.push(slice);
     }
-    Ok(universal(&slices)?)
+    let bytes = universal(&slices)?;
+    Ok(Program { bytes, version: one_version(&versions)? })
+}
+
+/// What all programs say.
+fn one_version(versions: &[(&PathBuf, Option<Version>)]) -> anyhow::Result<Option<Version>> {
+    let [(first, version), others @ ..] = versions else { return Ok(None) };
+    let says =
+        |version: &Option<Version>| version.map_or("no version".to_owned(), |version| format!("version {version}"));
+    if let Some((other, differs)) = others.iter().find(|(_, other)| other != version) {
+        let (first, other) = (first.display(), other.display());
+        let [version, differs] = [version, differs].map(says);
+        bail!("{first} says {version}, and {other} {differs}: build both from one source");
+    }
+    Ok(*version)
+}
+
+/// The version of a package with a program: the program's own, which what was said must be.
+pub fn version_of(program: &Program, said: Option<Version>) -> anyhow::Result<Version> {
+    match (program.version, said) {
+        (Some(version), Some(said)) if said != version => bail!(
+            "--version is {said}, and the programs say that they are {version}, which is what an agent tells of itself: leave \
+             --version away, or set the version in Cargo.toml to {said} and build the programs anew"
+        ),
+        (Some(version), _) | (None, Some(version)) => Ok(version),
+        (None, None) => bail!(
+            "the programs do not say which version they are: build them from this source, or say it with --version, which \
+             nothing can confirm then"
+        ),
+    }
 }
 
 /// Writes the bundle into a folder, for a signer.

@@ -8,6 +8,7 @@ use super::macho::signature::{Embedded, slot};
 use super::macho::split;
 use super::manifest::Manifest;
 use super::verify::{authorities, contents};
+use super::version::Version;
 use super::{APP, PROGRAM, xar};
 
 /// A package's own account of itself.
@@ -33,6 +34,8 @@ pub struct Info {
 pub struct SliceInfo {
     /// What it runs on.
     pub architecture: String,
+    /// The version that it says it is, if it says one.
+    pub version: Option<Version>,
     /// The oldest macOS that it runs on.
     pub minimum_os: String,
     /// In bytes.
@@ -56,6 +59,7 @@ impl Info {
             let directory = directories.and_then(|embedded| embedded.directories().ok()?.into_iter().next());
             SliceInfo {
                 architecture: slice.cpu.to_string(),
+                version: slice.version().unwrap_or_default(),
                 minimum_os: slice.minimum_os.short(),
                 size: slice.data.len(),
                 identifier: directory.as_ref().map(|directory| directory.identifier.to_owned()),
@@ -80,10 +84,15 @@ impl Info {
         let Manifest { identifier, version, .. } = &self.manifest;
         // Writing into a text does not fail.
         let _ = writeln!(text, "{identifier} {version}, {signed}, {ticket}\n");
-        for SliceInfo { architecture, minimum_os, size, identifier, team } in &self.slices {
+        for SliceInfo { architecture, version: own, minimum_os, size, identifier, team } in &self.slices {
             let who = identifier.as_deref().unwrap_or("not signed");
             let team = team.as_ref().map(|team| format!(" of {team}")).unwrap_or_default();
-            let _ = writeln!(text, "{architecture:<8}{size:>11}  macOS {minimum_os} and newer, {who}{team}");
+            let own = match own {
+                Some(own) if own == version => format!("version {own}"),
+                Some(own) => format!("version {own}, NOT {version}"),
+                None => "says no version".to_owned(),
+            };
+            let _ = writeln!(text, "{architecture:<8}{size:>11}  {own}, macOS {minimum_os} and newer, {who}{team}");
         }
         for (title, lines) in [("installed", &self.manifest.payload), ("scripts", &self.manifest.scripts)] {
             let _ = writeln!(text, "\n{title}");

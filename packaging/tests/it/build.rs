@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 
+use emote_packaging::pkg::inspect::Info;
 use emote_packaging::pkg::verify::{Demands, verify};
-use emote_packaging::pkg::{APP, LAUNCH_DAEMON, NEWSYSLOG, PROGRAM, UNINSTALL};
+use emote_packaging::pkg::{APP, LAUNCH_DAEMON, NEWSYSLOG, PROGRAM, UNINSTALL, assemble};
 use serde_json::Value;
 
 use crate::macho;
@@ -58,8 +59,15 @@ fn it_holds_what_a_mac_needs_root_and_wheel_own_it() {
 #[test]
 fn what_cannot_be_shipped_is_not_built_and_nothing_is_written() {
     let place = Place::new();
-    let new_os = macho::program(macho::ARM64, 0x000e_0000);
-    std::fs::write(place.path("new-os"), new_os).unwrap();
+    for (name, cpu, minimum_os, version) in [
+        ("new-os", macho::ARM64, 0x000e_0000, Some(VERSION)),
+        ("later", macho::ARM64, 0x000d_0000, Some("1.2.4")),
+        ("preview", macho::ARM64, 0x000d_0000, Some("1.2.4-rc.1")),
+        ("silent-arm64", macho::ARM64, 0x000d_0000, None),
+        ("silent-x86_64", macho::X86_64, 0x000d_0000, None),
+    ] {
+        std::fs::write(place.path(name), macho::program(cpu, minimum_os, version)).unwrap();
+    }
     let both = ["--bin", "A", "--bin", "X"];
     for (arguments, expected) in [
         (&both[..], "nothing to sign with"),
@@ -75,19 +83,73 @@ fn what_cannot_be_shipped_is_not_built_and_nothing_is_written() {
         (&["--bin", "A", "--bin", "X", "--app-pem", "a", "--installer-identity", "b"], "one key is in a keychain"),
         (&["--bin", "A", "--bin", "X", "--app-p12", "a", "--app-password", "secret"], "not a reference to a secret"),
         (&["--bin", "A", "--bin", "X", "--unsigned", "--development", "a"], "cannot be used with"),
+        (
+            &["--bin", "A", "--bin", "X", "--unsigned", "--version", "1.2.4"],
+            "--version is 1.2.4, and the programs say that they are 1.2.3, which is what an agent tells of itself: leave \
+             --version away",
+        ),
+        (&["--bin", "L", "--bin", "X", "--unsigned"], "x86_64 version 1.2.3: build both from one source"),
+        (&["--bin", "A", "--bin", "SX", "--unsigned"], "silent-x86_64 no version: build both from one source"),
+        (&["--bin", "P", "--bin", "X", "--unsigned"], "`1.2.4-rc.1` is no version: one to three numbers"),
+        (&["--bin", "SA", "--bin", "SX", "--unsigned"], "do not say which version they are"),
     ] {
         let named = |argument: &&str| match *argument {
             "A" => place.path("arm64"),
             "X" => place.path("x86_64"),
             "N" => place.path("new-os"),
+            "L" => place.path("later"),
+            "P" => place.path("preview"),
+            "SA" => place.path("silent-arm64"),
+            "SX" => place.path("silent-x86_64"),
             other => other.into(),
         };
         let mut command = packaging();
-        command.args(["pkg", "--version", VERSION, "--out"]).arg(place.path("out.pkg"));
+        command.args(["pkg", "--out"]).arg(place.path("out.pkg"));
         let output = command.args(arguments.iter().map(named)).output().unwrap();
         assert!(!output.status.success() && said(&output).contains(expected), "{expected}: {}", said(&output));
         assert!(!place.path("out.pkg").exists(), "{expected}");
     }
+}
+
+#[test]
+fn a_package_has_its_program_s_version_and_no_other() {
+    let place = Place::new();
+    let agreed = place.pkg("agreed.pkg", &["--unsigned", "--version", VERSION]);
+    assert!(agreed.status.success(), "{}", said(&agreed));
+    assert!(place.unsigned() == std::fs::read(place.path("agreed.pkg")).unwrap(), "it is the same, said or not");
+    let table = String::from_utf8(run(packaging().arg("info").arg(place.path("agreed.pkg")))).unwrap();
+    assert_eq!(table.matches("  version 1.2.3, macOS 13.0 and newer").count(), 2, "{table}");
+
+    // As programs of before: somebody says it, and is told that nothing confirms it.
+    for (name, cpu) in [("arm64", macho::ARM64), ("x86_64", macho::X86_64)] {
+        std::fs::write(place.path(name), macho::program(cpu, 0x000d_0000, None)).unwrap();
+    }
+    let silent = place.pkg("silent.pkg", &["--unsigned", "--version", "2.0"]);
+    assert!(silent.status.success(), "{}", said(&silent));
+    let warning = "the arm64 slice does not say which version it is: nothing confirms 2.0.0";
+    assert!(said(&silent).contains(warning), "{}", said(&silent));
+    let bytes = std::fs::read(place.path("silent.pkg")).unwrap();
+    let report = verify(&bytes, &Demands::unsigned(0));
+    assert_eq!((report.problems.len(), report.warnings.len()), (0, 2), "{report:?}");
+
+    // Put together by other means: refused.
+    for (name, cpu) in [("later-arm64", macho::ARM64), ("later-x86_64", macho::X86_64)] {
+        std::fs::write(place.path(name), macho::program(cpu, 0x000d_0000, Some("2.0.1"))).unwrap();
+    }
+    let program = assemble::program(&["later-arm64", "later-x86_64"].map(|name| place.path(name))).unwrap();
+    let version = VERSION.parse().unwrap();
+    let app = assemble::app(&place.folder, &program.bytes, version).unwrap();
+    let (payload, scripts) = (assemble::payload(&app).unwrap(), assemble::scripts(version));
+    let package = assemble::package(version, jiff::Timestamp::UNIX_EPOCH, &payload, &scripts).unwrap();
+    let expected = |cpu: &str| {
+        format!(
+            "the {cpu} slice: it says that it is version 2.0.1, and the package that it is 1.2.3: build the package anew, \
+             without --version"
+        )
+    };
+    assert_eq!(verify(&package, &Demands::unsigned(0)).problems, ["x86_64", "arm64"].map(expected));
+    let table = Info::of(&package).unwrap().table();
+    assert_eq!(table.matches("version 2.0.1, NOT 1.2.3").count(), 2, "{table}");
 }
 
 #[test]
@@ -183,6 +245,8 @@ fn the_real_agent_is_packed_where_it_was_built_for_macs() {
     }
     let place = Place::new();
     let mut command = packaging();
-    command.args(["pkg", "--unsigned", "--version", VERSION, "--out"]).arg(place.path("real.pkg"));
+    command.args(["pkg", "--unsigned", "--out"]).arg(place.path("real.pkg"));
     run(command.arg("--bin").arg(&built[0]).arg("--bin").arg(&built[1]));
+    let info = Info::of(&std::fs::read(place.path("real.pkg")).unwrap()).unwrap();
+    assert_eq!(info.manifest.version.to_string(), emote_agent::VERSION, "as the program says, stripped as it is");
 }

@@ -87,7 +87,7 @@ fn checksums_are_cksums() {
 
 #[test]
 fn a_universal_program_is_split_into_what_it_was_made_of() {
-    let [arm, intel] = [macho::ARM64, macho::X86_64].map(|cpu| macho::program(cpu, 0x000d_0000));
+    let [arm, intel] = [macho::ARM64, macho::X86_64].map(|cpu| macho::program(cpu, 0x000d_0000, None));
     let file = universal(&[Slice::read(&arm).unwrap(), Slice::read(&intel).unwrap()]).unwrap();
     let slices = split(&file).unwrap();
     assert_eq!(
@@ -108,7 +108,7 @@ fn a_universal_program_is_split_into_what_it_was_made_of() {
 
 #[test]
 fn programs_that_are_not_for_macs_are_refused() {
-    let good = macho::program(macho::ARM64, 0x000d_0000);
+    let good = macho::program(macho::ARM64, 0x000d_0000, None);
     assert!(Slice::read(&good).is_ok());
     let build_version = good.windows(8).position(|window| window == [0x32, 0, 0, 0, 24, 0, 0, 0]).unwrap();
     for (at, byte, why) in [
@@ -136,7 +136,7 @@ proptest! {
     ) {
         let mut archive = cpio::write(&tree(), TIME);
         let mut receipt = bom::write(&tree(), TIME).unwrap();
-        let mut program = macho::program(macho::ARM64, 0x000d_0000);
+        let mut program = macho::program(macho::ARM64, 0x000d_0000, None);
         let mut product = xar::write(&[("a", b"x"), ("b/c", b"yz")], jiff::Timestamp::UNIX_EPOCH).unwrap();
         for file in [&mut archive, &mut receipt, &mut program, &mut product] {
             // Heads are where structures are.

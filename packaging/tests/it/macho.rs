@@ -1,5 +1,7 @@
 //! Programs that do nothing, small, with all that a signer and a verifier look at.
 
+use emote_agent::VERSION_MARK;
+
 /// CPU type and subtype; that of x86_64 says "64-bit libraries" too, as linkers write it.
 pub(crate) const ARM64: (u32, u32) = (0x0100_000c, 0);
 pub(crate) const X86_64: (u32, u32) = (0x0100_0007, 0x8000_0003);
@@ -35,8 +37,8 @@ fn segment(of: &str, at: [u64; 4], protection: u32, section: &[u8]) -> Vec<u8> {
     [&words(&[0x19, 72 + length(section)]), &name(of)[..], &longs(&at), &tail, section].concat()
 }
 
-/// A program for a CPU that asks for a macOS (0x000d0000 is 13.0).
-pub(crate) fn program(cpu: (u32, u32), minimum_os: u32) -> Vec<u8> {
+/// A program for a CPU that asks for a macOS (0x000d0000 is 13.0) and says that it is a version, or nothing.
+pub(crate) fn program(cpu: (u32, u32), minimum_os: u32, version: Option<&str>) -> Vec<u8> {
     let [page, code, linkedit] = [PAGE, CODE, LINKEDIT].map(u64::from);
     let place = [longs(&[BASE + code, 16]), words(&[CODE, 4, 0, 0, 0x8000_0400, 0, 0, 0])].concat();
     let text = [&name("__text")[..], &name("__TEXT"), &place].concat();
@@ -52,5 +54,8 @@ pub(crate) fn program(cpu: (u32, u32), minimum_os: u32) -> Vec<u8> {
     let mut file = [header, all].concat();
     file.resize(usize::try_from(CODE).unwrap(), 0);
     file.extend((0..=250).cycle().take(usize::try_from(PAGE - CODE + LINKEDIT).unwrap()));
+    let mark = version.map(|version| format!("{VERSION_MARK}{version}\0")).unwrap_or_default();
+    let behind_the_code = usize::try_from(CODE + 16).unwrap();
+    file[behind_the_code..behind_the_code + mark.len()].copy_from_slice(mark.as_bytes());
     file
 }

@@ -68,7 +68,7 @@ fn answer(mut stream: TcpStream, folder: &Path) {
 fn package(place: &Place, identity: &Identity) -> Vec<u8> {
     let (version, scratch) = (VERSION.parse().unwrap(), &place.folder);
     let program = assemble::program(&["arm64", "x86_64"].map(|name| place.path(name))).unwrap();
-    let app = assemble::app(scratch, &program, version).unwrap();
+    let app = assemble::app(scratch, &program.bytes, version).unwrap();
     identity.sign_app(&app, scratch).unwrap();
     let payload = assemble::payload(&app).unwrap();
     let time = jiff::Timestamp::UNIX_EPOCH;

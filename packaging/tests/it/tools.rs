@@ -32,7 +32,7 @@ impl Place {
 
     fn with_programs(folder: PathBuf, temporary: Option<tempfile::TempDir>) -> Self {
         for (name, cpu) in [("arm64", macho::ARM64), ("x86_64", macho::X86_64)] {
-            std::fs::write(folder.join(name), macho::program(cpu, 0x000d_0000)).unwrap();
+            std::fs::write(folder.join(name), macho::program(cpu, 0x000d_0000, Some(VERSION))).unwrap();
         }
         Self { folder, _temporary: temporary }
     }
@@ -44,7 +44,7 @@ impl Place {
     /// `emote-packaging pkg` of both programs.
     pub(crate) fn pkg(&self, out: &str, more: &[&str]) -> Output {
         let mut command = packaging();
-        command.arg("pkg").args(["--version", VERSION, "--out"]).arg(self.path(out));
+        command.args(["pkg", "--out"]).arg(self.path(out));
         for program in ["arm64", "x86_64"] {
             command.arg("--bin").arg(self.path(program));
         }

@@ -5,6 +5,7 @@
 //! what decides where a program runs and what its signature covers; nothing is changed.
 
 mod foreign;
+mod mark;
 pub mod signature;
 mod universal;
 

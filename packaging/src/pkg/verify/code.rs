@@ -10,6 +10,7 @@ use super::contents::Contents;
 use super::{Demands, Report, Trust, signer};
 use crate::pkg::macho::signature::{AD_HOC, CodeDirectory, Embedded, HARDENED, slot};
 use crate::pkg::macho::{Cpu, Slice, split};
+use crate::pkg::version::Version;
 use crate::pkg::{APP, DEPLOYMENT_TARGET, IDENTIFIER, PROGRAM};
 
 const RESOURCES: &str = "Contents/_CodeSignature/CodeResources";
@@ -34,6 +35,7 @@ pub(super) fn check(contents: &Contents, team: Option<&str>, demands: &Demands, 
             let (asks, may) = (slice.minimum_os.short(), DEPLOYMENT_TARGET.short());
             report.problem(format!("{of}: it asks for macOS {asks}, and may ask for {may} at most"));
         }
+        check_version(&of, slice, contents.manifest.version, report);
         match &demands.trust {
             Some(trust) => report.take(&of, signed(slice, contents, team, trust, demands)),
             None => report.proven.push(format!("{of} runs on macOS {} and newer", slice.minimum_os.short())),
@@ -41,6 +43,20 @@ pub(super) fn check(contents: &Contents, team: Option<&str>, demands: &Demands, 
     }
     if demands.trust.is_some() {
         report.take("the bundle", resources(contents));
+    }
+}
+
+/// Holds what a program says of itself against the package: an agent tells its own version, and by that an install is known
+/// to have worked.
+fn check_version(of: &str, slice: &Slice<'_>, packed: Version, report: &mut Report) {
+    match slice.version() {
+        Ok(Some(version)) if version == packed => {}
+        Ok(Some(version)) => report.problem(format!(
+            "{of}: it says that it is version {version}, and the package that it is {packed}: build the package anew, without \
+             --version"
+        )),
+        Ok(None) => report.warnings.push(format!("{of} does not say which version it is: nothing confirms {packed}")),
+        Err(malformed) => report.problem(format!("{of}: {malformed}")),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Proves a package from its bytes, on any system: that nothing was changed, who signed it, and that what it installs is
-//! what its manifest, its Bom and its texts say. Every problem is named, and whatever cannot be proven is one.
+//! what its manifest, its Bom and its texts say. Every problem is named, and whatever cannot be proven is one; but that a
+//! program does not say its own version is a warning, as those of before it did not.
 //!
 //! In this order: the archive and its checksums ([`super::xar`]), the RSA and CMS signatures of the table of contents and
 //! the chain of their certificates ([`certificates`], [`cms`]), the ticket, the contents ([`mod@contents`]), and the signature of
@@ -59,6 +60,8 @@ impl Demands {
 pub struct Report {
     /// What is wrong; a package with any is not to be installed.
     pub problems: Vec<String>,
+    /// What nothing confirms.
+    pub warnings: Vec<String>,
     /// What was proven.
     pub proven: Vec<String>,
 }
