@@ -158,6 +158,8 @@ fn managed(forced: Option<Vec<u8>>, mut file: Option<Layer>) -> impl Iterator<It
 /// Reads a file of settings that somebody wants checked: a property list or TOML, by its content.
 pub fn check(path: &Path) -> Vec<Problem> {
     let by_content = |bytes: &[u8]| match bytes.trim_ascii_start() {
+        // A sequence in DER, as no TOML begins.
+        [0x30, 0x80..=0x84, ..] => Err(signed(path)),
         [b'<', ..] => Tree::from_plist(bytes),
         _ if bytes.starts_with(b"bplist") => Tree::from_plist(bytes),
         _ => from_toml(bytes),
@@ -188,6 +190,15 @@ fn layer(origin: Origin, file: &str, tree: Result<Tree, String>) -> Layer {
 
 fn from_toml(bytes: &[u8]) -> Result<Tree, String> {
     Tree::from_toml(std::str::from_utf8(bytes).map_err(|error| format!("no UTF-8: {error}"))?)
+}
+
+/// What is said of a profile in a signature (CMS, RFC 5652).
+fn signed(path: &Path) -> String {
+    let path = path.display();
+    format!(
+        "it is signed (CMS), and what it signs is read once it is taken out: openssl smime -verify -noverify -inform der -in \
+         {path} (on a Mac: security cms -D -i {path})"
+    )
 }
 
 fn contents(path: &Path) -> std::io::Result<Vec<u8>> {
@@ -259,6 +270,21 @@ mod tests {
         assert!(problems().contains("more than 65536 bytes"));
         std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o666)).unwrap();
         assert!(problems().contains("everybody may write here"));
+    }
+
+    #[test]
+    fn a_signed_profile_is_told_as_one_with_how_it_is_looked_at() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("emote-agent.mobileconfig");
+        // SEQUENCE, OBJECT IDENTIFIER signedData: as CMS begins, with its length in two bytes, in one, or at its end.
+        for length in [&[0x82, 0x0d, 0x01][..], &[0x81, 0xf1], &[0x80]] {
+            std::fs::write(&file, [&[0x30], length, b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x02"].concat()).unwrap();
+            let [problem] = &check(&file)[..] else { panic!("{:?}", check(&file)) };
+            let how = format!("openssl smime -verify -noverify -inform der -in {}", file.display());
+            assert!(problem.problem.starts_with("it is signed (CMS)") && problem.problem.contains(&how), "{problem}");
+        }
+        std::fs::write(&file, b"0\xff = 1").unwrap();
+        assert!(check(&file)[0].to_string().contains("no UTF-8"));
     }
 
     #[test]

@@ -153,12 +153,23 @@ fn subkey(key: &Key, name: &str) -> Json {
     subkey
 }
 
-/// `token_file` as `Token file`, `PayloadUUID` as `Payload UUID`.
+/// `token_file` as `Token file`, `ca` as `CA`, `PayloadDisplayName` as `Payload Display Name`.
 fn title(name: &str) -> String {
-    if let Some(rest) = name.strip_prefix("Payload") {
-        return format!("Payload {rest}");
+    let mut text = String::new();
+    for word in name.split('_') {
+        let written = match word {
+            "ca" | "mdm" | "os" => word.to_ascii_uppercase(),
+            "dir" => "directory".to_owned(),
+            word => word.to_owned(),
+        };
+        text += if text.is_empty() { "" } else { " " };
+        let mut small = false;
+        for letter in written.chars() {
+            text.extend((small && letter.is_ascii_uppercase()).then_some(' '));
+            text.push(letter);
+            small = letter.is_ascii_lowercase();
+        }
     }
-    let mut text = name.replace('_', " ");
     text.get_mut(..1).map(str::make_ascii_uppercase);
     text
 }
@@ -274,6 +285,21 @@ mod tests {
                 other => panic!("{name}: {other:?}"),
             }
             names.push(name);
+        }
+    }
+
+    #[test]
+    fn titles_are_written_as_a_person_would() {
+        for (name, said) in [
+            ("ca", "CA"),
+            ("ca_certificates", "CA certificates"),
+            ("state_dir", "State directory"),
+            ("os", "OS"),
+            ("launch_items", "Launch items"),
+            ("PayloadDisplayName", "Payload Display Name"),
+            ("PayloadUUID", "Payload UUID"),
+        ] {
+            assert_eq!(title(name), said);
         }
     }
 

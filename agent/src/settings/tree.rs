@@ -6,6 +6,7 @@ use plist::{Dictionary, Value as Plist};
 use serde_json::{Map, Value as Json};
 use toml::de::{DeTable, DeValue};
 
+use super::problem::cut;
 use crate::gather::Gather;
 use crate::platform::plist as reader;
 
@@ -38,6 +39,13 @@ impl Tree {
         let Plist::Dictionary(mut root) = reader::parse(bytes).map_err(|error| error.to_string())? else {
             return Err("expected a dictionary".into());
         };
+        if let Some(command) = root.get("Command").and_then(Plist::as_dictionary) {
+            let kind = command.get("RequestType").and_then(Plist::as_string).unwrap_or_default();
+            return Err(format!(
+                "it is a command by which an MDM has something done ({}), no settings: check the profile that it brings",
+                cut(kind, 40)
+            ));
+        }
         if root.get("PayloadType").and_then(Plist::as_string) == Some("Configuration") {
             let ours = |payload: &&Plist| payload_type(payload) == Some(DOMAIN);
             let payload = root.get("PayloadContent").and_then(Plist::as_array).and_then(|all| all.iter().find(ours));
@@ -197,6 +205,10 @@ mod tests {
         };
         assert_eq!(profile(&format!("{other}{payload}")), Ok(installed));
         assert!(profile(other).unwrap_err().contains("no payload of type io.emote.agent"));
+        let command = "<plist><dict><key>Command</key><dict><key>RequestType</key><string>InstallProfile</string>
+            <key>Payload</key><data>PHBsaXN0Lz4=</data></dict><key>CommandUUID</key><string>A</string></dict></plist>";
+        let told = Tree::from_plist(command.as_bytes()).unwrap_err();
+        assert!(told.starts_with("it is a command by which an MDM has something done (InstallProfile)"), "{told}");
     }
 
     #[test]
