@@ -195,7 +195,7 @@ pub fn check_url(url: &str) -> Result<(), DeployError> {
 }
 
 /// Whether XML cannot hold a character, or no name has it.
-fn is_unwritable(c: char) -> bool {
+pub fn is_unwritable(c: char) -> bool {
     c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}')
 }
 

@@ -5,10 +5,12 @@ use plist::{Dictionary, Value};
 
 use super::munki::{self, NAME};
 use super::{File, Inputs, Kind, Written, dictionary};
+use crate::pkg::{APP, COMPONENT};
 
 /// Of the recipe repository `grahampugh-recipes`.
 const UPLOADER: &str = "com.github.grahampugh.jamf-upload.processors/JamfPackageUploader";
-const MINIMUM: &str = "2.3";
+/// As `autopkg new-recipe` writes it for a property list: nothing here came later.
+const MINIMUM: &str = "1.0.0";
 /// Where the chain of every Developer ID ends. `pkgutil`, whose answer is compared, tells it whether or not it is in the
 /// package.
 const ROOT: &str = "Apple Root CA";
@@ -34,8 +36,7 @@ pub(super) fn files(inputs: &Inputs<'_>) -> anyhow::Result<Written> {
             [("expected_authority_names", Value::Array(authorities.collect())), ("input_path", "%pathname%".into())],
         ),
     ];
-    let munki =
-        step("MunkiImporter", [("pkg_path", "%pathname%".into()), ("repo_subdirectory", "%MUNKI_REPO_SUBDIR%".into())]);
+    let munki = munki_steps();
     let jamf = step(UPLOADER, [("pkg_name", "%NAME%-%VERSION%.pkg".into()), ("pkg_path", "%pathname%".into())]);
     let input = [("NAME", NAME.into()), ("VERSION", package.version.to_string().into())];
     let pkginfo = Value::Dictionary(munki::about(inputs));
@@ -43,9 +44,38 @@ pub(super) fn files(inputs: &Inputs<'_>) -> anyhow::Result<Written> {
     let parent = Some(of("download"));
     Ok(Ok(vec![
         recipe("download", &of("download"), None, dictionary(input), download.to_vec()),
-        recipe("munki", &of("munki"), parent.clone(), dictionary(munki_input), vec![munki]),
+        recipe("munki", &of("munki"), parent.clone(), dictionary(munki_input), munki.to_vec()),
         recipe("jamf", &of("jamf"), parent, dictionary([("NAME", NAME.into())]), vec![jamf]),
     ]))
+}
+
+/// Imports the package, with the bundle in it as what Munki looks at (`installs`), as in the pkginfo.
+fn munki_steps() -> [Value; 5] {
+    let in_cache = |path: &str| Value::from(format!("%RECIPE_CACHE_DIR%/{path}"));
+    [
+        step(
+            "FlatPkgUnpacker",
+            [
+                ("destination_path", in_cache("unpacked")),
+                ("flat_pkg_path", "%pathname%".into()),
+                ("purge_destination", true.into()),
+            ],
+        ),
+        step(
+            "PkgPayloadUnpacker",
+            [
+                ("destination_path", in_cache("payload")),
+                ("pkg_payload_path", in_cache(&format!("unpacked/{COMPONENT}/Payload"))),
+                ("purge_destination", true.into()),
+            ],
+        ),
+        step(
+            "MunkiInstallsItemsCreator",
+            [("faux_root", in_cache("payload")), ("installs_item_paths", Value::Array(vec![format!("/{APP}").into()]))],
+        ),
+        step("MunkiPkginfoMerger", []),
+        step("MunkiImporter", [("pkg_path", "%pathname%".into()), ("repo_subdirectory", "%MUNKI_REPO_SUBDIR%".into())]),
+    ]
 }
 
 fn recipe(kind: &str, identifier: &str, parent: Option<String>, input: Dictionary, steps: Vec<Value>) -> File {

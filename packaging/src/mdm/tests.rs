@@ -395,7 +395,18 @@ fn munki_and_autopkg_have_what_they_need() {
         ];
         check(recipe, "recipe", demands);
     }
-    let [download, ..] = &recipes;
+    let [download, import, _] = &recipes;
+    let steps: Vec<_> = import["Process"].as_array().unwrap().iter().filter_map(Value::as_dictionary).collect();
+    let argument = |step: usize, key: &str| steps[step]["Arguments"].as_dictionary().unwrap()[key].clone();
+    let processors: Vec<_> = steps.iter().filter_map(|step| step["Processor"].as_string()).collect();
+    assert_eq!(
+        processors,
+        ["FlatPkgUnpacker", "PkgPayloadUnpacker", "MunkiInstallsItemsCreator", "MunkiPkginfoMerger", "MunkiImporter"]
+    );
+    assert_eq!(argument(1, "pkg_payload_path").as_string(), Some("%RECIPE_CACHE_DIR%/unpacked/EmoteAgent.pkg/Payload"));
+    assert_eq!(argument(2, "faux_root"), argument(1, "destination_path"));
+    let installs = info["installs"].as_array().unwrap()[0].as_dictionary().unwrap();
+    assert_eq!(argument(2, "installs_item_paths").as_array().unwrap(), &[installs["path"].clone()]);
     assert_eq!(download["Input"].as_dictionary().unwrap()["VERSION"].as_string(), Some("1.2.3"));
     let arguments = |step: usize| {
         let step = download["Process"].as_array().unwrap()[step].as_dictionary().unwrap();

@@ -105,6 +105,12 @@ fn the_agent_finds_nothing_wrong_in_its_profile() {
         written(&profile(&place, out, more));
         assert_eq!(settings::check(&place.path(out).join("emote-agent.mobileconfig")), []);
     }
+    let told = settings::check(&place.path("several/emote-agent.install.plist"));
+    assert!(told.len() == 1 && told[0].problem.contains("an MDM has something done (InstallProfile)"), "{told:?}");
+    run(packaging().args(["dev-identity", "--out"]).arg(place.path("identity")));
+    written(&profile(&place, "signed", &["--development", "identity"]));
+    let told = settings::check(&place.path("signed/emote-agent.mobileconfig"));
+    assert!(told.len() == 1 && told[0].problem.starts_with("it is signed (CMS)"), "{told:?}");
     let one = files(&place.path("one"));
     assert!(
         !one.contains_key("emote-agent-services.mobileconfig") && !one.contains_key("emote-agent-pppc.mobileconfig")

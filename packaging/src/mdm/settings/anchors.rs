@@ -4,9 +4,8 @@ use std::path::Path;
 
 use anyhow::{Context, ensure};
 use data_encoding::HEXLOWER;
-use der::{Decode, EncodePem};
+use der::EncodePem;
 use ring::digest::{SHA256, digest};
-use rustls::pki_types::{CertificateDer, pem::PemObject};
 use x509_cert::Certificate;
 
 use crate::pkg::verify;
@@ -23,6 +22,10 @@ pub struct Anchor {
     pub fingerprint: String,
     /// The certificate.
     pub der: Vec<u8>,
+    /// Who issued it.
+    pub issuer: String,
+    /// Why nothing can have been issued with it, where that is so.
+    pub no_authority: Option<&'static str>,
     /// Whether it issued itself.
     pub is_root: bool,
     /// The certificate as PEM.
@@ -47,27 +50,39 @@ impl Anchor {
             !text.contains("PRIVATE KEY-----"),
             "there is a private key in it: name a file with certificates alone"
         );
-        let found: Vec<_> = CertificateDer::pem_slice_iter(pem).collect();
-        ensure!(!found.is_empty(), "there is no -----BEGIN CERTIFICATE----- in it");
-        let anchor = |der: Result<CertificateDer<'_>, _>| {
-            let der = der.ok().context("it is no PEM: -----BEGIN CERTIFICATE----- and base64 behind it")?;
-            Self::of(&der)
-        };
-        found.into_iter().map(anchor).collect()
+        verify::of_pem(pem)?.into_iter().map(|(certificate, der)| Self::of(&certificate, der)).collect()
     }
 
-    fn of(der: &[u8]) -> anyhow::Result<Self> {
-        let certificate = Certificate::from_der(der).context("a certificate in it cannot be read")?;
+    fn of(certificate: &Certificate, der: Vec<u8>) -> anyhow::Result<Self> {
         let tbs = &certificate.tbs_certificate;
         let pem = certificate.to_pem(der::pem::LineEnding::LF).context("writing a certificate")?;
-        let sum = HEXLOWER.encode(digest(&SHA256, der).as_ref());
+        let sum = HEXLOWER.encode(digest(&SHA256, &der).as_ref());
         Ok(Self {
-            name: verify::name(&certificate).unwrap_or_else(|| tbs.subject.to_string()),
+            name: verify::name(certificate).unwrap_or_else(|| tbs.subject.to_string()),
+            issuer: tbs.issuer.to_string(),
+            no_authority: verify::authority(certificate).err(),
             fingerprint: sum.chars().take(32).collect(),
-            is_root: tbs.subject == tbs.issuer,
+            is_root: verify::is_root(certificate),
             ends: tbs.validity.not_after.to_unix_duration().as_secs(),
-            der: der.to_vec(),
+            der,
             pem,
+        })
+    }
+
+    /// Whether it may be told to Macs as an authority: else everybody would take its holder for one, or no server be believed.
+    pub fn check_authority(&self) -> Result<(), String> {
+        let Some(why) = self.no_authority else { return Ok(()) };
+        let Self { name, issuer, .. } = self;
+        Err(if self.is_root {
+            format!(
+                "{name:?} issued itself and is no authority's ({why}): make an authority that issues the server's certificate, \
+                 as `emote init --secure` does, and name its file, such as ca.pem"
+            )
+        } else {
+            format!(
+                "{name:?}, which {issuer:?} issued, is a server's or a client's, no authority's ({why}): name the authority's \
+                 file, such as ca.pem"
+            )
         })
     }
 }

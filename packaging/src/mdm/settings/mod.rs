@@ -20,7 +20,7 @@ use zeroize::Zeroizing;
 pub use self::anchors::Anchor;
 use self::keys::AGENT;
 pub use self::keys::example;
-use self::reader::{Reader, is_unwritable};
+use self::reader::{Reader, is_unwritable_text};
 use crate::pkg::IDENTIFIER;
 use crate::pkg::sign::Secret;
 
@@ -111,7 +111,8 @@ impl Settings {
             reader.problem("organization", "it must be said: whose profiles these are");
         }
         let manifest_url = reader.checked("package.manifest_url", url);
-        let pinned = certificates(reader, "package.pin", folder);
+        // A server's own may be pinned, too.
+        let pinned = certificates(reader, "package.pin", folder, |_| Ok(()));
         if !pinned.is_empty() && reader.tree.get("package.manifest_url").is_none() {
             reader.problem(
                 "package.pin",
@@ -122,8 +123,7 @@ impl Settings {
         Self {
             organization: organization.unwrap_or_default(),
             identifier: reader.checked("identifier", identifier).unwrap_or_else(|| IDENTIFIER.to_owned()),
-            package_url: reader
-                .checked("package.url", |text| url(&text.replace(VERSION, "1.2.3")).map(|_| text.to_owned())),
+            package_url: reader.checked("package.url", package_url),
             manifest_url,
             pinned: pinned.into_iter().map(|anchor| anchor.der).collect(),
             is_required: reader.text("package.install").as_deref() != Some("optional"),
@@ -138,7 +138,7 @@ impl Settings {
 
     /// The CA: into the agent's settings, into payloads of their own, or both.
     fn take_anchors(&mut self, reader: &mut Reader, folder: &Path, now: i64) {
-        let anchors = certificates(reader, "ca.files", folder);
+        let anchors = certificates(reader, "ca.files", folder, Anchor::check_authority);
         let trust = reader.text("ca.trust").unwrap_or_else(|| "agent".to_owned());
         for anchor in anchors.iter().filter(|anchor| i64::try_from(anchor.ends).is_ok_and(|ends| ends <= now)) {
             reader.problem("ca.files", format!("the certificate {:?} has ended", anchor.name));
@@ -160,6 +160,13 @@ impl Settings {
             reader.problem(&key, "the agent would trust it in place of the system's roots: set ca.trust to \"both\"");
         }
         if trust != "agent" {
+            if !anchors.iter().any(|anchor| anchor.is_root) {
+                self.warnings.push(format!(
+                    "ca.files: none is a root's, and a Mac trusts an authority only below a root: add the file of {:?}, unless \
+                     Macs trust it already",
+                    anchors.last().map(|anchor| anchor.issuer.as_str()).unwrap_or_default()
+                ));
+            }
             self.system_anchors = anchors;
         }
     }
@@ -254,17 +261,34 @@ fn secret(reference: &str, folder: &Path) -> anyhow::Result<Zeroizing<String>> {
     }
 }
 
-fn certificates(reader: &mut Reader, key: &str, folder: &Path) -> Vec<Anchor> {
+/// The certificates of the files that a key names, without those that may not be among them.
+fn certificates(
+    reader: &mut Reader,
+    key: &str,
+    folder: &Path,
+    check: impl Fn(&Anchor) -> Result<(), String>,
+) -> Vec<Anchor> {
     let mut anchors: Vec<Anchor> = Vec::new();
     for file in reader.texts(key) {
-        match Anchor::read(&folder.join(PathBuf::from(file))) {
-            Ok(found) => anchors.extend(found),
-            Err(error) => reader.problem(key, format!("{error:#}")),
+        let found = Anchor::read(&folder.join(PathBuf::from(&file)));
+        for anchor in found.map_err(|error| reader.problem(key, format!("{error:#}"))).unwrap_or_default() {
+            match check(&anchor) {
+                Ok(()) => anchors.push(anchor),
+                Err(problem) => reader.problem(key, format!("{file}: {problem}")),
+            }
         }
     }
     let mut seen = std::collections::BTreeSet::new();
     anchors.retain(|anchor| seen.insert(anchor.fingerprint.clone()));
     anchors
+}
+
+fn package_url(text: &str) -> Result<String, String> {
+    let filled = text.replace(VERSION, "1.2.3");
+    if filled.contains(['{', '}']) {
+        return Err(format!("nothing but {VERSION} may stand in braces: the package's version takes its place"));
+    }
+    url(&filled).map(|_| text.to_owned()).map_err(|error| error.to_string())
 }
 
 fn url(text: &str) -> Result<String, emote_proto::deploy::DeployError> {
@@ -288,8 +312,7 @@ fn unwritable(map: &serde_json::Map<String, Json>, path: &str, reader: &mut Read
     for (key, value) in map {
         let path = format!("{path}.{key}");
         let texts: Vec<&Json> = value.as_array().map_or_else(|| vec![value], |items| items.iter().collect());
-        let has_one = |text: &str| text.chars().any(is_unwritable);
-        if has_one(key) || { texts }.into_iter().filter_map(Json::as_str).any(has_one) {
+        if is_unwritable_text(key) || { texts }.into_iter().filter_map(Json::as_str).any(is_unwritable_text) {
             reader.problem(&path, "it holds a control character, which no profile can carry");
         }
         if let Json::Object(map) = value {

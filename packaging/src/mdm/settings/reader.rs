@@ -1,6 +1,7 @@
 //! Reads the keys of [`super::keys`] out of TOML, and gathers all that is wrong with line and column. Pure.
 
 use emote_agent::settings::Tree;
+use emote_proto::deploy::is_unwritable;
 use serde_json::Value as Json;
 
 use super::keys::{AGENT, KEYS, Kind};
@@ -125,7 +126,7 @@ fn wrong(kind: Kind, value: &Json) -> Option<String> {
     let text = |value: &Json| match value.as_str() {
         None => Some("expected a text".to_owned()),
         Some(text) if !(1..=MOST_TEXT).contains(&text.len()) => Some(format!("expected 1 to {MOST_TEXT} bytes")),
-        Some(text) if text.chars().any(is_unwritable) => Some("it holds a control character".to_owned()),
+        Some(text) if is_unwritable_text(text) => Some("it holds a control character".to_owned()),
         Some(_) => None,
     };
     match kind {
@@ -142,7 +143,7 @@ fn wrong(kind: Kind, value: &Json) -> Option<String> {
     }
 }
 
-/// Whether a property list as XML cannot hold a character, or gives it back as another.
-pub(super) fn is_unwritable(c: char) -> bool {
-    (c.is_control() && c != '\n' && c != '\t') || matches!(c, '\u{fffe}' | '\u{ffff}')
+/// Whether a property list as XML cannot hold a text of several lines, or gives it back as another.
+pub(super) fn is_unwritable_text(text: &str) -> bool {
+    text.chars().any(|c| is_unwritable(c) && c != '\n' && c != '\t')
 }

@@ -1,4 +1,5 @@
 use data_encoding::BASE64URL_NOPAD;
+use rcgen::{IsCa, KeyPair, KeyUsagePurpose};
 use serde_json::json;
 
 use super::*;
@@ -21,7 +22,8 @@ fn token_until(ends: i64) -> String {
     format!("emote1:{head}.{}.c2ln:{}", BASE64URL_NOPAD.encode(body.as_bytes()), parsed.seed())
 }
 
-/// A folder with what settings refer to: `token.txt`, `ca.pem`, `both.pem` with a key in it, `old.pem`, `none.pem`.
+/// A folder with what settings refer to: `token.txt`, `ca.pem`, `both.pem` with a key in it, `old.pem`, `none.pem`; and of
+/// `ca.pem` a server's (`server.pem`), an authority's below (`middle.pem`) and its next key's that its first signed (`next.pem`).
 pub(in crate::mdm) fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let put = |name: &str, text: &str| {
@@ -29,12 +31,23 @@ pub(in crate::mdm) fn folder() -> tempfile::TempDir {
         std::fs::write(&path, text).unwrap();
         std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
     };
-    let (ca, key) = authority(2040);
-    let (old, _) = authority(2020);
+    let [key, other] = std::array::from_fn(|_| KeyPair::generate().unwrap());
+    let params = authority(2040);
+    let (ca, old) = (params.self_signed(&key).unwrap().pem(), authority(2020).self_signed(&other).unwrap().pem());
+    let issuer = rcgen::Issuer::from_params(&params, &key);
+    for (name, subject, is_ca, usages) in issued() {
+        let mut params = named(subject);
+        (params.is_ca, params.key_usages) = (is_ca, usages);
+        params.use_authority_key_identifier_extension = true;
+        put(name, &params.signed_by(&other, &issuer).unwrap().pem());
+    }
+    let mut own = named("nats.example.com");
+    own.is_ca = IsCa::ExplicitNoCa;
+    put("own.pem", &own.self_signed(&other).unwrap().pem());
     put("token.txt", &format!("{}\n", token_until(NOW + 90 * 86_400)));
     put("ca.pem", &ca);
     put("old.pem", &old);
-    put("both.pem", &format!("{key}{ca}"));
+    put("both.pem", &format!("{}{ca}", key.serialize_pem()));
     put("none.pem", "no certificate");
     for (name, token) in
         [("soon.txt", token_until(NOW + 86_400)), ("past.txt", token_until(NOW - 1)), ("ever.txt", token())]
@@ -45,14 +58,31 @@ pub(in crate::mdm) fn folder() -> tempfile::TempDir {
     folder
 }
 
-fn authority(until: i32) -> (String, String) {
+/// What an authority has issued: file, name, what for.
+fn issued() -> [(&'static str, &'static str, IsCa, Vec<KeyUsagePurpose>); 5] {
+    let ca = || IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    [
+        ("server.pem", "nats.example.com", IsCa::ExplicitNoCa, vec![KeyUsagePurpose::DigitalSignature]),
+        ("plain.pem", "plain.example.com", IsCa::NoCa, vec![]),
+        ("signer.pem", "Example Signer", ca(), vec![KeyUsagePurpose::DigitalSignature]),
+        ("middle.pem", "Example Middle", ca(), vec![KeyUsagePurpose::KeyCertSign]),
+        ("next.pem", "Example CA 2040", ca(), vec![KeyUsagePurpose::KeyCertSign]),
+    ]
+}
+
+fn named(name: &str) -> rcgen::CertificateParams {
     let mut params = rcgen::CertificateParams::default();
-    params.distinguished_name.push(rcgen::DnType::CommonName, format!("Example CA {until}"));
-    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    params.distinguished_name.push(rcgen::DnType::CommonName, name);
+    params
+}
+
+fn authority(until: i32) -> rcgen::CertificateParams {
+    let mut params = named(&format!("Example CA {until}"));
+    params.is_ca = IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
     params.not_before = rcgen::date_time_ymd(2010, 1, 1);
     params.not_after = rcgen::date_time_ymd(until, 1, 1);
-    let key = rcgen::KeyPair::generate().unwrap();
-    (params.self_signed(&key).unwrap().pem(), key.serialize_pem())
+    params
 }
 
 pub(in crate::mdm) fn parse(text: &str, folder: &Path) -> Result<Settings, String> {
@@ -108,6 +138,53 @@ fn the_ca_goes_where_it_was_said_to() {
     let twice = parse(&GOOD.replace("'ca.pem'", "'ca.pem', 'ca.pem'"), folder.path()).unwrap();
     let pem = twice.agent.get("ca_certificates").unwrap().as_str().unwrap().to_owned();
     assert_eq!(pem.matches("BEGIN CERTIFICATE").count(), 1);
+}
+
+#[test]
+fn only_an_authority_s_certificate_is_told_to_macs_as_one() {
+    let folder = folder();
+    let with = |files: &str, trust: &str| {
+        let files = format!("trust = '{trust}'\nfiles = [{files}]");
+        parse(&GOOD.replace("files = ['ca.pem']", &files), folder.path())
+    };
+    for (file, expected) in [
+        (
+            "server.pem",
+            "emote-mdm.toml, line 6, column 1: ca.files: server.pem: \"nats.example.com\", which \"CN=Example CA 2040\" issued, is \
+             a server's or a client's, no authority's (without basicConstraints CA:TRUE): name the authority's file, such as \
+             ca.pem",
+        ),
+        ("plain.pem", "\"plain.example.com\", which"),
+        ("signer.pem", "\"Example Signer\", which \"CN=Example CA 2040\" issued, is a server's"),
+        ("signer.pem", "(with a keyUsage without keyCertSign)"),
+        (
+            "own.pem",
+            "\"nats.example.com\" issued itself and is no authority's (without basicConstraints CA:TRUE): make",
+        ),
+    ] {
+        for trust in ["agent", "system", "both"] {
+            let told = with(&format!("'ca.pem', '{file}'"), trust).unwrap_err();
+            assert!(told.contains(expected) && told.lines().count() == 1, "{file}: {told}");
+        }
+    }
+    // A server's own may be what a manifest's server must show.
+    let pinned = "[package]\nmanifest_url = 'https://e.example/m.plist'\npin = ['server.pem']\n[agent]";
+    assert_eq!(parse(&GOOD.replace("[agent]", pinned), folder.path()).unwrap().pinned.len(), 1);
+
+    for (files, trust, roots, warned) in [
+        ("'ca.pem'", "system", 1, false),
+        ("'middle.pem', 'ca.pem'", "both", 1, false),
+        ("'middle.pem'", "agent", 0, false),
+        ("'middle.pem'", "system", 0, true),
+        // Its names are the root's, and the key that signed it is another than its own.
+        ("'next.pem'", "both", 0, true),
+    ] {
+        let settings = with(files, trust).unwrap();
+        assert_eq!(settings.system_anchors.iter().filter(|anchor| anchor.is_root).count(), roots, "{files}");
+        let warning =
+            "none is a root's, and a Mac trusts an authority only below a root: add the file of \"CN=Example CA 2040\"";
+        assert_eq!(settings.warnings.iter().any(|told| told.contains(warning)), warned, "{:?}", settings.warnings);
+    }
 }
 
 #[test]
@@ -185,6 +262,12 @@ fn what_is_wrong_alone_is_told() {
         ("[agent]", "[agent]\nenrollment_token_file = '/t'", "agent.enrollment_token"),
         ("[agent]", "[agent]\nca_certificates = 'x'", "agent.ca_certificates: ca.files says it too"),
         ("[agent]", "trust = 'system'\n[agent]\nca = '/ca.pem'", "agent.ca: the agent would trust it in place"),
+        (
+            "[ca]",
+            "package.url = 'https://e.example/a-{verson}.pkg'\n[ca]",
+            "package.url: nothing but {version} may stand in braces: the package's version takes its place",
+        ),
+        ("[ca]", "package.url = 'http://e.example/a-{version}.pkg'\n[ca]", "is no address that a Mac installs from"),
         ("tls://nats", "nats://u:hunter2@nats", "agent.server: nats://nats.example.com:4222 is not encrypted"),
     ] {
         assert!(GOOD.contains(from));

@@ -3,13 +3,12 @@
 use std::fmt;
 
 use anyhow::{Context, bail, ensure};
-use der::Decode;
 use ring::rand::SystemRandom;
 use ring::signature::{
     ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _, RSA_PKCS1_SHA256,
     RsaKeyPair,
 };
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
+use rustls::pki_types::{PrivateKeyDer, pem::PemObject};
 use x509_cert::Certificate;
 use zeroize::Zeroizing;
 
@@ -51,9 +50,7 @@ impl Identity {
         let key = PrivateKeyDer::from_pem_slice(pem).ok().context("there is no private key in it that can be read")?;
         let pair = Pair::read(&key)?;
         let mut certificates = Vec::new();
-        for der in CertificateDer::pem_slice_iter(pem) {
-            let der = der.ok().context("a certificate in it is no PEM")?;
-            let certificate = Certificate::from_der(&der).context("a certificate in it cannot be read")?;
+        for (certificate, _) in verify::of_pem(pem)? {
             // A chain often begins with the signer's, and CMS has a set of them.
             if !certificates.contains(&certificate) {
                 certificates.push(certificate);

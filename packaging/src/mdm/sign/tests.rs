@@ -136,7 +136,7 @@ fn what_cannot_sign_is_refused_with_its_reason() {
     std::fs::set_permissions(&open, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
     for (file, text, at, expected) in [
         ("a.pem", read(&place, "cert.pem"), now(), "there is no private key in it"),
-        ("b.pem", read(&place, "key.pem"), now(), "none of the certificates in it is of the key"),
+        ("b.pem", read(&place, "key.pem"), now(), "there is no -----BEGIN CERTIFICATE----- in it"),
         (
             "c.pem",
             read(&place, "key.pem") + &read(&other, "cert.pem"),

@@ -5,8 +5,8 @@ const ELF_MACHINES: [(u16, &str); 3] = [(3, "x86"), (62, "x86-64"), (183, "arm64
 
 /// What it is, and what would do.
 pub(super) fn told(data: &[u8]) -> String {
-    const BUILD: &str =
-        "build it with `cargo build --release -p emote-agent --target aarch64-apple-darwin`, and x86_64-apple-darwin";
+    const BUILD: &str = "build it with `cargo build --profile agent -p emote-agent --target aarch64-apple-darwin`, and \
+                         x86_64-apple-darwin";
     let is = |magic: &[u8]| data.starts_with(magic);
     if data.is_empty() {
         "it is empty".to_owned()
@@ -50,7 +50,7 @@ mod tests {
         };
         for (data, said) in [
             (elf(2, 1, 62), "it is an ELF program for x86-64, as Linux runs them: build it with"),
-            (elf(2, 1, 183), "it is an ELF program for arm64, as Linux"),
+            (elf(2, 1, 183), "`cargo build --profile agent -p emote-agent --target aarch64-apple-darwin`"),
             (elf(2, 1, 243), "it is an ELF program, as Linux"),
             (elf(2, 2, 62), "it is an ELF program, as Linux"),
             (b"\x7fELF".to_vec(), "it is an ELF program, as Linux"),

@@ -1,5 +1,6 @@
 //! Certificates: whose they are, what for, and whether a chain leads from them to somebody who is trusted (RFC 5280).
 
+use anyhow::{Context, ensure};
 use der::asn1::ObjectIdentifier;
 use der::{Decode, DecodePem, Encode};
 use ring::signature::{
@@ -7,11 +8,16 @@ use ring::signature::{
     RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_2048_8192_SHA384,
     RSA_PKCS1_2048_8192_SHA512, UnparsedPublicKey, VerificationAlgorithm,
 };
+use rustls::pki_types::{CertificateDer, pem::PemObject};
 use x509_cert::Certificate;
-use x509_cert::ext::pkix::{BasicConstraints, ExtendedKeyUsage, KeyUsage};
+use x509_cert::ext::pkix::{
+    AuthorityKeyIdentifier, BasicConstraints, ExtendedKeyUsage, KeyUsage, SubjectKeyIdentifier,
+};
 
 use crate::pkg::development;
 
+const SUBJECT_KEY: ObjectIdentifier = oid("2.5.29.14");
+const AUTHORITY_KEY: ObjectIdentifier = oid("2.5.29.35");
 const BASIC_CONSTRAINTS: ObjectIdentifier = oid("2.5.29.19");
 const KEY_USAGE: ObjectIdentifier = oid("2.5.29.15");
 const EXTENDED_KEY_USAGE: ObjectIdentifier = oid("2.5.29.37");
@@ -80,8 +86,8 @@ pub enum Trust {
 
 impl Trust {
     /// Certificates of a PEM file.
-    pub fn anchors(pem: &[u8]) -> Result<Self, der::Error> {
-        Certificate::load_pem_chain(pem).map(Self::Anchors)
+    pub fn anchors(pem: &[u8]) -> anyhow::Result<Self> {
+        Ok(Self::Anchors(of_pem(pem)?.into_iter().map(|(certificate, _)| certificate).collect()))
     }
 
     fn roots(&self) -> Result<Vec<Certificate>, String> {
@@ -102,6 +108,18 @@ impl Trust {
         };
         roots.contains(certificate) || (matches!(self, Self::Development) && of_development())
     }
+}
+
+/// All certificates of a PEM file, in its order, each with its DER; whatever else is in it is passed over.
+pub(crate) fn of_pem(pem: &[u8]) -> anyhow::Result<Vec<(Certificate, Vec<u8>)>> {
+    let certificate = |der: Result<CertificateDer<'_>, _>| {
+        let der = der.ok().context("it is no PEM: -----BEGIN CERTIFICATE----- and base64 behind it")?;
+        let certificate = Certificate::from_der(&der).context("a certificate in it cannot be read")?;
+        Ok((certificate, der.to_vec()))
+    };
+    let found: Vec<_> = CertificateDer::pem_slice_iter(pem).map(certificate).collect::<anyhow::Result<_>>()?;
+    ensure!(!found.is_empty(), "there is no -----BEGIN CERTIFICATE----- in it");
+    Ok(found)
 }
 
 /// The certificates from a signer's up to one that is trusted, at a time in seconds since 1970. `others` are those that the
@@ -180,12 +198,31 @@ fn check_validity(certificate: &Certificate, at: u64) -> Result<(), String> {
 
 /// Whether it may issue a certificate that `below` others lie under.
 fn may_issue(certificate: &Certificate, below: usize) -> bool {
+    let long_enough = |limit: Option<u8>| limit.is_none_or(|limit| usize::from(limit) >= below);
+    authority(certificate).is_ok_and(|constraints| long_enough(constraints.path_len_constraint))
+        && check_critical(certificate).is_ok()
+}
+
+/// What an authority's certificate says of those below it, or why it is none (RFC 5280, 4.2.1.9 and 4.2.1.3).
+pub(crate) fn authority(certificate: &Certificate) -> Result<BasicConstraints, &'static str> {
     let constraints = extension(certificate, BASIC_CONSTRAINTS).and_then(|der| BasicConstraints::from_der(der).ok());
     let usage = extension(certificate, KEY_USAGE).and_then(|der| KeyUsage::from_der(der).ok());
-    let long_enough = |limit: Option<u8>| limit.is_none_or(|limit| usize::from(limit) >= below);
-    constraints.is_some_and(|constraints| constraints.ca && long_enough(constraints.path_len_constraint))
-        && usage.is_none_or(|usage| usage.key_cert_sign())
-        && check_critical(certificate).is_ok()
+    let constraints = constraints.filter(|constraints| constraints.ca).ok_or("without basicConstraints CA:TRUE")?;
+    if usage.is_none_or(|usage| usage.key_cert_sign()) {
+        Ok(constraints)
+    } else {
+        Err("with a keyUsage without keyCertSign")
+    }
+}
+
+/// Whether it says that it issued itself: by names, and by key identifiers where it has them, so that an authority's new key
+/// that its old one signed is told apart (RFC 5280, 4.2.1.1).
+pub(crate) fn is_root(certificate: &Certificate) -> bool {
+    let tbs = &certificate.tbs_certificate;
+    let own = extension(certificate, SUBJECT_KEY).and_then(|der| SubjectKeyIdentifier::from_der(der).ok());
+    let issuers = extension(certificate, AUTHORITY_KEY).and_then(|der| AuthorityKeyIdentifier::from_der(der).ok());
+    let keys = own.zip(issuers.and_then(|issuers| issuers.key_identifier));
+    tbs.subject == tbs.issuer && keys.is_none_or(|(own, issuers)| own.0 == issuers)
 }
 
 fn is_issued_by(certificate: &Certificate, issuer: &Certificate) -> bool {

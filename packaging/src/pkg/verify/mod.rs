@@ -14,7 +14,7 @@ mod code;
 mod contents;
 
 pub use certificates::Trust;
-pub(crate) use certificates::name;
+pub(crate) use certificates::{authority, is_root, name, of_pem};
 
 use der::Decode;
 use ring::signature::{RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY, RSA_PKCS1_2048_8192_SHA256};
