@@ -19,7 +19,7 @@ macro_rules! version_mark {
     };
 }
 
-/// What stands before this version in the program's bytes; behind it comes a NUL. `what` on a Mac prints it.
+/// What stands before this version in the program's bytes; behind it comes a NUL. `what`(1) prints it.
 pub const VERSION_MARK: &str = version_mark!();
 
 /// By this a package is held to its program's version without running it; nothing in the program reads it.

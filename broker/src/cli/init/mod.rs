@@ -168,6 +168,15 @@ mod tests {
     }
 
     #[test]
+    fn the_readme_names_every_file_that_configures_emote() {
+        let readme = TEMPLATE.get_file("README.md").and_then(|file| file.contents_utf8()).unwrap();
+        for file in crate::schema::files::FILES {
+            let named = file.at.split_once('/').map_or(file.at.to_owned(), |(folder, _)| format!("{folder}/"));
+            assert!(readme.contains(&format!("\n| `{named}` | ")), "{named}");
+        }
+    }
+
+    #[test]
     fn what_it_writes_passes_check_with_its_secrets() {
         let temp = tempfile::tempdir().unwrap();
         let folder = temp.path().join("emote");

@@ -44,7 +44,8 @@ impl Anchor {
         Self::parse(&pem).with_context(|| path.display().to_string())
     }
 
-    fn parse(pem: &[u8]) -> anyhow::Result<Vec<Self>> {
+    /// All certificates of a PEM text; a key in it is refused.
+    pub fn parse(pem: &[u8]) -> anyhow::Result<Vec<Self>> {
         let text = String::from_utf8_lossy(pem);
         ensure!(
             !text.contains("PRIVATE KEY-----"),

@@ -74,7 +74,7 @@ pub(super) static KEYS: &[Key] = &[
         "package.url",
         Kind::Text,
         "\"https://emote.example.com/deploy/EmoteAgent-{version}.pkg\"",
-        "Where Macs fetch the package; {version} is the package's",
+        "Where Macs fetch the package; {version} is the package's. Brokers serve it below the url of deploy.yaml",
     ),
     key(
         "package.manifest_url",

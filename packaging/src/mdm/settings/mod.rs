@@ -143,6 +143,7 @@ impl Settings {
         for anchor in anchors.iter().filter(|anchor| i64::try_from(anchor.ends).is_ok_and(|ends| ends <= now)) {
             reader.problem("ca.files", format!("the certificate {:?} has ended", anchor.name));
         }
+        self.check_agents_anchors(reader);
         if anchors.is_empty() {
             if reader.tree.get("ca.trust").is_some() && reader.tree.get("ca.files").is_none() {
                 reader.problem("ca.trust", "only with ca.files: there is nothing to trust");
@@ -160,14 +161,18 @@ impl Settings {
             reader.problem(&key, "the agent would trust it in place of the system's roots: set ca.trust to \"both\"");
         }
         if trust != "agent" {
-            if !anchors.iter().any(|anchor| anchor.is_root) {
-                self.warnings.push(format!(
-                    "ca.files: none is a root's, and a Mac trusts an authority only below a root: add the file of {:?}, unless \
-                     Macs trust it already",
-                    anchors.last().map(|anchor| anchor.issuer.as_str()).unwrap_or_default()
-                ));
-            }
+            self.warnings.extend(rootless(&anchors));
             self.system_anchors = anchors;
+        }
+    }
+
+    /// Holds what the agent's own key says to the same; what is no certificate at all is for its own code to tell.
+    fn check_agents_anchors(&self, reader: &mut Reader) {
+        let Some(pem) = self.agent.get("ca_certificates").and_then(Json::as_str) else { return };
+        for anchor in Anchor::parse(pem.as_bytes()).unwrap_or_default() {
+            if let Err(problem) = anchor.check_authority() {
+                reader.problem("agent.ca_certificates", problem);
+            }
         }
     }
 
@@ -225,6 +230,16 @@ impl Settings {
             self.has_secret = true;
         }
     }
+}
+
+/// What is said where a Mac is to trust authorities and none of them is a root.
+fn rootless(anchors: &[Anchor]) -> Option<String> {
+    let last = anchors.last().filter(|_| !anchors.iter().any(|anchor| anchor.is_root))?;
+    Some(format!(
+        "ca.files: none is a root's, and a Mac trusts an authority only below a root: add the file of {:?}, unless Macs trust it \
+         already",
+        last.issuer
+    ))
 }
 
 /// What everybody on the Mac can do with a token, since `/Library/Managed Preferences` is theirs to read.

@@ -167,6 +167,10 @@ fn only_an_authority_s_certificate_is_told_to_macs_as_one() {
             assert!(told.contains(expected) && told.lines().count() == 1, "{file}: {told}");
         }
     }
+    let server = std::fs::read_to_string(folder.path().join("server.pem")).unwrap();
+    let said = GOOD.replace("[ca]\nfiles = ['ca.pem']\n", "") + &format!("ca_certificates = '''{server}'''\n");
+    let told = parse(&said, folder.path()).unwrap_err();
+    assert!(told.contains("agent.ca_certificates: \"nats.example.com\", which"), "{told}");
     // A server's own may be what a manifest's server must show.
     let pinned = "[package]\nmanifest_url = 'https://e.example/m.plist'\npin = ['server.pem']\n[agent]";
     assert_eq!(parse(&GOOD.replace("[agent]", pinned), folder.path()).unwrap().pinned.len(), 1);
