@@ -197,7 +197,7 @@ fn signed(path: &Path) -> String {
     let path = path.display();
     format!(
         "it is signed (CMS), and what it signs is read once it is taken out: openssl smime -verify -noverify -inform der -in \
-         {path} (on a Mac: security cms -D -i {path})"
+         '{path}' (on a Mac: security cms -D -i '{path}')"
     )
 }
 
@@ -280,7 +280,7 @@ mod tests {
         for length in [&[0x82, 0x0d, 0x01][..], &[0x81, 0xf1], &[0x80]] {
             std::fs::write(&file, [&[0x30], length, b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x02"].concat()).unwrap();
             let [problem] = &check(&file)[..] else { panic!("{:?}", check(&file)) };
-            let how = format!("openssl smime -verify -noverify -inform der -in {}", file.display());
+            let how = format!("openssl smime -verify -noverify -inform der -in '{}'", file.display());
             assert!(problem.problem.starts_with("it is signed (CMS)") && problem.problem.contains(&how), "{problem}");
         }
         std::fs::write(&file, b"0\xff = 1").unwrap();

@@ -60,7 +60,7 @@ pub(super) fn tell(report: &Report) -> anyhow::Result<()> {
         print(format!("ok     {proven}\n"))?;
     }
     for warning in &report.warnings {
-        print(format!("{WARNING}?{WARNING:#}      {warning}\n"))?;
+        print(format!("{WARNING}WARN{WARNING:#}   {warning}\n"))?;
     }
     for problem in &report.problems {
         print(format!("{ERROR}WRONG{ERROR:#}  {problem}\n"))?;

@@ -1,6 +1,6 @@
 //! Proves a package from its bytes, on any system: that nothing was changed, who signed it, and that what it installs is
-//! what its manifest, its Bom and its texts say. Every problem is named, and whatever cannot be proven is one; but that a
-//! program does not say its own version is a warning, as those of before it did not.
+//! what its manifest, its Bom and its texts say. Every problem is named, and whatever cannot be proven is one. Only that a
+//! program does not say its version, as those of before do not, is a warning.
 //!
 //! In this order: the archive and its checksums ([`super::xar`]), the RSA and CMS signatures of the table of contents and
 //! the chain of their certificates ([`certificates`], [`cms`]), the ticket, the contents ([`mod@contents`]), and the signature of
