@@ -11,13 +11,13 @@ use emote_packaging::pkg::{APP, LAUNCH_DAEMON, NEWSYSLOG, PROGRAM};
 use crate::tools::{find, left_out, said};
 
 const ROOT: &str = "root=''\n";
-const STATE: &str = "var/db/io.emote.agent";
-const LINK: &str = "usr/local/bin/emote-agent";
-const LOG: &str = "var/log/emote-agent-install.log";
-const SWITCH: &str = "Library/Application Support/Emote/allow-downgrade";
+pub(crate) const STATE: &str = "var/db/io.emote.agent";
+pub(crate) const LINK: &str = "usr/local/bin/emote-agent";
+pub(crate) const LOG: &str = "var/log/emote-agent-install.log";
+pub(crate) const SWITCH: &str = "Library/Application Support/Emote/allow-downgrade";
 
 /// Tools of macOS, as far as the scripts use them; `$r` is the disk. `play/` holds what they should do and what is so.
-const TOOLS: [(&str, &str); 8] = [
+pub(crate) const TOOLS: [(&str, &str); 8] = [
     ("usr/bin/sw_vers", "cat \"$r/play/macos\""),
     ("usr/libexec/PlistBuddy", "sed -n '/CFBundleShortVersionString/{n;s/.*<string>\\(.*\\)<.*/\\1/p;}' \"$3\""),
     ("usr/sbin/chown", "exit 0"),
