@@ -323,6 +323,7 @@ async fn a_folder_that_cannot_deploy_says_what_is_missing() {
             "deploy.yaml:2:1: target: mdm does not install the agent: expected one of install-agent",
         ),
         ("url: https://emote.example.com\ntarget: x\n", "target: x is no target: expected one of install-agent"),
+        ("url: http://emote.example.com\ntarget: x\n", "target: x is no target: expected one of install-agent"),
         ("url: https://emote.example.com\n", "target: is missing"),
         (
             "url: https://emote.example.com\ntarget: install-agent\noverdue_after: 90d\n",

@@ -14,8 +14,8 @@ pub(super) const FILE: &str = "deploy.yaml";
 const OVERDUE_AFTER: Duration = Duration::from_secs(72 * 3600);
 const AGES: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(30 * 24 * 3600);
 
-/// Reads the file's fields.
-pub(crate) fn of(fields: &mut Fields<'_>) -> Option<Deploying> {
+/// Reads the file's fields; and which target it names, also where the others are wrong.
+pub(crate) fn of(fields: &mut Fields<'_>) -> (Option<Name>, Option<Deploying>) {
     let url = fields.formed("url", Form::Text(&["https://emote.example.com"]), |value| {
         let url = value.as_str().unwrap_or_default();
         check_url(url).map_err(|error| error.to_string())?;
@@ -32,12 +32,12 @@ pub(crate) fn of(fields: &mut Fields<'_>) -> Option<Deploying> {
     let target = fields.require("target", target, "target: install-agent");
     let overdue_after = fields.duration("overdue_after", AGES).unwrap_or(OVERDUE_AFTER);
     let overdue_after = i64::try_from(overdue_after.as_millis()).unwrap_or(i64::MAX);
-    Some(Deploying { url: url?, target: target?, overdue_after })
+    let deploying = url.zip(target.clone()).map(|(url, target)| Deploying { url, target, overdue_after });
+    (target, deploying)
 }
 
-/// Holds it against the targets: the one that it names installs the agent.
-pub(super) fn check(deploying: &Deploying, targets: &[Validated], names: &[Name], problems: &mut Problems) {
-    let name = &deploying.target;
+/// Holds the target that it names against those there are: it installs the agent.
+pub(super) fn check(name: &Name, targets: &[Validated], names: &[Name], problems: &mut Problems) {
     let installs: Vec<&str> = installing(targets).map(|target| target.name.as_str()).collect();
     // One in which something is wrong is told of at its own place.
     let is_broken = names.contains(name) && !targets.iter().any(|target| target.name == *name);

@@ -359,10 +359,10 @@ fn read_deploying(files: Files<'_>, targets: &[Validated], names: &[Name], repor
     let map = values(&origin, &text, report)?;
     let mut problems = Problems::default();
     let mut fields = Fields::new(&map, &mut problems);
-    let deploying = deploy_file::of(&mut fields);
+    let (target, deploying) = deploy_file::of(&mut fields);
     fields.finish();
-    if let Some(deploying) = &deploying {
-        deploy_file::check(deploying, targets, names, &mut problems);
+    if let Some(target) = &target {
+        deploy_file::check(target, targets, names, &mut problems);
     }
     report.add_all(&origin, problems);
     deploying
