@@ -60,9 +60,11 @@ impl NodeKey {
     /// subject and a permission on that subject covers it.
     pub fn from_subject_token(token: &str) -> Result<Self, NodeError> {
         // As most are written: nothing in it is encoded, and nothing need be.
-        if token != "-" && token.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'@'))
+        if token != "-"
+            && token.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'@'))
+            && (1..=MAX_LEN).contains(&token.len())
         {
-            return Self::new(token);
+            return Ok(Self(token.to_owned()));
         }
         let not_canonical = || NodeError::NotCanonical(token.to_owned());
         let key = percent_decode_str(token).decode_utf8().map_err(|_| not_canonical())?;

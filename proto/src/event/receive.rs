@@ -70,6 +70,11 @@ impl Draft {
             return self.fill_who_says_so(node);
         }
         let by_agent = subject.source.as_str() == source::AGENT;
+        // As most say it: the body names the Mac that the subject is about, in the one spelling.
+        let uuid = self.device.as_ref().and_then(|device| device.uuid.as_deref());
+        if uuid.is_some_and(|uuid| uuid == node.as_str() && !uuid.bytes().any(|byte| byte.is_ascii_lowercase())) {
+            return Ok(());
+        }
         let about_user = self.scope.as_str() == "user";
         let user = self.user.as_ref().and_then(|user| user.id.clone());
         let is_user = !by_agent && user.as_deref() == Some(node.as_str().to_lowercase().as_str());
