@@ -86,8 +86,11 @@ impl Engine {
             if !self.next_run(ahead, limit).await? {
                 break;
             }
+            if ahead.working.are_too_many() {
+                ahead.working.saved().await?;
+            }
             if ahead.working.due(false).is_some_and(|due| due <= std::time::Instant::now()) {
-                ahead.working.save(None).await?;
+                ahead.working.begin_save(None).await?;
             }
             if !told && began.elapsed() > Duration::from_secs(1) {
                 told = true;

@@ -19,8 +19,8 @@ use crate::{
 const SAVE_AFTER: Duration = Duration::from_millis(500);
 /// Where there are none, others shall see the records soon.
 const SAVE_WHEN_IDLE_AFTER: Duration = Duration::from_millis(20);
-/// So many changed records are stored at once.
-const SAVE_AT: usize = 50_000;
+/// So many changed records are stored at once; as many may wait while they are.
+const SAVE_AT: usize = 30_000;
 
 /// Records at work.
 pub(super) struct Working {

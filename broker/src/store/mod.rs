@@ -53,6 +53,8 @@ const TALLIES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("tallies"
 const HEARD: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("heard");
 
 const FORMAT: &str = "4";
+/// Bytes of the file that are kept in memory; beyond, the system keeps what is read again.
+const CACHE: usize = 32 << 20;
 const DURABLE_EVERY: Duration = Duration::from_secs(1);
 /// Trouble that comes again within this time is not mended by opening the file again.
 const MEND_EVERY: Duration = Duration::from_secs(60);
@@ -136,7 +138,7 @@ impl Store {
             Err(NotOpened::Failed(error)) => return Err(error),
             Err(NotOpened::Unfit) => {
                 let aside = set_aside(path)?;
-                (Database::create(path)?, Opened::SetAside(aside))
+                (create(path)?, Opened::SetAside(aside))
             }
         };
         private(path)?;
@@ -166,10 +168,7 @@ impl Store {
             Err(NotOpened::Failed(error)) => return Err(error),
             Err(NotOpened::Unfit) => {
                 let aside = set_aside(&self.path)?;
-                (
-                    Database::create(&self.path)?,
-                    format!("it was set aside as {} and is rebuilt from the log", aside.display()),
-                )
+                (create(&self.path)?, format!("it was set aside as {} and is rebuilt from the log", aside.display()))
             }
         };
         *database = Some(opened);
@@ -441,9 +440,13 @@ enum NotOpened {
     Failed(StoreError),
 }
 
+fn create(path: &Path) -> Result<Database, redb::DatabaseError> {
+    Database::builder().set_cache_size(CACHE).create(path)
+}
+
 /// Opens a file that is read to its end and found to be what it says.
 fn open_sound(path: &Path) -> Result<Database, NotOpened> {
-    let mut database = Database::create(path).map_err(|error| match error {
+    let mut database = create(path).map_err(|error| match error {
         redb::DatabaseError::DatabaseAlreadyOpen => NotOpened::Failed(StoreError::InUse(path.to_owned())),
         redb::DatabaseError::Storage(redb::StorageError::Io(error))
             if !matches!(error.kind(), std::io::ErrorKind::InvalidData | std::io::ErrorKind::UnexpectedEof) =>
