@@ -1,16 +1,19 @@
 //! `emote serve`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
 use super::Exit;
 use crate::{
     bus::{Bus, BusError, BusSettings, InForce, StreamSettings},
-    config::{Folder, Report, Set},
+    config::{Folder, Report, Set, Settings},
     ops::Taken,
     run,
 };
+
+/// Names the data folder.
+const DATA: &str = "EMOTE_DATA";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -33,17 +36,30 @@ pub(super) struct Args {
     #[arg(long, short, value_name = "DIR")]
     config: PathBuf,
     /// The data folder, in place of emote.yaml's `data`
-    #[arg(long, value_name = "DIR", env = "EMOTE_DATA")]
+    #[arg(long, value_name = "DIR", env = DATA)]
     data: Option<PathBuf>,
+}
+
+/// Puts another data folder in place of emote.yaml's: relative to where it is said, and not to the configuration folder.
+fn take_data(settings: &mut Settings, data: &Path) -> anyhow::Result<()> {
+    settings.data = std::path::absolute(data).with_context(|| format!("the data folder {}", data.display()))?;
+    Ok(())
+}
+
+/// As `emote serve` takes it, for commands that do what it would.
+pub(super) fn take_data_of_environment(settings: &mut Settings) -> anyhow::Result<()> {
+    match std::env::var_os(DATA).filter(|data| !data.is_empty()) {
+        Some(data) => take_data(settings, Path::new(&data)),
+        None => Ok(()),
+    }
 }
 
 pub(super) async fn run(args: Args) -> anyhow::Result<Exit> {
     run::log_to_stderr("info");
     run::no_core_dumps();
     let mut settings = Folder::settings(&args.config)?;
-    if let Some(data) = args.data {
-        // Relative to where it was said, and not to the folder.
-        settings.data = std::path::absolute(&data).with_context(|| format!("--data {}", data.display()))?;
+    if let Some(data) = &args.data {
+        take_data(&mut settings, data)?;
     }
     let nats = Folder::nats(&args.config, &settings.nats, "emote serve")?;
     nats.are_of_the_streams().context("emote.yaml: nats")?;

@@ -144,6 +144,7 @@ impl Test {
         let is_there = folder.join("emote.yaml").exists();
         let mut settings = if is_there { Folder::settings(folder)? } else { Settings::default() };
         self.server.over(&mut settings.nats)?;
+        super::serve::take_data_of_environment(&mut settings)?;
         let ready = tried.target.with_script(Machine::new(folder, &settings), script);
         Ok(ready.map_err(|problems| config::target_problems(folder, &tried.target.name, problems))?)
     }

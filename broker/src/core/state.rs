@@ -95,7 +95,8 @@ impl Changes {
     }
 }
 
-/// Nodes and tallies that are as they are stored, kept in memory so that they need not be read again.
+/// Nodes and tallies that are as they are stored, kept in memory so that they need not be read again. Nothing is in here that
+/// is among changes which are not stored.
 #[derive(Debug, Default)]
 pub struct Known {
     nodes: HashMap<String, Arc<Node>>,
@@ -106,19 +107,20 @@ impl Known {
     /// So many nodes are kept; then all are let go of.
     const MAX_NODES: usize = 8_192;
 
-    /// Takes over what has been stored.
-    pub fn learn(&mut self, stored: Changes) {
+    /// Takes over what has been stored, but for what `newer` changes has changed since: that is not as it is stored.
+    pub fn learn(&mut self, stored: Changes, newer: &Changes) {
         if self.nodes.len() + stored.nodes.len() > Self::MAX_NODES {
             self.nodes.clear();
         }
-        for (key, node) in stored.nodes {
+        let nodes = stored.nodes.into_iter().filter(|(key, _)| !newer.nodes.contains_key(key));
+        for (key, node) in nodes {
             match node {
                 Some(node) if self.nodes.len() < Self::MAX_NODES => self.nodes.insert(key, node),
                 _ => self.nodes.remove(&key),
             };
         }
         // As many as there are rules and targets.
-        self.tallies.extend(stored.tallies);
+        self.tallies.extend(stored.tallies.into_iter().filter(|(of, _)| !newer.tallies.contains_key(of)));
     }
 }
 
@@ -136,7 +138,7 @@ impl<'a> Overlay<'a> {
         Self::resume(base, Known::default(), Changes::default())
     }
 
-    /// On top of `changes` that are not stored yet; `known` is of `base`.
+    /// On top of `changes` that are not stored yet; `known` is of `base`, and has nothing that is in `changes`.
     pub fn resume(base: &'a dyn Records, known: Known, changes: Changes) -> Self {
         Self { base, known, changes, spent: 0 }
     }

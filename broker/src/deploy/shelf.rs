@@ -197,6 +197,8 @@ impl Packages for Shelf {
     async fn file(&self, package: Package) -> Result<Shelved, ShelfError> {
         if !self.folder.has(&package).await {
             self.folder.copying(&package).within(WAITED_FOR).await?;
+        } else if let Err(error) = self.folder.put_label(&package).await {
+            tracing::debug!(%error, "a copy stays without a label, and is not known where NATS is away at the start");
         }
         Ok(Shelved { file: self.folder.file(&package), package })
     }
@@ -222,6 +224,16 @@ impl Folder {
     /// What a copy is, beside it.
     fn label(&self, package: &Package) -> PathBuf {
         self.path.join(format!("{}.json", package.sha256))
+    }
+
+    /// Labels a copy that is not; those made by brokers before this one are not.
+    async fn put_label(&self, package: &Package) -> Result<(), ShelfError> {
+        let label = self.label(package);
+        if tokio::fs::metadata(&label).await.is_ok() {
+            return Ok(());
+        }
+        let json = serde_json::to_vec(package).map_err(|error| failed(&label, error.into()))?;
+        tokio::fs::write(&label, json).await.map_err(|error| failed(&label, error))
     }
 
     /// The packages that are here, whole and labelled.
@@ -285,9 +297,7 @@ impl Folder {
             return Err(ShelfError::Damaged(name));
         }
         // Before it: what has its name has a label.
-        let label = self.label(package);
-        let json = serde_json::to_vec(package).map_err(|error| failed(&label, error.into()))?;
-        tokio::fs::write(&label, json).await.map_err(|error| failed(&label, error))?;
+        self.put_label(package).await?;
         tokio::fs::rename(&partly, &to).await.map_err(|error| failed(&to, error))?;
         tracing::info!(package = name, size = package.size, "a package was copied from JetStream");
         Ok(())

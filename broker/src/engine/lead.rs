@@ -20,7 +20,7 @@ use crate::{
 
 /// Runs that may be under way to DELIVERIES while the next is folded.
 const RUNS_UNDER_WAY: usize = 4;
-/// A run of so many entries is acknowledged at once; smaller ones when their records are stored.
+/// A run of so many entries is acknowledged at once; smaller ones when their records are about to be stored.
 const ACKNOWLEDGE_AT: usize = 256;
 
 impl Engine {

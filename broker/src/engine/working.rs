@@ -27,7 +27,7 @@ pub(super) struct Working {
     store: Arc<Store>,
     stored: Snapshot,
     saving: Option<Saving>,
-    /// Of what is stored and what is being stored.
+    /// Of what is stored; what is being stored, or is to be, is not in it.
     known: Known,
     changes: Changes,
     package: Option<Package>,
@@ -104,7 +104,7 @@ impl Working {
     }
 
     /// Begins to store them, behind what is being stored. The jobs of every entry that is in them must be stored by now, up
-    /// to this message of DELIVERIES.
+    /// to this message of DELIVERIES. Where it is cancelled they must not be used any more.
     pub(super) async fn begin_save(&mut self, deliveries: Option<(String, u64)>) -> Result<(), Stopped> {
         self.finish_save().await?;
         let Some((_, received)) = self.unsaved.take() else { return Ok(()) };
@@ -129,7 +129,7 @@ impl Working {
         if let Some(saving) = self.saving.take() {
             let mut stored = Arc::unwrap_or_clone(saving.changes);
             self.package = stored.package.take().or(self.package.take());
-            self.known.learn(stored);
+            self.known.learn(stored, &self.changes);
         }
         Ok(())
     }

@@ -36,6 +36,7 @@ use std::{
 use emote_proto::Time;
 use foldhash::HashMap;
 use redb::{Database, Durability, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
+use tokio::task::JoinError;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::core::{Changes, Package};
@@ -123,9 +124,13 @@ pub struct Store {
 pub struct Storing(AbortOnDropHandle<Result<(), StoreError>>);
 
 impl Storing {
-    /// Waits until they are stored. Cancel safe.
+    /// Waits until they are stored. Cancel safe. Goes on with a panic, as if they were stored right here.
     pub async fn stored(&mut self) -> Result<(), StoreError> {
-        (&mut self.0).await.unwrap_or(Err(StoreError::BrokenOff))
+        match (&mut self.0).await.map_err(JoinError::try_into_panic) {
+            Ok(stored) => stored,
+            Err(Ok(panic)) => std::panic::resume_unwind(panic),
+            Err(Err(_)) => Err(StoreError::BrokenOff),
+        }
     }
 }
 
@@ -347,8 +352,11 @@ impl Store {
         let turn = Arc::clone(&self.beside).lock_owned().await;
         let store = Arc::clone(self);
         let stored = move || {
-            let _turn = turn;
-            store.commit(&changes, position, now)
+            let stored = store.commit(&changes, position, now);
+            // Whoever waits for its turn may open the file anew.
+            drop((store, changes));
+            drop(turn);
+            stored
         };
         Storing(AbortOnDropHandle::new(tokio::task::spawn_blocking(stored)))
     }

@@ -6,7 +6,7 @@ use super::{
     seen::{IDS_AT_ONCE, MERGE_AT},
     *,
 };
-use crate::core::{DEDUPE_WINDOW_MILLIS, Deployment, Layer, Memory, Node, Overlay, Package, Records};
+use crate::core::{DEDUPE_WINDOW_MILLIS, Deployment, Known, Layer, Memory, Node, Overlay, Package, Records, Tallied};
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -25,6 +25,7 @@ enum Step {
     Take(u8),
     Alias(u8, u8, bool),
     Seen(u8),
+    Count(u8),
 }
 
 fn any_step() -> impl Strategy<Value = Step> {
@@ -33,11 +34,17 @@ fn any_step() -> impl Strategy<Value = Step> {
         (0..5u8).prop_map(Step::Take),
         (0..5u8, 0..5u8, any::<bool>()).prop_map(|(udid, serial, proven)| Step::Alias(udid, serial, proven)),
         (0..9u8).prop_map(Step::Seen),
+        (0..2u8).prop_map(Step::Count),
     ]
 }
 
 fn play(records: &dyn Records, steps: &[Step], now: Time) -> (Changes, Vec<bool>) {
-    let mut overlay = Overlay::new(records);
+    let (_, changes, seen) = play_on(records, Known::default(), steps, now);
+    (changes, seen)
+}
+
+fn play_on(records: &dyn Records, known: Known, steps: &[Step], now: Time) -> (Known, Changes, Vec<bool>) {
+    let mut overlay = Overlay::resume(records, known, Changes::default());
     let mut seen = Vec::new();
     for step in steps {
         match step {
@@ -54,9 +61,13 @@ fn play(records: &dyn Records, steps: &[Step], now: Time) -> (Changes, Vec<bool>
                 overlay.put_alias(&format!("U{udid}"), &format!("N{serial}"), trust).unwrap();
             }
             Step::Seen(n) => seen.push(overlay.seen_before(id(*n), now).unwrap()),
+            Step::Count(rule) => {
+                overlay.count(&Tallied::Rule(format!("r{rule}")), |tally| tally.matched += 1).unwrap();
+            }
         }
     }
-    (overlay.into_changes(), seen)
+    let (known, changes) = overlay.into_parts();
+    (known, changes, seen)
 }
 
 proptest! {
@@ -95,6 +106,32 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+    /// As the engine does it: while one run is stored the next is folded, with what is at hand carried on.
+    #[test]
+    fn runs_that_are_stored_while_the_next_is_folded_come_to_the_same(
+        runs in proptest::collection::vec(proptest::collection::vec(any_step(), 0..8), 1..12),
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, _) = Store::open(&folder.path().join("s.redb")).unwrap();
+        let (mut memory, mut known, mut saving) = (Memory::default(), Known::default(), Changes::default());
+        for (n, steps) in runs.iter().enumerate() {
+            let now = at(i64::try_from(n).unwrap() * DEDUPE_WINDOW_MILLIS / 2);
+            let (expected, expected_seen) = play(&memory, steps, now);
+            let snapshot = store.snapshot().unwrap();
+            let layer = Layer { base: &snapshot, changes: &saving };
+            let (at_hand, changes, seen) = play_on(&layer, known, steps, now);
+            prop_assert_eq!((&changes, seen), (&expected, expected_seen));
+            memory.apply(expected);
+            store.commit(&saving, n as u64 + 1, now).unwrap();
+            known = at_hand;
+            known.learn(saving, &changes);
+            saving = changes;
+        }
+    }
+}
+
 #[tokio::test]
 async fn what_is_stored_beside_is_stored_whoever_waits_for_it() {
     let folder = tempfile::tempdir().unwrap();
@@ -107,15 +144,14 @@ async fn what_is_stored_beside_is_stored_whoever_waits_for_it() {
             storing.stored().await.unwrap();
             assert_eq!(store.position(), position);
         } else {
-            // Once nothing is done beside, it is stored or never will be.
+            // Once nothing is done beside, it is stored or never will be: what is written next stays.
             drop(storing);
             store.settled().await;
-            let settled = store.position();
-            tokio::time::sleep(Duration::from_millis(2)).await;
-            assert_eq!(store.position(), settled);
+            store.commit(&Changes::default(), 100 + position, at(0)).unwrap();
+            store.settled().await;
+            assert_eq!(store.position(), 100 + position);
         }
     }
-    assert!(store.snapshot().unwrap().seen(&id(0)).unwrap().is_some());
 }
 
 #[test]

@@ -58,6 +58,9 @@ pub(super) fn read(fields: &mut Fields<'_>) -> Option<Box<dyn Unresolved>> {
     if path.as_deref().is_some_and(|path| path.is_empty() || path.ends_with('/') || path.contains('\0')) {
         fields.problem("path", "must name a file, such as /var/log/emote/events.jsonl");
     }
+    if let Some(rest) = path.as_deref().and_then(|path| path.strip_prefix("data/")) {
+        fields.problem("path", format!("is taken from the data folder: say {rest:?}, or an absolute path"));
+    }
     for key in ["max_size", "keep"] {
         if fields.has(key) && !fields.has("path") {
             fields.problem(key, "says how the file at `path` is put aside: there is none");
@@ -201,6 +204,10 @@ mod tests {
         max_size: expected a size such as 10MiB, 500kB or a number of bytes
         keep: expected a whole number from 0 to 1000
         "#);
+        insta::assert_snapshot!(
+            problems("kind: log\npath: data/events.jsonl"),
+            @r#"path: is taken from the data folder: say "events.jsonl", or an absolute path"#
+        );
         insta::assert_snapshot!(problems("kind: log\nmax_size: 1MiB"), @"max_size: says how the file at `path` is put aside: there is none");
     }
 }

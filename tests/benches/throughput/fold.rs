@@ -67,7 +67,7 @@ pub(crate) fn alone(count: u64) {
             (known, changes) = overlay.into_parts();
             let saves = Instant::now();
             store.commit(&changes, done, Time::from_millis(1_800_000_000_000).unwrap()).unwrap();
-            known.learn(changes);
+            known.learn(changes, &emote::core::Changes::default());
             saving += saves.elapsed();
         }
         let per = |time: std::time::Duration| time.as_nanos() / u128::from(count);

@@ -117,7 +117,11 @@ async fn throughput(options: &Options) {
             note(READ, bare::read(&log).await);
         }
     }
-    println!("jobs of {job} bytes\n\n{:<42}{:>12}{:>12}{:>10}{:>10}", "", "best K/s", "middle K/s", "of (a)", "of (c)");
+    let taken = if wanted(FOLD) { "" } else { ", as is taken for granted" };
+    println!(
+        "jobs of {job} bytes{taken}\n\n{:<42}{:>12}{:>12}{:>10}{:>10}",
+        "", "best K/s", "middle K/s", "of (a)", "of (c)"
+    );
     let rate = |times: &mut Vec<Duration>, at: usize| {
         times.sort();
         #[expect(clippy::cast_precision_loss, reason = "to be read by people")]

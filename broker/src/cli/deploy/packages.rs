@@ -126,13 +126,10 @@ pub(super) async fn rm(args: Rm) -> anyhow::Result<Exit> {
     {
         anyhow::bail!("{reason}, or say --force");
     }
+    let signature = args.signed.signature(&bus)?;
     bus.remove_package(&kept.package.file_name()).await?;
     let removed = json!({"version": kept.package.version, "sha256": kept.package.sha256});
-    args.signed
-        .signature(&bus)?
-        .order(&bus, REMOVED, removed)
-        .await
-        .context("it is kept no longer, and no event tells")?;
+    signature.order(&bus, REMOVED, removed).await.context("it is kept no longer, and no event tells")?;
     print_line(format!("{} is kept no longer.", args.version))?;
     Ok(Exit::Ok)
 }

@@ -66,9 +66,11 @@ fn version(text: &str) -> Result<String, String> {
 
 pub(super) async fn run(args: Args) -> anyhow::Result<Exit> {
     let bus = args.server.connect().await?;
-    let is_ready = |answer: &DeploysAnswer| answer.terms.is_some() && answer.package.is_some();
+    let kept = bus.kept_packages().await?;
+    let is_ready =
+        |answer: &DeploysAnswer| answer.terms.is_some() && answer.package.is_some() && lost(answer, &kept).is_none();
     let deployed = deploys::ask_for(&bus, Vec::new(), is_ready).await?;
-    if let Some(lost) = lost(&deployed, &bus.kept_packages().await?) {
+    if let Some(lost) = lost(&deployed, &kept) {
         anyhow::bail!(
             "{0} is deployed and kept no longer, so that no Mac could fetch it: add it again, or deploy another one \
              (`emote deploy ls`)",
@@ -90,6 +92,10 @@ pub(super) async fn run(args: Args) -> anyhow::Result<Exit> {
             return Ok(Exit::NotFound);
         }
     };
+    if chosen.is_empty() {
+        anstream::eprintln!("No Mac is such a one: nothing is to be ordered.");
+        return Ok(Exit::Ok);
+    }
     let chosen = args.without_left_out(&bus, chosen, &package.version).await?;
     if args.dry_run {
         return shown(&chosen, args.output);
@@ -305,6 +311,7 @@ mod tests {
         assert!(args(&[]).is_err() && args(&["C02", "--all-without-agent"]).is_err());
         assert!(args(&["--older-than", "new"]).is_err());
     }
+
     #[test]
     fn what_is_being_installed_is_left_out_until_it_is_overdue() {
         let record = json!({"udid": "U-1"});

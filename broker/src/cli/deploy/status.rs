@@ -99,7 +99,8 @@ impl Known {
         let speaks = || {
             let record = self.records.get(open?)?;
             let last: Time = record["last_seen"]["agent"].as_str()?.parse().ok()?;
-            let version = agent_version(record).filter(|_| last > deployment.ordered)?;
+            let version = agent_version(record).filter(|version| *version != deployment.version)?;
+            let version = Some(version).filter(|_| last > deployment.ordered)?;
             Some(format!("an agent speaks there: {version}"))
         };
         let asks = || {

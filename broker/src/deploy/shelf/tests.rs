@@ -204,6 +204,9 @@ async fn what_was_copied_is_served_by_a_broker_that_began_without_nats() {
     let name = bucket.package.file_name();
     let package = shelf.about(&name).await.unwrap().unwrap();
     shelf.file(package.clone()).await.unwrap();
+    // As a broker of before labels has left it.
+    std::fs::remove_file(folder.path().join(format!("packages/{}.json", package.sha256))).unwrap();
+    shelf.file(package.clone()).await.unwrap();
     // Labels of what is not here, and of what it is not.
     let packages = folder.path().join("packages");
     let other = Package { sha256: "a".repeat(64), version: "1.2.4".to_owned(), ..package.clone() };
