@@ -72,6 +72,10 @@ impl Machine for Avx512 {
     #[inline(always)]
     fn load(self, text: &[u8], _: &mut Room) -> [Register; LANES] {
         if let Some(whole) = text.first_chunk::<WIDTH>() {
+            // So long a text may lie in no near cache: what is looked at next comes closer meanwhile.
+            for ahead in (WIDTH..text.len().min(2 * WIDTH)).step_by(BLOCK) {
+                there!(_mm_prefetch::<_MM_HINT_T0>(text.as_ptr().wrapping_add(ahead).cast()));
+            }
             let (blocks, _) = whole.as_chunks();
             return eight!(lane => load(&blocks[lane]));
         }
