@@ -163,6 +163,32 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn who_signed_it_is_told_as_the_certificate_says_it() {
+        let signer = |name: Option<&str>| {
+            let mut params = rcgen::CertificateParams::default();
+            params.distinguished_name = rcgen::DistinguishedName::new();
+            if let Some(name) = name {
+                params.distinguished_name.push(rcgen::DnType::CommonName, name);
+            }
+            let certificate = params.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap();
+            Signer::of(&Signature { bytes: b"", certificates: vec![certificate.der().to_vec()] })
+        };
+        let none = Signer::of(&Signature { bytes: b"", certificates: vec![b"none".to_vec()] });
+        for (signer, said, is_no_developer) in [
+            (
+                signer(Some("Developer ID Installer: Ada (ABCDE12345)")),
+                "Developer ID Installer: Ada (ABCDE12345)",
+                false,
+            ),
+            (signer(Some("DEVELOPMENT\u{1b}[31m")), "DEVELOPMENT[31m", true),
+            (signer(None), "somebody whose certificate has no name", true),
+            (none, "somebody whose certificate has no name", true),
+        ] {
+            assert_eq!((signer.to_string().as_str(), signer.is_no_developer()), (said, is_no_developer));
+        }
+    }
+
+    #[test]
     fn what_is_none_is_refused_with_what_it_is() {
         let good = packed(&distribution(IDENTIFIER, "1.2.3"), b"payload");
         let mut flipped = good.clone();
