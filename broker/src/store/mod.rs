@@ -19,6 +19,7 @@
 //! Changes and the position they bring it to are one transaction. Most commits are left to the next durable one, at
 //! most a second later: what a crash takes back is folded again from the log. Never written to but by [`Store::commit`].
 
+mod beside;
 mod deployments;
 mod seen;
 mod sieve;
@@ -36,11 +37,10 @@ use std::{
 use emote_proto::Time;
 use foldhash::HashMap;
 use redb::{Database, Durability, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
-use tokio::task::JoinError;
-use tokio_util::task::AbortOnDropHandle;
 
 use crate::core::{Changes, Package};
 
+pub use beside::Storing;
 use seen::{ARRIVALS, Pending, SEEN};
 pub use snapshot::Snapshot;
 
@@ -118,20 +118,6 @@ pub struct Store {
     mended: Mutex<Option<Instant>>,
     /// Held while something is stored beside what else is done.
     beside: Arc<tokio::sync::Mutex<()>>,
-}
-
-/// Changes that are being stored; see [`Store::commit_beside`].
-pub struct Storing(AbortOnDropHandle<Result<(), StoreError>>);
-
-impl Storing {
-    /// Waits until they are stored. Cancel safe. Goes on with a panic, as if they were stored right here.
-    pub async fn stored(&mut self) -> Result<(), StoreError> {
-        match (&mut self.0).await.map_err(JoinError::try_into_panic) {
-            Ok(stored) => stored,
-            Err(Ok(panic)) => std::panic::resume_unwind(panic),
-            Err(Err(_)) => Err(StoreError::BrokenOff),
-        }
-    }
 }
 
 impl Store {
@@ -344,26 +330,6 @@ impl Store {
         *self.pending() = pending;
         self.position.store(position, Ordering::Release);
         Ok(())
-    }
-
-    /// [`Store::commit`] on a thread of its own, behind all that is being stored beside. Whoever lets go of what is given
-    /// must wait for [`Store::settled`] before looking at the records: it may be stored all the same.
-    pub async fn commit_beside(self: &Arc<Self>, changes: Arc<Changes>, position: u64, now: Time) -> Storing {
-        let turn = Arc::clone(&self.beside).lock_owned().await;
-        let store = Arc::clone(self);
-        let stored = move || {
-            let stored = store.commit(&changes, position, now);
-            // Whoever waits for its turn may open the file anew.
-            drop((store, changes));
-            drop(turn);
-            stored
-        };
-        Storing(AbortOnDropHandle::new(tokio::task::spawn_blocking(stored)))
-    }
-
-    /// Waits until nothing is being stored beside.
-    pub async fn settled(&self) {
-        drop(self.beside.lock().await);
     }
 
     /// Hash of the rules in force after [`Store::position`]; none where none were ever applied.
