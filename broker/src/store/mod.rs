@@ -3,13 +3,14 @@
 //! # The file
 //! | table | key | value |
 //! |---|---|---|
-//! | `meta` | `"format"`, `"stream"`, `"position"`, `"config"`, `"broker"`, `"budgets"`, `"deliveries"`, `"package"`, `"merged"` | 4; identity of EVENTS (its creation time); sequence of the last entry folded; hash of the rules in force after it; this broker's own id; JSON [`Budgets`](crate::core::Budgets); creation time and last sequence of the DELIVERIES that has the jobs of all that was folded, `<ns>/<sequence>`; JSON [`Package`]; sequence up to which `arrivals` are in `seen` |
+//! | `meta` | `"format"`, `"stream"`, `"position"`, `"config"`, `"broker"`, `"budgets"`, `"deliveries"`, `"package"` | 5; identity of EVENTS (its creation time); sequence of the last entry folded; hash of the rules in force after it; this broker's own id; JSON [`Budgets`](crate::core::Budgets); creation time and last sequence of the DELIVERIES that has the jobs of all that was folded, `<ns>/<sequence>`; JSON [`Package`] |
 //! | `nodes` | serial number, or UDID where only that is known | JSON [`Node`](crate::core::Node) |
 //! | `aliases` | UDID | serial number, as events that were proven say |
 //! | `claimed_aliases` | UDID | serial number, as unverified events say |
 //! | `owners` | (user id, node key) | nothing |
-//! | `seen` | event id, 16 bytes | ms since 1970, when it was received |
-//! | `arrivals` | (sequence that a commit led to, part) | ids that came with it, 16 bytes each, and when: ms since 1970, 8 bytes, big endian |
+//! | `arrivals` | (sequence that a commit led to, part) | ids of events that came with it, 16 bytes each, and when they were received: ms since 1970, 8 bytes, big endian |
+//! | `runs` | (run, first id) | as `arrivals`, in the order of the ids; they are in `arrivals` no more |
+//! | `newest` | run | when the last of its events was received, ms since 1970 |
 //! | `last_jobs` | (target, node key) | id of the event that tells the end of the last job, 16 bytes |
 //! | `tallies` | `rule/<name>` or `target/<name>` | JSON [`Tally`](crate::core::Tally) |
 //! | `heard` | source | JSON [`Heard`](crate::core::Heard) |
@@ -41,7 +42,7 @@ use redb::{Database, Durability, ReadTransaction, ReadableDatabase, ReadableTabl
 use crate::core::{Changes, Package};
 
 pub use beside::Storing;
-use seen::{ARRIVALS, Pending, SEEN};
+use seen::{ARRIVALS, NEWEST, Pending, RUNS};
 pub use snapshot::Snapshot;
 
 const META: TableDefinition<'_, &str, &str> = TableDefinition::new("meta");
@@ -53,7 +54,7 @@ const LAST_JOBS: TableDefinition<'_, (&str, &str), &[u8; 16]> = TableDefinition:
 const TALLIES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("tallies");
 const HEARD: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("heard");
 
-const FORMAT: &str = "4";
+const FORMAT: &str = "5";
 /// Bytes of the file that are kept in memory; beyond, the system keeps what is read again.
 const CACHE: usize = 32 << 20;
 const DURABLE_EVERY: Duration = Duration::from_secs(1);
@@ -197,8 +198,9 @@ impl Store {
             write.open_table(ALIASES)?;
             write.open_table(CLAIMED_ALIASES)?;
             write.open_table(OWNERS)?;
-            write.open_table(SEEN)?;
             write.open_table(ARRIVALS)?;
+            write.open_table(RUNS)?;
+            write.open_table(NEWEST)?;
             write.open_table(LAST_JOBS)?;
             write.open_table(TALLIES)?;
             write.open_table(HEARD)?;
@@ -249,13 +251,13 @@ impl Store {
         write.open_table(META)?.remove("budgets")?;
         write.open_table(META)?.remove("deliveries")?;
         write.open_table(META)?.remove("package")?;
-        write.open_table(META)?.remove("merged")?;
         write.open_table(NODES)?.retain(|_, _| false)?;
         write.open_table(ALIASES)?.retain(|_, _| false)?;
         write.open_table(CLAIMED_ALIASES)?.retain(|_, _| false)?;
         write.open_table(OWNERS)?.retain(|_, ()| false)?;
-        write.open_table(SEEN)?.retain(|_, _| false)?;
         write.open_table(ARRIVALS)?.retain(|_, _| false)?;
+        write.open_table(RUNS)?.retain(|_, _| false)?;
+        write.open_table(NEWEST)?.retain(|_, _| false)?;
         write.open_table(LAST_JOBS)?.retain(|_, _| false)?;
         write.open_table(TALLIES)?.retain(|_, _| false)?;
         write.open_table(HEARD)?.retain(|_, _| false)?;
@@ -393,7 +395,7 @@ impl Store {
 
     /// The records as of now; later commits do not show in it.
     pub fn snapshot(&self) -> Result<Snapshot, StoreError> {
-        // Before the file is looked at: what goes into its tree meanwhile is still in here.
+        // Before the file is looked at: what becomes a run meanwhile is still in here.
         let pending = self.pending().clone();
         Ok(Snapshot::new(self.begin_read()?, pending))
     }

@@ -1,5 +1,5 @@
-//! Which event ids the tree of those that were seen may hold. Most events are new ones, and to look through the tree for
-//! what is not there costs more than all else that is asked of them: a Bloom filter says so of 99 in 100.
+//! Which event ids the runs of those that were seen may hold. Most events are new ones, and to look through every run for
+//! what is not there costs more than all else that is asked of them: a Bloom filter says so of 999 in 1,000.
 
 use std::sync::{
     PoisonError, RwLock, RwLockReadGuard,
@@ -10,17 +10,23 @@ use fastbloom::AtomicBloomFilter;
 use foldhash::fast::RandomState;
 use redb::ReadableTable;
 
-use super::StoreError;
+use super::{
+    StoreError,
+    seen::{Id, ids_of},
+};
 
-type Id = [u8; 16];
-
-/// There is room for so many ids at least: some 1.2 MB.
+/// There is room for so many ids at least: some 1.9 MB.
 const LEAST: usize = 1 << 20;
-/// So many of what the tree does not hold are looked for there all the same, as long as there is room.
-const LET_THROUGH: f64 = 0.01;
+/// So many of what no run holds are looked for there all the same, as long as there is room.
+const LET_THROUGH: f64 = 0.001;
 
-/// A superset of what the tree holds. Ids are added before they come into the tree, and never taken out: where there is no
-/// more room it is made anew from what the tree holds by then.
+/// The table of runs.
+pub(super) trait Runs: ReadableTable<(u64, &'static Id), &'static [u8]> {}
+
+impl<T: ReadableTable<(u64, &'static Id), &'static [u8]>> Runs for T {}
+
+/// A superset of what the runs hold. Ids are added before they come into a run, and never taken out: where there is no more
+/// room it is made anew from what the runs hold by then.
 #[derive(Debug)]
 pub(super) struct Sieve(RwLock<Filter>);
 
@@ -37,11 +43,14 @@ impl Filter {
         Self { bits, room, held: AtomicUsize::new(0) }
     }
 
-    fn of(tree: &impl ReadableTable<&'static Id, i64>) -> Result<Self, StoreError> {
-        let count = usize::try_from(tree.len()?).unwrap_or(usize::MAX);
+    fn of(runs: &impl Runs) -> Result<Self, StoreError> {
+        let mut count = 0;
+        for part in runs.iter()? {
+            count += ids_of(part?.1.value()).count();
+        }
         let filter = Self::new(count.saturating_mul(2).max(LEAST));
-        for entry in tree.iter()? {
-            filter.bits.insert(entry?.0.value());
+        for part in runs.iter()? {
+            ids_of(part?.1.value()).for_each(|id| _ = filter.bits.insert(&id));
         }
         filter.held.store(count, Ordering::Relaxed);
         Ok(filter)
@@ -49,35 +58,35 @@ impl Filter {
 }
 
 impl Sieve {
-    /// What a tree holds.
-    pub(super) fn of(tree: &impl ReadableTable<&'static Id, i64>) -> Result<Self, StoreError> {
-        Ok(Self(RwLock::new(Filter::of(tree)?)))
+    /// What the runs hold.
+    pub(super) fn of(runs: &impl Runs) -> Result<Self, StoreError> {
+        Ok(Self(RwLock::new(Filter::of(runs)?)))
     }
 
     fn filter(&self) -> RwLockReadGuard<'_, Filter> {
         self.0.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether the tree may hold an id.
+    /// Whether a run may hold an id.
     pub(super) fn may_hold(&self, id: &Id) -> bool {
         self.filter().bits.contains(id)
     }
 
-    /// Adds ids that are about to come into the tree.
+    /// Adds ids that are about to come into a run.
     pub(super) fn add<'i>(&self, ids: impl ExactSizeIterator<Item = &'i Id>) {
         let filter = self.filter();
         filter.held.fetch_add(ids.len(), Ordering::Relaxed);
         ids.for_each(|id| _ = filter.bits.insert(id));
     }
 
-    /// Makes room, if there is none, by what the tree is about to hold.
-    pub(super) fn renew(&self, tree: &impl ReadableTable<&'static Id, i64>) -> Result<(), StoreError> {
+    /// Makes room, if there is none, by what the runs are about to hold.
+    pub(super) fn renew(&self, runs: &impl Runs) -> Result<(), StoreError> {
         let filter = self.filter();
         if filter.held.load(Ordering::Relaxed) <= filter.room {
             return Ok(());
         }
         drop(filter);
-        let filter = Filter::of(tree)?;
+        let filter = Filter::of(runs)?;
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = filter;
         Ok(())
     }
@@ -92,7 +101,7 @@ impl Default for Sieve {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::seen::SEEN;
+    use crate::store::seen::RUNS;
     use redb::{Database, backends::InMemoryBackend};
 
     fn id(n: usize) -> Id {
@@ -100,24 +109,25 @@ mod tests {
     }
 
     #[test]
-    fn what_the_tree_holds_passes_and_of_all_else_hardly_anything() {
+    fn what_runs_hold_passes_and_of_all_else_hardly_anything() {
         let database = Database::builder().create_with_backend(InMemoryBackend::new()).unwrap();
         let write = database.begin_write().unwrap();
-        let mut tree = write.open_table(SEEN).unwrap();
-        for n in 0..1_000 {
-            tree.insert(&id(n), 1).unwrap();
+        let mut runs = write.open_table(RUNS).unwrap();
+        for n in (0..1_000).step_by(2) {
+            let part: Vec<u8> = [id(n), id(n + 1)].iter().flat_map(|id| [&id[..], &[0; 8]].concat()).collect();
+            runs.insert((7, &id(n)), part.as_slice()).unwrap();
         }
-        let sieve = Sieve::of(&tree).unwrap();
+        let sieve = Sieve::of(&runs).unwrap();
         sieve.add((1_000..2_000).map(id).collect::<Vec<_>>().iter());
         let passed = |range: std::ops::Range<usize>| range.filter(|n| sieve.may_hold(&id(*n))).count();
         assert_eq!(passed(0..2_000), 2_000);
-        assert!(passed(5_000..105_000) < 2_000);
+        assert!(passed(5_000..105_000) < 200);
 
-        sieve.renew(&tree).unwrap();
+        sieve.renew(&runs).unwrap();
         assert_eq!(passed(0..2_000), 2_000, "there is room");
         sieve.add((2_000..LEAST + 2_000).map(id).collect::<Vec<_>>().iter());
-        sieve.renew(&tree).unwrap();
+        sieve.renew(&runs).unwrap();
         assert_eq!(passed(0..1_000), 1_000);
-        assert!(passed(1_000..101_000) < 2_000, "what came into no tree is forgotten");
+        assert!(passed(1_000..101_000) < 200, "what came into no run is forgotten");
     }
 }

@@ -11,7 +11,7 @@ use redb::{Key, ReadOnlyTable, ReadTransaction, ReadableTable, ReadableTableMeta
 use super::{
     ALIASES, CLAIMED_ALIASES, HEARD, LAST_JOBS, META, NODES, OWNERS, StoreError, TALLIES,
     deployments::DEPLOYMENTS,
-    seen::{Pending, SEEN},
+    seen::{self, Id, NEWEST, Pending, RUNS},
 };
 use crate::core::{Budgets, Deployment, Heard, Node, Package, Records, StateError, Tallied, Tally};
 
@@ -26,7 +26,9 @@ pub struct Snapshot {
     aliases: Table<&'static str, &'static str>,
     claimed_aliases: Table<&'static str, &'static str>,
     owners: Table<(&'static str, &'static str), ()>,
-    seen: Table<&'static [u8; 16], i64>,
+    runs: Table<(u64, &'static Id), &'static [u8]>,
+    /// The runs there are, in the order they were made.
+    all_runs: OnceLock<Vec<u64>>,
     last_jobs: Table<(&'static str, &'static str), &'static [u8; 16]>,
     tallies: Table<&'static str, &'static [u8]>,
     heard: Table<&'static str, &'static [u8]>,
@@ -63,7 +65,8 @@ impl Snapshot {
             aliases: Table::new(),
             claimed_aliases: Table::new(),
             owners: Table::new(),
-            seen: Table::new(),
+            runs: Table::new(),
+            all_runs: OnceLock::new(),
             last_jobs: Table::new(),
             tallies: Table::new(),
             heard: Table::new(),
@@ -114,11 +117,26 @@ impl Snapshot {
         if let Some(millis) = self.pending.get(id, self.position()?) {
             return Ok(Time::from_millis(millis));
         }
-        if !self.pending.may_be_in_tree(id) {
+        if !self.pending.may_be_in_a_run(id) {
             return Ok(None);
         }
-        let millis = self.seen.of(&self.read, SEEN)?.get(id.as_bytes())?.map(|at| at.value());
-        Ok(millis.and_then(Time::from_millis))
+        let runs = self.runs.of(&self.read, RUNS)?;
+        // What came again is in a later one, too.
+        for run in self.all_runs()?.iter().rev() {
+            if let Some(millis) = seen::find(runs, *run, id)? {
+                return Ok(Time::from_millis(millis));
+            }
+        }
+        Ok(None)
+    }
+
+    fn all_runs(&self) -> Result<&[u64], StoreError> {
+        if let Some(runs) = self.all_runs.get() {
+            return Ok(runs);
+        }
+        let newest = self.read.open_table(NEWEST)?;
+        let runs: Vec<u64> = newest.iter()?.map(|run| run.map(|(run, _)| run.value())).collect::<Result<_, _>>()?;
+        Ok(self.all_runs.get_or_init(|| runs))
     }
 
     fn position(&self) -> Result<u64, StoreError> {

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use emote_proto::{EventId, Trust};
 
 use super::{
-    seen::{IDS_AT_ONCE, MERGE_AT},
+    seen::{IDS_AT_ONCE, RUN_AT},
     *,
 };
 use crate::core::{DEDUPE_WINDOW_MILLIS, Deployment, Known, Layer, Memory, Node, Overlay, Package, Records, Tallied};
@@ -256,7 +256,7 @@ fn many_ids_are_dropped_a_part_at_a_time_and_those_that_came_again_are_kept() {
 }
 
 #[test]
-fn what_was_seen_is_known_before_and_after_it_goes_into_the_tree_and_to_whom_looked_before() {
+fn what_was_seen_is_known_before_and_after_it_becomes_a_run_and_to_whom_looked_before() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("s.redb");
     let id = |n: usize| EventId::derived(&[&n.to_string()]);
@@ -264,7 +264,7 @@ fn what_was_seen_is_known_before_and_after_it_goes_into_the_tree_and_to_whom_loo
         let changes = Changes { seen: ids.map(|n| (id(n), at(7))).collect(), ..Changes::default() };
         store.commit(&changes, position, at(7)).unwrap();
     };
-    let known = |snapshot: &Snapshot| (0..MERGE_AT + 20).filter(|n| snapshot.seen(&id(*n)).unwrap().is_some()).count();
+    let known = |snapshot: &Snapshot| (0..RUN_AT + 20).filter(|n| snapshot.seen(&id(*n)).unwrap().is_some()).count();
     {
         let (store, _) = Store::open(&path).unwrap();
         commit(&store, 0..10, 1);
@@ -276,15 +276,43 @@ fn what_was_seen_is_known_before_and_after_it_goes_into_the_tree_and_to_whom_loo
     assert_eq!(known(&before), 20, "both commits of one position");
     commit(&store, 20..30, 2);
     let between = store.snapshot().unwrap();
-    commit(&store, 30..MERGE_AT + 10, 3);
-    let merged = store.snapshot().unwrap();
-    commit(&store, MERGE_AT + 10..MERGE_AT + 20, 4);
-    assert_eq!((known(&before), known(&between), known(&merged)), (20, 30, MERGE_AT + 10));
-    assert_eq!(known(&store.snapshot().unwrap()), MERGE_AT + 20);
+    commit(&store, 30..RUN_AT + 10, 3);
+    let run = store.snapshot().unwrap();
+    commit(&store, RUN_AT + 10..RUN_AT + 20, 4);
+    assert_eq!((known(&before), known(&between), known(&run)), (20, 30, RUN_AT + 10));
+    assert_eq!(known(&store.snapshot().unwrap()), RUN_AT + 20);
     store.flush().unwrap();
-    drop((before, between, merged, store));
+    drop((before, between, run, store));
     let (store, _) = Store::open(&path).unwrap();
-    assert_eq!(known(&store.snapshot().unwrap()), MERGE_AT + 20);
+    assert_eq!(known(&store.snapshot().unwrap()), RUN_AT + 20);
     store.clear().unwrap();
     assert_eq!(known(&store.snapshot().unwrap()), 0);
+}
+
+#[test]
+fn a_run_goes_as_a_whole_and_what_came_again_is_known_as_of_the_last_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = Store::open(&folder.path().join("s.redb")).unwrap();
+    let id = |n: usize| EventId::derived(&[&n.to_string()]);
+    let commit = |ids: std::ops::Range<usize>, position, now| {
+        let changes = Changes { seen: ids.map(|n| (id(n), at(now))).collect(), ..Changes::default() };
+        store.commit(&changes, position, at(now)).unwrap();
+    };
+    let seen = |n| store.snapshot().unwrap().seen(&id(n)).unwrap();
+    commit(0..20, 1, 0);
+    commit(20..RUN_AT, 2, 100);
+    assert_eq!(
+        [0, 19, 20, RUN_AT - 1, RUN_AT].map(seen),
+        [Some(at(0)), Some(at(0)), Some(at(100)), Some(at(100)), None]
+    );
+    // The first twenty are out of the window, the rest of their run is not.
+    let again = DEDUPE_WINDOW_MILLIS + 50;
+    commit(0..10, 3, again);
+    assert_eq!([0, 20].map(seen), [Some(at(again)), Some(at(100))]);
+    commit(RUN_AT..2 * RUN_AT, 4, again);
+    assert_eq!([0, 20, RUN_AT].map(seen), [Some(at(again)), Some(at(100)), Some(at(again))]);
+    commit(0..0, 5, DEDUPE_WINDOW_MILLIS + 101);
+    assert_eq!([0, 20, RUN_AT].map(seen), [Some(at(again)), None, Some(at(again))]);
+    commit(0..0, 6, 3 * DEDUPE_WINDOW_MILLIS);
+    assert_eq!([0, 20, RUN_AT].map(seen), [None; 3]);
 }
