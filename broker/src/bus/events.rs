@@ -98,9 +98,7 @@ impl Bus {
         let config = pull::Config {
             durable_name: Some(consumer::core(partition)),
             description: Some("Emote: the core; its position is the checkpoint's".to_owned()),
-            ack_policy: AckPolicy::All,
-            ack_wait: Duration::from_secs(1800),
-            max_ack_pending: 20_000,
+            ack_policy: AckPolicy::None,
             ..pull::Config::default()
         };
         self.read_anew(config, position).await
