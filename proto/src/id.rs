@@ -1,7 +1,7 @@
 //! Event ids: version 7 where a source makes them, version 5 where they are derived so that a repeat is the same id.
 
 use serde::{Deserialize, Serialize, Serializer};
-use uuid::{Builder, Uuid, fmt::Hyphenated};
+use uuid::{Builder, Uuid};
 
 /// The namespace of every derived id: drawn once, never to change.
 const NAMESPACE: Uuid = Uuid::from_u128(0x1b2e_0f9a_5c0d_5f3e_9a64_7d4b_c1e8_22f7);
@@ -44,7 +44,7 @@ impl EventId {
     }
 
     /// As it is written, into `buffer`.
-    pub(crate) fn written<'a>(&self, buffer: &'a mut [u8; Hyphenated::LENGTH]) -> &'a str {
+    pub fn written<'a>(&self, buffer: &'a mut [u8; 36]) -> &'a str {
         self.0.as_hyphenated().encode_lower(buffer)
     }
 
@@ -62,7 +62,7 @@ impl std::fmt::Display for EventId {
 
 impl Serialize for EventId {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.written(&mut [0; Hyphenated::LENGTH]))
+        serializer.serialize_str(self.written(&mut [0; _]))
     }
 }
 

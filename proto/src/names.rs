@@ -36,7 +36,7 @@ pub mod subjects {
 
     /// A job of `rule` for `target`.
     pub fn deliver(target: &Name, rule: &Name) -> String {
-        format!("deliver.{target}.{rule}")
+        ["deliver.", target.as_str(), ".", rule.as_str()].concat()
     }
 
     /// All jobs for `target`.

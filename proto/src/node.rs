@@ -2,6 +2,7 @@
 
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 
 /// What NATS forbids in a subject token, and `%` itself. Bytes outside ASCII are always encoded.
 const FORBIDDEN: &AsciiSet = &CONTROLS.add(b' ').add(b'.').add(b'*').add(b'>').add(b'%');
@@ -31,17 +32,22 @@ pub enum NodeError {
 /// The serial number, UDID or user id that an event is about: 1 to 128 bytes, no control characters.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct NodeKey(String);
+pub struct NodeKey(SmolStr);
 
 impl NodeKey {
     /// Checks and takes the key.
-    pub fn new(key: impl Into<String>) -> Result<Self, NodeError> {
-        let key = key.into();
+    pub fn new(key: impl AsRef<str>) -> Result<Self, NodeError> {
+        let key = key.as_ref();
+        Self::check(key).map(|()| Self(key.into()))
+    }
+
+    /// Whether this is one.
+    pub(crate) fn check(key: &str) -> Result<(), NodeError> {
         match key.len() {
             0 => Err(NodeError::Empty),
             len if len > MAX_LEN => Err(NodeError::TooLong(len)),
-            _ if key.chars().any(char::is_control) => Err(NodeError::Control(key)),
-            _ => Ok(Self(key)),
+            _ if key.chars().any(char::is_control) => Err(NodeError::Control(key.to_owned())),
+            _ => Ok(()),
         }
     }
 
@@ -53,7 +59,7 @@ impl NodeKey {
     /// The key as a subject token: `ada@example.com` is written `ada@example%2Ecom`, and a key `-` is written `%2D`,
     /// because a bare `-` stands for "no node".
     pub fn to_subject_token(&self) -> String {
-        if self.0 == "-" { "%2D".to_owned() } else { utf8_percent_encode(&self.0, FORBIDDEN).to_string() }
+        if self.as_str() == "-" { "%2D".to_owned() } else { utf8_percent_encode(&self.0, FORBIDDEN).to_string() }
     }
 
     /// Reads a subject token. Only the form that [`Self::to_subject_token`] writes is taken, so that one node has one
@@ -64,7 +70,7 @@ impl NodeKey {
             && token.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'@'))
             && (1..=MAX_LEN).contains(&token.len())
         {
-            return Ok(Self(token.to_owned()));
+            return Ok(Self(token.into()));
         }
         let not_canonical = || NodeError::NotCanonical(token.to_owned());
         let key = percent_decode_str(token).decode_utf8().map_err(|_| not_canonical())?;
@@ -95,7 +101,7 @@ impl std::str::FromStr for NodeKey {
 
 impl From<NodeKey> for String {
     fn from(key: NodeKey) -> String {
-        key.0
+        key.0.into()
     }
 }
 

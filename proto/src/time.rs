@@ -42,9 +42,40 @@ impl From<Timestamp> for Time {
 /// As it stands on the wire.
 const WRITTEN: DateTimePrinter = DateTimePrinter::new().precision(Some(3));
 
+/// A time on its way into other text.
+#[derive(Default)]
+struct Short {
+    text: [u8; 32],
+    length: usize,
+}
+
+impl Short {
+    fn of(time: Time) -> Self {
+        let mut short = Self::default();
+        // The longest, of year -9999, has 27 bytes.
+        WRITTEN.print_timestamp(&time.0, &mut short).unwrap_or_default();
+        short
+    }
+
+    fn as_str(&self) -> &str {
+        // Made of texts that were whole.
+        std::str::from_utf8(&self.text[..self.length]).unwrap_or_default()
+    }
+}
+
+impl jiff::fmt::Write for Short {
+    fn write_str(&mut self, text: &str) -> Result<(), jiff::Error> {
+        let room = self.text[self.length..].get_mut(..text.len());
+        let room = room.ok_or_else(|| jiff::Error::from_args(format_args!("no room for {text:?}")))?;
+        room.copy_from_slice(text.as_bytes());
+        self.length += text.len();
+        Ok(())
+    }
+}
+
 impl Serialize for Time {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&WRITTEN.timestamp_to_string(&self.0))
+        serializer.serialize_str(Short::of(*self).as_str())
     }
 }
 
@@ -70,7 +101,7 @@ impl From<Time> for String {
 
 impl std::fmt::Display for Time {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&WRITTEN.timestamp_to_string(&self.0))
+        f.write_str(Short::of(*self).as_str())
     }
 }
 
@@ -90,6 +121,17 @@ mod tests {
         }
         assert!("yesterday".parse::<Time>().is_err());
         assert!("2026-11-23T06:41:00".parse::<Time>().is_err(), "an offset is required");
+    }
+
+    #[test]
+    fn the_longest_has_room() {
+        for (at, written) in
+            [(Timestamp::MIN, "-009999-01-02T01:59:59.000Z"), (Timestamp::MAX, "9999-12-30T22:00:00.999Z")]
+        {
+            let time = Time::from(at);
+            assert_eq!(time.to_string(), written);
+            assert_eq!(serde_json::to_string(&time).unwrap(), format!("{written:?}"));
+        }
     }
 
     proptest! {

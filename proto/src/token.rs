@@ -1,6 +1,7 @@
 //! The two kinds of words that may stand in a subject as they are.
 
 use serde::{Deserialize, Serialize, Serializer};
+use smol_str::SmolStr;
 
 /// Why a word is not a token. The text names the word and what is allowed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -20,15 +21,16 @@ macro_rules! word {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
         #[serde(try_from = "String")]
-        pub struct $name(String);
+        pub struct $name(SmolStr);
 
         impl $name {
             /// Checks and takes the word.
-            pub fn new(word: impl Into<String>) -> Result<Self, TokenError> {
-                let word = word.into();
+            pub fn new(word: impl AsRef<str>) -> Result<Self, TokenError> {
+                let word = word.as_ref();
                 let starts_well = word.bytes().next().is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
                 let holds = word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, $also));
-                if starts_well && holds && word.len() <= MAX_LEN { Ok(Self(word)) } else { Err(TokenError::$error(word)) }
+                let is_word = starts_well && holds && word.len() <= MAX_LEN;
+                if is_word { Ok(Self(word.into())) } else { Err(TokenError::$error(word.to_owned())) }
             }
 
             /// The word itself.
@@ -65,7 +67,7 @@ macro_rules! word {
 
         impl From<$name> for String {
             fn from(word: $name) -> String {
-                word.0
+                word.0.into()
             }
         }
     };

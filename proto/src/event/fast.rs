@@ -2,153 +2,123 @@
 //! key that is not known, a key twice, a value of another type, a mistake) is left to the way over a value, which says
 //! what is wrong: this one only ever gives what that one would.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, str::FromStr};
 
-use serde::{Deserialize, Deserializer, de};
 use serde_json::{Map, value::RawValue};
 
-use super::{Cause, Device, Draft, Info, Trust, User};
-use crate::serial::spelled;
+use super::{Cause, Device, Draft, Info, Trust, User, cursor::Cursor};
+use crate::{EventId, Name, Time, Token, serial::spelled};
 
 /// The draft, if there is nothing unusual about it.
 pub(super) fn draft(json: &[u8]) -> Option<Draft> {
-    // Of a text every string is known to be UTF-8.
-    let plain: Plain<'_> = serde_json::from_str(std::str::from_utf8(json).ok()?).ok()?;
-    let trust = match plain.trust.0 {
-        None => None,
-        Some(word) => Some(Trust::parse(&word)?),
-    };
-    Some(Draft {
-        id: parsed(plain.id)?,
-        time: parsed(plain.time)?,
-        source: parsed(plain.source)?,
-        scope: parsed(plain.scope)??,
-        action: parsed(plain.action)??,
-        device: plain.device.map(PlainDevice::device),
-        user: plain.user.map(PlainUser::user),
-        info: match plain.info {
-            None => None,
-            Some(json) => Some(Info::as_written(json)?),
-        },
-        communicate: plain.communicate,
-        log: plain.log,
-        trust,
-        cause: plain.cause,
-        other: Map::new(),
-    })
+    let mut cursor = Cursor::new(std::str::from_utf8(json).ok()?);
+    let (mut once, mut found) = (Once::default(), Found::default());
+    cursor.object(|cursor, key| match key {
+        "id" => once.set(0, &mut found.id, parsed(cursor)?),
+        "time" => once.set(1, &mut found.time, parsed(cursor)?),
+        "source" => once.set(2, &mut found.source, parsed(cursor)?),
+        "scope" => once.set(3, &mut found.scope, parsed(cursor)?),
+        "action" => once.set(4, &mut found.action, parsed(cursor)?),
+        "device" => once.set(5, &mut found.device, unless_null(cursor, device)?),
+        "user" => once.set(6, &mut found.user, unless_null(cursor, user)?),
+        "info" => once.set(7, &mut found.info, unless_null(cursor, info)?),
+        "communicate" => once.set(8, &mut found.communicate, cursor.flag()?),
+        "log" => once.set(9, &mut found.log, cursor.flag()?),
+        "trust" => once.set(10, &mut found.trust, trust(cursor.text()?)?),
+        "cause" => once.set(11, &mut found.cause, unless_null(cursor, Cursor::any::<Cause>)?),
+        _ => None,
+    })?;
+    if !cursor.is_at_end() {
+        return None;
+    }
+    let Found { id, time, source, scope, action, device, user, info, communicate, log, trust, cause } = found;
+    let (scope, action, other) = (scope?, action?, Map::new());
+    Some(Draft { id, time, source, scope, action, device, user, info, communicate, log, trust, cause, other })
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Plain<'a> {
-    #[serde(borrow, default)]
-    id: Text<'a>,
-    #[serde(borrow, default)]
-    time: Text<'a>,
-    #[serde(borrow, default)]
-    source: Text<'a>,
-    #[serde(borrow, default)]
-    scope: Text<'a>,
-    #[serde(borrow, default)]
-    action: Text<'a>,
-    #[serde(borrow)]
-    device: Option<PlainDevice<'a>>,
-    #[serde(borrow)]
-    user: Option<PlainUser<'a>>,
-    #[serde(borrow)]
-    info: Option<&'a RawValue>,
+/// A [`Draft`] on the way.
+#[derive(Default)]
+struct Found {
+    id: Option<EventId>,
+    time: Option<Time>,
+    source: Option<Name>,
+    scope: Option<Token>,
+    action: Option<Token>,
+    device: Option<Device>,
+    user: Option<User>,
+    info: Option<Info>,
     communicate: Option<bool>,
     log: Option<bool>,
-    #[serde(borrow, default)]
-    trust: Text<'a>,
+    trust: Option<Trust>,
     cause: Option<Cause>,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PlainDevice<'a> {
-    #[serde(borrow, default)]
-    uuid: Text<'a>,
-    #[serde(borrow, default)]
-    udid: Text<'a>,
-    #[serde(borrow, default)]
-    hardware_uuid: Text<'a>,
-    #[serde(borrow, default)]
-    name: Text<'a>,
-    #[serde(borrow, default)]
-    model: Text<'a>,
-    #[serde(borrow, default)]
-    os_version: Text<'a>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PlainUser<'a> {
-    #[serde(borrow, default)]
-    id: Text<'a>,
-    #[serde(borrow, default)]
-    name: Text<'a>,
-}
-
-impl PlainDevice<'_> {
-    fn device(self) -> Device {
-        Device {
-            uuid: self.uuid.owned().map(spelled),
-            udid: self.udid.owned(),
-            hardware_uuid: self.hardware_uuid.owned(),
-            name: self.name.owned(),
-            model: self.model.owned(),
-            os_version: self.os_version.owned(),
-            other: Map::new(),
-        }
-    }
-}
-
-impl PlainUser<'_> {
-    fn user(self) -> User {
-        User { id: self.id.owned(), name: self.name.owned(), other: Map::new() }
-    }
-}
-
-/// A string that may be null or empty, which both are as if it were not there.
+/// Which keys there were.
 #[derive(Default)]
-struct Text<'a>(Option<Cow<'a, str>>);
+struct Once(u16);
 
-impl Text<'_> {
-    fn owned(self) -> Option<String> {
-        self.0.map(Cow::into_owned)
+impl Once {
+    fn set<T>(&mut self, key: u32, place: &mut T, value: T) -> Option<()> {
+        let is_first = self.0 & 1 << key == 0;
+        self.0 |= 1 << key;
+        *place = value;
+        is_first.then_some(())
     }
 }
 
-fn parsed<T: std::str::FromStr>(text: Text<'_>) -> Option<Option<T>> {
-    match text.0 {
+fn unless_null<'a, T>(cursor: &mut Cursor<'a>, read: impl FnOnce(&mut Cursor<'a>) -> Option<T>) -> Option<Option<T>> {
+    if cursor.is_null() { Some(None) } else { read(cursor).map(Some) }
+}
+
+fn parsed<T: FromStr>(cursor: &mut Cursor<'_>) -> Option<Option<T>> {
+    match cursor.text()? {
         None => Some(None),
         Some(text) => text.parse().ok().map(Some),
     }
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visitor;
-        impl<'de> de::Visitor<'de> for Visitor {
-            type Value = Text<'de>;
+fn owned(cursor: &mut Cursor<'_>) -> Option<Option<String>> {
+    Some(cursor.text()?.map(Cow::into_owned))
+}
 
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("a string or null")
-            }
-
-            fn visit_unit<E>(self) -> Result<Text<'de>, E> {
-                Ok(Text(None))
-            }
-
-            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Text<'de>, E> {
-                Ok(Text((!text.is_empty()).then_some(Cow::Borrowed(text))))
-            }
-
-            fn visit_str<E>(self, text: &str) -> Result<Text<'de>, E> {
-                Ok(Text((!text.is_empty()).then(|| Cow::Owned(text.to_owned()))))
-            }
-        }
-        deserializer.deserialize_any(Visitor)
+fn trust(word: Option<Cow<'_, str>>) -> Option<Option<Trust>> {
+    match word {
+        None => Some(None),
+        Some(word) => Trust::parse(&word).map(Some),
     }
+}
+
+fn info(cursor: &mut Cursor<'_>) -> Option<Info> {
+    if let Some(json) = cursor.plain_value() {
+        return Some(Info::plain(json));
+    }
+    Info::as_written(cursor.any::<&RawValue>()?.get())
+}
+
+fn device(cursor: &mut Cursor<'_>) -> Option<Device> {
+    let (mut once, mut device) = (Once::default(), Device::default());
+    cursor.object(|cursor, key| {
+        let (bit, place) = match key {
+            "uuid" => (0, &mut device.uuid),
+            "udid" => (1, &mut device.udid),
+            "hardware_uuid" => (2, &mut device.hardware_uuid),
+            "name" => (3, &mut device.name),
+            "model" => (4, &mut device.model),
+            "os_version" => (5, &mut device.os_version),
+            _ => return None,
+        };
+        once.set(bit, place, owned(cursor)?)
+    })?;
+    device.uuid = device.uuid.map(spelled);
+    Some(device)
+}
+
+fn user(cursor: &mut Cursor<'_>) -> Option<User> {
+    let (mut once, mut user) = (Once::default(), User::default());
+    cursor.object(|cursor, key| match key {
+        "id" => once.set(0, &mut user.id, owned(cursor)?),
+        "name" => once.set(1, &mut user.name, owned(cursor)?),
+        _ => None,
+    })?;
+    Some(user)
 }

@@ -5,25 +5,23 @@ use std::{fmt, ops::Deref, sync::OnceLock};
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
     de::{Error as _, MapAccess, SeqAccess, Visitor},
+    ser::Error as _,
 };
 use serde_json::{Value, value::RawValue};
 
-/// So deep may what is taken as it was written be nested; what goes deeper is read as a value, or refused.
-const MAX_DEPTH: usize = 64;
-/// So many keys of one object are compared; an object of more is read as a value.
-const MAX_KEYS: usize = 32;
+use super::cursor::{MAX_DEPTH, MAX_KEYS};
 
 /// What an event says beyond its known fields. Its JSON is one line, and no object in it has a key twice.
 #[derive(Clone)]
 pub struct Info {
-    json: Box<RawValue>,
+    json: Box<str>,
     value: OnceLock<Box<Value>>,
 }
 
 impl Info {
     /// Its JSON, on one line.
     pub fn json(&self) -> &str {
-        self.json.get()
+        &self.json
     }
 
     /// As a value; read when first asked for.
@@ -38,19 +36,23 @@ impl Info {
         self.value.into_inner().map_or(Value::Null, |value| *value)
     }
 
-    /// What was written, if it needs no change: everything that a [`Value`] would refuse or change is left to that.
-    pub(super) fn as_written(json: &RawValue) -> Option<Self> {
-        let one_line = !json.get().bytes().fold(false, |found, byte| found | (byte < b' '));
-        let plain = one_line && (is_plain(json.get()) || serde_json::from_str::<Plain>(json.get()).is_ok());
-        plain.then(|| Self { json: json.to_owned(), value: OnceLock::new() })
+    /// What a [`Cursor`](super::cursor::Cursor) found to be plain.
+    pub(super) fn plain(json: &str) -> Self {
+        Self { json: json.into(), value: OnceLock::new() }
+    }
+
+    /// Of JSON, what was written, if it needs no change: everything that a [`Value`] would refuse or change is left to that.
+    pub(super) fn as_written(json: &str) -> Option<Self> {
+        let one_line = !json.bytes().fold(false, |found, byte| found | (byte < b' '));
+        (one_line && serde_json::from_str::<Plain>(json).is_ok()).then(|| Self::plain(json))
     }
 }
 
 impl From<Value> for Info {
     fn from(value: Value) -> Self {
         // Maps with string keys, strings, numbers and booleans: this cannot fail.
-        let json = serde_json::value::to_raw_value(&value).unwrap_or_else(|_| RawValue::NULL.to_owned());
-        Self { json, value: OnceLock::from(Box::new(value)) }
+        let json = serde_json::to_string(&value).unwrap_or_else(|_| "null".to_owned());
+        Self { json: json.into(), value: OnceLock::from(Box::new(value)) }
     }
 }
 
@@ -94,59 +96,9 @@ impl fmt::Display for Info {
 
 impl Serialize for Info {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.json.serialize(serializer)
+        let raw: &RawValue = serde_json::from_str(&self.json).map_err(S::Error::custom)?;
+        raw.serialize(serializer)
     }
-}
-
-/// Whether JSON, which this must be, is plainly what a [`Value`] would be of it: without escapes, numbers that may be too
-/// large, deep nesting or many keys, which are left to [`Plain`], and without a key twice.
-fn is_plain(json: &str) -> bool {
-    let json = json.as_bytes();
-    let (mut keys, mut known) = ([[].as_slice(); MAX_KEYS], 0);
-    // Of each array and object that is open: where its keys begin.
-    let (mut begin, mut depth) = ([0; MAX_DEPTH], 0);
-    let mut at = 0;
-    while let Some(byte) = json.get(at) {
-        at += 1;
-        match byte {
-            b'"' => {
-                let rest = &json[at..];
-                let Some(end) = memchr::memchr2(b'"', b'\\', rest).filter(|end| rest[*end] == b'"') else {
-                    return false;
-                };
-                at += end + 1;
-                if json[at..].iter().find(|byte| **byte != b' ') == Some(&b':') {
-                    let key = &rest[..end];
-                    let first = if depth == 0 { 0 } else { begin[depth - 1] };
-                    if known == MAX_KEYS || keys[first..known].contains(&key) {
-                        return false;
-                    }
-                    keys[known] = key;
-                    known += 1;
-                }
-            }
-            b'{' | b'[' if depth == MAX_DEPTH => return false,
-            b'{' | b'[' => {
-                begin[depth] = known;
-                depth += 1;
-            }
-            b'}' | b']' if depth == 0 => return false,
-            b'}' | b']' => {
-                depth -= 1;
-                known = begin[depth];
-            }
-            b'-' | b'0'..=b'9' => {
-                let length = json[at..].iter().take_while(|byte| byte.is_ascii_digit() || **byte == b'.').count();
-                at += length;
-                // The largest that fits has 309 digits.
-                if length > 300 || matches!(json.get(at), Some(b'e' | b'E')) {
-                    return false;
-                }
-            }
-            _ => {}
-        }
-    }
-    true
 }
 
 /// Reads JSON as a [`Value`] would, keeps nothing, and fails where keeping what was written would not be the same.
@@ -234,7 +186,7 @@ impl<'de> Visitor<'de> for Level {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::cursor::Cursor, *};
     use proptest::prelude::*;
 
     fn raw(json: &str) -> Option<Box<RawValue>> {
@@ -242,24 +194,7 @@ mod tests {
     }
 
     fn as_written(json: &str) -> Option<Info> {
-        Info::as_written(&raw(json)?)
-    }
-
-    #[test]
-    fn what_is_plain_is_seen_at_once() {
-        for (json, plain) in [
-            (r#"{"a": 1, "b": {"a": [true, -0.5, "x: y"]}, "c" : {"a": null}}"#, true),
-            (r#"["a", "a", {"a": "a"}, {"a": "a"}]"#, true),
-            (r#"{"a": {"b": 1, "b": 2}}"#, false),
-            (r#"{"a": [1], "b": {}, "a": 2}"#, false),
-            (r#"{"a" :1,"a" :2}"#, false),
-            (r#"{"a": "\u0041"}"#, false),
-            ("1e5", false),
-            (&"9".repeat(400), false),
-            (&"[".repeat(MAX_DEPTH + 1), false),
-        ] {
-            assert_eq!(is_plain(json), plain, "{json}");
-        }
+        Info::as_written(raw(json)?.get())
     }
 
     #[test]
@@ -327,7 +262,7 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_taken_as_written_is_what_a_value_would_be(json in any_json()) {
-            prop_assert!(!raw(&json).is_some_and(|raw| is_plain(raw.get())) || serde_json::from_str::<Plain>(json.trim()).is_ok());
+            prop_assert!(Cursor::new(&json).plain_value().is_none() || serde_json::from_str::<Plain>(json.trim()).is_ok());
             if let Some(info) = as_written(&json) {
                 let value: Value = serde_json::from_str(&json).unwrap();
                 prop_assert_eq!(info.value(), &value);

@@ -4,6 +4,7 @@
 //! the message was found (subject, stream position, stream time) and is a pure function, so that everyone who reads the
 //! stream sees the same event. Keys this version does not know are kept and written again.
 
+mod cursor;
 mod error;
 mod fast;
 mod info;

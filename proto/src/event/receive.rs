@@ -32,6 +32,7 @@ impl Draft {
             user.id = user.id.take().map(|id| id.to_lowercase());
         }
         self.fill_node(subject)?;
+        self.check_keys()?;
         let id = self.id.unwrap_or_else(|| match receipt.message_id {
             Some(id) => EventId::from_message_id(id),
             None => {
@@ -103,6 +104,17 @@ impl Draft {
                 Ok(())
             }
         }
+    }
+
+    /// Records are kept under these, whatever the subject names: they must be what a subject could name.
+    fn check_keys(&self) -> Result<(), EventError> {
+        let Some(device) = &self.device else { return Ok(()) };
+        for (field, key) in [("device.uuid", &device.uuid), ("device.udid", &device.udid)] {
+            if let Some(key) = key {
+                NodeKey::check(key).map_err(|error| EventError::field(field, &error))?;
+            }
+        }
+        Ok(())
     }
 
     /// Whom an administrator's event is by, is the subject's word alone, whatever device it names beside.

@@ -130,6 +130,17 @@ fn trust_is_the_receivers_word() {
     assert_eq!(event.trust, Trust::Unverified);
 }
 
+#[test]
+fn a_device_that_no_subject_could_name_is_refused() {
+    let body = |udid: &str| serde_json::json!({"scope": "device", "action": "enroll", "device": {"udid": udid}, "user": {"id": "ada@example.com"}});
+    let of_user = |udid: &str| receive("events.nanomdm.ada@example%2Ecom.device.enroll", &body(udid).to_string());
+    assert_eq!(of_user("U 1").unwrap().udid(), Some("U 1"));
+    for udid in ["U\r\nNats-Rollup: all", "U\u{85}", &"U".repeat(129)] {
+        let error = of_user(udid).unwrap_err().to_string();
+        assert!(error.contains("device.udid"), "{error}");
+    }
+}
+
 proptest! {
     #[test]
     fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
@@ -201,6 +212,20 @@ proptest! {
         if let Some(draft) = fast::draft(json.as_bytes()) {
             let value: Value = serde_json::from_str(&json).unwrap();
             prop_assert_eq!(draft, Draft::from_value(value).unwrap());
+        }
+    }
+
+    #[test]
+    fn the_fast_way_takes_nothing_that_the_slow_one_refuses(
+        json in any_draft(), at: prop::sample::Index, with in "[\"{}\\[\\],:0-9a-z \\\\\u{1}\n]{0,2}", cut in 0..3_usize,
+    ) {
+        let json: Vec<char> = json.chars().collect();
+        let at = at.index(json.len());
+        let after = json[at..].iter().skip(cut);
+        let changed: String = json[..at].iter().copied().chain(with.chars()).chain(after.copied()).collect();
+        if let Some(draft) = fast::draft(changed.as_bytes()) {
+            let value = serde_json::from_str::<Value>(&changed);
+            prop_assert_eq!(Ok(draft), value.map_err(|error| error.to_string()).map(|value| Draft::from_value(value).unwrap()));
         }
     }
 
