@@ -107,7 +107,7 @@ fn headers(message: &Outgoing, batch: &str, sequence: usize, commit: bool) -> He
         headers.insert(*name, value.as_str());
     }
     headers.insert(header::BATCH_ID, batch);
-    headers.insert(header::BATCH_SEQUENCE, sequence.to_string().as_str());
+    headers.insert(header::BATCH_SEQUENCE, sequence.to_string());
     if commit {
         headers.insert(header::BATCH_COMMIT, "1");
     }

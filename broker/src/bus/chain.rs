@@ -16,7 +16,8 @@ use std::{
 };
 
 use async_nats::{
-    HeaderMap, StatusCode, Subscriber,
+    HeaderMap, HeaderName, StatusCode, Subscriber,
+    header::{NATS_EXPECTED_LAST_MESSAGE_ID, NATS_EXPECTED_LAST_SEQUENCE, NATS_MESSAGE_ID},
     jetstream::stream::{LastRawMessageErrorKind, RawMessageErrorKind},
 };
 use emote_proto::{header, limits, stream, subjects};
@@ -24,6 +25,7 @@ use futures_util::StreamExt;
 
 use super::{BatchError, Bus, BusError, Outgoing, batch, random_name};
 
+const PLACE: HeaderName = HeaderName::from_static(header::PLACE);
 /// An answer that does not come within this time is taken for none.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 /// Messages that the connection does not take within this time are not sent.
@@ -86,8 +88,8 @@ pub struct Chain {
     /// Whether there is one copy of the stream.
     single: bool,
     last: u64,
-    /// The number of the last message, unless that was stored by other means.
-    last_number: Option<u64>,
+    /// The id of the last message, unless that was stored by other means.
+    last_id: Option<String>,
     numbers: u64,
     asked: VecDeque<(u64, Instant)>,
 }
@@ -104,18 +106,7 @@ impl Bus {
         })?;
         let asked = VecDeque::new();
         let created = behind.created.clone();
-        Ok(Chain {
-            bus: self.clone(),
-            inbox,
-            answers,
-            name,
-            created,
-            single,
-            last,
-            last_number: None,
-            numbers: 0,
-            asked,
-        })
+        Ok(Chain { bus: self.clone(), inbox, answers, name, created, single, last, last_id: None, numbers: 0, asked })
     }
 
     /// Looks from the end of DELIVERIES back to the checkpoint at `checkpoint` for how far the core is. Where there is none,
@@ -191,17 +182,18 @@ impl Chain {
         }
         for (index, (message, place)) in messages.into_iter().enumerate() {
             let mut headers = HeaderMap::new();
-            for (name, value) in &message.headers {
-                headers.insert(*name, value.as_str());
+            for (name, value) in message.headers {
+                headers.insert(HeaderName::from_static(name), value);
             }
-            headers.insert(header::EXPECTED_LAST_SEQUENCE, self.last.to_string().as_str());
+            headers.insert(NATS_EXPECTED_LAST_SEQUENCE, self.last.to_string());
             if self.single {
-                if let Some(number) = self.last_number {
-                    headers.insert(header::EXPECTED_LAST_MSG_ID, self.id(number).as_str());
+                let id = self.id(self.numbers);
+                if let Some(last_id) = self.last_id.replace(id.clone()) {
+                    headers.insert(NATS_EXPECTED_LAST_MESSAGE_ID, last_id);
                 }
-                headers.insert(header::MSG_ID, self.id(self.numbers).as_str());
+                headers.insert(NATS_MESSAGE_ID, id);
             }
-            headers.insert(header::PLACE, place.to_string().as_str());
+            headers.insert(PLACE, place.to_string());
             let client = &self.bus.client;
             let sent = if index + 1 < count {
                 client.publish_with_headers(message.subject, headers, message.payload).await
@@ -212,7 +204,6 @@ impl Chain {
             };
             sent.map_err(|error| BatchError::Unknown(error.to_string()))?;
             self.last += 1;
-            self.last_number = Some(self.numbers);
             self.numbers += 1;
         }
         if count > 0 {
@@ -262,7 +253,7 @@ impl Chain {
 
     /// Goes on behind the message `last`, which was stored by other means, when everything sent is answered.
     pub fn go_on_behind(&mut self, last: u64) {
-        (self.last, self.last_number) = (last, None);
+        (self.last, self.last_id) = (last, None);
     }
 
     fn id(&self, number: u64) -> String {

@@ -71,15 +71,14 @@ impl Checkpoint {
 /// A job as a message of DELIVERIES. Where a job would be larger than a message may be, it goes without what each source
 /// claims of the node; name, owner and asset record stay.
 pub fn job_message(job: &Job) -> Outgoing {
-    // A job is made of strings and JSON values: serialising cannot fail.
-    let mut payload = serde_json::to_vec(job).unwrap_or_default();
+    let mut payload = job.to_json();
     if payload.len() > limits::MAX_JOB {
         let mut smaller = job.clone();
         if let Some(serde_json::Value::Object(mut node)) = smaller.node.as_ref().map(|node| node.value().clone()) {
             node.remove("sources");
             smaller.node = Some(serde_json::Value::Object(node).into());
         }
-        payload = serde_json::to_vec(&smaller).unwrap_or_default();
+        payload = smaller.to_json();
     }
     let subject = match &job.held {
         Some(_) => subjects::held(&job.target, &job.rule, &job.id.token()),

@@ -6,11 +6,8 @@ use std::{
 };
 
 use emote_proto::Event;
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _, ser::Error as _};
-use serde_json::{
-    Value,
-    value::{RawValue, to_raw_value},
-};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+use serde_json::{Value, value::RawValue};
 
 /// An event that many jobs are about.
 #[derive(Debug, Clone)]
@@ -60,8 +57,7 @@ impl PartialEq for SharedEvent {
 
 impl Serialize for SharedEvent {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let raw: &RawValue = serde_json::from_str(self.json()).map_err(S::Error::custom)?;
-        raw.serialize(serializer)
+        raw(self.json())?.serialize(serializer)
     }
 }
 
@@ -76,19 +72,27 @@ impl<'de> Deserialize<'de> for SharedEvent {
 /// A node's record as it was when the event was folded.
 #[derive(Debug, Clone)]
 pub struct Record {
-    json: Arc<RawValue>,
+    json: Arc<String>,
     value: OnceLock<Arc<Value>>,
 }
+
+/// Room for the record of most nodes.
+const ROOM: usize = 1024;
 
 impl Record {
     /// Of what writes itself as the record.
     pub fn of(record: &impl Serialize) -> Self {
-        Self { json: raw(record).into(), value: OnceLock::new() }
+        Self { json: written(record).into(), value: OnceLock::new() }
     }
 
-    /// Its JSON.
+    /// As it is written.
+    pub fn json(&self) -> &str {
+        &self.json
+    }
+
+    /// As a value.
     pub fn value(&self) -> &Value {
-        self.value.get_or_init(|| Arc::new(serde_json::from_str(self.json.get()).unwrap_or_default()))
+        self.value.get_or_init(|| Arc::new(serde_json::from_str(&self.json).unwrap_or_default()))
     }
 
     /// One of its fields.
@@ -99,19 +103,19 @@ impl Record {
 
 impl From<Value> for Record {
     fn from(value: Value) -> Self {
-        Self { json: raw(&value).into(), value: OnceLock::from(Arc::new(value)) }
+        Self { json: written(&value).into(), value: OnceLock::from(Arc::new(value)) }
     }
 }
 
 impl PartialEq for Record {
     fn eq(&self, other: &Self) -> bool {
-        self.json.get() == other.json.get() || self.value() == other.value()
+        self.json == other.json || self.value() == other.value()
     }
 }
 
 impl Serialize for Record {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.json.serialize(serializer)
+        raw(&self.json)?.serialize(serializer)
     }
 }
 
@@ -120,13 +124,21 @@ impl<'de> Deserialize<'de> for Record {
         let json = Box::<RawValue>::deserialize(deserializer)?;
         // What a target is to read later must be readable.
         let value: Value = serde_json::from_str(json.get()).map_err(D::Error::custom)?;
-        Ok(Self { json: json.into(), value: OnceLock::from(Arc::new(value)) })
+        Ok(Self { json: Box::<str>::from(json).into_string().into(), value: OnceLock::from(Arc::new(value)) })
     }
 }
 
 /// Maps with string keys, strings, numbers and booleans: nothing of ours can fail to be written.
-fn raw(value: &impl Serialize) -> Box<RawValue> {
-    to_raw_value(value).unwrap_or_else(|_| RawValue::NULL.to_owned())
+fn written(value: &impl Serialize) -> String {
+    let mut json = Vec::with_capacity(ROOM);
+    match serde_json::to_writer(&mut json, value) {
+        Ok(()) => String::from_utf8(json).unwrap_or_default(),
+        Err(_) => "null".to_owned(),
+    }
+}
+
+fn raw<E: serde::ser::Error>(json: &str) -> Result<&RawValue, E> {
+    serde_json::from_str(json).map_err(E::custom)
 }
 
 #[cfg(test)]
