@@ -20,7 +20,7 @@ impl Time {
     }
 
     /// Writes it, without quotes.
-    pub(crate) fn write_to(self, json: &mut Vec<u8>) {
+    pub(crate) fn write_to(self, json: &mut String) {
         // Memory refuses nothing.
         WRITTEN.print_timestamp(&self.0, json).unwrap_or_default();
     }

@@ -305,7 +305,7 @@ impl Reader {
         Ok(run.entries)
     }
 
-    /// Tells the consumer that everything read so far is folded; only the lag it shows depends on it.
+    /// Tells the archive's consumer that everything read so far is stored; only the lag it shows depends on it.
     pub async fn acknowledge(&mut self) {
         if let Some(message) = self.last.take().filter(|_| self.acks)
             && let Err(error) = message.ack_with(AckKind::Ack).await

@@ -68,7 +68,11 @@ pub struct Core {
 
 /// What an entry says by itself: the half of opening it that needs no knowledge, and may be done ahead.
 #[derive(Debug, Clone)]
-pub struct Parsed {
+pub struct Parsed(Box<Read>);
+
+/// Large, and handed on many times.
+#[derive(Debug, Clone)]
+struct Read {
     subject: Subject,
     draft: Draft,
 }
@@ -76,7 +80,7 @@ pub struct Parsed {
 impl Parsed {
     /// Reads subject and body.
     pub fn read(subject: &str, payload: &[u8]) -> Result<Self, Rejection> {
-        Ok(Self { subject: subject.parse()?, draft: Draft::parse(payload)? })
+        Ok(Self(Box::new(Read { subject: subject.parse()?, draft: Draft::parse(payload)? })))
     }
 
     fn of(entry: &Entry<'_>) -> Result<Self, Rejection> {
@@ -84,12 +88,12 @@ impl Parsed {
     }
 
     fn complete(self, entry: &Entry<'_>, believed: &Believed) -> Result<Opened, Rejection> {
-        let trust = believed.of(self.subject.source.as_str(), &self.draft);
+        let trust = believed.of(self.0.subject.source.as_str(), &self.0.draft);
         self.complete_as(entry, trust, believed)
     }
 
     fn complete_as(self, entry: &Entry<'_>, trust: Trust, believed: &Believed) -> Result<Opened, Rejection> {
-        let Self { subject, draft } = self;
+        let Read { subject, draft } = *self.0;
         let (message_id, sequence, received) = (entry.message_id, entry.sequence, entry.received);
         let event = draft.receive(&Receipt { subject: &subject, message_id, sequence, received }, trust)?;
         replay::open(event, entry, believed)
@@ -210,7 +214,7 @@ impl Core {
     }
 
     fn apply_event(&self, state: &mut Overlay<'_>, opened: Opened, received: Time) -> Result<Vec<Job>, StateError> {
-        let Opened { event, replay } = opened;
+        let Opened { mut event, replay } = opened;
         // The agent's own protocol stores an event once; everything else may be repeated by whoever sends it.
         let once = event.source.as_str() == source::AGENT && replay.is_none();
         if !once && state.seen_before(event.id, received)? {
@@ -226,7 +230,7 @@ impl Core {
             None => silence::note(state, &event, received, limit)?,
             Some(_) => None,
         };
-        let event = join(state, event)?;
+        join(state, &mut event)?;
         let node = learn(state, &event, received)?;
         let event = SharedEvent::from(event);
         let mut told: Vec<Job> = told.into_iter().collect();
@@ -327,15 +331,15 @@ impl Core {
 
 /// Gives the event the serial number of its UDID where that is known, and remembers the pair where the event has both.
 /// What an unverified event says of it, unverified ones alone follow.
-fn join(state: &mut Overlay<'_>, mut event: Event) -> Result<Event, StateError> {
+fn join(state: &mut Overlay<'_>, event: &mut Event) -> Result<(), StateError> {
     let (speaks_for_itself, trust) = (event.source.as_str() == source::AGENT, event.trust);
-    let Some(device) = &mut event.device else { return Ok(event) };
+    let Some(device) = &mut event.device else { return Ok(()) };
     match (&device.uuid, &device.udid) {
         (Some(serial), Some(udid)) if !speaks_for_itself && serial != udid => state.put_alias(udid, serial, trust)?,
         (None, Some(udid)) => device.uuid = state.serial_for(udid, trust)?,
         _ => {}
     }
-    Ok(event)
+    Ok(())
 }
 
 /// Adds what the event says to its node's record, and takes over what was known under its UDID. An unverified event takes

@@ -22,8 +22,7 @@ struct Shared {
 impl SharedEvent {
     /// Its JSON.
     pub fn json(&self) -> &str {
-        // JSON is UTF-8.
-        self.0.json.get_or_init(|| String::from_utf8(self.0.event.to_json()).unwrap_or_default())
+        self.0.json.get_or_init(|| self.0.event.to_text())
     }
 }
 

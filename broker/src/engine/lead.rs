@@ -14,14 +14,12 @@ use super::{
     silence::Claim,
 };
 use crate::{
-    bus::{Checkpoint, EventMessage, Reader, job_message},
+    bus::{Checkpoint, EventMessage, job_message},
     core::{Budgets, Core, Job, Order, Overlay},
 };
 
 /// Runs that may be under way to DELIVERIES while the next is folded.
 const RUNS_UNDER_WAY: usize = 4;
-/// A run of so many entries is acknowledged at once; smaller ones when their records are about to be stored.
-const ACKNOWLEDGE_AT: usize = 256;
 
 impl Engine {
     /// Leads from the checkpoint that was found, until told to stop or until somebody else leads.
@@ -53,22 +51,14 @@ impl Engine {
                 _ = sign.tick() => self.give_sign(position).await?,
                 at = position.chain.answer() => self.note_stored(position, at.map_err(Stopped::Commit)?),
                 saved = position.working.saved() => saved?,
-                () = until(due) => {
-                    self.begin_save(position).await?;
-                    reader.acknowledge().await;
-                }
-                run = reader.next_run(), if more => self.fold_run(position, run?, &mut reader).await?,
+                () = until(due) => self.begin_save(position).await?,
+                run = reader.next_run(), if more => self.fold_run(position, run?).await?,
             }
         }
     }
 
     /// An order is folded by itself: it may change how the next entry is folded.
-    async fn fold_run(
-        &self,
-        position: &mut Position,
-        mut run: Vec<EventMessage>,
-        reader: &mut Reader,
-    ) -> Result<(), Stopped> {
+    async fn fold_run(&self, position: &mut Position, mut run: Vec<EventMessage>) -> Result<(), Stopped> {
         let began = Instant::now();
         for part in run.chunk_by_mut(|one, next| !is_order(one) && !is_order(next)) {
             match part {
@@ -81,9 +71,6 @@ impl Engine {
                     self.commit(position, folded).await?;
                 }
             }
-        }
-        if run.len() >= ACKNOWLEDGE_AT {
-            reader.acknowledge().await;
         }
         let behind = run.last().map_or(0, |last| last.pending);
         position.idle = behind == 0;

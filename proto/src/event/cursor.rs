@@ -61,6 +61,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// What lies between a quote, which is behind us, and the next, if it has no escapes.
+    #[inline]
     fn plain_text(&mut self) -> Option<&'a str> {
         let begin = self.at;
         let length = plain_length(self.rest());
@@ -241,19 +242,21 @@ impl<'a> Cursor<'a> {
 }
 
 /// How many bytes there are before the first that is a quote, a backslash or a control character.
+#[inline]
 fn plain_length(bytes: &[u8]) -> usize {
     const ONES: u64 = u64::from_ne_bytes([1; 8]);
     const TOPS: u64 = u64::from_ne_bytes([0x80; 8]);
-    let (chunks, rest) = bytes.as_chunks::<8>();
-    for (index, chunk) in chunks.iter().enumerate() {
-        let eight = u64::from_le_bytes(*chunk);
-        // The top bit of each byte that is below `limit`, and maybe of bytes behind the first such.
-        let below = |bytes: u64, limit: u8| bytes.wrapping_sub(ONES * u64::from(limit)) & !bytes & TOPS;
+    // The top bit of each byte that is below `limit`, and maybe of bytes behind the first such.
+    let below = |bytes: u64, limit: u8| bytes.wrapping_sub(ONES * u64::from(limit)) & !bytes & TOPS;
+    let mut rest = bytes;
+    while let Some((eight, behind)) = rest.split_first_chunk() {
+        let eight = u64::from_le_bytes(*eight);
         let equal = |byte: u8| below(eight ^ (ONES * u64::from(byte)), 1);
         let found = below(eight, b' ') | equal(b'"') | equal(b'\\');
         if found != 0 {
-            return index * 8 + found.trailing_zeros() as usize / 8;
+            return bytes.len() - rest.len() + found.trailing_zeros() as usize / 8;
         }
+        rest = behind;
     }
     let ends = |byte: &u8| matches!(byte, b'"' | b'\\' | ..b' ');
     bytes.len() - rest.len() + rest.iter().position(ends).unwrap_or(rest.len())

@@ -253,6 +253,11 @@ impl Draft {
 impl Event {
     /// The event's JSON, every field that is known, in the documented order.
     pub fn to_json(&self) -> Vec<u8> {
+        self.to_text().into_bytes()
+    }
+
+    /// [`Event::to_json`], as text.
+    pub fn to_text(&self) -> String {
         write::event(self)
     }
 

@@ -14,9 +14,9 @@ pub(super) fn draft(draft: &Draft) -> Vec<u8> {
 }
 
 /// What [`Event`]'s `Serialize` writes, in fewer steps: this is done of every event there is.
-pub(super) fn event(event: &Event) -> Vec<u8> {
+pub(super) fn event(event: &Event) -> String {
     let info = event.info.as_ref().map(|info| info.json());
-    let mut json = Json(Vec::with_capacity(ROOM + info.map_or(0, str::len)));
+    let mut json = Json(String::with_capacity(ROOM + info.map_or(0, str::len)));
     json.open();
     json.text("\"id\":", event.id.written(&mut [0; _]));
     json.key("\"time\":\"");
@@ -59,16 +59,16 @@ pub(super) fn event(event: &Event) -> Vec<u8> {
 }
 
 /// JSON on the way. Each field ends with a comma, which [`Json::close`] takes back.
-struct Json(Vec<u8>);
+struct Json(String);
 
 impl Json {
     fn open(&mut self) {
-        self.0.push(b'{');
+        self.0.push('{');
     }
 
     /// A key with its quotes and colon, or other JSON as it is.
     fn key(&mut self, written: &str) {
-        self.0.extend_from_slice(written.as_bytes());
+        self.0.push_str(written);
     }
 
     fn text(&mut self, key: &str, text: &str) {
@@ -77,16 +77,16 @@ impl Json {
             return self.value(key, text);
         }
         self.key(key);
-        self.0.push(b'"');
+        self.0.push('"');
         self.key(text);
         self.key("\",");
     }
 
     fn value(&mut self, key: &str, value: &(impl Serialize + ?Sized)) {
         self.key(key);
-        // As in [`draft`]; nor does memory refuse what is written.
-        serde_json::to_writer(&mut self.0, value).unwrap_or_default();
-        self.0.push(b',');
+        // As in [`draft`].
+        self.key(&serde_json::to_string(value).unwrap_or_default());
+        self.0.push(',');
     }
 
     fn some_text(&mut self, key: &str, text: &Option<String>) {
@@ -108,8 +108,10 @@ impl Json {
             self.0.pop();
             self.value(":", value);
         }
-        self.0.pop_if(|last| *last == b',');
-        self.0.push(b'}');
+        if self.0.ends_with(',') {
+            self.0.pop();
+        }
+        self.0.push('}');
     }
 }
 
