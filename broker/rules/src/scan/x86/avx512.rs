@@ -72,13 +72,11 @@ impl Machine for Avx512 {
     #[inline(always)]
     fn load(self, text: &[u8], _: &mut Room) -> [Register; LANES] {
         if let Some(whole) = text.first_chunk::<WIDTH>() {
-            // So long a text may lie in no near cache: what is looked at next comes closer meanwhile.
-            for ahead in (WIDTH..text.len().min(2 * WIDTH)).step_by(BLOCK) {
-                there!(_mm_prefetch::<_MM_HINT_T0>(text.as_ptr().wrapping_add(ahead).cast()));
-            }
+            fetch(text.as_ptr().wrapping_add(WIDTH));
             let (blocks, _) = whole.as_chunks();
             return eight!(lane => load(&blocks[lane]));
         }
+        fetch(text.as_ptr().wrapping_add(text.len()));
         // SAFETY: as above; what the masks leave out is not read.
         unsafe {
             // How many bytes there are behind the beginning of each block, and as many ones.
@@ -152,6 +150,15 @@ impl Machine for Avx512 {
                 write(&mut sixteens[3], base, there!(_mm512_extracti32x4_epi32(numbers, 3)));
             }
         }
+    }
+}
+
+/// Has what is looked at next come closer meanwhile: the rest of the text, or what lies behind it, which is the next where many
+/// lie in one piece of memory. It may lie in no near cache; and there may be nothing.
+#[inline(always)]
+fn fetch(from: *const u8) {
+    for ahead in (0..WIDTH).step_by(BLOCK) {
+        there!(_mm_prefetch::<_MM_HINT_T0>(from.wrapping_add(ahead).cast()));
     }
 }
 
