@@ -76,11 +76,16 @@ impl EventMessage {
 
     /// The entry as the core takes it.
     pub fn entry(&self) -> Entry<'_> {
+        Entry { message_id: self.message_id(), ..self.entry_without_id() }
+    }
+
+    /// [`EventMessage::entry`], without looking for its `Nats-Msg-Id`.
+    pub fn entry_without_id(&self) -> Entry<'_> {
         Entry {
             sequence: self.sequence,
             received: self.received,
             subject: &self.subject,
-            message_id: self.message_id(),
+            message_id: None,
             payload: &self.payload,
         }
     }

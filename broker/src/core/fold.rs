@@ -83,6 +83,11 @@ impl Parsed {
         Ok(Self(Box::new(Read { subject: subject.parse()?, draft: Draft::parse(payload)? })))
     }
 
+    /// Whether it says its id, so that its `Nats-Msg-Id` is of no interest.
+    pub fn has_id(&self) -> bool {
+        self.0.draft.id.is_some()
+    }
+
     fn of(entry: &Entry<'_>) -> Result<Self, Rejection> {
         Self::read(entry.subject, entry.payload)
     }

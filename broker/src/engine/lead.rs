@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     bus::{Checkpoint, EventMessage, job_message},
-    core::{Budgets, Core, Job, Order, Overlay},
+    core::{Budgets, Core, Job, Order, Overlay, Parsed},
 };
 
 /// Runs that may be under way to DELIVERIES while the next is folded.
@@ -124,7 +124,9 @@ impl Engine {
     ) -> Result<Vec<Job>, Stopped> {
         let folded = catch_unwind(AssertUnwindSafe(|| {
             let parsed = message.parsed();
-            core.apply_parsed(overlay, &message.entry(), parsed)
+            let says_its_id = parsed.as_ref().is_ok_and(Parsed::has_id);
+            let entry = if says_its_id { message.entry_without_id() } else { message.entry() };
+            core.apply_parsed(overlay, &entry, parsed)
         }));
         let jobs = match folded {
             Ok(jobs) => jobs?,
