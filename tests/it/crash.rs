@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use emote::bus::{Bus, BusSettings, Reader, StreamSettings};
 use emote_tests::{Agent, Process, Stack, Wire, free_port, until, until_listening, until_some, webhook};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use serde_json::{Value, json};
@@ -192,6 +193,31 @@ async fn entries_and_jobs_lost_on_the_way_to_the_broker_come_again() {
     let (folded, shown) = stack.records().await;
     assert_eq!(folded, shown);
     assert_eq!(stack.streams.read("EVENTS", "events.agent.>").await.len(), 1_500);
+}
+
+#[tokio::test]
+async fn the_last_entry_lost_on_the_way_is_read_again_though_none_comes_behind_it() {
+    let stack = Stack::new().without_broker().start().await;
+    let wire = Wire::to(stack.nats.port).await;
+    let bus = Bus::connect(&BusSettings::local(&wire.url, "reader")).await.unwrap();
+    bus.ensure_streams(&StreamSettings::default()).await.unwrap();
+    let next = async |reader: &mut Reader| {
+        let run =
+            tokio::time::timeout(Duration::from_secs(30), reader.next_run()).await.expect("reading goes on or ends");
+        run.map(|run| run.iter().map(|entry| entry.sequence).collect::<Vec<_>>())
+    };
+    let mut reader = bus.read_events(0, 0).await.unwrap();
+    stack.streams.publish("events.test.-.a.b", "1").await;
+    assert_eq!(next(&mut reader).await.unwrap(), [1]);
+    wire.hold();
+    stack.streams.publish("events.test.-.a.b", "2").await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    wire.cut();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    wire.mend();
+    next(&mut reader).await.unwrap_err();
+    let mut reader = until_some("reading begins again", async || bus.read_events(0, 1).await.ok()).await;
+    assert_eq!(next(&mut reader).await.unwrap(), [2]);
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
+    sync::atomic::Ordering,
     time::Duration,
 };
 
@@ -38,6 +39,8 @@ const ARCHIVED_WITHIN: Duration = Duration::from_secs(25 * 3600);
 const ARCHIVED_AT_ONCE: i64 = 120_000;
 const EXPIRES: Duration = Duration::from_secs(10);
 const HEARTBEAT: Duration = Duration::from_secs(3);
+/// How often it is looked whether the connection is still the same while nothing comes.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// An entry of EVENTS, owned.
 #[derive(Debug, Clone)]
@@ -146,6 +149,7 @@ impl Bus {
 
     async fn reader(&self, config: pull::Config, position: u64) -> Result<Reader, ReadError> {
         let read = |error: &dyn std::fmt::Display| ReadError(error.to_string());
+        let (client, connects) = (self.client.clone(), connects(&self.client));
         let acks = config.ack_policy != AckPolicy::None;
         let deliver_policy = DeliverPolicy::ByStartSequence { start_sequence: position + 1 };
         let events = self.js.get_stream_no_info(stream::EVENTS).await.map_err(|error| read(&error))?;
@@ -153,7 +157,7 @@ impl Bus {
         let consumer = events.create_consumer(config).await.map_err(|error| read(&error))?;
         let builder = consumer.stream().max_messages_per_batch(1_000).expires(EXPIRES).heartbeat(HEARTBEAT);
         let messages = builder.messages().await.map_err(|error| read(&error))?;
-        let reading = Reading { messages, delivered: 0, position };
+        let reading = Reading { messages, client, connects, delivered: 0, position };
         let (sender, runs) = mpsc::channel(RUNS_AHEAD);
         let task = AbortOnDropHandle::new(tokio::spawn(reading.read_ahead(sender)));
         Ok(Reader { runs, last: None, acks, _task: task })
@@ -205,11 +209,12 @@ pub enum TailStart {
     Time(Time),
 }
 
-/// The core's reader: runs of entries in stream order, none left out and none twice.
+/// Reads runs of entries in stream order, none left out and none twice.
 ///
 /// The server counts what it gives to a consumer, and gives on when a connection broke, whether or not what it gave had
 /// arrived; a server that was killed may give again what it gave before. So every entry must be the next by that count
-/// and come after the last; else reading ends, and begins again behind what was folded.
+/// and come after the last; and where nothing comes, the connection must be the one that reading began with: what was on its
+/// way when one broke is not given again. Else reading ends, and begins again behind what was folded.
 pub struct Reader {
     runs: mpsc::Receiver<Result<Run, ReadError>>,
     last: Option<jetstream::Message>,
@@ -228,6 +233,9 @@ struct Run {
 /// The half of a reader that reads ahead, and parses what it reads while what came before is folded.
 struct Reading {
     messages: pull::Stream,
+    client: async_nats::Client,
+    /// How many connections there had been when reading began.
+    connects: u64,
     /// The consumer's count of the last entry.
     delivered: u64,
     /// The stream sequence of the last entry.
@@ -256,16 +264,15 @@ impl Reading {
     async fn next_run(&mut self) -> (Option<Run>, Option<String>) {
         let (mut entries, mut last, mut bytes, mut broken) = (Vec::new(), None, 0, None);
         while entries.len() < RUN_ENTRIES && bytes < RUN_BYTES {
-            let next = self.messages.next();
-            let next = if entries.is_empty() { Some(next.await) } else { unconstrained(next).now_or_never() };
+            let next = if entries.is_empty() {
+                Some(self.wait().await)
+            } else {
+                unconstrained(self.messages.next()).now_or_never().map(read)
+            };
             let mut message = match next {
-                Some(Some(Ok(message))) => message,
-                Some(Some(Err(error))) => {
-                    broken = Some(error.to_string());
-                    break;
-                }
-                Some(None) => {
-                    broken = Some("the reader ended".to_owned());
+                Some(Ok(message)) => message,
+                Some(Err(reason)) => {
+                    broken = Some(reason);
                     break;
                 }
                 None => break,
@@ -286,6 +293,19 @@ impl Reading {
         (last.map(|last| Run { entries, last }), broken)
     }
 
+    /// Waits for a message on the connection that reading began with.
+    async fn wait(&mut self) -> Result<jetstream::Message, String> {
+        loop {
+            match tokio::time::timeout(LOOK_EVERY, self.messages.next()).await {
+                Ok(next) => return read(next),
+                Err(_) if connects(&self.client) != self.connects => {
+                    return Err("the connection was lost, and maybe something on its way".to_owned());
+                }
+                Err(_) => {}
+            }
+        }
+    }
+
     fn follow(&mut self, message: &mut jetstream::Message) -> Result<EventMessage, String> {
         let (entry, delivered) = owned(message)?;
         let position = entry.sequence;
@@ -299,6 +319,18 @@ impl Reading {
         (self.delivered, self.position) = (delivered, position);
         Ok(entry)
     }
+}
+
+fn read(next: Option<Result<jetstream::Message, pull::MessagesError>>) -> Result<jetstream::Message, String> {
+    match next {
+        Some(Ok(message)) => Ok(message),
+        Some(Err(error)) => Err(error.to_string()),
+        None => Err("the reader ended".to_owned()),
+    }
+}
+
+fn connects(client: &async_nats::Client) -> u64 {
+    client.statistics().connects.load(Ordering::Relaxed)
 }
 
 impl Reader {
@@ -315,7 +347,7 @@ impl Reader {
         if let Some(message) = self.last.take().filter(|_| self.acks)
             && let Err(error) = message.ack_with(AckKind::Ack).await
         {
-            tracing::debug!(%error, "acknowledging to the core's consumer");
+            tracing::debug!(%error, "acknowledging to the archive's consumer");
         }
     }
 }

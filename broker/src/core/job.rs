@@ -11,11 +11,20 @@ use super::{Record, SharedEvent};
 /// `<event>/<rule>/<target>`, or `<event>/<rule>/<target>/<node>` where one event became a job per device.
 /// The same log gives the same id; it is the `Idempotency-Key` of what the job does.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(try_from = "String")]
 pub struct JobId(String);
 
+impl TryFrom<String> for JobId {
+    type Error = &'static str;
+
+    /// A header could not bear control characters.
+    fn try_from(id: String) -> Result<Self, &'static str> {
+        if id.chars().any(char::is_control) { Err("a job's id without control characters") } else { Ok(Self(id)) }
+    }
+}
+
 impl JobId {
-    /// The id of the job of `rule` for `target` about `event`, and about `node` where the rule fans out.
+    /// The id of the job of `rule` for `target` about `event`, and about `node`, a node's key, where the rule fans out.
     pub fn new(event: EventId, rule: &Name, target: &Name, node: Option<&str>) -> Self {
         let mut buffer = [0; _];
         let (event, rule, target) = (event.written(&mut buffer), rule.as_str(), target.as_str());
@@ -217,8 +226,25 @@ impl Job {
 
     /// Its JSON, as `Serialize` writes it, in fewer steps: every job is written once at least.
     pub fn to_json(&self) -> Vec<u8> {
-        let Self { id, rule, target, event, node, user, input, installs, config, .. } = self;
-        let Self { owner_unproven, after, held, ordered_by, redriven, replay, poison, .. } = self;
+        // All of them, so that none that comes is forgotten.
+        let Self {
+            id,
+            rule,
+            target,
+            event,
+            node,
+            user,
+            input,
+            installs,
+            config,
+            owner_unproven,
+            after,
+            held,
+            ordered_by,
+            redriven,
+            replay,
+            poison,
+        } = self;
         let event = event.json();
         let node = node.as_ref().map(Record::json);
         let mut json = Fields(Vec::with_capacity(ROOM + event.len() + node.map_or(0, str::len)));
@@ -296,11 +322,15 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_job_is_written_as_serde_writes_it(there: u16, text in ".{0,12}", redriven in 0..3_u32) {
+        fn a_job_is_written_as_serde_writes_it(
+            there: u16, node in "[A-Z ü\"/]{0,12}", text in ".{0,12}", redriven in 0..3_u32,
+        ) {
             let event: SharedEvent = serde_json::from_str(EVENT).unwrap();
             let (rule, target) = (Name::new("lock-leavers").unwrap(), Name::new("jamf").unwrap());
-            let id = JobId::new(event.id, &rule, &target, Some(&text));
-            prop_assert_eq!(id.as_str(), format!("{}/lock-leavers/jamf/{text}", event.id));
+            let id = JobId::new(event.id, &rule, &target, Some(&node));
+            prop_assert_eq!(id.as_str(), format!("{}/lock-leavers/jamf/{node}", event.id));
+            let split = format!("{}\r\nNats-Rollup: all", id);
+            prop_assert!(serde_json::from_value::<JobId>(json!(split)).is_err());
             let is = |bit: u32| there & 1 << bit != 0;
             let bridge = BridgeInput::InputTransformer { paths: [(text.clone(), "$".to_owned())].into(), template: text.clone() };
             let replay = Replay { id: text.clone(), original: event.id, time: event.time, rules: vec![], destructive: is(1) };

@@ -393,7 +393,8 @@ impl Store {
         Ok(())
     }
 
-    /// The records as of now; later commits do not show in it.
+    /// The records as of now; later commits do not show in it. Of a commit that is under way ids that were seen may be missing,
+    /// so the fold takes its own while there is none.
     pub fn snapshot(&self) -> Result<Snapshot, StoreError> {
         // Before the file is looked at: what becomes a run meanwhile is still in here.
         let pending = self.pending().clone();

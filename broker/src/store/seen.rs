@@ -82,7 +82,7 @@ impl Pending {
             seen.iter().map(|(id, received)| (*id.as_bytes(), received.as_millis())).collect();
         let mut arrivals = write.open_table(ARRIVALS)?;
         if self.are_a_run_with(arrived.len()) {
-            self.write_run(write, &arrived, before)?;
+            self.write_run(write, &arrived)?;
             arrivals.retain(|_, _| false)?;
             return Ok(Then::Run);
         }
@@ -95,12 +95,11 @@ impl Pending {
         self.waiting.read().unwrap_or_else(PoisonError::into_inner).len() + more >= RUN_AT
     }
 
-    /// Makes a run of all that waits and what arrived, but for what was received `before`.
-    fn write_run(&self, write: &WriteTransaction, arrived: &[(Id, i64)], before: i64) -> Result<(), StoreError> {
+    /// Makes a run of all that waits and what arrived.
+    fn write_run(&self, write: &WriteTransaction, arrived: &[(Id, i64)]) -> Result<(), StoreError> {
         let pending = self.waiting.read().unwrap_or_else(PoisonError::into_inner);
         let waiting = pending.iter().map(|(id, (received, _))| (*id, *received));
-        let mut all: Vec<(Id, i64)> =
-            waiting.chain(arrived.iter().copied()).filter(|(_, received)| *received >= before).collect();
+        let mut all: Vec<(Id, i64)> = waiting.chain(arrived.iter().copied()).collect();
         drop(pending);
         // Of what came again the last time stays: backwards it comes first.
         all.sort_unstable_by(|one, next| next.cmp(one));

@@ -11,6 +11,9 @@ pub(super) const MAX_DEPTH: usize = 64;
 /// So many keys of one object are compared; an object of more is read as a value.
 pub(super) const MAX_KEYS: usize = 32;
 
+/// Keys that begin so mean something to `serde_json`.
+pub(super) const SERDES_OWN: &str = "$serde_json::";
+
 /// A place in a text.
 pub(super) struct Cursor<'a> {
     json: &'a str,
@@ -89,8 +92,13 @@ impl<'a> Cursor<'a> {
     /// True, false or null.
     pub(super) fn flag(&mut self) -> Option<Option<bool>> {
         self.space();
-        let flag = if self.word("true") { Some(true) } else { None }.or(self.word("false").then_some(false));
-        (flag.is_some() || self.word("null")).then_some(flag)
+        if self.word("true") {
+            Some(Some(true))
+        } else if self.word("false") {
+            Some(Some(false))
+        } else {
+            self.word("null").then_some(None)
+        }
     }
 
     /// Whether null is next, which is gone past.
@@ -210,7 +218,7 @@ impl<'a> Cursor<'a> {
             return None;
         }
         let key = self.plain_text()?;
-        if keys[first..*known].contains(&key) {
+        if keys[first..*known].contains(&key) || key.starts_with(SERDES_OWN) {
             return None;
         }
         *keys.get_mut(*known)? = key;

@@ -25,7 +25,7 @@ pub(super) fn draft(json: &[u8]) -> Option<Draft> {
         "communicate" => once.set(8, &mut found.communicate, cursor.flag()?),
         "log" => once.set(9, &mut found.log, cursor.flag()?),
         "trust" => once.set(10, &mut found.trust, trust(cursor.text()?)?),
-        "cause" => once.set(11, &mut found.cause, unless_null(cursor, Cursor::any::<Cause>)?),
+        "cause" => once.set(11, &mut found.cause, unless_null(cursor, cause)?),
         _ => None,
     })?;
     if !cursor.is_at_end() {
@@ -93,6 +93,10 @@ fn info(cursor: &mut Cursor<'_>) -> Option<Info> {
         return Some(Info::plain(json));
     }
     Info::as_written(cursor.any::<&RawValue>()?.get())
+}
+
+fn cause(cursor: &mut Cursor<'_>) -> Option<Cause> {
+    serde_json::from_str(cursor.plain_value()?).ok()
 }
 
 fn device(cursor: &mut Cursor<'_>) -> Option<Device> {

@@ -9,7 +9,7 @@ use serde::{
 };
 use serde_json::{Value, value::RawValue};
 
-use super::cursor::{MAX_DEPTH, MAX_KEYS};
+use super::cursor::{MAX_DEPTH, MAX_KEYS, SERDES_OWN};
 
 /// What an event says beyond its known fields. Its JSON is one line, and no object in it has a key twice.
 #[derive(Clone)]
@@ -173,7 +173,7 @@ impl<'de> Visitor<'de> for Level {
         let (mut keys, mut count) = ([""; MAX_KEYS], 0);
         // A key that is borrowed has no escapes: two that differ are two keys.
         while let Some(key) = map.next_key::<&str>()? {
-            if count == MAX_KEYS || keys[..count].contains(&key) {
+            if count == MAX_KEYS || keys[..count].contains(&key) || key.starts_with(SERDES_OWN) {
                 return Err(A::Error::custom("a key twice, or many"));
             }
             keys[count] = key;
@@ -201,6 +201,7 @@ mod tests {
     fn what_a_value_would_change_is_not_taken_as_written() {
         for json in [
             "{\"a\":1,\"a\":2}",
+            "{\"$serde_json::private::RawValue\":\"{}\"}",
             "{\"a\":1,\"\\u0061\":2}",
             "{\"a\":[{\"b\":1,\"b\":1}]}",
             "{\"a\":\n1}",

@@ -223,6 +223,7 @@ impl Draft {
 
     /// The node that the event says it is about: its device's serial number, else its UDID, else its user.
     pub fn node(&self) -> Result<Option<NodeKey>, EventError> {
+        self.check_keys()?;
         let device = self.device.as_ref();
         let user = self.user.as_ref().and_then(|user| user.id.as_ref()).map(|id| id.to_lowercase());
         let candidates = [
@@ -237,6 +238,17 @@ impl Draft {
                 Err(error) => Err(EventError::field(field, &error)),
             },
         }
+    }
+
+    /// Records are kept under these, whatever the subject names: they must be what a subject could name.
+    fn check_keys(&self) -> Result<(), EventError> {
+        let Some(device) = &self.device else { return Ok(()) };
+        for (field, key) in [("device.uuid", &device.uuid), ("device.udid", &device.udid)] {
+            if let Some(key) = key {
+                NodeKey::check(key).map_err(|error| EventError::field(field, &error))?;
+            }
+        }
+        Ok(())
     }
 
     /// The subject to publish under, as `source`.

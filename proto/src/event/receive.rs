@@ -106,17 +106,6 @@ impl Draft {
         }
     }
 
-    /// Records are kept under these, whatever the subject names: they must be what a subject could name.
-    fn check_keys(&self) -> Result<(), EventError> {
-        let Some(device) = &self.device else { return Ok(()) };
-        for (field, key) in [("device.uuid", &device.uuid), ("device.udid", &device.udid)] {
-            if let Some(key) = key {
-                NodeKey::check(key).map_err(|error| EventError::field(field, &error))?;
-            }
-        }
-        Ok(())
-    }
-
     /// Whom an administrator's event is by, is the subject's word alone, whatever device it names beside.
     fn fill_who_says_so(&mut self, node: &NodeKey) -> Result<(), EventError> {
         let by = node.as_str().to_lowercase();

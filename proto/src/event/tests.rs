@@ -246,6 +246,30 @@ proptest! {
 }
 
 #[test]
+fn what_only_looks_like_an_event_is_left_to_the_slow_way() {
+    let cause =
+        |more: &str| format!(r#""cause":{{"event":"{ID}","rule":"r","target":"t","root":"{ID}","depth":1{more}}}"#);
+    let read = |fields: &str| fast::draft(format!(r#"{{"scope":"d","action":"a",{fields}}}"#).as_bytes());
+    assert!(read(&cause("")).is_some() && read(r#""log":true,"communicate":false"#).is_some());
+    for fields in [
+        r#""log":truefalse"#,
+        r#""log":nulltrue"#,
+        r#""log":tru"#,
+        r#""device":nullnull"#,
+        r#""user":{"id":"a"}{}"#,
+        r#""info":{"$serde_json::private::RawValue":"{}"}"#,
+        r#""info":{"a":1}{}"#,
+        &cause(r#","x":1e999"#),
+        &cause(r#","x":"\ud800""#),
+        &cause(r#","rule":"r""#),
+    ] {
+        assert!(read(fields).is_none(), "{fields}");
+    }
+}
+
+const ID: &str = "a64c29d5-87af-5257-b215-b904e4a840d8";
+
+#[test]
 fn usual_events_are_read_the_fast_way() {
     for json in [
         MINIMAL,
