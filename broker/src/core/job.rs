@@ -329,7 +329,7 @@ mod tests {
             let (rule, target) = (Name::new("lock-leavers").unwrap(), Name::new("jamf").unwrap());
             let id = JobId::new(event.id, &rule, &target, Some(&node));
             prop_assert_eq!(id.as_str(), format!("{}/lock-leavers/jamf/{node}", event.id));
-            let split = format!("{}\r\nNats-Rollup: all", id);
+            let split = format!("{id}\r\nNats-Rollup: all");
             prop_assert!(serde_json::from_value::<JobId>(json!(split)).is_err());
             let is = |bit: u32| there & 1 << bit != 0;
             let bridge = BridgeInput::InputTransformer { paths: [(text.clone(), "$".to_owned())].into(), template: text.clone() };
