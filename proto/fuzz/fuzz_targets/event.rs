@@ -1,5 +1,5 @@
-//! A message of EVENTS: the first line is the subject, the rest the body. Nothing panics, and what is accepted is
-//! written and read back as it was.
+//! A message of EVENTS: the first line is the subject, the rest the body. Nothing panics; what is accepted is what a JSON
+//! value of it says, and is written and read back as it was.
 #![no_main]
 
 use emote_proto::{Draft, Event, Receipt, Subject, Time, Trust};
@@ -16,6 +16,10 @@ fuzz_target!(|data: &[u8]| {
         Some(subject)
     });
     let draft = Draft::parse(body);
+    if let Ok(draft) = &draft {
+        let value = serde_json::from_slice(body).expect("what is accepted is JSON");
+        assert_eq!(Draft::from_value(value).expect("either way it is read"), *draft);
+    }
     let (Some(subject), Ok(draft)) = (subject, draft) else { return };
     let received = Time::from_millis(1_767_225_600_000).expect("a time");
     let receipt = Receipt { subject: &subject, message_id: None, sequence: 1, received };
