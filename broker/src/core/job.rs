@@ -19,7 +19,7 @@ impl TryFrom<String> for JobId {
 
     /// A header could not bear control characters.
     fn try_from(id: String) -> Result<Self, &'static str> {
-        if id.chars().any(char::is_control) { Err("a job's id without control characters") } else { Ok(Self(id)) }
+        if id.chars().any(char::is_control) { Err("a job's id has no control characters") } else { Ok(Self(id)) }
     }
 }
 

@@ -148,7 +148,7 @@ pub(super) fn find(
     Ok(found.map(|at| of_row(&ids[at]).1))
 }
 
-/// Every id of every run.
+/// The ids of a part.
 pub(super) fn ids_of(part: &[u8]) -> impl Iterator<Item = Id> + '_ {
     rows(part).map(|(id, _)| id)
 }

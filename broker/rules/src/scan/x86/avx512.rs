@@ -153,9 +153,8 @@ impl Machine for Avx512 {
     }
 }
 
-/// Has what is looked at next come closer meanwhile: the rest of the text, or what lies behind it, which is the next where many
-/// lie in one piece of memory. It may lie in no near cache; and
-/// there may be nothing, which this instruction does not mind.
+/// Has what is looked at next come closer meanwhile: the rest of the text, or what lies behind it, which is the next text
+/// where many lie in one piece of memory. There may be nothing at all, which this instruction does not mind.
 #[inline(always)]
 fn fetch(from: *const u8) {
     for ahead in (0..WIDTH).step_by(BLOCK) {
