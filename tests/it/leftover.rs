@@ -1,6 +1,9 @@
-//! What a batch that broke off left behind the checkpoint is known to be there.
+//! What is left of a batch that broke off is known to be there: behind the checkpoint, and of an agent's events.
 
-use emote_tests::Stack;
+use async_nats::HeaderMap;
+use emote_agent::uplink::{Flight, Saved};
+use emote_tests::{Stack, until};
+use jiff::Timestamp;
 use serde_json::json;
 
 const COUNTED: &str = "pattern: {scope: [test]}\ntargets: [log]\n";
@@ -20,10 +23,57 @@ async fn a_job_that_a_refused_batch_left_behind_is_not_given_out_again() {
     stack.streams.publish(SUBJECT, event(2)).await;
     let first = stack.streams.jobs().await.into_iter().find(|job| job.subject == "deliver.log.counted").unwrap();
     let job = |text: &str| text.replace("6958b1ebe331", "6958b1ebe332").replace("\"n\":1", "\"n\":2");
-    let mut headers = async_nats::HeaderMap::new();
+    let mut headers = HeaderMap::new();
     headers.insert("Emote-Job", job(&first.header("Emote-Job")).as_str());
     let left_over = job(std::str::from_utf8(&first.payload).unwrap());
     stack.streams.js.publish_with_headers(first.subject, headers, left_over.into()).await.unwrap().await.unwrap();
     stack.broker.start().await;
     stack.settled().await;
+}
+
+/// An agent that was killed before it had the answer to its last try, of which the stream has the first `kept` events: what
+/// the server says of the last one's id is `answer`.
+async fn an_agent_in_doubt(kept: Option<usize>, answer: &str) {
+    let mut stack = Stack::new().agent("C02XL0GTJGH5").start().await;
+    let agent = &stack.agents[0];
+    until("the agent has sent what it had", || async { agent.waiting().await == Some(0) }).await;
+    stack.nats.stop().await;
+    let agent = &mut stack.agents[0];
+    let mut ids = Vec::new();
+    for n in 0..6 {
+        let event = json!({"scope": "test", "action": "counted", "info": {"n": n}, "log": true});
+        ids.push(agent.emit(event).await.expect("the agent takes events without a server"));
+    }
+    agent.kill();
+
+    let spool = agent.spool();
+    let range = spool.next_range(&[], 100, 1 << 20).unwrap().expect("there are events");
+    let records = spool.read(&range).unwrap();
+    let flight = Flight { first: *range.start(), last: *range.end(), tried_at: Timestamp::now().as_millisecond() };
+    spool.settle(&[], &Saved { flight: Some(flight), ..spool.saved().unwrap() }).unwrap();
+    drop(spool);
+    assert!(records.len() >= ids.len(), "{records:?}");
+    stack.nats.start_again().await;
+    for (_, record) in records.iter().take(kept.unwrap_or(records.len())) {
+        stack.streams.publish_as(&record.id.to_string(), &record.subject, record.json.clone()).await;
+    }
+    stack.agents[0].env("EMOTE_LOG", "emote_agent=debug");
+    stack.agents[0].start().await;
+    let agent = &stack.agents[0];
+    until("the spool is empty", || async { agent.waiting().await == Some(0) }).await;
+    let events = stack.has_each_once(&ids).await;
+    let logged = stack.logged();
+    let asked: Vec<_> = logged.lines().filter(|line| line.contains("AskKnown")).collect();
+    assert!(matches!(asked[..], [line] if line.contains(answer)), "{asked:?}");
+    assert!(!events.iter().any(|event| event.subject.ends_with("agent.conflict")), "nobody else wrote");
+}
+
+#[tokio::test]
+async fn what_a_refused_batch_left_of_an_agents_events_is_not_taken_for_all_of_them() {
+    an_agent_in_doubt(Some(2), "WrongLast").await;
+}
+
+#[tokio::test]
+async fn what_an_agent_sent_before_it_was_killed_is_not_sent_again() {
+    an_agent_in_doubt(None, "Duplicate").await;
 }

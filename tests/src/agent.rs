@@ -2,8 +2,12 @@
 
 use std::{path::PathBuf, process::Command};
 
-use emote_agent::socket::{Answer, Ask, call};
-use emote_proto::Draft;
+use emote_agent::{
+    socket::{Answer, Ask, call},
+    spool::Spool,
+};
+use emote_proto::{Draft, Time};
+use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::{Process, programs::built, until};
@@ -93,6 +97,12 @@ impl Agent {
             Ok(Answer::Status(status)) => Some(status.spool.count),
             _ => None,
         }
+    }
+
+    /// Its spool, while it does not run.
+    pub fn spool(&self) -> Spool {
+        assert!(self.process.is_none(), "the agent runs");
+        Spool::open(&self.state, 1 << 20, Time::from(Timestamp::now()), Box::new(|_| None)).unwrap().spool
     }
 
     fn socket(&self) -> PathBuf {

@@ -9,7 +9,7 @@ use async_nats::{
         consumer::{DeliverPolicy, pull},
     },
 };
-use emote_proto::stream;
+use emote_proto::{header, stream};
 use futures_util::StreamExt;
 use serde_json::Value;
 
@@ -164,5 +164,16 @@ impl Streams {
     pub async fn publish(&self, subject: &str, body: impl Into<Vec<u8>>) -> u64 {
         let body: Vec<u8> = body.into();
         self.js.publish(subject.to_owned(), body.into()).await.unwrap().await.unwrap().sequence
+    }
+
+    /// Publishes it with an id that the stream remembers, however often that takes.
+    pub async fn publish_as(&self, id: &str, subject: &str, body: Vec<u8>) -> u64 {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::MSG_ID, id);
+        let publish = async || {
+            let publish = self.js.publish_with_headers(subject.to_owned(), headers.clone(), body.clone().into());
+            publish.await.ok()?.await.ok()
+        };
+        crate::until_some("the message is stored", publish).await.sequence
     }
 }

@@ -35,6 +35,16 @@ enum Silence {
     Lost(String),
 }
 
+impl From<Silence> for Reply {
+    fn from(silence: Silence) -> Self {
+        match silence {
+            Silence::Nobody => nobody(),
+            Silence::TooLarge => Self::TooLarge,
+            Silence::Lost(why) => Self::Unknown(why),
+        }
+    }
+}
+
 impl Publisher {
     /// Sends `records` behind `expectation`. All are of one serial number and in order.
     pub(crate) async fn send(&mut self, mut records: Vec<(u64, Record)>, expectation: u64) -> Reply {
@@ -56,9 +66,8 @@ impl Publisher {
                         Err(reply) => return reply,
                     },
                     // Without its last message a batch is never stored.
-                    Err(Silence::TooLarge) => return Reply::TooLarge,
-                    Err(Silence::Nobody) => return nobody(),
                     Err(Silence::Lost(why)) => return Reply::Refused(why),
+                    Err(silence) => return silence.into(),
                 }
             }
             if let Err(error) = self.client.publish_with_headers(record.1.subject, headers, record.1.json.into()).await
@@ -80,12 +89,7 @@ impl Publisher {
             headers.insert(header::BATCH_SEQUENCE, count.to_string());
             headers.insert(header::BATCH_COMMIT, "1");
         }
-        match self.request(last.1, headers).await {
-            Ok(answer) => reply::to_commit(&answer.payload),
-            Err(Silence::TooLarge) => Reply::TooLarge,
-            Err(Silence::Nobody) => nobody(),
-            Err(Silence::Lost(why)) => Reply::Unknown(why),
-        }
+        self.ask(last.1, headers).await
     }
 
     /// Asks what the last sequence of `record`'s subject is, by publishing it behind a sequence that there never is.
@@ -93,11 +97,36 @@ impl Publisher {
         let mut headers = headers(&record);
         headers.insert(header::EXPECTED_LAST_SUBJECT_SEQUENCE, UNKNOWN.to_string());
         headers.insert(header::EXPECTED_LAST_SUBJECT_SEQUENCE_SUBJECT, record.1.subject.as_str());
-        match self.request(record.1, headers).await {
+        self.ask(record.1, headers).await
+    }
+
+    /// Asks whether the stream knows the id of `record`: [`Reply::Duplicate`] if so, else [`Reply::WrongLast`].
+    ///
+    /// A batch of two behind a sequence that there never is, so it is never stored. Of a batch the server looks at the ids
+    /// first (of a message alone at the sequence). The second message has no id, which a batch may not have twice.
+    pub(crate) async fn ask_known(&mut self, record: (u64, Record)) -> Reply {
+        let Some(batch) = batch_id() else { return Reply::Refused("no random bytes for a batch id".into()) };
+        let mut first = headers(&record);
+        self.expect(&mut first, UNKNOWN);
+        let mut second = HeaderMap::new();
+        for (place, headers) in [("1", &mut first), ("2", &mut second)] {
+            headers.insert(header::BATCH_ID, batch.as_str());
+            headers.insert(header::BATCH_SEQUENCE, place);
+        }
+        second.insert(header::BATCH_COMMIT, "1");
+        match self.request(record.1.clone(), first).await {
+            Ok(answer) => match reply::to_first(&answer.payload) {
+                Ok(()) => self.ask(record.1, second).await,
+                Err(reply) => reply,
+            },
+            Err(silence) => silence.into(),
+        }
+    }
+
+    async fn ask(&mut self, record: Record, headers: HeaderMap) -> Reply {
+        match self.request(record, headers).await {
             Ok(answer) => reply::to_commit(&answer.payload),
-            Err(Silence::TooLarge) => Reply::TooLarge,
-            Err(Silence::Nobody) => nobody(),
-            Err(Silence::Lost(why)) => Reply::Unknown(why),
+            Err(silence) => silence.into(),
         }
     }
 

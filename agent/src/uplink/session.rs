@@ -132,7 +132,7 @@ impl Session {
                 Ok(0)
             }
             Step::Choose(most) => self.choose(most, publisher).await.map(|()| 0),
-            Step::Ask(range) => self.ask(&range, publisher).await,
+            step @ (Step::Ask(_) | Step::AskKnown(_)) => self.ask(step, publisher).await,
             Step::Try { range, expectation } => {
                 self.save()?;
                 let records = self.uplink.spool.read(&range)?;
@@ -158,15 +158,23 @@ impl Session {
         }
     }
 
-    async fn ask(&mut self, range: &RangeInclusive<u64>, publisher: &mut Publisher) -> Result<u32, SpoolError> {
+    /// Asks, with the last event of the flight, what the window wants to know.
+    async fn ask(&mut self, step: Step, publisher: &mut Publisher) -> Result<u32, SpoolError> {
+        let (Step::Ask(range) | Step::AskKnown(range)) = &step else { return Ok(0) };
         let mut records = self.uplink.spool.read(range)?;
         let count = records.len();
         let verdict = match records.pop().filter(|(key, _)| key == range.end()) {
             Some(last) => {
-                let reply = publisher.ask_last(last).await;
-                tracing::debug!(?range, ?reply, "asked for the last of its kind");
+                let known = matches!(step, Step::AskKnown(_));
+                let reply = if known { publisher.ask_known(last).await } else { publisher.ask_last(last).await };
+                tracing::debug!(?step, ?reply, "asked");
                 self.note(&reply);
-                self.window.answered(count, &reply, now().as_millis(), backoff::random())
+                let (now, random) = (now().as_millis(), backoff::random());
+                if known {
+                    self.window.known(&reply, now, random)
+                } else {
+                    self.window.answered(count, &reply, now, random)
+                }
             }
             None => self.window.unanswerable(),
         };

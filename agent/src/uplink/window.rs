@@ -10,16 +10,25 @@
 //! | stored | take it off | the earlier try was lost: take it off |
 //! | last is S > expected | somebody else wrote: adopt S, try again | young: try once more behind S, the same ids tell; old: ask which sequence the last message of the flight's last subject has ([`Step::Ask`]) |
 //! | last is S < expected | purged: adopt S, try again | the same |
-//! | duplicate | a message alone: take it off; several: one by one | it was the earlier try: take it off |
+//! | duplicate | a message alone: take it off; several: one by one | a message alone: take it off; several: ask whether the stream knows the last one's id ([`Step::AskKnown`]) |
+//! | no batches | one by one | wait until it is old, then find the last sequence with the last message alone behind [`UNKNOWN`] |
+//! | refused | several: forget the sequence, try again | try again |
 //! | none | a doubt begins | it stays |
+//!
+//! That one of several is a duplicate does not tell that all are stored: where a server's disk becomes full within an atomic
+//! batch, it refuses the batch and yet keeps its first messages (seen with nats-server 2.15.1). What is stored of a flight is
+//! always its beginning. So if its last id is known, all of it is stored: take it off. If the last one is not and the next try
+//! finds a duplicate all the same, only a part is: one by one, where each id tells. If that next try finds none, the ids
+//! were forgotten meanwhile.
 //!
 //! An old doubt: had the earlier try been stored and nothing come after it, then the last message of this serial number is
 //! the flight's last one. So its subject's last sequence is S, and between `expected` and S is room for the whole flight.
 //! If both are so, it was the earlier try: take it off, adopt S. If not, somebody else wrote, and whether the earlier try is
 //! below that nobody can tell: adopt S and try again, since twice is better than never (the ids are the same). That leaves
-//! one way to lose an event: the answer of a try is lost, the machine hears of it after more than [`YOUNG_MS`], and meanwhile
-//! somebody else's last event under its serial number was of the same kind, for the first time since the agent was started
-//! (after that, no old doubt is taken for stored).
+//! two ways to lose an event, both where the answer of a try is lost, the machine hears of it after more than [`YOUNG_MS`],
+//! and the last message under its serial number is of the kind of the flight's last one: somebody else wrote it (only the
+//! first time since the agent was started: then no old doubt is taken for stored any more), or it is the last one that a full
+//! disk kept of the flight.
 //!
 //! [`Window::take_foreign`] tells that somebody else wrote: it is certain where S > expected without a doubt, where a try
 //! behind S is stored although the ids are young, and where an old doubt is found not to be what it seems.
@@ -97,6 +106,9 @@ pub enum Step {
     /// Send nothing new, but ask what the last sequence of the subject of this range's last event is, and say so to
     /// [`Window::answered`].
     Ask(RangeInclusive<u64>),
+    /// Send nothing new, but ask whether the stream knows the id of this range's last event, and say so to
+    /// [`Window::known`].
+    AskKnown(RangeInclusive<u64>),
     /// Save, then send this range with this expectation.
     Try {
         /// Of the spool.
@@ -132,8 +144,9 @@ pub struct Window {
     saved: Saved,
     doubt: Option<i64>,
     behind: Option<u64>,
-    /// The last sequence, where an old doubt is to be settled.
-    question: Option<u64>,
+    question: Option<Question>,
+    /// Whether the stream was asked for the id of the flight's last event just now and did not know it.
+    strange: bool,
     foreign: Option<Foreign>,
     /// Whether there ever was a foreign one.
     shared: bool,
@@ -142,6 +155,15 @@ pub struct Window {
     failures: u32,
     refusals: u32,
     not_before: i64,
+}
+
+/// What is asked before anything is sent again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Question {
+    /// Whether the last message, which has this sequence, can be the flight's: to settle an old doubt.
+    Last(u64),
+    /// Whether the stream knows the id of the flight's last event.
+    Known,
 }
 
 impl Window {
@@ -153,6 +175,7 @@ impl Window {
             doubt,
             behind: None,
             question: None,
+            strange: false,
             foreign: None,
             shared: false,
             width: MAX_MESSAGES,
@@ -191,15 +214,22 @@ impl Window {
             let alone = !self.batches || self.saved.expectation == UNKNOWN;
             return Step::Choose(if alone { 1 } else { self.width });
         };
-        if self.question.is_some() {
-            return Step::Ask(flight.first..=flight.last);
+        match self.question {
+            Some(Question::Last(_)) => return Step::Ask(flight.first..=flight.last),
+            Some(Question::Known) => return Step::AskKnown(flight.first..=flight.last),
+            None => {}
         }
         match self.doubt {
             // On the disk it may be a moment old: that is no reason to write it again.
             None if (0..MOMENT_MS).contains(&(now - flight.tried_at)) => {}
             None => flight.tried_at = now,
-            // The stream may have forgotten the ids by now.
-            Some(since) if !is_young(since, now) => self.behind = None,
+            Some(since) if !is_young(since, now) => {
+                // The stream may have forgotten the ids by now.
+                self.behind = None;
+                if !self.batches && flight.first < flight.last {
+                    return Step::Try { range: flight.last..=flight.last, expectation: UNKNOWN };
+                }
+            }
             Some(_) => {}
         }
         Step::Try { range: flight.first..=flight.last, expectation: self.behind.unwrap_or(self.saved.expectation) }
@@ -208,13 +238,13 @@ impl Window {
     /// Puts `range` in flight.
     pub fn begin(&mut self, range: &RangeInclusive<u64>, now: i64) {
         self.saved.flight = Some(Flight { first: *range.start(), last: *range.end(), tried_at: now });
-        (self.doubt, self.behind, self.question) = (None, None, None);
+        self.is_sure();
     }
 
     /// A flight was begun and is on the disk, by whoever wrote its events: `saved` says which.
     pub(super) fn begun(&mut self, saved: Saved) {
         self.saved = saved;
-        (self.doubt, self.behind, self.question) = (None, None, None);
+        self.is_sure();
     }
 
     /// The flight's events are not in the spool any more: nothing to send.
@@ -228,6 +258,7 @@ impl Window {
     pub fn reply(&mut self, reply: &Reply, now: i64, random: u32) -> Verdict {
         let Some(flight) = self.saved.flight.clone() else { return Verdict::Open };
         let alone = flight.first == flight.last;
+        let strange = std::mem::take(&mut self.strange);
         match reply {
             Reply::Stored { sequence } => {
                 // The earlier try was lost, so what was behind it is not of it.
@@ -242,20 +273,26 @@ impl Window {
                 self.stored(*sequence)
             }
             Reply::WrongLast { last } => self.wrong_last(*last, now, random),
-            Reply::Duplicate if alone || self.doubt.is_some() => self.stored(UNKNOWN),
-            Reply::Duplicate => self.narrow(),
+            Reply::Duplicate if alone => self.stored(UNKNOWN),
+            Reply::Duplicate if self.doubt.is_some() && !strange => {
+                self.question = Some(Question::Known);
+                Verdict::Open
+            }
+            Reply::Duplicate => self.part(),
             Reply::TooLarge if alone => {
                 let expectation = self.saved.expectation;
                 self.stored(expectation);
                 Verdict::Refused(flight.first)
             }
             Reply::TooLarge => self.narrow(),
-            Reply::NoBatches if self.doubt.is_none() && !alone => {
-                self.batches = false;
-                self.narrow()
-            }
+            Reply::NoBatches if !alone => self.no_batches(now, random),
             // A fleet that comes back at once: one event needs no batch, and the next flight is two again.
             Reply::Crowded if self.doubt.is_none() && !alone => self.narrow(),
+            // Its first messages may be kept: nobody else is to be blamed for them.
+            Reply::Refused(_) if self.doubt.is_none() && !alone => {
+                self.saved.expectation = UNKNOWN;
+                self.pause(now, random)
+            }
             Reply::NoBatches | Reply::Crowded | Reply::Refused(_) => self.pause(now, random),
             Reply::Unknown(_) => {
                 self.doubt.get_or_insert(flight.tried_at);
@@ -267,7 +304,7 @@ impl Window {
 
     /// Takes in the answer to [`Step::Ask`]: `count` events were sent with the earlier try.
     pub fn answered(&mut self, count: usize, reply: &Reply, now: i64, random: u32) -> Verdict {
-        let Some(found) = self.question else { return Verdict::Open };
+        let Some(Question::Last(found)) = self.question else { return Verdict::Open };
         let last = match reply {
             Reply::WrongLast { last } => *last,
             // It is asked with the event itself: the stream knows its id.
@@ -286,15 +323,34 @@ impl Window {
         Verdict::Open
     }
 
-    /// Instead of [`Self::answered`]: the flight's last event is not in the spool any more.
+    /// Takes in the answer to [`Step::AskKnown`].
+    pub fn known(&mut self, reply: &Reply, now: i64, random: u32) -> Verdict {
+        match reply {
+            Reply::Duplicate => self.stored(UNKNOWN),
+            Reply::WrongLast { .. } => {
+                (self.question, self.strange) = (None, true);
+                Verdict::Open
+            }
+            Reply::NoBatches => self.no_batches(now, random),
+            _ => self.pause(now, random),
+        }
+    }
+
+    /// Instead of [`Self::answered`] or [`Self::known`]: the flight's last event is not in the spool any more.
     pub fn unanswerable(&mut self) -> Verdict {
-        let found = self.question.unwrap_or(UNKNOWN);
-        self.stored(found)
+        match self.question {
+            Some(Question::Last(found)) => self.stored(found),
+            _ => self.part(),
+        }
+    }
+
+    fn is_sure(&mut self) {
+        (self.doubt, self.behind, self.question, self.strange) = (None, None, None, false);
     }
 
     fn adopt(&mut self, last: u64) {
         self.saved.expectation = last;
-        (self.doubt, self.behind, self.question) = (None, None, None);
+        self.is_sure();
     }
 
     fn somebody_else(&mut self, found: u64) {
@@ -305,7 +361,7 @@ impl Window {
         let expected = self.saved.expectation;
         let young = self.doubt.is_some_and(|since| is_young(since, now));
         if last > expected && self.doubt.is_some() && !young {
-            self.question = Some(last);
+            self.question = Some(Question::Last(last));
         } else if last > expected && young {
             self.behind = Some(last);
         } else {
@@ -322,10 +378,22 @@ impl Window {
         let range = self.saved.in_flight();
         self.saved.expectation = expectation;
         self.saved.flight = None;
-        (self.doubt, self.behind, self.question) = (None, None, None);
+        self.is_sure();
         (self.failures, self.refusals) = (0, 0);
         self.width = (self.width * 2).min(MAX_MESSAGES);
         range.map_or(Verdict::Open, Verdict::Stored)
+    }
+
+    fn no_batches(&mut self, now: i64, random: u32) -> Verdict {
+        (self.batches, self.question) = (false, None);
+        // A doubt about several is settled once it is old.
+        if self.doubt.is_some() { self.pause(now, random) } else { self.narrow() }
+    }
+
+    /// Only the beginning of the flight is stored, behind whatever is.
+    fn part(&mut self) -> Verdict {
+        self.saved.expectation = UNKNOWN;
+        self.narrow()
     }
 
     /// One by one from here, until it goes well again.
@@ -333,7 +401,8 @@ impl Window {
         if let Some(flight) = &mut self.saved.flight {
             flight.last = flight.first;
         }
-        (self.width, self.doubt, self.behind, self.question) = (1, None, None, None);
+        self.width = 1;
+        self.is_sure();
         Verdict::Open
     }
 

@@ -40,7 +40,78 @@ fn answers_mean_what_the_table_says() {
     check(in_doubt(), &Reply::Stored { sequence: 13 }, 5_000, &whole, 13);
     check(in_doubt(), &wrong(20), 5_000, &open, 20);
     check(in_doubt(), &wrong(4), 5_000, &open, 4);
-    check(in_doubt(), &Reply::Duplicate, 5_000, &whole, UNKNOWN);
+    let refused = Reply::Refused("the disk is full".into());
+    check(tried(), &refused, 5_000, &open, UNKNOWN);
+    check(in_doubt(), &refused, 5_000, &open, 10);
+    check(tried(), &Reply::Duplicate, 0, &open, UNKNOWN);
+}
+
+/// A doubt where the stream has one of the ids.
+fn one_is_known() -> Window {
+    let mut window = in_doubt();
+    assert_eq!(window.reply(&Reply::Duplicate, NOW + 5_000, 0), Verdict::Open);
+    assert_eq!(window.next(NOW + 5_000), Step::AskKnown(1..=3));
+    window
+}
+
+#[test]
+fn a_flight_is_stored_where_its_last_id_is_known() {
+    let mut window = one_is_known();
+    assert_eq!(window.known(&Reply::Unknown("lost".into()), NOW + 5_000, 0), Verdict::Open);
+    assert_eq!(window.next(NOW + 60_000), Step::AskKnown(1..=3), "asked again");
+    let mut damaged = window.clone();
+    assert_eq!(damaged.unanswerable(), Verdict::Open);
+    assert_eq!(damaged.next(NOW + 60_000), Step::Try { range: 1..=1, expectation: UNKNOWN });
+    assert_eq!(window.known(&Reply::Duplicate, NOW + 60_000, 0), Verdict::Stored(1..=3));
+    assert_eq!((window.saved().expectation, window.take_foreign()), (UNKNOWN, None));
+}
+
+#[test]
+fn of_a_flight_whose_last_id_is_not_known_the_beginning_is_stored_or_it_was_forgotten() {
+    let not_known = || {
+        let mut window = one_is_known();
+        assert_eq!(window.known(&Reply::WrongLast { last: 20 }, NOW + 5_000, 0), Verdict::Open);
+        assert_eq!(window.next(NOW + 5_000), Step::Try { range: 1..=3, expectation: 10 });
+        window
+    };
+    let mut part = not_known();
+    assert_eq!(part.reply(&Reply::Duplicate, NOW + 5_000, 0), Verdict::Open);
+    assert_eq!(part.next(NOW + 5_000), Step::Try { range: 1..=1, expectation: UNKNOWN });
+    assert_eq!(part.reply(&Reply::WrongLast { last: 12 }, NOW + 5_000, 0), Verdict::Open);
+    assert_eq!(part.next(NOW + 5_000), Step::Try { range: 1..=1, expectation: 12 });
+    assert_eq!(part.reply(&Reply::Duplicate, NOW + 5_000, 0), Verdict::Stored(1..=1));
+    assert_eq!(part.take_foreign(), None);
+
+    let mut forgotten = not_known();
+    assert_eq!(forgotten.reply(&Reply::WrongLast { last: 13 }, NOW + YOUNG_MS, 0), Verdict::Open);
+    assert_eq!(forgotten.next(NOW + YOUNG_MS), Step::Ask(1..=3));
+
+    let mut again = not_known();
+    again.reply(&Reply::Unknown("lost".into()), NOW + 5_000, 0);
+    again.reply(&Reply::Duplicate, NOW + 6_000, 0);
+    assert_eq!(again.next(NOW + 60_000), Step::AskKnown(1..=3), "the try between may have stored it");
+}
+
+#[test]
+fn where_batches_are_refused_meanwhile_a_doubt_about_several_is_settled_once_it_is_old() {
+    let later = NOW + YOUNG_MS;
+    let mut asked = one_is_known();
+    assert_eq!(asked.known(&Reply::NoBatches, NOW + 5_000, 0), Verdict::Open);
+    let mut tried = in_doubt();
+    assert_eq!(tried.reply(&Reply::NoBatches, NOW + 5_000, 0), Verdict::Open);
+    for mut window in [asked, tried] {
+        assert!(matches!(window.next(NOW + 5_000), Step::Wait(_)));
+        assert_eq!(window.next(NOW + 60_000), Step::Try { range: 1..=3, expectation: 10 }, "they may be allowed again");
+        assert_eq!(window.next(later), Step::Try { range: 3..=3, expectation: UNKNOWN });
+        assert_eq!(window.reply(&Reply::WrongLast { last: 13 }, later, 0), Verdict::Open);
+        assert_eq!(window.next(later), Step::Ask(1..=3));
+        let mut other = window.clone();
+        assert_eq!(window.answered(3, &Reply::WrongLast { last: 13 }, later, 0), Verdict::Stored(1..=3));
+        assert_eq!(other.answered(3, &Reply::WrongLast { last: 9 }, later, 0), Verdict::Open);
+        assert_eq!(other.next(later), Step::Try { range: 1..=3, expectation: 13 });
+        assert_eq!(other.reply(&Reply::NoBatches, later, 0), Verdict::Open);
+        assert_eq!(other.next(later), Step::Try { range: 1..=1, expectation: 13 });
+    }
 }
 
 #[test]
@@ -99,6 +170,7 @@ fn what_needs_nobody_else_is_not_blamed_on_one() {
         (tried(), vec![wrong(4), Reply::Stored { sequence: 7 }]),
         (Window::restore(Saved::default()), vec![wrong(500), Reply::Stored { sequence: 501 }]),
         (in_doubt(), vec![wrong(13), Reply::Duplicate]),
+        (tried(), vec![Reply::Refused("the disk is full".into()), wrong(12), Reply::Stored { sequence: 15 }]),
         (in_doubt(), vec![Reply::Stored { sequence: 13 }]),
     ] {
         if window.saved().flight.is_none() {
@@ -186,26 +258,45 @@ impl Stream {
         self.stored.iter().filter(|stored| kind(stored.2) == kind(id)).map(|stored| stored.0).max().unwrap_or(0)
     }
 
-    fn publish(&mut self, range: &RangeInclusive<u64>, expectation: u64, now: i64) -> Reply {
-        let remembered = |id| self.stored.iter().any(|stored| stored.2 == id && now - stored.1 < 120_000);
-        let duplicate = range.clone().any(remembered);
+    fn knows(&self, id: u64, now: i64) -> bool {
+        self.stored.iter().any(|stored| stored.2 == id && now - stored.1 < 120_000)
+    }
+
+    fn refusal(&self, range: &RangeInclusive<u64>, expectation: u64, now: i64) -> Option<Reply> {
+        let duplicate = range.clone().any(|id| self.knows(id, now));
         // The server looks at ids first in a batch and at the expectation first for a message alone (measured).
         let batch = range.start() != range.end();
         if batch && duplicate {
-            return Reply::Duplicate;
+            return Some(Reply::Duplicate);
         }
         if self.last() != expectation {
-            return Reply::WrongLast { last: self.last() };
+            return Some(Reply::WrongLast { last: self.last() });
         }
-        if duplicate {
-            return Reply::Duplicate;
+        duplicate.then_some(Reply::Duplicate)
+    }
+
+    fn publish(&mut self, range: &RangeInclusive<u64>, expectation: u64, now: i64) -> Reply {
+        if let Some(refusal) = self.refusal(range, expectation, now) {
+            return refusal;
         }
-        for id in range.clone() {
-            self.sequence += 1;
-            self.stored.push((self.sequence, now, id));
-            self.everything.push(id);
-        }
+        range.clone().for_each(|id| self.store(id, now));
         Reply::Stored { sequence: self.sequence }
+    }
+
+    /// The disk becomes full: of a batch that would be stored, the beginning is kept.
+    fn publish_while_full(&mut self, range: &RangeInclusive<u64>, expectation: u64, now: i64) -> Reply {
+        if let Some(refusal) = self.refusal(range, expectation, now) {
+            return refusal;
+        }
+        let half = (range.end() - range.start()).div_ceil(2);
+        (*range.start()..range.start() + half).for_each(|id| self.store(id, now));
+        Reply::Refused("the disk is full".into())
+    }
+
+    fn store(&mut self, id: u64, now: i64) {
+        self.sequence += 1;
+        self.stored.push((self.sequence, now, id));
+        self.everything.push(id);
     }
 }
 
@@ -222,6 +313,8 @@ enum Fault {
     SameSerial,
     NoBatches,
     Crowded,
+    Full,
+    FullAnswerLost,
 }
 
 fn fault() -> impl Strategy<Value = Fault> {
@@ -229,7 +322,7 @@ fn fault() -> impl Strategy<Value = Fault> {
     prop_oneof![
         4 => Just(None), 2 => Just(RequestLost), 2 => Just(AnswerLost), 1 => Just(Refused), 1 => Just(Crash),
         2 => Just(CrashAfterStoring), 1 => Just(Hours), 1 => Just(OtherNodes), 1 => Just(SameSerial), 1 => Just(NoBatches),
-        1 => Just(Crowded),
+        1 => Just(Crowded), 1 => Just(Full), 1 => Just(FullAnswerLost),
     ]
 }
 
@@ -265,6 +358,29 @@ fn run(events: u64, faults: &[Fault], foreign: bool) -> Vec<u64> {
                 }
                 continue;
             }
+            Step::AskKnown(range) => {
+                let reply = match faults.next() {
+                    Some(Fault::AnswerLost | Fault::RequestLost) => Reply::Unknown("lost".into()),
+                    Some(Fault::Refused) => Reply::Refused("later".into()),
+                    Some(Fault::NoBatches) => Reply::NoBatches,
+                    Some(Fault::Crash) => {
+                        window = Window::restore(disk.0.clone());
+                        taken = disk.1;
+                        continue;
+                    }
+                    Some(Fault::Hours) => {
+                        now += 7_200_000;
+                        Reply::Unknown("lost".into())
+                    }
+                    _ if stream.knows(*range.end(), now) => Reply::Duplicate,
+                    _ => Reply::WrongLast { last: stream.last() },
+                };
+                now += 10;
+                if let Verdict::Stored(range) = window.known(&reply, now, 0) {
+                    taken = *range.end();
+                }
+                continue;
+            }
             Step::Try { range, expectation } => (range, expectation),
         };
         disk = (window.saved().clone(), taken);
@@ -277,6 +393,11 @@ fn run(events: u64, faults: &[Fault], foreign: bool) -> Vec<u64> {
                 lost()
             }
             Fault::Refused => Reply::Refused("later".into()),
+            Fault::Full => stream.publish_while_full(&range, expectation, now),
+            Fault::FullAnswerLost => {
+                stream.publish_while_full(&range, expectation, now);
+                lost()
+            }
             Fault::NoBatches if range.start() != range.end() => Reply::NoBatches,
             Fault::Crowded if range.start() != range.end() => Reply::Crowded,
             Fault::Crash | Fault::CrashAfterStoring => {
@@ -313,12 +434,27 @@ fn run(events: u64, faults: &[Fault], foreign: bool) -> Vec<u64> {
     panic!("never done: {window:?} {disk:?}");
 }
 
+fn is_full(fault: &Fault) -> bool {
+    matches!(fault, Fault::Full | Fault::FullAnswerLost)
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
     #[test]
     fn whatever_is_lost_every_event_is_stored_once_and_in_order(events in 1_u64..14, faults in prop::collection::vec(fault(), 0..40)) {
+        let faults: Vec<_> = faults.into_iter().filter(|fault| !is_full(fault)).collect();
         prop_assert_eq!(run(events, &faults, false), (1..=events).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn what_a_full_disk_kept_is_not_stored_again_and_the_rest_is(
+        events in 1_u64..14, first in 0..4_usize, faults in prop::collection::vec(fault(), 0..20), foreign: bool
+    ) {
+        // While the ids are remembered.
+        let mut faults: Vec<_> = faults.into_iter().filter(|fault| !matches!(fault, Fault::Hours)).take(8).collect();
+        faults.insert(first.min(faults.len()), Fault::FullAnswerLost);
+        prop_assert_eq!(run(events, &faults, foreign), (1..=events).collect::<Vec<_>>());
     }
 
     #[test]
@@ -332,6 +468,8 @@ proptest! {
     fn whoever_else_writes_and_however_long_it_takes_nothing_is_lost(
         events in 1_u64..14, faults in prop::collection::vec(fault(), 0..30)
     ) {
+        // What a full disk kept may be taken for the whole once its ids are forgotten.
+        let faults: Vec<_> = faults.into_iter().filter(|fault| !is_full(fault)).collect();
         let mut stored = run(events, &faults, true);
         let mut seen = std::collections::BTreeSet::new();
         // Twice is better than never.
