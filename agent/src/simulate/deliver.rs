@@ -58,7 +58,7 @@ impl Delivery {
                     timeout(wait, publisher.lost()).await.ok();
                 }
                 // The stream is asked in another way before a doubt is old.
-                Step::Ask(_) | Step::AskKnown(_) => {
+                Step::Ask(..) => {
                     publisher = self.ask(&mut futile).await;
                     window = self.window(&publisher);
                 }

@@ -32,7 +32,7 @@ pub(crate) use clock::Clock;
 pub(crate) use nudge::{Nudge, woken};
 pub(crate) use probe::probe;
 pub use reply::Reply;
-pub use window::{Flight, Foreign, Saved, Step, UNKNOWN, Verdict, Window};
+pub use window::{Flight, Foreign, Question, Saved, Step, UNKNOWN, Verdict, Window};
 
 use crate::credential::Keeper;
 use crate::health::Health;

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use super::clock::Clock;
 use super::reply::{self, Reply};
-use super::window::UNKNOWN;
+use super::window::{Question, UNKNOWN};
 use crate::spool::{self, Record};
 use emote_proto::Serial;
 
@@ -89,24 +89,29 @@ impl Publisher {
             headers.insert(header::BATCH_SEQUENCE, count.to_string());
             headers.insert(header::BATCH_COMMIT, "1");
         }
-        self.ask(last.1, headers).await
+        self.commit(last.1, headers).await
     }
 
-    /// Asks what the last sequence of `record`'s subject is, by publishing it behind a sequence that there never is.
-    pub(crate) async fn ask_last(&mut self, record: (u64, Record)) -> Reply {
+    /// Asks `question` with `record`, which is published behind a sequence that there never is: it is never stored.
+    pub(crate) async fn ask(&mut self, question: Question, record: (u64, Record)) -> Reply {
         let mut headers = headers(&record);
-        headers.insert(header::EXPECTED_LAST_SUBJECT_SEQUENCE, UNKNOWN.to_string());
-        headers.insert(header::EXPECTED_LAST_SUBJECT_SEQUENCE_SUBJECT, record.1.subject.as_str());
-        self.ask(record.1, headers).await
+        match question {
+            Question::Known => return self.ask_known(record.1, headers).await,
+            Question::Sequence => self.expect(&mut headers, UNKNOWN),
+            Question::Last(_) => {
+                headers.insert(header::EXPECTED_LAST_SUBJECT_SEQUENCE, UNKNOWN.to_string());
+                headers.insert(header::EXPECTED_LAST_SUBJECT_SEQUENCE_SUBJECT, record.1.subject.as_str());
+            }
+        }
+        self.commit(record.1, headers).await
     }
 
-    /// Asks whether the stream knows the id of `record`: [`Reply::Duplicate`] if so, else [`Reply::WrongLast`].
+    /// [`Reply::Duplicate`] if the stream knows the id, else [`Reply::WrongLast`].
     ///
-    /// A batch of two behind a sequence that there never is, so it is never stored. Of a batch the server looks at the ids
-    /// first (of a message alone at the sequence). The second message has no id, which a batch may not have twice.
-    pub(crate) async fn ask_known(&mut self, record: (u64, Record)) -> Reply {
+    /// Of a message alone a server that is none of a cluster looks at the sequence first, of a batch at the ids. The second
+    /// message has no id, which a batch may not have twice.
+    async fn ask_known(&mut self, record: Record, mut first: HeaderMap) -> Reply {
         let Some(batch) = batch_id() else { return Reply::Refused("no random bytes for a batch id".into()) };
-        let mut first = headers(&record);
         self.expect(&mut first, UNKNOWN);
         let mut second = HeaderMap::new();
         for (place, headers) in [("1", &mut first), ("2", &mut second)] {
@@ -114,16 +119,16 @@ impl Publisher {
             headers.insert(header::BATCH_SEQUENCE, place);
         }
         second.insert(header::BATCH_COMMIT, "1");
-        match self.request(record.1.clone(), first).await {
+        match self.request(record.clone(), first).await {
             Ok(answer) => match reply::to_first(&answer.payload) {
-                Ok(()) => self.ask(record.1, second).await,
+                Ok(()) => self.commit(record, second).await,
                 Err(reply) => reply,
             },
             Err(silence) => silence.into(),
         }
     }
 
-    async fn ask(&mut self, record: Record, headers: HeaderMap) -> Reply {
+    async fn commit(&mut self, record: Record, headers: HeaderMap) -> Reply {
         match self.request(record, headers).await {
             Ok(answer) => reply::to_commit(&answer.payload),
             Err(silence) => silence.into(),

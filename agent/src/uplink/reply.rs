@@ -30,6 +30,8 @@ pub enum Reply {
     NoBatches,
     /// Nothing was stored: too many others have batches open. A message alone needs none.
     Crowded,
+    /// The server has no room: nothing was stored, or the beginning of a batch.
+    Full(String),
     /// Nothing was stored; later it may be.
     Refused(String),
     /// No answer: it may have been stored or not.
@@ -40,7 +42,7 @@ impl Reply {
     /// What people are told of it, where it is not how things should go.
     pub(crate) fn trouble(&self) -> Option<String> {
         match self {
-            Self::Refused(why) | Self::Unknown(why) => Some(why.clone()),
+            Self::Full(why) | Self::Refused(why) | Self::Unknown(why) => Some(why.clone()),
             Self::NoBatches => {
                 Some("EVENTS does not allow atomic batches (allow_atomic): sending one by one".to_owned())
             }
@@ -74,6 +76,8 @@ const MESSAGE_TOO_LARGE: u64 = 10054;
 const HEADERS_TOO_LARGE: u64 = 10097;
 const BATCHES_DISABLED: u64 = 10174;
 const TOO_MANY_BATCHES: u64 = 10210;
+/// Insufficient resources, memory, storage, the store failed, a batch of which a message could not be kept.
+const NO_ROOM: [u64; 5] = [10023, 10028, 10047, 10077, 10176];
 
 /// The answer to a plain message or to the last one of a batch.
 pub(super) fn to_commit(payload: &[u8]) -> Reply {
@@ -108,6 +112,7 @@ fn refusal(failure: &Failure) -> Reply {
         MESSAGE_TOO_LARGE | HEADERS_TOO_LARGE => Reply::TooLarge,
         BATCHES_DISABLED => Reply::NoBatches,
         TOO_MANY_BATCHES => Reply::Crowded,
+        code if NO_ROOM.contains(&code) => Reply::Full(format!("{} ({code})", failure.description)),
         code => Reply::Refused(format!("{} ({code})", failure.description)),
     }
 }
@@ -133,8 +138,10 @@ mod tests {
             (error(10210, "atomic publish too many inflight"), Reply::Crowded),
             (
                 error(10176, "atomic publish batch is incomplete"),
-                Reply::Refused("atomic publish batch is incomplete (10176)".into()),
+                Reply::Full("atomic publish batch is incomplete (10176)".into()),
             ),
+            (error(10077, "no space left on device"), Reply::Full("no space left on device (10077)".into())),
+            (error(10013, "bad request"), Reply::Refused("bad request (10013)".into())),
         ] {
             assert_eq!(to_commit(answer.as_bytes()), reply, "{answer}");
         }

@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use super::connect::{Connection, knows_batches};
 use super::publish::Publisher;
 use super::reply::Reply;
-use super::window::{Foreign, Saved, Step, Verdict, Window};
+use super::window::{Foreign, Question, Saved, Step, Verdict, Window};
 use super::{Uplink, backoff, now, nudge};
 use crate::journal::Entry;
 use crate::spool::{self, Gap, Spool, SpoolError};
@@ -132,7 +132,7 @@ impl Session {
                 Ok(0)
             }
             Step::Choose(most) => self.choose(most, publisher).await.map(|()| 0),
-            step @ (Step::Ask(_) | Step::AskKnown(_)) => self.ask(step, publisher).await,
+            Step::Ask(question, range) => self.ask(question, &range, publisher).await,
             Step::Try { range, expectation } => {
                 self.save()?;
                 let records = self.uplink.spool.read(&range)?;
@@ -151,36 +151,36 @@ impl Session {
                 Ok(match reply {
                     // Sent behind what is there, it relies on ids that the stream soon forgets.
                     Reply::Unknown(_) if expectation != self.saved.expectation => MAX_SILENCES,
-                    Reply::Unknown(_) | Reply::Refused(_) => 1,
+                    Reply::Unknown(_) | Reply::Refused(_) | Reply::Full(_) => 1,
                     _ => 0,
                 })
             }
         }
     }
 
-    /// Asks, with the last event of the flight, what the window wants to know.
-    async fn ask(&mut self, step: Step, publisher: &mut Publisher) -> Result<u32, SpoolError> {
-        let (Step::Ask(range) | Step::AskKnown(range)) = &step else { return Ok(0) };
+    async fn ask(
+        &mut self,
+        question: Question,
+        range: &RangeInclusive<u64>,
+        publisher: &mut Publisher,
+    ) -> Result<u32, SpoolError> {
         let mut records = self.uplink.spool.read(range)?;
         let count = records.len();
-        let verdict = match records.pop().filter(|(key, _)| key == range.end()) {
-            Some(last) => {
-                let known = matches!(step, Step::AskKnown(_));
-                let reply = if known { publisher.ask_known(last).await } else { publisher.ask_last(last).await };
-                tracing::debug!(?step, ?reply, "asked");
-                self.note(&reply);
-                let (now, random) = (now().as_millis(), backoff::random());
-                if known {
-                    self.window.known(&reply, now, random)
-                } else {
-                    self.window.answered(count, &reply, now, random)
-                }
-            }
-            None => self.window.unanswerable(),
+        let Some(last) = records.pop() else {
+            let verdict = self.window.vanished();
+            return self.judge(verdict, None).map(|()| 0);
         };
+        if matches!(question, Question::Last(_)) && last.0 != *range.end() {
+            self.window.unanswerable();
+            return Ok(0);
+        }
+        let reply = publisher.ask(question, last).await;
+        tracing::debug!(?question, ?range, ?reply, "asked");
+        self.note(&reply);
+        let verdict = self.window.answered(count, &reply, now().as_millis(), backoff::random());
         self.judge(verdict, None)?;
         self.tell_foreign().await;
-        Ok(0)
+        Ok(u32::from(matches!(reply, Reply::Unknown(_))))
     }
 
     /// Tells that somebody else writes under this serial number: at once, then each hour with how often it was.

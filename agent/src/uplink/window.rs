@@ -8,18 +8,20 @@
 //! | answer | without a doubt | with a doubt |
 //! |---|---|---|
 //! | stored | take it off | the earlier try was lost: take it off |
-//! | last is S > expected | somebody else wrote: adopt S, try again | young: try once more behind S, the same ids tell; old: ask which sequence the last message of the flight's last subject has ([`Step::Ask`]) |
+//! | last is S > expected | somebody else wrote: adopt S, try again | young: try once more behind S, the same ids tell; old: ask for the last sequence of the flight's last subject ([`Question::Last`]) |
 //! | last is S < expected | purged: adopt S, try again | the same |
-//! | duplicate | a message alone: take it off; several: one by one | a message alone: take it off; several: ask whether the stream knows the last one's id ([`Step::AskKnown`]) |
-//! | no batches | one by one | wait until it is old, then find the last sequence with the last message alone behind [`UNKNOWN`] |
-//! | refused | several: forget the sequence, try again | try again |
+//! | duplicate | a message alone: take it off; several: one by one | a message alone: take it off; several: ask whether the last one's id is known ([`Question::Known`]) |
+//! | no batches, or too many | one by one | wait until it is old, then ask for the last sequence ([`Question::Sequence`]) |
+//! | no room | forget the sequence, try again later | the same |
+//! | too large | a message alone: give it up; several: one by one | the same |
+//! | refused | try again later | the same |
 //! | none | a doubt begins | it stays |
 //!
-//! That one of several is a duplicate does not tell that all are stored: where a server's disk becomes full within an atomic
-//! batch, it refuses the batch and yet keeps its first messages (seen with nats-server 2.15.1). What is stored of a flight is
-//! always its beginning. So if its last id is known, all of it is stored: take it off. If the last one is not and the next try
-//! finds a duplicate all the same, only a part is: one by one, where each id tells. If that next try finds none, the ids
-//! were forgotten meanwhile.
+//! That one of several is a duplicate does not tell that all are stored: where its disk becomes full within an atomic batch, a
+//! server refuses the batch, or does not answer, and yet keeps its first messages (seen with nats-server 2.15.1). What is
+//! stored of a flight is always its beginning. So if its last id is known, all of it is stored: take it off. If the last one
+//! is not and the next try finds a duplicate all the same, only a part is: one by one, where each id tells. If that next try
+//! finds none, the ids were forgotten meanwhile. Where there was no room and the ids are forgotten, all of it is sent again.
 //!
 //! An old doubt: had the earlier try been stored and nothing come after it, then the last message of this serial number is
 //! the flight's last one. So its subject's last sequence is S, and between `expected` and S is room for the whole flight.
@@ -28,10 +30,11 @@
 //! two ways to lose an event, both where the answer of a try is lost, the machine hears of it after more than [`YOUNG_MS`],
 //! and the last message under its serial number is of the kind of the flight's last one: somebody else wrote it (only the
 //! first time since the agent was started: then no old doubt is taken for stored any more), or it is the last one that a full
-//! disk kept of the flight.
+//! disk kept of the flight, and the disk was not full any more at the next try.
 //!
 //! [`Window::take_foreign`] tells that somebody else wrote: it is certain where S > expected without a doubt, where a try
-//! behind S is stored although the ids are young, and where an old doubt is found not to be what it seems.
+//! behind S is stored although the ids are young, and where an old doubt is found not to be what it seems, unless a full disk
+//! kept a part.
 //!
 //! A fresh spool expects [`UNKNOWN`], which no stream has reached: its first try is always refused and brings the true
 //! sequence, without a doubt whatever got lost. Anything that leaves the sequence open goes back to it.
@@ -103,12 +106,9 @@ pub enum Step {
     Wait(i64),
     /// Choose a range of at most so many events behind the last one, and [`Window::begin`] it.
     Choose(usize),
-    /// Send nothing new, but ask what the last sequence of the subject of this range's last event is, and say so to
+    /// Send nothing new, but ask this with the last event that the spool has of this range, and say the answer to
     /// [`Window::answered`].
-    Ask(RangeInclusive<u64>),
-    /// Send nothing new, but ask whether the stream knows the id of this range's last event, and say so to
-    /// [`Window::known`].
-    AskKnown(RangeInclusive<u64>),
+    Ask(Question, RangeInclusive<u64>),
     /// Save, then send this range with this expectation.
     Try {
         /// Of the spool.
@@ -116,6 +116,18 @@ pub enum Step {
         /// For the first message.
         expectation: u64,
     },
+}
+
+/// What is asked before anything is sent again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Question {
+    /// Whether the stream knows the event's id.
+    Known,
+    /// Which sequence the last message of this serial number has.
+    Sequence,
+    /// Which sequence the last message of the event's subject has: where the last one of this serial number has this one, can
+    /// it be the flight's? Asked with the last event of the range only.
+    Last(u64),
 }
 
 /// What an answer settled.
@@ -147,6 +159,8 @@ pub struct Window {
     question: Option<Question>,
     /// Whether the stream was asked for the id of the flight's last event just now and did not know it.
     strange: bool,
+    /// Whether the last answer was that no batch can be sent.
+    blind: bool,
     foreign: Option<Foreign>,
     /// Whether there ever was a foreign one.
     shared: bool,
@@ -155,15 +169,6 @@ pub struct Window {
     failures: u32,
     refusals: u32,
     not_before: i64,
-}
-
-/// What is asked before anything is sent again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Question {
-    /// Whether the last message, which has this sequence, can be the flight's: to settle an old doubt.
-    Last(u64),
-    /// Whether the stream knows the id of the flight's last event.
-    Known,
 }
 
 impl Window {
@@ -176,6 +181,7 @@ impl Window {
             behind: None,
             question: None,
             strange: false,
+            blind: false,
             foreign: None,
             shared: false,
             width: MAX_MESSAGES,
@@ -214,11 +220,6 @@ impl Window {
             let alone = !self.batches || self.saved.expectation == UNKNOWN;
             return Step::Choose(if alone { 1 } else { self.width });
         };
-        match self.question {
-            Some(Question::Last(_)) => return Step::Ask(flight.first..=flight.last),
-            Some(Question::Known) => return Step::AskKnown(flight.first..=flight.last),
-            None => {}
-        }
         match self.doubt {
             // On the disk it may be a moment old: that is no reason to write it again.
             None if (0..MOMENT_MS).contains(&(now - flight.tried_at)) => {}
@@ -226,11 +227,14 @@ impl Window {
             Some(since) if !is_young(since, now) => {
                 // The stream may have forgotten the ids by now.
                 self.behind = None;
-                if !self.batches && flight.first < flight.last {
-                    return Step::Try { range: flight.last..=flight.last, expectation: UNKNOWN };
+                if self.blind && flight.first < flight.last {
+                    self.question.get_or_insert(Question::Sequence);
                 }
             }
             Some(_) => {}
+        }
+        if let Some(question) = self.question {
+            return Step::Ask(question, flight.first..=flight.last);
         }
         Step::Try { range: flight.first..=flight.last, expectation: self.behind.unwrap_or(self.saved.expectation) }
     }
@@ -259,6 +263,7 @@ impl Window {
         let Some(flight) = self.saved.flight.clone() else { return Verdict::Open };
         let alone = flight.first == flight.last;
         let strange = std::mem::take(&mut self.strange);
+        self.blind = false;
         match reply {
             Reply::Stored { sequence } => {
                 // The earlier try was lost, so what was behind it is not of it.
@@ -284,16 +289,10 @@ impl Window {
                 self.stored(expectation);
                 Verdict::Refused(flight.first)
             }
-            Reply::TooLarge => self.narrow(),
-            Reply::NoBatches if !alone => self.no_batches(now, random),
-            // A fleet that comes back at once: one event needs no batch, and the next flight is two again.
-            Reply::Crowded if self.doubt.is_none() && !alone => self.narrow(),
-            // Its first messages may be kept: nobody else is to be blamed for them.
-            Reply::Refused(_) if self.doubt.is_none() && !alone => {
-                self.saved.expectation = UNKNOWN;
-                self.pause(now, random)
-            }
-            Reply::NoBatches | Reply::Crowded | Reply::Refused(_) => self.pause(now, random),
+            Reply::TooLarge => self.one_by_one(),
+            Reply::NoBatches | Reply::Crowded if !alone => self.no_batch(reply, now, random),
+            Reply::Full(_) if !alone => self.no_room(now, random),
+            Reply::NoBatches | Reply::Crowded | Reply::Full(_) | Reply::Refused(_) => self.pause(now, random),
             Reply::Unknown(_) => {
                 self.doubt.get_or_insert(flight.tried_at);
                 self.behind = None;
@@ -304,48 +303,48 @@ impl Window {
 
     /// Takes in the answer to [`Step::Ask`]: `count` events were sent with the earlier try.
     pub fn answered(&mut self, count: usize, reply: &Reply, now: i64, random: u32) -> Verdict {
-        let Some(Question::Last(found)) = self.question else { return Verdict::Open };
-        let last = match reply {
-            Reply::WrongLast { last } => *last,
+        let Some(question) = self.question else { return Verdict::Open };
+        match (question, reply) {
             // It is asked with the event itself: the stream knows its id.
-            Reply::Duplicate => return self.stored(UNKNOWN),
+            (_, Reply::Duplicate) => return self.stored(UNKNOWN),
+            (_, Reply::TooLarge) => return self.part(),
+            (Question::Known, Reply::WrongLast { .. }) => (self.question, self.strange) = (None, true),
+            (Question::Known, Reply::NoBatches | Reply::Crowded) => {
+                self.question = None;
+                return self.no_batch(reply, now, random);
+            }
+            (Question::Known, Reply::Full(_)) => return self.no_room(now, random),
+            (Question::Sequence, Reply::WrongLast { last }) if *last > self.saved.expectation => {
+                self.question = Some(Question::Last(*last));
+            }
+            (Question::Sequence, Reply::WrongLast { last }) => self.adopt(*last),
+            (Question::Last(found), Reply::WrongLast { last }) => {
+                let room = found.saturating_sub(self.saved.expectation);
+                let fits = *last == found && room >= u64::try_from(count).unwrap_or(u64::MAX);
+                if fits && !self.shared {
+                    return self.stored(found);
+                }
+                if !fits {
+                    self.somebody_else(found);
+                }
+                self.adopt(found);
+            }
             _ => return self.pause(now, random),
-        };
-        let room = found.saturating_sub(self.saved.expectation);
-        let fits = last == found && room >= u64::try_from(count).unwrap_or(u64::MAX);
-        if fits && !self.shared {
-            return self.stored(found);
         }
-        if !fits {
-            self.somebody_else(found);
-        }
-        self.adopt(found);
         Verdict::Open
     }
 
-    /// Takes in the answer to [`Step::AskKnown`].
-    pub fn known(&mut self, reply: &Reply, now: i64, random: u32) -> Verdict {
-        match reply {
-            Reply::Duplicate => self.stored(UNKNOWN),
-            Reply::WrongLast { .. } => {
-                (self.question, self.strange) = (None, true);
-                Verdict::Open
-            }
-            Reply::NoBatches => self.no_batches(now, random),
-            _ => self.pause(now, random),
-        }
-    }
-
-    /// Instead of [`Self::answered`] or [`Self::known`]: the flight's last event is not in the spool any more.
-    pub fn unanswerable(&mut self) -> Verdict {
+    /// Instead of [`Self::answered`]: the spool does not have the event that it must be asked with.
+    pub fn unanswerable(&mut self) {
         match self.question {
-            Some(Question::Last(found)) => self.stored(found),
-            _ => self.part(),
+            Some(Question::Last(found)) => self.adopt(found),
+            _ => self.adopt(UNKNOWN),
         }
     }
 
     fn is_sure(&mut self) {
-        (self.doubt, self.behind, self.question, self.strange) = (None, None, None, false);
+        (self.doubt, self.behind, self.question) = (None, None, None);
+        (self.strange, self.blind) = (false, false);
     }
 
     fn adopt(&mut self, last: u64) {
@@ -384,10 +383,22 @@ impl Window {
         range.map_or(Verdict::Open, Verdict::Stored)
     }
 
-    fn no_batches(&mut self, now: i64, random: u32) -> Verdict {
-        (self.batches, self.question) = (false, None);
-        // A doubt about several is settled once it is old.
-        if self.doubt.is_some() { self.pause(now, random) } else { self.narrow() }
+    fn no_batch(&mut self, reply: &Reply, now: i64, random: u32) -> Verdict {
+        self.batches &= *reply != Reply::NoBatches;
+        self.blind = true;
+        // A fleet that comes back at once: one event needs no batch, and the next flight is two again.
+        if self.doubt.is_none() { self.narrow() } else { self.pause(now, random) }
+    }
+
+    /// The beginning may have been kept: nothing that is there now tells whether all of it is, and nobody else is to be
+    /// blamed for it.
+    fn no_room(&mut self, now: i64, random: u32) -> Verdict {
+        (self.saved.expectation, self.behind) = (UNKNOWN, None);
+        self.pause(now, random)
+    }
+
+    fn one_by_one(&mut self) -> Verdict {
+        if self.doubt.is_some() { self.part() } else { self.narrow() }
     }
 
     /// Only the beginning of the flight is stored, behind whatever is.

@@ -21,6 +21,10 @@ fn in_doubt() -> Window {
     window
 }
 
+fn full() -> Reply {
+    Reply::Full("no space left on device".into())
+}
+
 fn check(mut window: Window, reply: &Reply, later: i64, verdict: &Verdict, expectation: u64) {
     assert_eq!(&window.reply(reply, NOW + later, 0), verdict, "{reply:?}");
     match window.next(NOW + later) {
@@ -40,9 +44,12 @@ fn answers_mean_what_the_table_says() {
     check(in_doubt(), &Reply::Stored { sequence: 13 }, 5_000, &whole, 13);
     check(in_doubt(), &wrong(20), 5_000, &open, 20);
     check(in_doubt(), &wrong(4), 5_000, &open, 4);
-    let refused = Reply::Refused("the disk is full".into());
-    check(tried(), &refused, 5_000, &open, UNKNOWN);
-    check(in_doubt(), &refused, 5_000, &open, 10);
+    for window in [tried(), in_doubt()] {
+        check(window.clone(), &Reply::Refused("later".into()), 5_000, &open, 10);
+        check(window, &full(), 5_000, &open, UNKNOWN);
+    }
+    check(tried(), &Reply::TooLarge, 5_000, &open, 10);
+    check(in_doubt(), &Reply::TooLarge, 5_000, &open, UNKNOWN);
     check(tried(), &Reply::Duplicate, 0, &open, UNKNOWN);
 }
 
@@ -50,19 +57,19 @@ fn answers_mean_what_the_table_says() {
 fn one_is_known() -> Window {
     let mut window = in_doubt();
     assert_eq!(window.reply(&Reply::Duplicate, NOW + 5_000, 0), Verdict::Open);
-    assert_eq!(window.next(NOW + 5_000), Step::AskKnown(1..=3));
+    assert_eq!(window.next(NOW + 5_000), Step::Ask(Question::Known, 1..=3));
     window
 }
 
 #[test]
 fn a_flight_is_stored_where_its_last_id_is_known() {
     let mut window = one_is_known();
-    assert_eq!(window.known(&Reply::Unknown("lost".into()), NOW + 5_000, 0), Verdict::Open);
-    assert_eq!(window.next(NOW + 60_000), Step::AskKnown(1..=3), "asked again");
-    let mut damaged = window.clone();
-    assert_eq!(damaged.unanswerable(), Verdict::Open);
-    assert_eq!(damaged.next(NOW + 60_000), Step::Try { range: 1..=1, expectation: UNKNOWN });
-    assert_eq!(window.known(&Reply::Duplicate, NOW + 60_000, 0), Verdict::Stored(1..=3));
+    for reply in [Reply::Unknown("lost".into()), Reply::Refused("later".into())] {
+        assert_eq!(window.answered(3, &reply, NOW + 5_000, 0), Verdict::Open);
+        window.connected(true);
+        assert_eq!(window.next(NOW + 5_000), Step::Ask(Question::Known, 1..=3), "asked again");
+    }
+    assert_eq!(window.answered(3, &Reply::Duplicate, NOW + 60_000, 0), Verdict::Stored(1..=3));
     assert_eq!((window.saved().expectation, window.take_foreign()), (UNKNOWN, None));
 }
 
@@ -70,48 +77,106 @@ fn a_flight_is_stored_where_its_last_id_is_known() {
 fn of_a_flight_whose_last_id_is_not_known_the_beginning_is_stored_or_it_was_forgotten() {
     let not_known = || {
         let mut window = one_is_known();
-        assert_eq!(window.known(&Reply::WrongLast { last: 20 }, NOW + 5_000, 0), Verdict::Open);
+        assert_eq!(window.answered(3, &Reply::WrongLast { last: 20 }, NOW + 5_000, 0), Verdict::Open);
         assert_eq!(window.next(NOW + 5_000), Step::Try { range: 1..=3, expectation: 10 });
         window
     };
     let mut part = not_known();
     assert_eq!(part.reply(&Reply::Duplicate, NOW + 5_000, 0), Verdict::Open);
-    assert_eq!(part.next(NOW + 5_000), Step::Try { range: 1..=1, expectation: UNKNOWN });
-    assert_eq!(part.reply(&Reply::WrongLast { last: 12 }, NOW + 5_000, 0), Verdict::Open);
-    assert_eq!(part.next(NOW + 5_000), Step::Try { range: 1..=1, expectation: 12 });
-    assert_eq!(part.reply(&Reply::Duplicate, NOW + 5_000, 0), Verdict::Stored(1..=1));
-    assert_eq!(part.take_foreign(), None);
+    let mut too_large = one_is_known();
+    assert_eq!(too_large.answered(3, &Reply::TooLarge, NOW + 5_000, 0), Verdict::Open);
+    for mut part in [part, too_large] {
+        assert_eq!(part.next(NOW + 5_000), Step::Try { range: 1..=1, expectation: UNKNOWN });
+        assert_eq!(part.reply(&Reply::WrongLast { last: 12 }, NOW + 5_000, 0), Verdict::Open);
+        assert_eq!(part.next(NOW + 5_000), Step::Try { range: 1..=1, expectation: 12 });
+        assert_eq!(part.reply(&Reply::Duplicate, NOW + 5_000, 0), Verdict::Stored(1..=1));
+        assert_eq!(part.take_foreign(), None);
+    }
 
     let mut forgotten = not_known();
     assert_eq!(forgotten.reply(&Reply::WrongLast { last: 13 }, NOW + YOUNG_MS, 0), Verdict::Open);
-    assert_eq!(forgotten.next(NOW + YOUNG_MS), Step::Ask(1..=3));
+    assert_eq!(forgotten.next(NOW + YOUNG_MS), Step::Ask(Question::Last(13), 1..=3));
 
     let mut again = not_known();
     again.reply(&Reply::Unknown("lost".into()), NOW + 5_000, 0);
     again.reply(&Reply::Duplicate, NOW + 6_000, 0);
-    assert_eq!(again.next(NOW + 60_000), Step::AskKnown(1..=3), "the try between may have stored it");
+    assert_eq!(again.next(NOW + 60_000), Step::Ask(Question::Known, 1..=3), "the try between may have stored it");
 }
 
 #[test]
-fn where_batches_are_refused_meanwhile_a_doubt_about_several_is_settled_once_it_is_old() {
-    let later = NOW + YOUNG_MS;
-    let mut asked = one_is_known();
-    assert_eq!(asked.known(&Reply::NoBatches, NOW + 5_000, 0), Verdict::Open);
+fn where_there_was_no_room_and_the_ids_are_forgotten_all_is_sent_again() {
     let mut tried = in_doubt();
-    assert_eq!(tried.reply(&Reply::NoBatches, NOW + 5_000, 0), Verdict::Open);
-    for mut window in [asked, tried] {
-        assert!(matches!(window.next(NOW + 5_000), Step::Wait(_)));
-        assert_eq!(window.next(NOW + 60_000), Step::Try { range: 1..=3, expectation: 10 }, "they may be allowed again");
-        assert_eq!(window.next(later), Step::Try { range: 3..=3, expectation: UNKNOWN });
-        assert_eq!(window.reply(&Reply::WrongLast { last: 13 }, later, 0), Verdict::Open);
-        assert_eq!(window.next(later), Step::Ask(1..=3));
-        let mut other = window.clone();
-        assert_eq!(window.answered(3, &Reply::WrongLast { last: 13 }, later, 0), Verdict::Stored(1..=3));
-        assert_eq!(other.answered(3, &Reply::WrongLast { last: 9 }, later, 0), Verdict::Open);
-        assert_eq!(other.next(later), Step::Try { range: 1..=3, expectation: 13 });
-        assert_eq!(other.reply(&Reply::NoBatches, later, 0), Verdict::Open);
-        assert_eq!(other.next(later), Step::Try { range: 1..=1, expectation: 13 });
+    tried.reply(&full(), NOW + 20_000, 0);
+    let mut asked = one_is_known();
+    asked.answered(3, &full(), NOW + 20_000, 0);
+    assert_eq!(asked.answered(3, &Reply::WrongLast { last: 12 }, NOW + 200_000, 0), Verdict::Open);
+    for window in [tried, asked] {
+        // Whether it was killed meanwhile or not.
+        for mut window in [Window::restore(window.saved().clone()), window] {
+            assert_eq!(window.next(NOW + 200_000), Step::Try { range: 1..=3, expectation: UNKNOWN });
+            assert_eq!(window.reply(&Reply::WrongLast { last: 12 }, NOW + 200_000, 0), Verdict::Open);
+            assert_eq!(window.next(NOW + 200_000), Step::Try { range: 1..=3, expectation: 12 });
+            assert_eq!(window.reply(&Reply::Stored { sequence: 15 }, NOW + 200_000, 0), Verdict::Stored(1..=3));
+            assert_eq!(window.take_foreign(), None);
+        }
     }
+}
+
+#[test]
+fn where_no_batch_can_be_sent_a_doubt_about_several_is_settled_once_it_is_old() {
+    let later = NOW + YOUNG_MS;
+    for no_batch in [Reply::NoBatches, Reply::Crowded] {
+        let mut asked = one_is_known();
+        assert_eq!(asked.answered(3, &no_batch, NOW + 5_000, 0), Verdict::Open);
+        let mut tried = in_doubt();
+        assert_eq!(tried.reply(&no_batch, NOW + 5_000, 0), Verdict::Open);
+        for mut window in [asked, tried] {
+            assert!(matches!(window.next(NOW + 5_000), Step::Wait(_)));
+            assert_eq!(
+                window.next(NOW + 60_000),
+                Step::Try { range: 1..=3, expectation: 10 },
+                "they may be taken again"
+            );
+            assert_eq!(window.next(later), Step::Ask(Question::Sequence, 1..=3));
+            let answered = |reply: Reply| {
+                let mut window = window.clone();
+                let verdict = window.answered(3, &reply, later, 0);
+                (verdict, window.next(later + 60_000))
+            };
+            let again = |expectation| (Verdict::Open, Step::Try { range: 1..=3, expectation });
+            assert_eq!(answered(Reply::WrongLast { last: 10 }), again(10), "nothing was stored");
+            assert_eq!(answered(Reply::WrongLast { last: 4 }), again(4), "purged");
+            assert_eq!(answered(Reply::Duplicate).0, Verdict::Stored(1..=3), "as a cluster says");
+            assert_eq!(answered(Reply::Refused("later".into())).1, Step::Ask(Question::Sequence, 1..=3));
+            assert_eq!(answered(Reply::WrongLast { last: 13 }).1, Step::Ask(Question::Last(13), 1..=3));
+            window.answered(3, &Reply::WrongLast { last: 13 }, later, 0);
+            let mut other = window.clone();
+            assert_eq!(window.answered(3, &Reply::WrongLast { last: 13 }, later, 0), Verdict::Stored(1..=3));
+            assert_eq!(other.answered(3, &Reply::WrongLast { last: 9 }, later, 0), Verdict::Open);
+            assert_eq!(other.next(later), Step::Try { range: 1..=3, expectation: 13 });
+            assert_eq!(other.reply(&no_batch, later, 0), Verdict::Open);
+            assert_eq!(other.next(later), Step::Try { range: 1..=1, expectation: 13 });
+        }
+    }
+}
+
+#[test]
+fn what_is_not_in_the_spool_any_more_settles_nothing_about_the_rest() {
+    let mut window = in_doubt();
+    window.reply(&Reply::WrongLast { last: 13 }, NOW + YOUNG_MS, 0);
+    assert_eq!(window.next(NOW + YOUNG_MS), Step::Ask(Question::Last(13), 1..=3));
+    let mut gone = window.clone();
+    window.unanswerable();
+    assert_eq!(window.next(NOW + YOUNG_MS), Step::Try { range: 1..=3, expectation: 13 });
+    assert_eq!(gone.vanished(), Verdict::Stored(1..=3));
+    assert_eq!(
+        (gone.saved().expectation, gone.take_foreign()),
+        (UNKNOWN, None),
+        "it may have been stored all the same"
+    );
+    let mut certain = tried();
+    assert_eq!(certain.vanished(), Verdict::Stored(1..=3));
+    assert_eq!(certain.saved().expectation, 10);
 }
 
 #[test]
@@ -119,7 +184,7 @@ fn a_crash_is_a_doubt() {
     let mut window = Window::restore(tried().saved().clone());
     assert_eq!(window.next(NOW + 1), Step::Try { range: 1..=3, expectation: 10 });
     assert_eq!(window.reply(&Reply::WrongLast { last: 13 }, NOW + YOUNG_MS, 0), Verdict::Open);
-    assert_eq!(window.next(NOW + YOUNG_MS), Step::Ask(1..=3));
+    assert_eq!(window.next(NOW + YOUNG_MS), Step::Ask(Question::Last(13), 1..=3));
     let last = Reply::WrongLast { last: 13 };
     assert_eq!(window.answered(3, &last, NOW + YOUNG_MS, 0), Verdict::Stored(1..=3));
     assert_eq!((window.saved().expectation, window.take_foreign()), (13, None));
@@ -131,11 +196,11 @@ fn asked(found: u64, last: u64) -> (Verdict, u64, Option<Foreign>) {
     for later in [-1, YOUNG_MS] {
         let mut window = window.clone();
         assert_eq!(window.reply(&Reply::WrongLast { last: found }, NOW + later, 0), Verdict::Open);
-        assert!(matches!(window.next(NOW + 200_000), Step::Ask(_)));
+        assert_eq!(window.next(NOW + 200_000), Step::Ask(Question::Last(found), 1..=3));
     }
     window.reply(&Reply::WrongLast { last: found }, NOW + YOUNG_MS, 0);
     assert_eq!(window.answered(3, &Reply::Unknown("lost".into()), NOW + YOUNG_MS, 0), Verdict::Open);
-    assert_eq!(window.next(NOW + 200_000), Step::Ask(1..=3), "asked again");
+    assert_eq!(window.next(NOW + 200_000), Step::Ask(Question::Last(found), 1..=3), "asked again");
     let verdict = window.answered(3, &Reply::WrongLast { last }, NOW + YOUNG_MS, 0);
     (verdict, window.saved().expectation, window.take_foreign())
 }
@@ -170,7 +235,7 @@ fn what_needs_nobody_else_is_not_blamed_on_one() {
         (tried(), vec![wrong(4), Reply::Stored { sequence: 7 }]),
         (Window::restore(Saved::default()), vec![wrong(500), Reply::Stored { sequence: 501 }]),
         (in_doubt(), vec![wrong(13), Reply::Duplicate]),
-        (tried(), vec![Reply::Refused("the disk is full".into()), wrong(12), Reply::Stored { sequence: 15 }]),
+        (tried(), vec![full(), wrong(12), Reply::Stored { sequence: 15 }]),
         (in_doubt(), vec![Reply::Stored { sequence: 13 }]),
     ] {
         if window.saved().flight.is_none() {
@@ -290,7 +355,16 @@ impl Stream {
         }
         let half = (range.end() - range.start()).div_ceil(2);
         (*range.start()..range.start() + half).for_each(|id| self.store(id, now));
-        Reply::Refused("the disk is full".into())
+        full()
+    }
+
+    fn answer(&self, question: Question, id: u64, now: i64) -> Reply {
+        let last = match question {
+            Question::Known if self.knows(id, now) => return Reply::Duplicate,
+            Question::Known | Question::Sequence => self.last(),
+            Question::Last(_) => self.last_of(id),
+        };
+        Reply::WrongLast { last }
     }
 
     fn store(&mut self, id: u64, now: i64) {
@@ -313,8 +387,11 @@ enum Fault {
     SameSerial,
     NoBatches,
     Crowded,
+    NoRoom,
     Full,
     FullAnswerLost,
+    /// The same, and at the next try it still is.
+    FullForLong,
 }
 
 fn fault() -> impl Strategy<Value = Fault> {
@@ -322,7 +399,7 @@ fn fault() -> impl Strategy<Value = Fault> {
     prop_oneof![
         4 => Just(None), 2 => Just(RequestLost), 2 => Just(AnswerLost), 1 => Just(Refused), 1 => Just(Crash),
         2 => Just(CrashAfterStoring), 1 => Just(Hours), 1 => Just(OtherNodes), 1 => Just(SameSerial), 1 => Just(NoBatches),
-        1 => Just(Crowded), 1 => Just(Full), 1 => Just(FullAnswerLost),
+        1 => Just(Crowded), 1 => Just(NoRoom), 1 => Just(Full), 1 => Just(FullAnswerLost), 1 => Just(FullForLong),
     ]
 }
 
@@ -332,6 +409,12 @@ fn run(events: u64, faults: &[Fault], foreign: bool) -> Vec<u64> {
     let mut window = Window::restore(Saved::default());
     let mut disk = (Saved::default(), 0);
     let (mut faults, mut wrote, mut seen) = (faults.iter(), 0, 0);
+    let mut still_full = false;
+    let mut next_fault = || {
+        let fault = if still_full { Some(&Fault::NoRoom) } else { faults.next() };
+        still_full = matches!(fault, Some(Fault::FullForLong));
+        fault
+    };
     for _ in 0..10_000 {
         seen += u32::from(window.take_foreign().is_some());
         let (range, expectation) = match window.next(now) {
@@ -347,22 +430,14 @@ fn run(events: u64, faults: &[Fault], foreign: bool) -> Vec<u64> {
                 window.begin(&(taken + 1..=events.min(taken + u64::try_from(most.min(4)).unwrap())), now);
                 continue;
             }
-            Step::Ask(range) => {
-                let count = usize::try_from(range.end() - range.start() + 1).unwrap();
-                let reply = match faults.next() {
-                    Some(Fault::AnswerLost | Fault::RequestLost) => Reply::Unknown("lost".into()),
-                    _ => Reply::WrongLast { last: stream.last_of(*range.end()) },
-                };
-                if let Verdict::Stored(range) = window.answered(count, &reply, now, 0) {
-                    taken = *range.end();
-                }
-                continue;
-            }
-            Step::AskKnown(range) => {
-                let reply = match faults.next() {
-                    Some(Fault::AnswerLost | Fault::RequestLost) => Reply::Unknown("lost".into()),
+            Step::Ask(question, range) => {
+                let lost = || Reply::Unknown("lost".into());
+                let reply = match next_fault() {
+                    Some(Fault::AnswerLost | Fault::RequestLost) => lost(),
                     Some(Fault::Refused) => Reply::Refused("later".into()),
-                    Some(Fault::NoBatches) => Reply::NoBatches,
+                    Some(Fault::NoRoom) => full(),
+                    Some(Fault::NoBatches) if question == Question::Known => Reply::NoBatches,
+                    Some(Fault::Crowded) if question == Question::Known => Reply::Crowded,
                     Some(Fault::Crash) => {
                         window = Window::restore(disk.0.clone());
                         taken = disk.1;
@@ -370,13 +445,13 @@ fn run(events: u64, faults: &[Fault], foreign: bool) -> Vec<u64> {
                     }
                     Some(Fault::Hours) => {
                         now += 7_200_000;
-                        Reply::Unknown("lost".into())
+                        lost()
                     }
-                    _ if stream.knows(*range.end(), now) => Reply::Duplicate,
-                    _ => Reply::WrongLast { last: stream.last() },
+                    _ => stream.answer(question, *range.end(), now),
                 };
                 now += 10;
-                if let Verdict::Stored(range) = window.known(&reply, now, 0) {
+                let count = usize::try_from(range.end() - range.start() + 1).unwrap();
+                if let Verdict::Stored(range) = window.answered(count, &reply, now, 0) {
                     taken = *range.end();
                 }
                 continue;
@@ -384,7 +459,7 @@ fn run(events: u64, faults: &[Fault], foreign: bool) -> Vec<u64> {
             Step::Try { range, expectation } => (range, expectation),
         };
         disk = (window.saved().clone(), taken);
-        let fault = faults.next().unwrap_or(&Fault::None);
+        let fault = next_fault().unwrap_or(&Fault::None);
         let lost = || Reply::Unknown("lost".into());
         let reply = match fault {
             Fault::RequestLost => lost(),
@@ -393,8 +468,9 @@ fn run(events: u64, faults: &[Fault], foreign: bool) -> Vec<u64> {
                 lost()
             }
             Fault::Refused => Reply::Refused("later".into()),
+            Fault::NoRoom => full(),
             Fault::Full => stream.publish_while_full(&range, expectation, now),
-            Fault::FullAnswerLost => {
+            Fault::FullAnswerLost | Fault::FullForLong => {
                 stream.publish_while_full(&range, expectation, now);
                 lost()
             }
@@ -434,7 +510,17 @@ fn run(events: u64, faults: &[Fault], foreign: bool) -> Vec<u64> {
     panic!("never done: {window:?} {disk:?}");
 }
 
+/// So few that the waits between them are short.
+fn while_ids_are_remembered(faults: Vec<Fault>) -> Vec<Fault> {
+    faults.into_iter().filter(|fault| !matches!(fault, Fault::Hours | Fault::FullForLong)).take(7).collect()
+}
+
+/// Of which only the ids tell what is stored.
 fn is_full(fault: &Fault) -> bool {
+    is_full_for_a_moment(fault) || matches!(fault, Fault::FullForLong | Fault::NoRoom)
+}
+
+fn is_full_for_a_moment(fault: &Fault) -> bool {
     matches!(fault, Fault::Full | Fault::FullAnswerLost)
 }
 
@@ -451,8 +537,7 @@ proptest! {
     fn what_a_full_disk_kept_is_not_stored_again_and_the_rest_is(
         events in 1_u64..14, first in 0..4_usize, faults in prop::collection::vec(fault(), 0..20), foreign: bool
     ) {
-        // While the ids are remembered.
-        let mut faults: Vec<_> = faults.into_iter().filter(|fault| !matches!(fault, Fault::Hours)).take(8).collect();
+        let mut faults = while_ids_are_remembered(faults);
         faults.insert(first.min(faults.len()), Fault::FullAnswerLost);
         prop_assert_eq!(run(events, &faults, foreign), (1..=events).collect::<Vec<_>>());
     }
@@ -460,7 +545,7 @@ proptest! {
     #[test]
     fn even_with_somebody_else_under_this_serial_number(events in 1_u64..14, faults in prop::collection::vec(fault(), 0..20)) {
         // Only while a doubt is young: then the ids tell, whoever else writes.
-        let faults: Vec<_> = faults.into_iter().filter(|fault| !matches!(fault, Fault::Hours)).take(8).collect();
+        let faults = while_ids_are_remembered(faults);
         prop_assert_eq!(run(events, &faults, true), (1..=events).collect::<Vec<_>>());
     }
 
@@ -468,8 +553,8 @@ proptest! {
     fn whoever_else_writes_and_however_long_it_takes_nothing_is_lost(
         events in 1_u64..14, faults in prop::collection::vec(fault(), 0..30)
     ) {
-        // What a full disk kept may be taken for the whole once its ids are forgotten.
-        let faults: Vec<_> = faults.into_iter().filter(|fault| !is_full(fault)).collect();
+        // What a full disk kept may be taken for the whole once its ids are forgotten, where nothing told that it is full.
+        let faults: Vec<_> = faults.into_iter().filter(|fault| !is_full_for_a_moment(fault)).collect();
         let mut stored = run(events, &faults, true);
         let mut seen = std::collections::BTreeSet::new();
         // Twice is better than never.
