@@ -4,11 +4,8 @@ use emote::bus::{BatchError, Behind, Bus, BusSettings, Outgoing, Place, StreamSe
 use emote_tests::Stack;
 
 fn job(n: u64) -> (Outgoing, Place) {
-    let message = Outgoing {
-        subject: "deliver.log.rule".to_owned(),
-        headers: vec![("Emote-Job", format!("job-{n}"))],
-        payload: n.to_string().into(),
-    };
+    let message =
+        Outgoing { subject: "deliver.log.rule".to_owned(), headers: Vec::new(), payload: n.to_string().into() };
     (message, Place { sequence: n, jobs: 0 })
 }
 

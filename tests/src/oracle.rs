@@ -92,15 +92,14 @@ impl Stack {
         let jobs = self.streams.jobs().await;
         let (expected, _) = fold(&self.core(), &events);
         let (held, expected): (Vec<Job>, Vec<Job>) = expected.into_iter().partition(|job| job.held.is_some());
-        let found: Vec<String> =
-            jobs.iter().filter(|job| !follows_from_an_order(job)).map(|job| job.header(header::JOB)).collect();
+        let found: Vec<String> = jobs.iter().filter(|job| !follows_from_an_order(job)).map(Stored::job).collect();
         let wanted: Vec<String> = expected.iter().map(|job| job.id.to_string()).collect();
         if found != wanted {
             return Err(differ(&wanted, &found));
         }
         let held: BTreeSet<String> = held.iter().map(|job| job.id.to_string()).collect();
         let kept = self.streams.read("DELIVERIES", "held.>").await;
-        let kept: BTreeSet<String> = kept.iter().map(|job| job.header(header::JOB)).collect();
+        let kept: BTreeSet<String> = kept.iter().map(Stored::job).collect();
         if kept != held {
             return Err(format!("held are {kept:?}, but should be {held:?}"));
         }

@@ -34,6 +34,12 @@ impl Stored {
         self.headers.get(name).map(|value| value.as_str().to_owned()).unwrap_or_default()
     }
 
+    /// The id of the job that it is of, by its header or its body; empty where it is of none.
+    pub fn job(&self) -> String {
+        let id = self.header(header::JOB);
+        if id.is_empty() { self.json()["id"].as_str().map(str::to_owned).unwrap_or_default() } else { id }
+    }
+
     /// The body as JSON; null where it is none.
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.payload).unwrap_or_default()

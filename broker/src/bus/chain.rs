@@ -1,5 +1,5 @@
-//! Chained publish into DELIVERIES: each message names the message that it must follow, by its sequence and by its id,
-//! and how far the core is once it is stored. The server takes them in order or not at all: where one is missing, or
+//! Chained publish into DELIVERIES: each message names the message that it must follow, the first by its sequence and the
+//! others by its id, and how far the core is once it is stored. The server takes them in order or not at all: where one is missing, or
 //! somebody else has written, every one behind it is refused. So what is stored is always a beginning of what was sent,
 //! and the last message stored says where the core is: each is a commit of its own, and none has to be waited for before
 //! the next.
@@ -23,9 +23,11 @@ use async_nats::{
 use emote_proto::{header, limits, stream, subjects};
 use futures_util::StreamExt;
 
-use super::{BatchError, Bus, BusError, Outgoing, batch, random_name};
+use super::{BatchError, Bus, BusError, Outgoing, batch, jobs::stored_key};
 
 const PLACE: HeaderName = HeaderName::from_static(header::PLACE);
+/// A chain's name is in every message of it, twice; it has to differ from that of the chain before.
+const NAME_BYTES: usize = 5;
 /// An answer that does not come within this time is taken for none.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 /// Messages that the connection does not take within this time are not sent.
@@ -98,7 +100,7 @@ impl Bus {
     /// Begins a chain behind what was found at the end of DELIVERIES.
     pub async fn chain(&self, behind: &Behind) -> Result<Chain, BusError> {
         let (last, single) = (behind.last, behind.copies <= 1);
-        let (inbox, name) = (self.client.new_inbox(), random_name());
+        let (inbox, name) = (self.client.new_inbox(), crate::random::name::<NAME_BYTES>());
         let answers = self.client.subscribe(inbox.clone()).await;
         let answers = answers.map_err(|error| BusError::NoAnswer {
             doing: "asking for answers to a chain",
@@ -144,9 +146,8 @@ impl Bus {
             if behind.place.is_some() {
                 break;
             }
-            let job = message.headers.get(header::JOB).filter(|_| behind.left_over.len() < limits::MAX_BATCH);
-            if let Some(job) = job {
-                behind.left_over.insert(format!("{} {job}", message.subject));
+            if behind.left_over.len() < limits::MAX_BATCH {
+                behind.left_over.extend(stored_key(&message));
             }
         }
         Ok(behind)
@@ -185,12 +186,12 @@ impl Chain {
             for (name, value) in message.headers {
                 headers.insert(HeaderName::from_static(name), value);
             }
-            headers.insert(NATS_EXPECTED_LAST_SEQUENCE, self.last.to_string());
-            if self.single {
-                let id = self.id(self.numbers);
-                if let Some(last_id) = self.last_id.replace(id.clone()) {
-                    headers.insert(NATS_EXPECTED_LAST_MESSAGE_ID, last_id);
-                }
+            let id = self.single.then(|| self.id(self.numbers));
+            match id.clone().and_then(|id| self.last_id.replace(id)) {
+                Some(last_id) => headers.insert(NATS_EXPECTED_LAST_MESSAGE_ID, last_id),
+                None => headers.insert(NATS_EXPECTED_LAST_SEQUENCE, self.last.to_string()),
+            }
+            if let Some(id) = id {
                 headers.insert(NATS_MESSAGE_ID, id);
             }
             headers.insert(PLACE, place.to_string());

@@ -3,10 +3,11 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use async_nats::{
-    HeaderMap,
+    HeaderMap, HeaderValue,
     jetstream::{
         self, AckKind,
         consumer::{AckPolicy, DeliverPolicy, pull},
+        message::StreamMessage,
         stream::LastRawMessageErrorKind,
     },
 };
@@ -16,7 +17,7 @@ use futures_util::{FutureExt, StreamExt};
 use serde::{Deserialize, Serialize};
 
 use super::{Bus, BusError, Outgoing, events::time};
-use crate::core::{Budgets, Job, Package};
+use crate::core::{Budgets, Job, JobId, Package};
 
 const EXPIRES: Duration = Duration::from_secs(10);
 const HEARTBEAT: Duration = Duration::from_secs(3);
@@ -84,7 +85,8 @@ pub fn job_message(job: &Job) -> Outgoing {
         Some(_) => subjects::held(&job.target, &job.rule, &job.id.token()),
         None => subjects::deliver(&job.target, &job.rule),
     };
-    Outgoing { subject, headers: vec![(header::JOB, job.id.to_string())], payload: payload.into() }
+    // Each header is looked through for all that the server knows: a job's id is in its body.
+    Outgoing { subject, headers: Vec::new(), payload: payload.into() }
 }
 
 /// The message that follows a held job when it is held no longer: empty, under the same subject.
@@ -98,8 +100,25 @@ pub fn no_longer_held(job: &Job, order: EventId) -> Outgoing {
 
 /// What a message that was left over is known by: its subject and its job.
 pub fn left_over_key(message: &Outgoing) -> Option<String> {
-    let job = message.headers.iter().find(|(name, _)| *name == header::JOB)?;
-    Some(format!("{} {}", message.subject, job.1))
+    let job = message.headers.iter().find(|(name, _)| *name == header::JOB).map(|(_, job)| job.as_str());
+    key(&message.subject, job, &message.payload)
+}
+
+/// The same of a message that is stored.
+pub(super) fn stored_key(message: &StreamMessage) -> Option<String> {
+    key(&message.subject, message.headers.get(header::JOB).map(HeaderValue::as_str), &message.payload)
+}
+
+/// A job is told by its header, if it has one, or by its body.
+fn key(subject: &str, job: Option<&str>, body: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Body {
+        id: JobId,
+    }
+    match job {
+        Some(job) => Some(format!("{subject} {job}")),
+        None => serde_json::from_slice(body).ok().map(|Body { id }| format!("{subject} {id}")),
+    }
 }
 
 impl Bus {

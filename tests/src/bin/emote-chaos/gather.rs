@@ -25,10 +25,7 @@ pub(crate) async fn gather(stage: &Stage) -> anyhow::Result<Evidence> {
         log: log.iter().map(entry).collect(),
         jobs: jobs.iter().map(job).collect(),
         checkpoint: checkpoint.unwrap_or(0),
-        dead: dead
-            .iter()
-            .map(|letter| Letter { subject: letter.subject.clone(), job: letter.header(header::JOB) })
-            .collect(),
+        dead: dead.iter().map(|letter| Letter { subject: letter.subject.clone(), job: letter.job() }).collect(),
         requests: stage.target.record().0,
     })
 }
@@ -49,7 +46,7 @@ fn job(stored: &Stored) -> Job {
     Job {
         sequence: stored.sequence,
         subject: stored.subject.clone(),
-        id: stored.header(header::JOB),
+        id: stored.job(),
         garbage: !stored.header(MARK).is_empty(),
     }
 }
