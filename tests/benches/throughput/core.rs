@@ -1,10 +1,6 @@
 //! The real engine, in this process, without workers: nothing takes the jobs away.
 
-use std::{
-    path::Path,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use emote::{
     config::{Folder, Set},
@@ -14,7 +10,12 @@ use emote::{
 use emote_proto::stream;
 use tokio_util::sync::CancellationToken;
 
-use crate::{RULES, log::Log, pattern};
+use crate::{
+    RULES,
+    log::Log,
+    pattern,
+    spent::{Moment, Spent},
+};
 
 /// Which events the rules are about: each event has one rule.
 pub(crate) const MATCHING: &str = "bench";
@@ -22,7 +23,7 @@ pub(crate) const MATCHING: &str = "bench";
 pub(crate) const OTHERS: &str = "other";
 
 /// Folds the whole log with an empty store and no checkpoint; how long that took once it led, and the size of a job.
-pub(crate) async fn fold(log: &Log, scope: &str) -> (Duration, usize) {
+pub(crate) async fn fold(log: &Log, scope: &str) -> (Spent, usize) {
     log.forget_jobs().await;
     let folder = tempfile::tempdir_in(log.folder.path()).unwrap();
     configure(folder.path(), &log.url, scope);
@@ -42,6 +43,7 @@ pub(crate) async fn fold(log: &Log, scope: &str) -> (Duration, usize) {
 /// An engine at work.
 pub(crate) struct Running {
     status: emote::engine::Shared,
+    server: u32,
     stop: CancellationToken,
     task: tokio::task::JoinHandle<()>,
 }
@@ -56,15 +58,15 @@ impl Running {
         let engine = Engine::new(parts);
         let (status, stop) = (engine.shared(), CancellationToken::new());
         let task = tokio::spawn(engine.run(stop.clone()));
-        Self { status, stop, task }
+        Self { status, server: log.server_id(), stop, task }
     }
 
     /// When this first held, to a millisecond.
-    pub(crate) async fn wait_for(&self, holds: impl Fn(&Status) -> bool) -> Instant {
+    pub(crate) async fn wait_for(&self, holds: impl Fn(&Status) -> bool) -> Moment {
         loop {
             let status = self.status.status();
             if holds(&status) {
-                return Instant::now();
+                return Moment::now(self.server);
             }
             assert!(status.trouble.is_none(), "the engine is in trouble: {:?}", status.trouble);
             tokio::time::sleep(Duration::from_millis(1)).await;

@@ -12,7 +12,7 @@ use emote_proto::{EventId, bucket, header, stream};
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::RULES;
+use crate::{RULES, spent::Moment};
 
 /// Publishes under way at once.
 const AHEAD: usize = 2_000;
@@ -64,6 +64,16 @@ impl Log {
             ack.await.unwrap();
         }
         size
+    }
+
+    /// Now, and what was used of the processors.
+    pub(crate) fn moment(&self) -> Moment {
+        Moment::now(self.server_id())
+    }
+
+    /// The server's process.
+    pub(crate) fn server_id(&self) -> u32 {
+        self.server.id()
     }
 
     /// How many entries EVENTS has.

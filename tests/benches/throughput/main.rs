@@ -12,10 +12,11 @@ mod core;
 mod fold;
 mod log;
 mod nodes;
+mod spent;
 
-use std::time::Duration;
-
+use async_nats::jetstream::consumer::AckPolicy;
 use clap::Parser;
+use spent::Spent;
 
 /// Rules that are matched against every event.
 const RULES: u64 = 1_000;
@@ -83,7 +84,8 @@ async fn measure(options: &Options) {
 
 const FOLD: &str = "core: read, match, job, batch, records";
 const BATCH: &str = "(a) read, batch: nothing else";
-const NAIVE: &str = "(b) naive: read, match, publish, ack";
+const NAIVE: &str = "(b) naive: read, match, publish, ack all";
+const EACH: &str = "(b) naive: read, match, publish, ack each";
 const QUIET: &str = "core: nothing matches";
 const READ: &str = "(c) read with AckPolicy::All";
 
@@ -91,7 +93,7 @@ async fn throughput(options: &Options) {
     let log = log::Log::start().await;
     let size = log.fill(options.events, 1_000).await;
     println!("events of {size} bytes");
-    let mut times: Vec<(&str, Vec<Duration>)> = Vec::new();
+    let mut times: Vec<(&str, Vec<Spent>)> = Vec::new();
     let mut note = |what, time| match times.iter_mut().find(|(known, _)| *known == what) {
         Some((_, all)) => all.push(time),
         None => times.push((what, vec![time])),
@@ -108,7 +110,10 @@ async fn throughput(options: &Options) {
             note(BATCH, bare::read_and_batch(&log, job).await);
         }
         if wanted(NAIVE) {
-            note(NAIVE, bare::naive(&log, job).await);
+            note(NAIVE, bare::naive(&log, job, AckPolicy::All).await);
+        }
+        if wanted(EACH) {
+            note(EACH, bare::naive(&log, job, AckPolicy::Explicit).await);
         }
         if wanted(QUIET) {
             note(QUIET, core::fold(&log, core::OTHERS).await.0);
@@ -119,22 +124,29 @@ async fn throughput(options: &Options) {
     }
     let taken = if wanted(FOLD) { "" } else { ", as is taken for granted" };
     println!(
-        "jobs of {job} bytes{taken}\n\n{:<42}{:>12}{:>12}{:>10}{:>10}",
-        "", "best K/s", "middle K/s", "of (a)", "of (c)"
+        "jobs of {job} bytes{taken}\n\n{:<42}{:>12}{:>12}{:>10}{:>10}{:>10}{:>12}{:>10}",
+        "", "best K/s", "middle K/s", "of (a)", "of (c)", "own µs", "server µs", "idle µs"
     );
-    let rate = |times: &mut Vec<Duration>, at: usize| {
-        times.sort();
-        #[expect(clippy::cast_precision_loss, reason = "to be read by people")]
-        let events = options.events as f64;
-        events / times[at].as_secs_f64() / 1_000.0
-    };
-    let middle = options.rounds / 2;
-    let rates: Vec<(&str, f64, f64)> =
-        times.iter_mut().map(|(what, times)| (*what, rate(times, 0), rate(times, middle))).collect();
+    #[expect(clippy::cast_precision_loss, reason = "to be read by people")]
+    let events = options.events as f64;
+    let rates: Vec<(&str, f64, f64, Spent)> = times
+        .iter_mut()
+        .map(|(what, all)| {
+            all.sort();
+            let (best, middle) = (all[0], all[options.rounds / 2]);
+            let rate = |spent: Spent| events / spent.time.as_secs_f64() / 1_000.0;
+            (*what, rate(best), rate(middle), middle)
+        })
+        .collect();
     let of = |name: &str| rates.iter().find(|(what, ..)| *what == name).map_or(f64::NAN, |rates| rates.2);
     let (batch, read) = (of(BATCH), of(READ));
-    for (what, best, middle) in &rates {
-        println!("{what:<42}{best:>12.1}{middle:>12.1}{:>10.2}{:>10.2}", middle / batch, middle / read);
+    for (what, best, middle, spent) in &rates {
+        let [own, server, idle] = [spent.own, spent.server, spent.idle].map(|used| match used {
+            Some(used) => format!("{:.1}", used.as_secs_f64() * 1e6 / events),
+            None => "-".to_owned(),
+        });
+        let (of_batch, of_read) = (middle / batch, middle / read);
+        println!("{what:<42}{best:>12.1}{middle:>12.1}{of_batch:>10.2}{of_read:>10.2}{own:>10}{server:>12}{idle:>10}");
     }
     println!();
 }

@@ -64,14 +64,14 @@ pub(crate) async fn rebuild(events: u64) {
     engine.wait_for(|status| status.role == Role::Leading && status.position >= length).await;
     engine.stop().await;
     std::fs::remove_file(folder.path().join("store.redb")).unwrap();
-    let began = Instant::now();
+    let began = log.moment();
     let engine = Running::start(&log, folder.path());
     let first = engine.wait_for(|status| status.position > 0).await;
     let ended = engine.wait_for(|status| status.position >= length).await;
     engine.stop().await;
     #[expect(clippy::cast_precision_loss, reason = "to be read by people")]
-    let rate = events as f64 / (ended - first).as_secs_f64() / 1_000.0;
-    println!("rebuild: {events} events of 10000 nodes in {:.1} s, {rate:.1} K/s", (ended - began).as_secs_f64());
+    let rate = events as f64 / (ended - first).time.as_secs_f64() / 1_000.0;
+    println!("rebuild: {events} events of 10000 nodes in {:.1} s, {rate:.1} K/s", (ended - began).time.as_secs_f64());
 }
 
 /// This program as a broker.
