@@ -182,7 +182,7 @@ pub mod header {
     pub const TTL: &str = "Nats-TTL";
     /// Size of the body that a consumer of headers alone is not given.
     pub const MSG_SIZE: &str = "Nats-Msg-Size";
-    /// The job a message of DELIVERIES or DEAD carries.
+    /// The job that a dead letter carries, or that an empty message of DELIVERIES is about; a job of DELIVERIES says its own id.
     pub const JOB: &str = "Emote-Job";
     /// On what the core writes: how far in EVENTS it is once this message is stored, `<sequence>/<jobs of the next>`.
     pub const PLACE: &str = "Emote-Place";
