@@ -430,4 +430,6 @@ fn is_young(since: i64, now: i64) -> bool {
 }
 
 #[cfg(test)]
+mod model;
+#[cfg(test)]
 mod tests;
