@@ -7,22 +7,20 @@ use std::{
 };
 
 use async_nats::{
-    HeaderMap,
+    HeaderMap, Message,
     datetime::DateTime,
-    jetstream::{
-        self, AckKind,
-        consumer::{AckPolicy, DeliverPolicy, pull},
-    },
+    jetstream::consumer::{AckPolicy, DeliverPolicy, pull},
 };
 use bytes::Bytes;
 use emote_proto::{Time, consumer, stream};
-use futures_util::{FutureExt, StreamExt};
+use futures_util::StreamExt;
 
-use tokio::{sync::mpsc, task::unconstrained};
+use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{
     Bus,
+    pull::{Delivered, Pull, PullError},
     trouble::{NOT_BEGUN, is_not_there},
 };
 use crate::core::{Entry, Parsed, Rejection};
@@ -31,14 +29,14 @@ use crate::core::{Entry, Parsed, Rejection};
 pub const RUN_ENTRIES: usize = 500;
 /// Or when their bodies come to this many bytes.
 const RUN_BYTES: usize = 4 * 1024 * 1024;
+/// Entries asked for at once.
+const ASKED_AT_ONCE: usize = 1_000;
 /// Runs that are read while one is folded.
 const RUNS_AHEAD: usize = 4;
 /// Longer than entries may wait for the others of their segment (`archive.age`).
 const ARCHIVED_WITHIN: Duration = Duration::from_secs(25 * 3600);
 /// More entries than one cut of the archive has, and what is read ahead of it.
 const ARCHIVED_AT_ONCE: i64 = 120_000;
-const EXPIRES: Duration = Duration::from_secs(10);
-const HEARTBEAT: Duration = Duration::from_secs(3);
 /// How often it is looked whether the connection is still the same while nothing comes.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
@@ -155,12 +153,12 @@ impl Bus {
         let events = self.js.get_stream_no_info(stream::EVENTS).await.map_err(|error| read(&error))?;
         let config = pull::Config { deliver_policy, ..config };
         let consumer = events.create_consumer(config).await.map_err(|error| read(&error))?;
-        let builder = consumer.stream().max_messages_per_batch(1_000).expires(EXPIRES).heartbeat(HEARTBEAT);
-        let messages = builder.messages().await.map_err(|error| read(&error))?;
-        let reading = Reading { messages, client, connects, delivered: 0, position };
+        let name = &consumer.cached_info().name;
+        let messages = Pull::new(&client, stream::EVENTS, name, ASKED_AT_ONCE).await.map_err(|error| read(&error))?;
+        let reading = Reading { messages, client: client.clone(), connects, delivered: 0, position };
         let (sender, runs) = mpsc::channel(RUNS_AHEAD);
         let task = AbortOnDropHandle::new(tokio::spawn(reading.read_ahead(sender)));
-        Ok(Reader { runs, last: None, acks, _task: task })
+        Ok(Reader { runs, client: acks.then_some(client), last: None, _task: task })
     }
 
     /// Reads EVENTS for a person: `filters` (none for all), from `start`, and on as events come.
@@ -217,9 +215,10 @@ pub enum TailStart {
 /// way when one broke is not given again. Else reading ends, and begins again behind what was folded.
 pub struct Reader {
     runs: mpsc::Receiver<Result<Run, ReadError>>,
-    last: Option<jetstream::Message>,
-    /// Whether the server waits for acknowledgements.
-    acks: bool,
+    /// To acknowledge with, where the server waits for that.
+    client: Option<async_nats::Client>,
+    /// Where to acknowledge everything up to the last entry.
+    last: Option<async_nats::Subject>,
     /// Reads ahead as long as the reader is there.
     _task: AbortOnDropHandle<()>,
 }
@@ -227,12 +226,13 @@ pub struct Reader {
 /// Entries that were there together.
 struct Run {
     entries: Vec<EventMessage>,
-    last: jetstream::Message,
+    /// Where to acknowledge everything up to the last.
+    last: Option<async_nats::Subject>,
 }
 
 /// The half of a reader that reads ahead, and parses what it reads while what came before is folded.
 struct Reading {
-    messages: pull::Stream,
+    messages: Pull,
     client: async_nats::Client,
     /// How many connections there had been when reading began.
     connects: u64,
@@ -267,7 +267,7 @@ impl Reading {
             let next = if entries.is_empty() {
                 Some(self.wait().await)
             } else {
-                unconstrained(self.messages.next()).now_or_never().map(read)
+                self.messages.next_now().map(|next| next.map_err(|error| error.to_string()))
             };
             let mut message = match next {
                 Some(Ok(message)) => message,
@@ -282,7 +282,7 @@ impl Reading {
                     entry.parse_ahead();
                     bytes += entry.payload.len();
                     entries.push(entry);
-                    last = Some(message);
+                    last = message.reply;
                 }
                 Err(reason) => {
                     broken = Some(reason);
@@ -290,14 +290,14 @@ impl Reading {
                 }
             }
         }
-        (last.map(|last| Run { entries, last }), broken)
+        ((!entries.is_empty()).then_some(Run { entries, last }), broken)
     }
 
     /// Waits for a message on the connection that reading began with.
-    async fn wait(&mut self) -> Result<jetstream::Message, String> {
+    async fn wait(&mut self) -> Result<Message, String> {
         loop {
             match tokio::time::timeout(LOOK_EVERY, self.messages.next()).await {
-                Ok(next) => return read(next),
+                Ok(next) => return next.map_err(|error: PullError| error.to_string()),
                 Err(_) if connects(&self.client) != self.connects => {
                     return Err("the connection was lost, and maybe something on its way".to_owned());
                 }
@@ -306,7 +306,7 @@ impl Reading {
         }
     }
 
-    fn follow(&mut self, message: &mut jetstream::Message) -> Result<EventMessage, String> {
+    fn follow(&mut self, message: &mut Message) -> Result<EventMessage, String> {
         let (entry, delivered) = owned(message)?;
         let position = entry.sequence;
         if delivered != self.delivered + 1 || position <= self.position {
@@ -321,14 +321,6 @@ impl Reading {
     }
 }
 
-fn read(next: Option<Result<jetstream::Message, pull::MessagesError>>) -> Result<jetstream::Message, String> {
-    match next {
-        Some(Ok(message)) => Ok(message),
-        Some(Err(error)) => Err(error.to_string()),
-        None => Err("the reader ended".to_owned()),
-    }
-}
-
 fn connects(client: &async_nats::Client) -> u64 {
     client.statistics().connects.load(Ordering::Relaxed)
 }
@@ -338,14 +330,15 @@ impl Reader {
     pub async fn next_run(&mut self) -> Result<Vec<EventMessage>, ReadError> {
         let ended = || Err(ReadError("the reader ended".to_owned()));
         let run = self.runs.recv().await.unwrap_or_else(ended)?;
-        self.last = Some(run.last);
+        self.last = run.last;
         Ok(run.entries)
     }
 
     /// Tells the archive's consumer that everything read so far is stored; only the lag it shows depends on it.
     pub async fn acknowledge(&mut self) {
-        if let Some(message) = self.last.take().filter(|_| self.acks)
-            && let Err(error) = message.ack_with(AckKind::Ack).await
+        if let Some(client) = &self.client
+            && let Some(subject) = self.last.take()
+            && let Err(error) = client.publish(subject, "+ACK".into()).await
         {
             tracing::debug!(%error, "acknowledging to the archive's consumer");
         }
@@ -365,29 +358,26 @@ impl Tail {
     /// The next entry.
     pub async fn read(&mut self) -> Result<EventMessage, ReadError> {
         match self.messages.next().await {
-            Some(Ok(mut message)) => owned(&mut message).map(|(entry, _)| entry).map_err(ReadError),
+            Some(Ok(mut message)) => owned(&mut message.message).map(|(entry, _)| entry).map_err(ReadError),
             Some(Err(error)) => Err(ReadError(error.to_string())),
             None => Err(ReadError("the reader ended".to_owned())),
         }
     }
 }
 
-pub(super) fn owned(message: &mut jetstream::Message) -> Result<(EventMessage, u64), String> {
-    let (sequence, received, pending, delivered) = {
-        let info = message.info().map_err(|error| error.to_string())?;
-        let received = time(info.published.unix_timestamp_nanos());
-        (info.stream_sequence, received, info.pending, info.consumer_sequence)
-    };
+/// The entry, and its count among what the consumer was given.
+pub(super) fn owned(message: &mut Message) -> Result<(EventMessage, u64), String> {
+    let Delivered { sequence, count, stored, pending, .. } = Delivered::of(message)?;
     let entry = EventMessage {
         sequence,
-        received,
+        received: time(stored),
         subject: message.subject.clone(),
-        headers: message.message.headers.take(),
-        payload: std::mem::take(&mut message.message.payload),
+        headers: message.headers.take(),
+        payload: std::mem::take(&mut message.payload),
         pending,
         parsed: None,
     };
-    Ok((entry, delivered))
+    Ok((entry, count))
 }
 
 pub(super) fn time(nanos: i128) -> Time {

@@ -13,14 +13,16 @@ use async_nats::{
 };
 use bytes::Bytes;
 use emote_proto::{EventId, Name, Time, consumer, header, limits, stream, subjects};
-use futures_util::{FutureExt, StreamExt};
+use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
 
-use super::{Bus, BusError, Outgoing, events::time};
+use super::{
+    Bus, BusError, Outgoing,
+    events::time,
+    pull::{Delivered, Pull},
+};
 use crate::core::{Budgets, Job, JobId, Package};
 
-const EXPIRES: Duration = Duration::from_secs(10);
-const HEARTBEAT: Duration = Duration::from_secs(3);
 /// After this long without a sign of life from its worker a job is given to another. See [`JobMessage::still_at_it`].
 const ACK_WAIT: Duration = Duration::from_secs(20);
 /// How often a worker gives that sign.
@@ -159,10 +161,9 @@ impl Bus {
             ..pull::Config::default()
         };
         let consumer = deliveries.create_consumer(config).await.map_err(|error| no_answer(error.to_string()))?;
-        let builder =
-            consumer.stream().max_messages_per_batch(concurrency.max(1)).expires(EXPIRES).heartbeat(HEARTBEAT);
-        let messages = builder.messages().await.map_err(|error| no_answer(error.to_string()))?;
-        Ok(Jobs { messages })
+        let (consumer, batch) = (&consumer.cached_info().name, concurrency.max(1));
+        let messages = Pull::new(&self.client, stream::DELIVERIES, consumer, batch).await;
+        Ok(Jobs { messages: messages.map_err(|error| no_answer(error.to_string()))?, js: self.js.clone() })
     }
 
     /// Stores a job that was given up, known by its id and how often it was given out again. Storing it again is storing
@@ -235,23 +236,22 @@ impl Bus {
 
 /// A target's jobs as they come.
 pub struct Jobs {
-    messages: pull::Stream,
+    messages: Pull,
+    js: jetstream::Context,
 }
 
 impl Jobs {
     /// The next job; an error means that the consumer must be opened again.
     pub async fn next(&mut self) -> Result<JobMessage, BusError> {
         let no_answer = |reason: String| BusError::NoAnswer { doing: "reading jobs", reason };
-        match self.messages.next().await {
-            Some(Ok(message)) => JobMessage::new(message),
-            Some(Err(error)) => Err(no_answer(error.to_string())),
-            None => Err(no_answer("the reader ended".to_owned())),
-        }
+        let message = self.messages.next().await.map_err(|error| no_answer(error.to_string()))?;
+        JobMessage::new(jetstream::Message { message, context: self.js.clone() })
     }
 
     /// Ends the reading; what has come meanwhile is given back, to come again after `delay`.
     pub async fn give_back(mut self, delay: Duration) {
-        while let Some(Some(Ok(message))) = self.messages.next().now_or_never() {
+        while let Some(Ok(message)) = self.messages.there() {
+            let message = jetstream::Message { message, context: self.js.clone() };
             if let Err(error) = message.ack_with(AckKind::Nak(Some(delay))).await {
                 tracing::debug!(%error, "giving jobs back");
                 return;
@@ -273,17 +273,9 @@ pub struct JobMessage {
 
 impl JobMessage {
     fn new(message: jetstream::Message) -> Result<Self, BusError> {
-        let (attempt, stored, sequence) = {
-            let info = message
-                .info()
-                .map_err(|error| BusError::Refused { doing: "reading jobs", reason: error.to_string() })?;
-            (
-                u64::try_from(info.delivered).unwrap_or(1),
-                time(info.published.unix_timestamp_nanos()),
-                info.stream_sequence,
-            )
-        };
-        Ok(Self { message, attempt, stored, sequence })
+        let said = Delivered::of(&message.message);
+        let said = said.map_err(|reason| BusError::Refused { doing: "reading jobs", reason })?;
+        Ok(Self { message, attempt: said.times, stored: time(said.stored), sequence: said.sequence })
     }
 
     /// The job's JSON.

@@ -70,7 +70,7 @@ async fn read_from(
     while left > 0 {
         let next = tokio::time::timeout(NEXT_WITHIN, messages.next()).await;
         let Some(message) = next.map_err(|_| read(&"the rest did not come"))? else { break };
-        let (entry, _) = owned(&mut message.map_err(|error| read(&error))?).map_err(|error| read(&error))?;
+        let (entry, _) = owned(&mut message.map_err(|error| read(&error))?.message).map_err(|error| read(&error))?;
         // What came meanwhile is not counted: reading ends.
         left = (left - 1).min(entry.pending);
         found.push(entry);

@@ -19,6 +19,7 @@ mod outbound;
 mod packages;
 mod probe;
 mod publish;
+mod pull;
 mod records;
 mod schemas;
 mod service;

@@ -7,19 +7,19 @@ use async_nats::jetstream::{
     consumer::{AckPolicy, DeliverPolicy, pull},
 };
 use emote_proto::stream;
-use futures_util::StreamExt;
 
-use super::{Bus, BusError, EventMessage, events::owned, kept::no_answer};
+use super::{Bus, BusError, EventMessage, events::owned, kept::no_answer, pull::Pull};
 
-const EXPIRES: Duration = Duration::from_secs(10);
-const HEARTBEAT: Duration = Duration::from_secs(3);
 /// After so long an entry is given to another broker.
 const ACK_WAIT: Duration = Duration::from_secs(10);
 
 const DOING: &str = "reading what there is to do";
 
 /// Entries as they come.
-pub struct Work(pull::Stream);
+pub struct Work {
+    messages: Pull,
+    js: jetstream::Context,
+}
 
 /// An entry to be worked on.
 pub struct Task {
@@ -45,8 +45,9 @@ impl Bus {
             ..pull::Config::default()
         };
         let consumer = events.create_consumer(config).await.map_err(|error| failed(&error))?;
-        let builder = consumer.stream().max_messages_per_batch(16).expires(EXPIRES).heartbeat(HEARTBEAT);
-        Ok(Work(builder.messages().await.map_err(|error| failed(&error))?))
+        let consumer = &consumer.cached_info().name;
+        let messages = Pull::new(&self.client, stream::EVENTS, consumer, 16).await.map_err(|error| failed(&error))?;
+        Ok(Work { messages, js: self.js.clone() })
     }
 }
 
@@ -54,12 +55,9 @@ impl Work {
     /// The next entry; an error means that the consumer must be opened again.
     pub async fn next(&mut self) -> Result<Task, BusError> {
         let failed = no_answer(DOING);
-        let mut message = match self.0.next().await {
-            Some(message) => message.map_err(|error| failed(&error))?,
-            None => return Err(failed(&"the reader ended")),
-        };
+        let mut message = self.messages.next().await.map_err(|error| failed(&error))?;
         let (entry, _) = owned(&mut message).map_err(|error| failed(&error))?;
-        Ok(Task { message, entry })
+        Ok(Task { message: jetstream::Message { message, context: self.js.clone() }, entry })
     }
 }
 
