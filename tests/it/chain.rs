@@ -1,4 +1,6 @@
-//! Chained publish: what is stored is always a beginning of what was sent.
+//! Chained publish: what is stored is always a beginning of what was sent. And what is read before it.
+
+use std::time::Duration;
 
 use emote::bus::{BatchError, Behind, Bus, BusSettings, Outgoing, Place, StreamSettings};
 use emote_tests::Stack;
@@ -88,4 +90,22 @@ async fn into_several_copies_goes_one_message_at_a_time() {
     let stored = stack.streams.read("DELIVERIES", "deliver.>").await;
     let ids = ["Nats-Msg-Id", "Nats-Expected-Last-Msg-Id"].map(|name| stored[0].header(name));
     assert_eq!(ids, ["", ""], "nats-server 2.15 ends a stream of several copies at an id that is not expected");
+}
+
+#[tokio::test]
+async fn a_reader_asks_again_when_nothing_came_and_ends_with_its_consumer() {
+    let stack = Stack::new().without_broker().start().await;
+    let bus = bus(&stack).await;
+    let mut reader = bus.read_events(0, 0).await.unwrap();
+    // Longer than what is asked for is waited for.
+    let nothing = tokio::time::timeout(Duration::from_secs(12), reader.next_run()).await;
+    assert!(nothing.is_err(), "nothing was published");
+    stack.streams.publish("events.test.-.a.b", "1").await;
+    let mut next = async || tokio::time::timeout(Duration::from_secs(5), reader.next_run()).await.expect("an answer");
+    let run = next().await.unwrap();
+    assert_eq!(run.iter().map(|entry| entry.sequence).collect::<Vec<_>>(), [1]);
+    let events = stack.streams.js.get_stream("EVENTS").await.unwrap();
+    assert!(events.delete_consumer("core-0").await.unwrap().success);
+    let ended = next().await.unwrap_err().to_string();
+    assert!(ended.contains("Consumer Deleted"), "{ended}");
 }

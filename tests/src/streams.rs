@@ -6,7 +6,7 @@ use async_nats::{
     HeaderMap,
     jetstream::{
         self,
-        consumer::{DeliverPolicy, pull},
+        consumer::{AckPolicy, DeliverPolicy, pull},
     },
 };
 use emote_proto::{header, stream};
@@ -111,29 +111,39 @@ impl Streams {
     /// The same, where the server may be away.
     pub async fn try_read(&self, stream: &str, filter: &str) -> Result<Vec<Stored>, async_nats::Error> {
         let stream = self.js.get_stream(stream).await?;
-        let config = pull::OrderedConfig {
+        let config = pull::Config {
             filter_subject: filter.to_owned(),
             deliver_policy: DeliverPolicy::All,
-            ..pull::OrderedConfig::default()
+            ack_policy: AckPolicy::None,
+            inactive_threshold: Duration::from_secs(60),
+            ..pull::Config::default()
         };
         let consumer = stream.create_consumer(config).await?;
         let (name, mut left) = (consumer.cached_info().name.clone(), consumer.cached_info().num_pending);
-        let mut found = Vec::new();
-        let mut messages = consumer.messages().await?;
+        let (mut found, mut futile) = (Vec::new(), 0);
         while left > 0 {
-            let Some(message) = messages.next().await else { return Err("the reader ended".into()) };
-            let message = message?;
-            let info = message.info()?;
-            left = info.pending;
-            found.push(Stored {
-                sequence: info.stream_sequence,
-                subject: message.subject.to_string(),
-                at: info.published.unix_timestamp_nanos(),
-                headers: message.headers.clone().unwrap_or_default(),
-                payload: message.payload.to_vec(),
-            });
+            let before = found.len();
+            let mut messages = consumer.fetch().max_messages(1_000).messages().await?;
+            while let Some(message) = messages.next().await {
+                let message = message?;
+                let info = message.info()?;
+                left = info.pending;
+                if info.consumer_sequence != found.len() as u64 + 1 {
+                    return Err(format!("after {} messages came the {}.", found.len(), info.consumer_sequence).into());
+                }
+                found.push(Stored {
+                    sequence: info.stream_sequence,
+                    subject: message.subject.to_string(),
+                    at: info.published.unix_timestamp_nanos(),
+                    headers: message.headers.clone().unwrap_or_default(),
+                    payload: message.payload.to_vec(),
+                });
+            }
+            futile = if found.len() > before { 0 } else { futile + 1 };
+            if futile > 5 {
+                return Err(format!("{left} of {} messages do not come", found.len() as u64 + left).into());
+            }
         }
-        drop(messages);
         stream.delete_consumer(&name).await.ok();
         Ok(found)
     }

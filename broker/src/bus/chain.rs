@@ -1,5 +1,5 @@
-//! Chained publish into DELIVERIES: each message names the message that it must follow, the first by its sequence and the
-//! others by its id, and how far the core is once it is stored. The server takes them in order or not at all: where one is missing, or
+//! Chained publish into DELIVERIES: each message names the message that it must follow, by its sequence and by its id,
+//! and how far the core is once it is stored. The server takes them in order or not at all: where one is missing, or
 //! somebody else has written, every one behind it is refused. So what is stored is always a beginning of what was sent,
 //! and the last message stored says where the core is: each is a commit of its own, and none has to be waited for before
 //! the next.
@@ -8,7 +8,8 @@
 //! and the next would find the sequence that it expects.
 //!
 //! Where DELIVERIES has several copies nothing may be sent ahead: nats-server 2.15.1 looks at the id only where it writes,
-//! in every copy, and one that is not expected ends all copies for good. There each message waits for the one before.
+//! in every copy, and one that is not expected ends all copies for good. There each message waits for the one before. (The
+//! sequence is looked at before that: where a stream gets its copies while a chain is under way, it keeps the most from them.)
 
 use std::{
     collections::{BTreeSet, VecDeque},
@@ -186,12 +187,12 @@ impl Chain {
             for (name, value) in message.headers {
                 headers.insert(HeaderName::from_static(name), value);
             }
-            let id = self.single.then(|| self.id(self.numbers));
-            match id.clone().and_then(|id| self.last_id.replace(id)) {
-                Some(last_id) => headers.insert(NATS_EXPECTED_LAST_MESSAGE_ID, last_id),
-                None => headers.insert(NATS_EXPECTED_LAST_SEQUENCE, self.last.to_string()),
-            }
-            if let Some(id) = id {
+            headers.insert(NATS_EXPECTED_LAST_SEQUENCE, self.last.to_string());
+            if self.single {
+                let id = self.id(self.numbers);
+                if let Some(last_id) = self.last_id.replace(id.clone()) {
+                    headers.insert(NATS_EXPECTED_LAST_MESSAGE_ID, last_id);
+                }
                 headers.insert(NATS_MESSAGE_ID, id);
             }
             headers.insert(PLACE, place.to_string());

@@ -2,7 +2,6 @@
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::atomic::Ordering,
     time::Duration,
 };
 
@@ -20,7 +19,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::{
     Bus,
-    pull::{Delivered, Pull, PullError},
+    pull::{Delivered, Pull, PullError, connects},
     trouble::{NOT_BEGUN, is_not_there},
 };
 use crate::core::{Entry, Parsed, Rejection};
@@ -319,10 +318,6 @@ impl Reading {
         (self.delivered, self.position) = (delivered, position);
         Ok(entry)
     }
-}
-
-fn connects(client: &async_nats::Client) -> u64 {
-    client.statistics().connects.load(Ordering::Relaxed)
 }
 
 impl Reader {

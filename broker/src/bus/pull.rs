@@ -5,18 +5,23 @@
 //! task is not counted; on a busy machine it then waits for messages that nobody has asked for, until heartbeats are missed.
 //! Seen with async-nats 0.51.)
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::atomic::Ordering,
+    time::{Duration, Instant},
+};
 
 use async_nats::{Client, Message, StatusCode, Subject, Subscriber};
 use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt};
-use tokio::{task::unconstrained, time::timeout_at};
+use tokio::{task::unconstrained, time::timeout};
 
 /// What is asked for and does not come within this time is asked for again.
 const EXPIRES: Duration = Duration::from_secs(10);
 /// The server gives a sign of life when nothing has come for so long.
 const HEARTBEAT: Duration = Duration::from_secs(3);
 const PENDING: &str = "Nats-Pending-Messages";
+/// How often it is looked whether the connection is still the same while nothing comes.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// Messages of a pull consumer as they come, in its order.
 pub(super) struct Pull {
@@ -31,6 +36,8 @@ pub(super) struct Pull {
     asked: usize,
     /// When something came, or was asked for.
     heard: Instant,
+    /// How many connections there had been when it was asked last.
+    connects: u64,
 }
 
 /// Nothing more comes; a new consumer, or a new reader of it, has to be opened.
@@ -54,20 +61,23 @@ impl Pull {
         let (expires, heartbeat) = (EXPIRES.as_nanos(), HEARTBEAT.as_nanos());
         let request = format!(r#"{{"batch":{batch},"expires":{expires},"idle_heartbeat":{heartbeat}}}"#);
         let ask = Subject::from(format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"));
-        let client = client.clone();
-        Ok(Self { client, answers, inbox, ask, request: request.into(), batch, asked: 0, heard: Instant::now() })
+        let (client, connects, request) = (client.clone(), connects(client), request.into());
+        Ok(Self { client, answers, inbox, ask, request, batch, asked: 0, heard: Instant::now(), connects })
     }
 
     /// Waits for the next message. Cancel safe.
     pub(super) async fn next(&mut self) -> Result<Message, PullError> {
         loop {
             self.ask().await?;
-            // What came while nobody looked comes before the deadline.
-            let deadline = self.heard + 2 * HEARTBEAT;
-            let answer = timeout_at(deadline.into(), self.answers.next()).await;
-            let answer = answer.map_err(|_| PullError::Silence)?.ok_or(PullError::Closed)?;
-            if let Some(message) = self.take(answer)? {
-                return Ok(message);
+            match timeout(LOOK_EVERY, self.answers.next()).await {
+                Ok(answer) => {
+                    if let Some(message) = self.take(answer.ok_or(PullError::Closed)?)? {
+                        return Ok(message);
+                    }
+                }
+                // What came while nobody looked has been taken by now.
+                Err(_) if self.heard.elapsed() > 2 * HEARTBEAT => return Err(PullError::Silence),
+                Err(_) => {}
             }
         }
     }
@@ -95,6 +105,11 @@ impl Pull {
 
     /// Cancel safe: it is counted as soon as it is sent.
     async fn ask(&mut self) -> Result<(), PullError> {
+        let connects = connects(&self.client);
+        if connects != self.connects {
+            // A server forgets what was asked over a connection that is gone.
+            (self.asked, self.connects) = (0, connects);
+        }
         if self.asked <= self.batch / 2 {
             let sent = self.client.publish_with_reply(self.ask.clone(), self.inbox.clone(), self.request.clone()).await;
             sent.map_err(|error| PullError::Ask(error.to_string()))?;
@@ -105,12 +120,13 @@ impl Pull {
 
     /// A message, if the answer is one.
     fn take(&mut self, answer: Message) -> Result<Option<Message>, PullError> {
+        // What is stored can be acknowledged, whatever it looks like.
+        if answer.reply.is_some() {
+            self.asked = self.asked.saturating_sub(1);
+            self.heard = Instant::now();
+            return Ok(Some(answer));
+        }
         match answer.status {
-            None | Some(StatusCode::OK) => {
-                self.asked = self.asked.saturating_sub(1);
-                self.heard = Instant::now();
-                Ok(Some(answer))
-            }
             Some(StatusCode::IDLE_HEARTBEAT) => {
                 self.heard = Instant::now();
                 Ok(None)
@@ -120,18 +136,27 @@ impl Pull {
                 if ["Consumer Deleted", "Consumer is push based", "Exceeded"].iter().any(|end| said.starts_with(end)) {
                     return Err(PullError::Refused(said.to_owned()));
                 }
-                // So many of what was asked for do not come.
+                // So many of what was asked for do not come; where it does not say how many, nothing does: another server is to
+                // be asked, or this one once it is back.
                 let pending = answer.headers.as_ref().and_then(|headers| headers.get(PENDING));
-                let pending = pending.and_then(|pending| pending.as_str().parse().ok()).unwrap_or(self.batch);
+                let pending = pending.and_then(|pending| pending.as_str().parse().ok());
+                let ends = ["Leadership Change", "Server Shutdown"].iter().any(|end| said.starts_with(end));
+                let pending = pending.filter(|_| !ends).unwrap_or(self.asked);
                 self.asked = self.asked.saturating_sub(pending);
                 self.heard = Instant::now();
                 Ok(None)
             }
-            Some(status) => {
-                Err(PullError::Refused(format!("{status} {}", answer.description.as_deref().unwrap_or_default())))
+            status => {
+                let (status, said) = (status.unwrap_or_default(), answer.description.as_deref().unwrap_or_default());
+                Err(PullError::Refused(format!("{status} {said}")))
             }
         }
     }
+}
+
+/// How many connections there have been.
+pub(super) fn connects(client: &Client) -> u64 {
+    client.statistics().connects.load(Ordering::Relaxed)
 }
 
 /// What the server says of a message that it gives to a consumer, in the subject for its acknowledgement (ADR-15).

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use async_nats::jetstream::{
+    self, ErrorCode,
     context::AccountErrorKind,
     kv,
     stream::{Config, DiscardPolicy, RetentionPolicy, StorageType},
@@ -32,6 +33,13 @@ impl Default for StreamSettings {
     }
 }
 
+/// Whether JetStream is there and cannot be used for a while, as where a cluster has no leader.
+fn passes(refusal: &jetstream::Error) -> bool {
+    const UNAVAILABLE: usize = 503;
+    let never = [ErrorCode::JETSTREAM_NOT_ENABLED, ErrorCode::JETSTREAM_NOT_ENABLED_FOR_ACCOUNT];
+    refusal.code() == UNAVAILABLE && !never.contains(&refusal.error_code())
+}
+
 impl Bus {
     /// Refuses a server without what Emote needs. Older servers take the headers of an atomic batch and ignore them,
     /// so this must be asked before anything is written.
@@ -39,6 +47,9 @@ impl Bus {
         let account = self.js.query_account().await.map_err(|error| match error.kind() {
             AccountErrorKind::TimedOut => {
                 BusError::NoAnswer { doing: "asking JetStream for its level", reason: error.to_string() }
+            }
+            AccountErrorKind::JetStream(refusal) if passes(&refusal) => {
+                BusError::NoAnswer { doing: "asking JetStream for its level", reason: refusal.to_string() }
             }
             _ => BusError::Unfit(format!(
                 "JetStream does not answer on this server ({error}): start nats-server with -js, or give credentials of an account that has it, which the system account never has"
@@ -134,5 +145,19 @@ impl Bus {
             .await
             .map_err(|error| refused(format!("{}: {error}", bucket::CONFIG)))?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_passes_is_waited_for() {
+        for (error_code, waits) in [(10008, true), (10023, true), (10076, false), (10039, false)] {
+            let answer = format!(r#"{{"code":503,"err_code":{error_code},"description":"as the server says"}}"#);
+            assert_eq!(passes(&serde_json::from_str(&answer).unwrap()), waits, "{error_code}");
+        }
+        assert!(!passes(&serde_json::from_str(r#"{"code":400,"err_code":10003}"#).unwrap()));
     }
 }

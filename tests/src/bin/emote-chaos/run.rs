@@ -19,8 +19,9 @@ use crate::{
     strike::{Record, strike},
 };
 
-/// Streams that cannot be read within this time have stopped.
+/// Streams that cannot be read within this time have stopped; and within so long for each event that was sent.
 const GATHERED_WITHIN: Duration = Duration::from_secs(60);
+const GATHERED_EACH: Duration = Duration::from_millis(1);
 /// What settled must still hold after this long.
 const STILL: Duration = Duration::from_secs(3);
 
@@ -86,8 +87,10 @@ async fn settle(stage: &Stage, within: Duration) -> anyhow::Result<(Evidence, Ve
     let mut held = None;
     loop {
         let looked = Instant::now();
-        let gathered = tokio::time::timeout(GATHERED_WITHIN, gather(stage)).await;
-        let gathered = gathered.unwrap_or_else(|_| Err(anyhow!("no answer within {GATHERED_WITHIN:?}")));
+        let sent = u32::try_from(stage.senders.ledger.sent().len()).unwrap_or(u32::MAX);
+        let patience = GATHERED_WITHIN + GATHERED_EACH * sent;
+        let gathered = tokio::time::timeout(patience, gather(stage)).await;
+        let gathered = gathered.unwrap_or_else(|_| Err(anyhow!("no answer within {patience:?}")));
         let judged = gathered.map(|evidence| (check::judge(&evidence), evidence));
         let ended = began.elapsed() > within;
         match judged {
