@@ -58,6 +58,11 @@ pub struct EventMessage {
 }
 
 impl EventMessage {
+    /// One whose headers cannot be read.
+    pub(super) fn without_headers(sequence: u64, received: Time, subject: async_nats::Subject, payload: Bytes) -> Self {
+        Self { sequence, received, subject, headers: None, payload, pending: 0, parsed: None }
+    }
+
     /// Its `Nats-Msg-Id`.
     pub fn message_id(&self) -> Option<&str> {
         let id = self.headers.as_ref()?.get(async_nats::header::NATS_MESSAGE_ID)?;
@@ -147,6 +152,15 @@ impl Bus {
     async fn reader(&self, config: pull::Config, position: u64) -> Result<Reader, ReadError> {
         let read = |error: &dyn std::fmt::Display| ReadError(error.to_string());
         let (client, connects) = (self.client.clone(), connects(&self.client));
+        let (mut position, mut first) = (position, Vec::new());
+        while let Some(entry) = self.unreadable_entry(position).await? {
+            tracing::warn!(sequence = entry.sequence, subject = %entry.subject, "what is called headers is none: read without");
+            position = entry.sequence;
+            first.push(entry);
+            if first.len() == RUN_ENTRIES {
+                break;
+            }
+        }
         let acks = config.ack_policy != AckPolicy::None;
         let deliver_policy = DeliverPolicy::ByStartSequence { start_sequence: position + 1 };
         let events = self.js.get_stream_no_info(stream::EVENTS).await.map_err(|error| read(&error))?;
@@ -156,6 +170,10 @@ impl Bus {
         let messages = Pull::new(&client, stream::EVENTS, name, ASKED_AT_ONCE).await.map_err(|error| read(&error))?;
         let reading = Reading { messages, client: client.clone(), connects, delivered: 0, position };
         let (sender, runs) = mpsc::channel(RUNS_AHEAD);
+        if !first.is_empty() {
+            // It is empty.
+            sender.try_send(Ok(Run { entries: first, last: None })).ok();
+        }
         let task = AbortOnDropHandle::new(tokio::spawn(reading.read_ahead(sender)));
         Ok(Reader { runs, client: acks.then_some(client), last: None, _task: task })
     }

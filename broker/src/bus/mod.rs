@@ -27,6 +27,7 @@ mod sessions;
 mod sets;
 mod setup;
 mod trouble;
+mod unreadable;
 mod work;
 
 use std::{

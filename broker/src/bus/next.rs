@@ -5,7 +5,7 @@ use async_nats::{
     jetstream::{context::PublishErrorKind as Kind, stream::LastRawMessageErrorKind},
 };
 use bytes::Bytes;
-use emote_proto::{EventId, Subject, Time, header, stream, subjects};
+use emote_proto::{EventId, Subject, Time, header, stream};
 
 use super::{
     Bus, BusError,
@@ -55,12 +55,7 @@ impl Bus {
 
     /// The sequence of the first entry of EVENTS behind `position`.
     pub async fn next_event(&self, position: u64) -> Result<Option<u64>, BusError> {
-        let events = self.js.get_stream_no_info(stream::EVENTS).await.map_err(no_answer)?;
-        match events.get_first_raw_message_by_subject(subjects::EVENTS, position.saturating_add(1)).await {
-            Ok(message) => Ok(Some(message.sequence)),
-            Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
-            Err(error) => Err(no_answer(error)),
-        }
+        self.first_sequence(position).await.map_err(no_answer)
     }
 
     /// Publishes an event that must be the next of its subject behind `last`, 0 for the first; its sequence.
