@@ -105,6 +105,13 @@ impl Streams {
 
     /// Everything that `stream` holds under `filter`, in order.
     pub async fn read(&self, stream: &str, filter: &str) -> Vec<Stored> {
+        // Where a cluster gives a consumer to another server, it is read anew.
+        for _ in 0..5 {
+            if let Ok(found) = self.try_read(stream, filter).await {
+                return found;
+            }
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
         self.try_read(stream, filter).await.unwrap()
     }
 
