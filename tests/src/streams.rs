@@ -131,7 +131,8 @@ impl Streams {
         while left > 0 {
             let before = found.len();
             let mut messages = consumer.fetch().max_messages(1_000).messages().await?;
-            while let Some(message) = messages.next().await {
+            // What was asked over a connection that is gone is never answered.
+            while let Some(message) = tokio::time::timeout(Duration::from_secs(5), messages.next()).await? {
                 let message = message?;
                 let info = message.info()?;
                 left = info.pending;
