@@ -4,20 +4,20 @@
 
 use std::str::FromStr;
 
-use async_nats::{HeaderName, StatusCode};
+use async_nats::{
+    HeaderName, StatusCode,
+    jetstream::{self, ErrorCode},
+};
 use data_encoding::BASE64;
 use emote_proto::{Time, stream};
 use serde::Deserialize;
 
 use super::{Bus, EventMessage, ReadError};
 
-/// JetStream's "no message found".
-const NOT_FOUND: u64 = 10037;
-
 #[derive(Deserialize)]
 struct Answer {
     message: Option<Stored>,
-    error: Option<Failure>,
+    error: Option<jetstream::Error>,
 }
 
 #[derive(Deserialize)]
@@ -29,14 +29,6 @@ struct Stored {
     #[serde(default)]
     data: String,
     time: jiff::Timestamp,
-}
-
-#[derive(Deserialize)]
-struct Failure {
-    #[serde(default)]
-    err_code: u64,
-    #[serde(default)]
-    description: String,
 }
 
 impl Bus {
@@ -62,8 +54,8 @@ impl Bus {
         let subject = format!("$JS.API.STREAM.MSG.GET.{}", stream::EVENTS);
         let answer = self.client.request(subject, asked.into()).await.map_err(|error| read(&error))?;
         match serde_json::from_slice(&answer.payload).map_err(|error| read(&error))? {
-            Answer { error: Some(failure), .. } if failure.err_code == NOT_FOUND => Ok(None),
-            Answer { error: Some(failure), .. } => Err(ReadError(failure.description)),
+            Answer { error: Some(failure), .. } if failure.error_code() == ErrorCode::NO_MESSAGE_FOUND => Ok(None),
+            Answer { error: Some(failure), .. } => Err(read(&failure)),
             Answer { message, .. } => Ok(message),
         }
     }
