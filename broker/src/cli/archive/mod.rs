@@ -120,7 +120,8 @@ mod tests {
         let shown = |text| parse_time(text).map(|time| time.to_string());
         assert_eq!(shown("2026-11-26").unwrap(), "2026-11-26T00:00:00.000Z");
         assert_eq!(shown("2026-11-26T10:00:00+01:00").unwrap(), "2026-11-26T09:00:00.000Z");
-        let ago = jiff::Timestamp::now().as_millisecond() - parse_time("2h").unwrap().as_millis();
+        let then = parse_time("2h").unwrap();
+        let ago = jiff::Timestamp::now().as_millisecond() - then.as_millis();
         assert!((7_200_000..7_260_000).contains(&ago));
         for text in ["", "yesterday", "2026-13-01", "-2h"] {
             assert!(shown(text).is_err(), "{text}");
