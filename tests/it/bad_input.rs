@@ -255,27 +255,3 @@ async fn a_vendor_that_sends_again_after_the_streams_own_memory_doubles_nothing(
     assert_eq!(stack.streams.read("DELIVERIES", "deliver.mdm-lock.*").await.len(), 1);
     assert_eq!(stack.mdm.seen().len(), 1);
 }
-
-/// nats-server stores what is called headers without a look; the NATS library ends its connection where it is given that.
-#[tokio::test]
-async fn an_entry_whose_headers_are_none_is_folded_without_them_and_reading_goes_on() {
-    const COUNTED: &str = "pattern: {scope: [test]}\ntargets: [log]\n";
-    let mut stack =
-        Stack::new().file("rules/counted.yaml", COUNTED).expect_error("no header version line found").start().await;
-    let body = |n: u64| format!(r#"{{"scope":"test","action":"counted","info":{{"n":{n}}}}}"#);
-    let mut wire = tokio::net::TcpStream::connect(("127.0.0.1", stack.nats.port)).await.unwrap();
-    let mut said = String::from("CONNECT {\"verbose\":false,\"headers\":true}\r\n");
-    for (n, headers) in [(1, "no colon"), (2, "also none"), (3, "Nats-Msg-Id: third")] {
-        let (headers, body) = (format!("NATS/1.0\r\n{headers}\r\n\r\n"), body(n));
-        let (begin, all) = (headers.len(), headers.len() + body.len());
-        said.push_str(&format!("HPUB events.manual.C02.test.counted {begin} {all}\r\n{headers}{body}\r\n"));
-    }
-    tokio::io::AsyncWriteExt::write_all(&mut wire, said.as_bytes()).await.unwrap();
-    let log = stack.config.join("data/events.jsonl");
-    until("all three are logged", async || {
-        let text = std::fs::read_to_string(&log).unwrap_or_default();
-        (1..=3).all(|n| text.contains(&format!("\"n\":{n}")))
-    })
-    .await;
-    assert!(stack.broker.is_running());
-}

@@ -36,6 +36,7 @@ mod outbound;
 mod patterns;
 mod polled;
 mod programs;
+mod reading;
 mod scenario;
 mod schemas;
 mod scim;

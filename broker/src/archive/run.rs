@@ -166,10 +166,7 @@ impl Archiver {
     async fn entries_of(&self, cut: &Cut) -> anyhow::Result<Vec<Kept>> {
         let mut entries = Vec::new();
         let mut tail = self.bus.tail(Vec::new(), TailStart::Sequence(cut.first)).await?;
-        let mut left = tail.pending;
-        while left > 0 {
-            let message = tail.read().await?;
-            left = message.pending;
+        while let Some(message) = tail.read_there().await? {
             if message.sequence > cut.last {
                 break;
             }

@@ -12,15 +12,16 @@ use async_nats::{
 };
 use bytes::Bytes;
 use emote_proto::{Time, consumer, stream};
-use futures_util::StreamExt;
-
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{
     Bus,
+    ordered::{Ordered, Stored, Wanted},
     pull::{Delivered, Pull, PullError, connects},
+    there::There,
     trouble::{NOT_BEGUN, is_not_there},
+    unreadable::{first_since, unreadable},
 };
 use crate::core::{Entry, Parsed, Rejection};
 
@@ -58,11 +59,6 @@ pub struct EventMessage {
 }
 
 impl EventMessage {
-    /// One whose headers cannot be read.
-    pub(super) fn without_headers(sequence: u64, received: Time, subject: async_nats::Subject, payload: Bytes) -> Self {
-        Self { sequence, received, subject, headers: None, payload, pending: 0, parsed: None }
-    }
-
     /// Its `Nats-Msg-Id`.
     pub fn message_id(&self) -> Option<&str> {
         let id = self.headers.as_ref()?.get(async_nats::header::NATS_MESSAGE_ID)?;
@@ -93,6 +89,13 @@ impl EventMessage {
             message_id: None,
             payload: &self.payload,
         }
+    }
+}
+
+impl From<Stored> for EventMessage {
+    fn from(message: Stored) -> Self {
+        let Stored { sequence, stored: received, subject, headers, payload, pending } = message;
+        Self { sequence, received, subject, headers, payload, pending, parsed: None }
     }
 }
 
@@ -153,10 +156,10 @@ impl Bus {
         let read = |error: &dyn std::fmt::Display| ReadError(error.to_string());
         let (client, connects) = (self.client.clone(), connects(&self.client));
         let (mut position, mut first) = (position, Vec::new());
-        while let Some(entry) = self.unreadable_entry(position).await? {
-            tracing::warn!(sequence = entry.sequence, subject = %entry.subject, "what is called headers is none: read without");
+        while let Some(entry) = unreadable(&client, stream::EVENTS, &[], position).await? {
+            tracing::warn!(sequence = entry.sequence, subject = %entry.subject, "its headers or its subject are none: read without headers");
             position = entry.sequence;
-            first.push(entry);
+            first.push(entry.into());
             if first.len() == RUN_ENTRIES {
                 break;
             }
@@ -190,17 +193,21 @@ impl Bus {
         let last_sequence = info.state.last_sequence;
         let deliver_policy = match start {
             TailStart::First => DeliverPolicy::All,
-            TailStart::New => DeliverPolicy::New,
+            // By its number: it is told by the stream's leader, and the consumer may be at a server that is behind.
+            TailStart::New => DeliverPolicy::ByStartSequence { start_sequence: last_sequence + 1 },
             TailStart::Sequence(start_sequence) => {
                 DeliverPolicy::ByStartSequence { start_sequence: start_sequence.max(1) }
             }
+            // nats-server 2.15 leaves out what one filter wants between then and the first that another wants.
+            TailStart::Time(time) if filters.len() > 1 => {
+                let first = first_since(&self.client, stream::EVENTS, time).await?.unwrap_or(last_sequence + 1);
+                DeliverPolicy::ByStartSequence { start_sequence: first }
+            }
             TailStart::Time(time) => DeliverPolicy::ByStartTime { start_time: date(time) },
         };
-        let config = pull::OrderedConfig { filter_subjects: filters, deliver_policy, ..pull::OrderedConfig::default() };
-        let consumer = events.create_consumer(config).await.map_err(|error| read(&error))?;
-        let pending = consumer.cached_info().num_pending;
-        let messages = consumer.messages().await.map_err(|error| read(&error))?;
-        Ok(Tail { messages, pending, last_sequence })
+        let messages = self.ordered(Wanted::of(stream::EVENTS, filters, deliver_policy)).await?;
+        let (there, pending) = (There::until(last_sequence, &messages), messages.pending());
+        Ok(Tail { messages, there, pending, last_sequence })
     }
 
     /// The sequences of the first and the last entry of EVENTS.
@@ -318,6 +325,9 @@ impl Reading {
                 Err(_) if connects(&self.client) != self.connects => {
                     return Err("the connection was lost, and maybe something on its way".to_owned());
                 }
+                Err(_) if self.messages.has_lost(self.delivered) => {
+                    return Err("something was lost on its way".to_owned());
+                }
                 Err(_) => {}
             }
         }
@@ -360,7 +370,8 @@ impl Reader {
 
 /// A person's reader.
 pub struct Tail {
-    messages: pull::Ordered,
+    messages: Ordered,
+    there: There,
     /// Entries that match and are there already.
     pub pending: u64,
     /// The stream's last sequence when reading began.
@@ -368,13 +379,19 @@ pub struct Tail {
 }
 
 impl Tail {
-    /// The next entry.
+    /// Waits for the next entry, over every connection. Cancel safe.
     pub async fn read(&mut self) -> Result<EventMessage, ReadError> {
-        match self.messages.next().await {
-            Some(Ok(mut message)) => owned(&mut message.message).map(|(entry, _)| entry).map_err(ReadError),
-            Some(Err(error)) => Err(ReadError(error.to_string())),
-            None => Err(ReadError("the reader ended".to_owned())),
-        }
+        Ok(self.messages.next().await?.into())
+    }
+
+    /// The next of the entries that were there when reading began, and maybe some that came since; nothing behind the last.
+    pub async fn read_there(&mut self) -> Result<Option<EventMessage>, ReadError> {
+        Ok(self.there.next(&mut self.messages).await?.map(EventMessage::from))
+    }
+
+    /// How far EVENTS has been read: nothing that matches is left out up to here once [`Tail::read_there`] has given nothing.
+    pub fn read_to(&self) -> u64 {
+        self.messages.position().max(self.last_sequence)
     }
 }
 

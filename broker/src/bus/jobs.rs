@@ -13,12 +13,12 @@ use async_nats::{
 };
 use bytes::Bytes;
 use emote_proto::{EventId, Name, Time, consumer, header, limits, stream, subjects};
-use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
 
 use super::{
     Bus, BusError, Outgoing,
     events::time,
+    ordered::Wanted,
     pull::{Delivered, Pull},
 };
 use crate::core::{Budgets, Job, JobId, Package};
@@ -205,32 +205,10 @@ impl Bus {
 
     /// Jobs in DELIVERIES received at or after `since`, oldest first, for `emote trace`.
     pub async fn jobs_since(&self, since: Time) -> Result<Vec<Job>, BusError> {
-        let no_answer = |reason: String| BusError::NoAnswer { doing: "reading jobs", reason };
-        let deliveries =
-            self.js.get_stream_no_info(stream::DELIVERIES).await.map_err(|error| no_answer(error.to_string()))?;
-        let config = pull::OrderedConfig {
-            filter_subject: "deliver.>".to_owned(),
-            deliver_policy: DeliverPolicy::ByStartTime { start_time: super::events::date(since) },
-            ..pull::OrderedConfig::default()
-        };
-        let consumer = deliveries.create_consumer(config).await.map_err(|error| no_answer(error.to_string()))?;
-        let mut left = consumer.cached_info().num_pending;
-        let mut jobs = Vec::new();
-        if left == 0 {
-            return Ok(jobs);
-        }
-        let mut messages = consumer.messages().await.map_err(|error| no_answer(error.to_string()))?;
-        while let Some(message) = messages.next().await {
-            let message = message.map_err(|error| no_answer(error.to_string()))?;
-            if let Ok(job) = serde_json::from_slice(&message.payload) {
-                jobs.push(job);
-            }
-            left = left.saturating_sub(1);
-            if left == 0 {
-                break;
-            }
-        }
-        Ok(jobs)
+        let from = DeliverPolicy::ByStartTime { start_time: super::events::date(since) };
+        let wanted = Wanted::of(stream::DELIVERIES, vec!["deliver.>".to_owned()], from);
+        let jobs = self.read_all(wanted, |message| serde_json::from_slice(&message.payload).ok()).await;
+        jobs.map_err(|error| super::kept::no_answer("reading jobs")(&error))
     }
 }
 

@@ -1,23 +1,23 @@
 //! What waits for somebody: jobs that are held back, and dead letters.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use async_nats::{
     HeaderMap,
     jetstream::{
-        consumer::{DeliverPolicy, pull},
+        consumer::DeliverPolicy,
         stream::{LastRawMessageErrorKind, RawMessageErrorKind},
     },
 };
 use bytes::Bytes;
 use emote_proto::{Name, Time, header, stream, subjects};
-use futures_util::StreamExt;
 
-use super::{Bus, BusError, events::time};
+use super::{
+    Bus, BusError,
+    events::time,
+    ordered::{Stored, Wanted},
+};
 use crate::core::{Job, JobId};
-
-/// How long the next message may be waited for where one is known to be there.
-const NEXT_WITHIN: Duration = Duration::from_secs(10);
 
 /// A job that is held back.
 #[derive(Debug, Clone)]
@@ -56,10 +56,6 @@ impl DeadLetter {
     }
 }
 
-fn consumer(filter_subject: String, deliver_policy: DeliverPolicy) -> pull::OrderedConfig {
-    pull::OrderedConfig { filter_subject, deliver_policy, ..pull::OrderedConfig::default() }
-}
-
 pub(super) fn no_answer(doing: &'static str) -> impl Fn(&dyn std::fmt::Display) -> BusError {
     move |error| BusError::NoAnswer { doing, reason: error.to_string() }
 }
@@ -80,30 +76,25 @@ impl Bus {
     /// Everything that is held of this rule, or of all; the oldest first.
     pub async fn all_held(&self, rule: Option<&str>) -> Result<Vec<HeldJob>, BusError> {
         let filter = rule.map_or_else(|| subjects::HELD.to_owned(), subjects::held_of_rule);
-        let mut held = Vec::new();
-        let config = consumer(filter, DeliverPolicy::LastPerSubject);
-        self.read_last(stream::DELIVERIES, config, |message, stored, _| {
-            if let Ok(job) = serde_json::from_slice(&message.payload) {
-                held.push(HeldJob { job, since: stored });
-            }
-        })
-        .await?;
-        Ok(held)
+        let held = |message: Stored| {
+            let job = serde_json::from_slice(&message.payload).ok()?;
+            Some(HeldJob { job, since: message.stored })
+        };
+        self.last_of_each(stream::DELIVERIES, filter, held).await
     }
 
     /// How many jobs are held of each target, by its name as it stands in the subject.
     pub async fn held_by_target(&self) -> Result<BTreeMap<String, u64>, BusError> {
-        let last = consumer(subjects::HELD.to_owned(), DeliverPolicy::LastPerSubject);
-        let mut held = BTreeMap::new();
-        self.read_last(stream::DELIVERIES, pull::OrderedConfig { headers_only: true, ..last }, |message, _, _| {
+        let target = |message: Stored| {
             // An empty message tells that the job before it is held no longer.
-            let size = message.headers.as_ref().and_then(|headers| headers.get(header::MSG_SIZE));
-            if size.is_some_and(|size| size.as_str() != "0") {
-                let target = message.subject.split('.').nth(1).unwrap_or_default().to_owned();
-                *held.entry(target).or_default() += 1;
-            }
-        })
-        .await?;
+            let size = message.headers.as_ref()?.get(header::MSG_SIZE)?;
+            let target = || message.subject.split('.').nth(1).unwrap_or_default().to_owned();
+            (size.as_str() != "0").then(target)
+        };
+        let mut held = BTreeMap::new();
+        for target in self.headers_of_each(stream::DELIVERIES, subjects::HELD.to_owned(), target).await? {
+            *held.entry(target).or_default() += 1;
+        }
         Ok(held)
     }
 
@@ -121,13 +112,11 @@ impl Bus {
             None => DeliverPolicy::All,
             Some(since) => DeliverPolicy::ByStartTime { start_time: super::events::date(since) },
         };
-        let mut letters = Vec::new();
-        self.read_last(stream::DEAD, consumer(filter, policy), |message, stored, sequence| {
-            let (subject, payload) = (message.subject.to_string(), message.payload.clone());
-            letters.push(DeadLetter::new(sequence, subject, message.headers.as_ref(), stored, payload));
-        })
-        .await?;
-        Ok(letters)
+        let letter = |message: Stored| {
+            let Stored { sequence, stored, subject, headers, payload, .. } = message;
+            Some(DeadLetter::new(sequence, subject.to_string(), headers.as_ref(), stored, payload))
+        };
+        self.kept(Wanted::of(stream::DEAD, vec![filter], policy), letter).await
     }
 
     /// The dead letter of this sequence in DEAD.
@@ -157,35 +146,28 @@ impl Bus {
         }
     }
 
-    /// Reads everything there is now.
-    pub(super) async fn read_last(
+    /// The last of each subject that there is now: what `take` makes of it.
+    pub(super) async fn last_of_each<T>(
         &self,
-        stream: impl AsRef<str>,
-        config: pull::OrderedConfig,
-        mut each: impl FnMut(&async_nats::Message, Time, u64),
-    ) -> Result<(), BusError> {
-        let failed = no_answer("reading what is kept");
-        let stream = self.js.get_stream_no_info(stream).await.map_err(|error| failed(&error))?;
-        let consumer = stream.create_consumer(config).await.map_err(|error| failed(&error))?;
-        let mut left = consumer.cached_info().num_pending;
-        if left == 0 {
-            return Ok(());
-        }
-        let mut messages = consumer.messages().await.map_err(|error| failed(&error))?;
-        while left > 0 {
-            let next = tokio::time::timeout(NEXT_WITHIN, messages.next()).await;
-            let message = match next {
-                Ok(Some(message)) => message.map_err(|error| failed(&error))?,
-                Ok(None) => break,
-                Err(_) => return Err(failed(&"the rest did not come")),
-            };
-            let (stored, sequence, pending) = {
-                let info = message.info().map_err(|error| failed(&error))?;
-                (time(info.published.unix_timestamp_nanos()), info.stream_sequence, info.pending)
-            };
-            each(&message.message, stored, sequence);
-            left = pending;
-        }
-        Ok(())
+        stream: &str,
+        filter: String,
+        take: impl FnMut(Stored) -> Option<T>,
+    ) -> Result<Vec<T>, BusError> {
+        self.kept(Wanted::of(stream, vec![filter], DeliverPolicy::LastPerSubject), take).await
+    }
+
+    /// The same, without the bodies.
+    pub(super) async fn headers_of_each<T>(
+        &self,
+        stream: &str,
+        filter: String,
+        take: impl FnMut(Stored) -> Option<T>,
+    ) -> Result<Vec<T>, BusError> {
+        let wanted = Wanted::of(stream, vec![filter], DeliverPolicy::LastPerSubject);
+        self.kept(Wanted { headers_only: true, ..wanted }, take).await
+    }
+
+    async fn kept<T>(&self, wanted: Wanted, take: impl FnMut(Stored) -> Option<T>) -> Result<Vec<T>, BusError> {
+        self.read_all(wanted, take).await.map_err(|error| no_answer("reading what is kept")(&error))
     }
 }

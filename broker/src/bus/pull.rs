@@ -20,6 +20,7 @@ const EXPIRES: Duration = Duration::from_secs(10);
 /// The server gives a sign of life when nothing has come for so long.
 const HEARTBEAT: Duration = Duration::from_secs(3);
 const PENDING: &str = "Nats-Pending-Messages";
+const LAST_CONSUMER: &str = "Nats-Last-Consumer";
 /// How often it is looked whether the connection is still the same while nothing comes.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
@@ -38,6 +39,8 @@ pub(super) struct Pull {
     heard: Instant,
     /// How many connections there had been when it was asked last.
     connects: u64,
+    /// The consumer's count of the last message that it gave, as it said when nothing had come for a while.
+    told: u64,
 }
 
 /// Nothing more comes; a new consumer, or a new reader of it, has to be opened.
@@ -62,7 +65,7 @@ impl Pull {
         let request = format!(r#"{{"batch":{batch},"expires":{expires},"idle_heartbeat":{heartbeat}}}"#);
         let ask = Subject::from(format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"));
         let (client, connects, request) = (client.clone(), connects(client), request.into());
-        Ok(Self { client, answers, inbox, ask, request, batch, asked: 0, heard: Instant::now(), connects })
+        Ok(Self { client, answers, inbox, ask, request, batch, asked: 0, heard: Instant::now(), connects, told: 0 })
     }
 
     /// Waits for the next message. Cancel safe.
@@ -80,6 +83,11 @@ impl Pull {
                 Err(_) => {}
             }
         }
+    }
+
+    /// Whether the consumer gave messages behind its `count`th that did not come and will not: it said so behind them.
+    pub(super) fn has_lost(&self, count: u64) -> bool {
+        self.told > count
     }
 
     /// The next message, if it is there already.
@@ -128,6 +136,8 @@ impl Pull {
         }
         match answer.status {
             Some(StatusCode::IDLE_HEARTBEAT) => {
+                let told = answer.headers.as_ref().and_then(|headers| headers.get(LAST_CONSUMER));
+                self.told = told.and_then(|told| told.as_str().parse().ok()).unwrap_or_default();
                 self.heard = Instant::now();
                 Ok(None)
             }

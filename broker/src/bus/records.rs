@@ -3,14 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use async_nats::jetstream::{
-    consumer::{DeliverPolicy, pull},
-    stream::{Config, DiscardPolicy, LastRawMessageErrorKind, RetentionPolicy, StorageType},
-};
+use async_nats::jetstream::stream::{Config, DiscardPolicy, LastRawMessageErrorKind, RetentionPolicy, StorageType};
 use bytes::Bytes;
 use emote_proto::header;
 
-use super::{BatchError, Bus, BusError, Outgoing, kept::no_answer};
+use super::{BatchError, Bus, BusError, Outgoing, kept::no_answer, ordered::Stored};
 
 /// Which bucket, and what it is called in errors.
 #[derive(Debug, Clone, Copy)]
@@ -77,15 +74,6 @@ pub(super) fn bucket_config(bucket: &str, description: &str, history: i64, repli
     }
 }
 
-/// Reads the last of each record whose subject begins so.
-fn last_of(prefix: &str) -> pull::OrderedConfig {
-    pull::OrderedConfig {
-        filter_subject: format!("{prefix}>"),
-        deliver_policy: DeliverPolicy::LastPerSubject,
-        ..pull::OrderedConfig::default()
-    }
-}
-
 impl Bus {
     /// The record of this key. Asked of the stream's leader: it is what the next write is judged by.
     pub(super) async fn record(&self, records: Records, key: &str) -> Result<Option<Entry>, BusError> {
@@ -111,24 +99,18 @@ impl Bus {
     /// The keys of all that were ever written and not forgotten.
     pub(super) async fn record_keys(&self, records: Records) -> Result<BTreeSet<String>, BusError> {
         let prefix = subject(records.bucket, "");
-        let config = pull::OrderedConfig { headers_only: true, ..last_of(&prefix) };
-        let mut keys = BTreeSet::new();
-        self.read_last(stream_name(records.bucket), config, |message, _, _| {
-            keys.extend(message.subject.strip_prefix(&prefix).map(str::to_owned));
-        })
-        .await?;
-        Ok(keys)
+        let key = |message: Stored| message.subject.strip_prefix(&prefix).map(str::to_owned);
+        let keys = self.headers_of_each(&stream_name(records.bucket), format!("{prefix}>"), key).await?;
+        Ok(keys.into_iter().collect())
     }
 
     async fn records_under(&self, records: Records, prefix: String) -> Result<BTreeMap<String, Entry>, BusError> {
-        let mut entries = BTreeMap::new();
-        self.read_last(stream_name(records.bucket), last_of(&prefix), |message, _, revision| {
-            if let Some(key) = message.subject.strip_prefix(&prefix) {
-                entries.insert(key.to_owned(), Entry { revision, value: message.payload.clone() });
-            }
-        })
-        .await?;
-        Ok(entries)
+        let entry = |message: Stored| {
+            let key = message.subject.strip_prefix(&prefix)?.to_owned();
+            Some((key, Entry { revision: message.sequence, value: message.payload }))
+        };
+        let entries = self.last_of_each(&stream_name(records.bucket), format!("{prefix}>"), entry).await?;
+        Ok(entries.into_iter().collect())
     }
 
     /// Takes records out whose keys begin with `<prefix>.`, those up to this revision. Nothing of them stays: what is

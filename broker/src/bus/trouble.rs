@@ -7,6 +7,7 @@ use std::path::Path;
 use async_nats::jetstream::{
     self,
     context::{GetStreamError, GetStreamErrorKind},
+    stream::{ConsumerError, ConsumerErrorKind},
 };
 
 /// What it means that a stream or bucket of Emote's is not there.
@@ -18,12 +19,17 @@ pub(super) fn is_not_there(error: &(dyn std::error::Error + 'static)) -> bool {
     let mut cause = Some(error);
     while let Some(error) = cause {
         let of_stream = error.downcast_ref::<GetStreamError>().map(GetStreamError::kind);
+        let of_consumer = error.downcast_ref::<ConsumerError>().map(ConsumerError::kind);
         let refused = error.downcast_ref::<jetstream::Error>().map(jetstream::Error::code);
         let of_stream = of_stream.and_then(|kind| match kind {
             GetStreamErrorKind::JetStream(refusal) => Some(refusal.code()),
             _ => None,
         });
-        if refused.or(of_stream) == Some(404) {
+        let of_consumer = of_consumer.and_then(|kind| match kind {
+            ConsumerErrorKind::JetStream(refusal) => Some(refusal.code()),
+            _ => None,
+        });
+        if refused.or(of_stream).or(of_consumer) == Some(404) {
             return true;
         }
         cause = error.source();

@@ -63,10 +63,12 @@ pub(super) async fn run(args: Args) -> anyhow::Result<Exit> {
     if args.ask.output == Output::Table {
         print_line(render::event_heading())?;
     }
-    let mut behind = 0;
+    let mut behind = None;
     if !only_new {
-        let Some(reached) = show_stored(&bus, &args, filters.clone()).await? else { return Ok(Exit::Ok) };
-        behind = reached;
+        behind = show_stored(&bus, &args, filters.clone()).await?;
+        if behind.is_none() {
+            return Ok(Exit::Ok);
+        }
     }
     if args.follow {
         follow(&bus, &args, filters, behind).await?;
@@ -74,7 +76,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<Exit> {
     Ok(Exit::Ok)
 }
 
-/// Shows what there is; the stream's last sequence by then, or nothing if nobody reads on.
+/// Shows what there is; how far the stream is read by then, or nothing if nobody reads on.
 async fn show_stored(bus: &Bus, args: &Args, filters: Vec<String>) -> anyhow::Result<Option<u64>> {
     let start = match args.since {
         Some(since) => TailStart::Time(before_now(since)),
@@ -110,7 +112,7 @@ async fn filters(bus: &Bus, args: &Args) -> Vec<String> {
     view::events::filters(bus, &Filter { source, node: args.node.clone(), scope, action }).await
 }
 
-/// The last `last` matching events from `start` on, and the stream's last sequence by then.
+/// The last `last` matching events from `start` on, and how far the stream is read by then.
 pub(super) async fn collect(
     bus: &Bus,
     filters: Vec<String>,
@@ -130,7 +132,7 @@ pub(super) async fn collect(
 }
 
 /// Hands the matching events from `start` on to `take`, one in memory at a time, until it has seen all there are or wants no
-/// more. The stream's last sequence by then; nothing if `take` ended it. What takes long is told on a terminal as `doing`,
+/// more. How far the stream is read by then; nothing if `take` ended it. What takes long is told on a terminal as `doing`,
 /// where `take` prints nothing that this would mix with.
 pub(super) async fn read(
     bus: &Bus,
@@ -140,23 +142,20 @@ pub(super) async fn read(
     mut take: impl FnMut(u64, Event) -> anyhow::Result<bool>,
 ) -> anyhow::Result<Option<u64>> {
     let mut tail = bus.tail(filters, start).await?;
-    let mut left = tail.pending;
-    let mut progress = doing.map(|doing| super::connect::Progress::new(doing, left));
-    while left > 0 {
-        let message = tail.read().await?;
-        left = message.pending;
-        progress.iter_mut().for_each(|progress| progress.at(left));
+    let mut progress = doing.map(|doing| super::connect::Progress::new(doing, tail.pending));
+    while let Some(message) = tail.read_there().await? {
+        progress.iter_mut().for_each(|progress| progress.at(message.pending));
         if let Some(event) = open(&message)
             && !take(message.sequence, event)?
         {
             return Ok(None);
         }
     }
-    Ok(Some(tail.last_sequence))
+    Ok(Some(tail.read_to()))
 }
 
-async fn follow(bus: &Bus, args: &Args, filters: Vec<String>, behind: u64) -> anyhow::Result<()> {
-    let mut start = if behind == 0 { TailStart::New } else { TailStart::Sequence(behind + 1) };
+async fn follow(bus: &Bus, args: &Args, filters: Vec<String>, behind: Option<u64>) -> anyhow::Result<()> {
+    let mut start = behind.map_or(TailStart::New, |behind| TailStart::Sequence(behind + 1));
     loop {
         let mut tail = match bus.tail(filters.clone(), start).await {
             Ok(tail) => tail,

@@ -72,10 +72,7 @@ pub(super) async fn find(bus: &Bus, name: &str) -> anyhow::Result<Option<Placed>
             return Ok(None);
         }
         let mut tail = bus.tail(Vec::new(), TailStart::Sequence(sequence)).await?;
-        if tail.pending == 0 {
-            return Ok(None);
-        }
-        let message = tail.read().await?;
+        let Some(message) = tail.read_there().await? else { return Ok(None) };
         return Ok(events::open(&message).filter(|_| message.sequence == sequence).map(|event| (sequence, event)));
     }
     let id: EventId = name
@@ -93,12 +90,9 @@ pub(super) async fn find(bus: &Bus, name: &str) -> anyhow::Result<Option<Placed>
 
 async fn scan(bus: &Bus, id: EventId, start: TailStart) -> anyhow::Result<Option<Placed>> {
     let mut tail = bus.tail(Vec::new(), start).await?;
-    let mut left = tail.pending;
-    let mut progress = super::connect::Progress::new("looking for the event", left);
-    while left > 0 {
-        let message = tail.read().await?;
-        left = message.pending;
-        progress.at(left);
+    let mut progress = super::connect::Progress::new("looking for the event", tail.pending);
+    while let Some(message) = tail.read_there().await? {
+        progress.at(message.pending);
         let by_header = message.message_id().map(EventId::from_message_id);
         if by_header.is_none_or(|header| header == id)
             && let Some(event) = events::open(&message).filter(|event| event.id == id)

@@ -158,10 +158,7 @@ impl Engine {
     async fn was_refused(&self, event: &Event, sequence: u64) -> Result<bool, Stopped> {
         let (filter, order) = (format!("events.{}.*.config.refused", source::BROKER), serde_json::json!(event.id));
         let mut refusals = self.bus.tail(vec![filter], TailStart::Sequence(sequence)).await?;
-        let mut left = refusals.pending;
-        while left > 0 {
-            let message = refusals.read().await?;
-            left = message.pending;
+        while let Some(message) = refusals.read_there().await? {
             let refusal = serde_json::from_slice::<serde_json::Value>(&message.payload).unwrap_or_default();
             if refusal["info"]["event"] == order {
                 return Ok(true);

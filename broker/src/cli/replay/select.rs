@@ -74,10 +74,7 @@ impl<'a> Selection<'a> {
             archived => TailStart::Sequence(archived + 1),
         };
         let mut tail = self.bus.tail(Vec::new(), start).await?;
-        let mut left = tail.pending;
-        while left > 0 {
-            let message = tail.read().await?;
-            left = message.pending;
+        while let Some(message) = tail.read_there().await? {
             let entry = Kept::from(&message);
             let of_source = wanted.source.as_deref().is_none_or(|source| source == entry.source());
             if of_source && wanted.has(entry.received) && !take(entry).await? {

@@ -58,10 +58,8 @@ pub(crate) async fn already(bus: &Bus, name: &str) -> anyhow::Result<HashSet<Eve
         action: Some(Token::new(action)?),
     };
     let mut tail = bus.tail(vec![filter.to_string()], TailStart::First).await?;
-    let (mut found, mut left) = (HashSet::new(), tail.pending);
-    while left > 0 {
-        let message = tail.read().await?;
-        left = message.pending;
+    let mut found = HashSet::new();
+    while let Some(message) = tail.read_there().await? {
         found.extend(replay_of(&message.payload).filter(|(replay, _)| replay == name).map(|(_, original)| original));
     }
     Ok(found)

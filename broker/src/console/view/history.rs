@@ -37,11 +37,8 @@ pub(crate) fn json_of(set: &InForce, order: Option<&Event>) -> Value {
 async fn orders(bus: &Bus) -> anyhow::Result<Vec<Event>> {
     let filter = format!("events.{}.*.config.applied", source::ADMIN);
     let mut tail = bus.tail(vec![filter], TailStart::First).await?;
-    let mut left = tail.pending;
     let mut events = Vec::new();
-    while left > 0 {
-        let message = tail.read().await?;
-        left = message.pending;
+    while let Some(message) = tail.read_there().await? {
         let believed = Believed::the_word_of(source::ADMIN);
         events.extend(open_entry(&message.entry(), &believed).ok());
     }
