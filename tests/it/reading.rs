@@ -1,9 +1,9 @@
 //! Reading EVENTS, whatever is in it and whatever happens to the connection and to the consumer.
 
-use std::{collections::BTreeSet, process::Command};
+use std::{collections::BTreeSet, process::Command, time::Duration};
 
 use async_nats::jetstream::consumer::Info;
-use emote_tests::{Process, Stack, Wire, built, until};
+use emote_tests::{Process, Stack, Wire, built, until, webhook};
 use futures_util::TryStreamExt;
 use serde_json::Value;
 use tokio::{io::AsyncWriteExt, net::TcpStream};
@@ -126,4 +126,24 @@ async fn following_begun_anew_before_anything_came_shows_nothing_of_before() {
     stack.streams.publish(SUBJECT, body(5)).await;
     until("it goes on", async || numbers(&following.log()).contains(&5)).await;
     assert_eq!(numbers(&following.log()), [4, 5], "{}", following.log());
+}
+
+/// nats-server leaves out what one filter wants between a start time and the first that another filter wants.
+#[tokio::test]
+async fn a_node_of_two_keys_is_shown_whole_from_a_time_on() {
+    const SINCE: Duration = Duration::from_secs(10);
+    let stack = Stack::new().start().await;
+    assert_eq!(stack.nanomdm(&webhook::authenticate("C02", "U-1", "a")).await.status, 200);
+    stack.settled().await;
+    let publish = async |node: &str, n: u64| {
+        stack.streams.publish(&format!("events.manual.{node}.test.counted"), body(n)).await;
+    };
+    publish("C02", 1).await;
+    tokio::time::sleep(SINCE + Duration::from_secs(1)).await;
+    for (node, n) in [("C02", 2), ("C03", 3), ("U-1", 4), ("C03", 5)] {
+        publish(node, n).await;
+    }
+    stack.settled().await;
+    let shown = stack.shown(&["events", "--scope", "test", "--node", "C02", "--since", "10s", "-o", "json"]).await;
+    assert_eq!(numbers(&shown), [2, 4], "{shown}");
 }
