@@ -1,9 +1,14 @@
 //! Reading EVENTS, whatever is in it and whatever happens to the connection and to the consumer.
 
-use std::{collections::BTreeSet, process::Command, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    process::Command,
+};
 
 use async_nats::jetstream::consumer::Info;
-use emote_tests::{Process, Stack, Wire, built, until, webhook};
+use emote::bus::{Bus, BusSettings, TailStart};
+use emote_proto::Time;
+use emote_tests::{Process, Stack, Wire, built, until};
 use futures_util::TryStreamExt;
 use serde_json::Value;
 use tokio::{io::AsyncWriteExt, net::TcpStream};
@@ -131,19 +136,33 @@ async fn following_begun_anew_before_anything_came_shows_nothing_of_before() {
 /// nats-server leaves out what one filter wants between a start time and the first that another filter wants.
 #[tokio::test]
 async fn a_node_of_two_keys_is_shown_whole_from_a_time_on() {
-    const SINCE: Duration = Duration::from_secs(10);
-    let stack = Stack::new().start().await;
-    assert_eq!(stack.nanomdm(&webhook::authenticate("C02", "U-1", "a")).await.status, 200);
-    stack.settled().await;
-    let publish = async |node: &str, n: u64| {
-        stack.streams.publish(&format!("events.manual.{node}.test.counted"), body(n)).await;
+    let stack = Stack::new().without_broker().start().await;
+    stack.streams.make_events().await;
+    let publish =
+        async |node: &str, n: u64| stack.streams.publish(&format!("events.manual.{node}.test.counted"), body(n)).await;
+    let stored = async || {
+        let stored = stack.streams.read("EVENTS", "events.>").await;
+        let millis =
+            stored.iter().map(|message| (message.json()["info"]["n"].as_u64().unwrap(), message.at / 1_000_000));
+        millis.collect::<BTreeMap<_, _>>()
     };
     publish("C02", 1).await;
-    tokio::time::sleep(SINCE + Duration::from_secs(1)).await;
-    for (node, n) in [("C02", 2), ("C03", 3), ("U-1", 4), ("C03", 5)] {
+    until("a later millisecond", async || {
+        publish("C03", 2).await;
+        let at = stored().await;
+        at[&2] > at[&1]
+    })
+    .await;
+    for (node, n) in [("C02", 3), ("C03", 4), ("U-1", 5), ("C03", 6)] {
         publish(node, n).await;
     }
-    stack.settled().await;
-    let shown = stack.shown(&["events", "--scope", "test", "--node", "C02", "--since", "10s", "-o", "json"]).await;
-    assert_eq!(numbers(&shown), [2, 4], "{shown}");
+    let since = Time::from_millis(i64::try_from(stored().await[&2]).unwrap()).unwrap();
+    let bus = Bus::connect(&BusSettings::local(stack.nats.url(), "test")).await.unwrap();
+    let filters = ["C02", "U-1"].map(|node| format!("events.*.{node}.>")).to_vec();
+    let mut tail = bus.tail(filters, TailStart::Time(since)).await.unwrap();
+    let mut shown = Vec::new();
+    while let Some(entry) = tail.read_there().await.unwrap() {
+        shown.push(serde_json::from_slice::<Value>(&entry.payload).unwrap()["info"]["n"].as_u64().unwrap());
+    }
+    assert_eq!(shown, [3, 5]);
 }

@@ -19,14 +19,16 @@ use super::{
     Bus,
     ordered::{Ordered, Stored, Wanted},
     pull::{Delivered, Pull, PullError, connects},
+    raw::first_since,
     there::There,
     trouble::{NOT_BEGUN, is_not_there},
-    unreadable::{first_since, unreadable},
+    unreadable::{AT_ONCE, unreadable},
 };
 use crate::core::{Entry, Parsed, Rejection};
 
 /// Runs are cut at this many entries.
 pub const RUN_ENTRIES: usize = 500;
+const _: () = assert!(AT_ONCE <= RUN_ENTRIES, "what no client can be given is a run of its own");
 /// Or when their bodies come to this many bytes.
 const RUN_BYTES: usize = 4 * 1024 * 1024;
 /// Entries asked for at once.
@@ -155,15 +157,8 @@ impl Bus {
     async fn reader(&self, config: pull::Config, position: u64) -> Result<Reader, ReadError> {
         let read = |error: &dyn std::fmt::Display| ReadError(error.to_string());
         let (client, connects) = (self.client.clone(), connects(&self.client));
-        let (mut position, mut first) = (position, Vec::new());
-        while let Some(entry) = unreadable(&client, stream::EVENTS, &[], position).await? {
-            tracing::warn!(sequence = entry.sequence, subject = %entry.subject, "its headers or its subject are none: read without headers");
-            position = entry.sequence;
-            first.push(entry.into());
-            if first.len() == RUN_ENTRIES {
-                break;
-            }
-        }
+        let first = unreadable(&client, stream::EVENTS, &[], position).await?;
+        let position = first.last().map_or(position, |last| last.sequence);
         let acks = config.ack_policy != AckPolicy::None;
         let deliver_policy = DeliverPolicy::ByStartSequence { start_sequence: position + 1 };
         let events = self.js.get_stream_no_info(stream::EVENTS).await.map_err(|error| read(&error))?;
@@ -174,8 +169,9 @@ impl Bus {
         let reading = Reading { messages, client: client.clone(), connects, delivered: 0, position };
         let (sender, runs) = mpsc::channel(RUNS_AHEAD);
         if !first.is_empty() {
-            // It is empty.
-            sender.try_send(Ok(Run { entries: first, last: None })).ok();
+            // There is room in it.
+            let entries = first.into_iter().map(EventMessage::from).collect();
+            sender.try_send(Ok(Run { entries, last: None })).ok();
         }
         let task = AbortOnDropHandle::new(tokio::spawn(reading.read_ahead(sender)));
         Ok(Reader { runs, client: acks.then_some(client), last: None, _task: task })
@@ -200,8 +196,8 @@ impl Bus {
             }
             // nats-server 2.15 leaves out what one filter wants between then and the first that another wants.
             TailStart::Time(time) if filters.len() > 1 => {
-                let first = first_since(&self.client, stream::EVENTS, time).await?.unwrap_or(last_sequence + 1);
-                DeliverPolicy::ByStartSequence { start_sequence: first }
+                let first = first_since(&self.client, stream::EVENTS, time).await?;
+                DeliverPolicy::ByStartSequence { start_sequence: first.map_or(last_sequence + 1, |first| first.seq) }
             }
             TailStart::Time(time) => DeliverPolicy::ByStartTime { start_time: date(time) },
         };
@@ -375,7 +371,7 @@ pub struct Tail {
     /// Entries that match and are there already.
     pub pending: u64,
     /// The stream's last sequence when reading began.
-    pub last_sequence: u64,
+    last_sequence: u64,
 }
 
 impl Tail {

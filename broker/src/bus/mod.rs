@@ -21,6 +21,7 @@ mod packages;
 mod probe;
 mod publish;
 mod pull;
+mod raw;
 mod records;
 mod schemas;
 mod service;

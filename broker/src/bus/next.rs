@@ -8,9 +8,10 @@ use bytes::Bytes;
 use emote_proto::{EventId, Subject, Time, header, stream};
 
 use super::{
-    Bus, BusError,
+    Bus, BusError, ReadError,
     events::time,
     publish::{no_answer, not_stored},
+    raw::first_behind,
 };
 
 /// The last event under a subject.
@@ -55,7 +56,8 @@ impl Bus {
 
     /// The sequence of the first entry of EVENTS behind `position`.
     pub async fn next_event(&self, position: u64) -> Result<Option<u64>, BusError> {
-        self.first_sequence(position).await.map_err(no_answer)
+        let next = first_behind(&self.client, stream::EVENTS, &[], position).await;
+        Ok(next.map_err(|failed| no_answer(ReadError::from(failed)))?.map(|message| message.seq))
     }
 
     /// Publishes an event that must be the next of its subject behind `last`, 0 for the first; its sequence.

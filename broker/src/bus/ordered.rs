@@ -29,9 +29,10 @@ use super::{
     Bus, ReadError,
     events::time,
     pull::{Delivered, Pull, PullError, connects},
+    raw::first_behind,
     there::There,
     trouble::is_not_there,
-    unreadable::{first_behind, unreadable},
+    unreadable::unreadable,
 };
 
 /// Messages asked for at once.
@@ -43,8 +44,6 @@ const KEPT_FOR: Duration = Duration::from_secs(30);
 /// How long to wait before the consumer is made anew once more where nothing has come of the last.
 const PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(4);
-/// Messages whose headers are none that are looked for before those behind them are read.
-const UNREADABLE_AT_ONCE: usize = 500;
 /// How long the next message may be waited for where somebody waits for all of them.
 const NEXT_WITHIN: Duration = Duration::from_secs(10);
 
@@ -207,18 +206,11 @@ impl Open {
     }
 
     /// Behind `position`.
-    async fn behind(client: &Client, js: &Context, wanted: &Wanted, mut position: u64) -> Result<Self, Failed> {
-        let mut before = VecDeque::new();
-        while before.len() < UNREADABLE_AT_ONCE {
-            let next = unreadable(client, &wanted.stream, &wanted.filters, position).await?;
-            let Some(message) = next else { break };
-            let (sequence, subject) = (message.sequence, &message.subject);
-            tracing::warn!(sequence, %subject, "its headers or its subject are none: read without headers");
-            position = sequence;
-            before.push_back(message);
-        }
+    async fn behind(client: &Client, js: &Context, wanted: &Wanted, position: u64) -> Result<Self, Failed> {
+        let before = unreadable(client, &wanted.stream, &wanted.filters, position).await?;
+        let position = before.last().map_or(position, |last| last.sequence);
         let from = DeliverPolicy::ByStartSequence { start_sequence: position + 1 };
-        let mut open = Self::new(client, js, &Wanted { from, ..wanted.clone() }, before).await?;
+        let mut open = Self::new(client, js, &Wanted { from, ..wanted.clone() }, before.into()).await?;
         for message in open.before.iter_mut().rev() {
             message.pending = open.pending;
             open.pending += 1;
@@ -346,7 +338,8 @@ impl Ordered {
 
     /// The sequence of the next message, as the stream's leader has it.
     pub(super) async fn next_sequence(&self) -> Result<Option<u64>, Failed> {
-        first_behind(&self.client, &self.wanted.stream, &self.wanted.filters, self.position).await
+        let next = first_behind(&self.client, &self.wanted.stream, &self.wanted.filters, self.position).await?;
+        Ok(next.map(|message| message.seq))
     }
 
     /// Nothing more is read: the server need not keep the consumer until it forgets it by itself.

@@ -4,96 +4,44 @@
 
 use std::str::FromStr;
 
-use async_nats::{
-    Client, HeaderName, StatusCode,
-    jetstream::{self, ErrorCode},
-};
+use async_nats::{Client, HeaderName, StatusCode};
 use data_encoding::BASE64;
-use emote_proto::{Time, stream};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use emote_proto::Time;
 
 use super::{
-    Bus, ReadError,
     ordered::{Failed, Stored},
+    raw::first_behind,
 };
 
-#[derive(Deserialize)]
-struct Answer {
-    message: Option<Raw>,
-    error: Option<jetstream::Error>,
-}
+/// So many are read before those behind them are.
+pub(super) const AT_ONCE: usize = 500;
 
-#[derive(Deserialize)]
-struct Raw {
-    subject: String,
-    seq: u64,
-    #[serde(default)]
-    hdrs: String,
-    #[serde(default)]
-    data: String,
-    time: jiff::Timestamp,
-}
-
-impl Bus {
-    /// The sequence of the first entry of EVENTS behind `position`.
-    pub(super) async fn first_sequence(&self, position: u64) -> Result<Option<u64>, ReadError> {
-        Ok(first_behind(&self.client, stream::EVENTS, &[], position).await?)
-    }
-}
-
-/// The first message behind `position` under one of `filters` (none for all), if no client can be given it: without its
-/// headers. How many are behind it is not known.
+/// The messages right behind `position` under `filters` (none for all) that no client can be given, [`AT_ONCE`] at most:
+/// without their headers. How many are behind each is not known.
 pub(super) async fn unreadable(
     client: &Client,
     stream: &str,
     filters: &[String],
-    position: u64,
-) -> Result<Option<Stored>, Failed> {
-    let Some(next) = first_of(client, stream, filters, position).await? else { return Ok(None) };
+    mut position: u64,
+) -> Result<Vec<Stored>, Failed> {
     let decoded = |text: &str| BASE64.decode(text.as_bytes()).map_err(|error| Failed::for_now(&error));
-    if is_subject(&next.subject) && are_headers(&decoded(&next.hdrs)?) {
-        return Ok(None);
+    let mut found = Vec::new();
+    while found.len() < AT_ONCE {
+        let Some(next) = first_behind(client, stream, filters, position).await? else { break };
+        if is_subject(&next.subject) && are_headers(&decoded(&next.hdrs)?) {
+            break;
+        }
+        let (sequence, payload, stored) = (next.seq, decoded(&next.data)?.into(), Time::from(next.time));
+        tracing::warn!(
+            stream,
+            sequence,
+            subject = next.subject,
+            "its headers or its subject are none: read without headers"
+        );
+        found.push(Stored { sequence, stored, subject: next.subject.into(), headers: None, payload, pending: 0 });
+        position = sequence;
     }
-    let (sequence, subject, stored) = (next.seq, next.subject.into(), Time::from(next.time));
-    Ok(Some(Stored { sequence, stored, subject, headers: None, payload: decoded(&next.data)?.into(), pending: 0 }))
-}
-
-/// The sequence of the first message behind `position` under one of `filters` (none for all), as the stream's leader has it.
-pub(super) async fn first_behind(
-    client: &Client,
-    stream: &str,
-    filters: &[String],
-    position: u64,
-) -> Result<Option<u64>, Failed> {
-    Ok(first_of(client, stream, filters, position).await?.map(|message| message.seq))
-}
-
-/// The sequence of the first message that was stored at this time or later.
-pub(super) async fn first_since(client: &Client, stream: &str, since: Time) -> Result<Option<u64>, Failed> {
-    Ok(get(client, stream, json!({"start_time": since, "next_by_subj": ">"})).await?.map(|message| message.seq))
-}
-
-async fn first_of(client: &Client, stream: &str, filters: &[String], position: u64) -> Result<Option<Raw>, Failed> {
-    let filters = if filters.is_empty() { vec![">"] } else { filters.iter().map(String::as_str).collect() };
-    let behind = position.saturating_add(1);
-    let asked = filters.into_iter().map(|filter| get(client, stream, json!({"seq": behind, "next_by_subj": filter})));
-    let found = futures_util::future::try_join_all(asked).await?;
-    Ok(found.into_iter().flatten().min_by_key(|message| message.seq))
-}
-
-/// A message in a form that every client can be given.
-async fn get(client: &Client, stream: &str, asked: Value) -> Result<Option<Raw>, Failed> {
-    let subject = format!("$JS.API.STREAM.MSG.GET.{stream}");
-    let answer = client.request(subject, asked.to_string().into()).await.map_err(|error| Failed::for_now(&error))?;
-    match serde_json::from_slice(&answer.payload).map_err(|error| Failed::for_now(&error))? {
-        Answer { error: Some(failure), .. } => match failure.error_code() {
-            ErrorCode::NO_MESSAGE_FOUND => Ok(None),
-            ErrorCode::STREAM_NOT_FOUND => Err(Failed::ForGood(ReadError(failure.to_string()))),
-            _ => Err(Failed::for_now(&failure)),
-        },
-        Answer { message, .. } => Ok(message),
-    }
+    Ok(found)
 }
 
 /// Whether the library takes this for a subject, wherever it is given one. (nats-server looks at none unless it is asked to;

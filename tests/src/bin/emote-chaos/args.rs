@@ -12,6 +12,7 @@ Examples:
   emote-chaos --seed 7 --seconds 600 --rate 500
   emote-chaos --nats 3 --brokers 3 --agents 8  a cluster, and brokers that take over from each other
   emote-chaos --faults broker-kill,cut --every 0.5s
+  emote-chaos --seconds 1800 --rate 120        half an hour: build with --release for it, a debug build rebuilds too slowly
 
 What it proves, when it has stopped breaking things and everything has settled:
   every event that was acknowledged is in EVENTS exactly once; every job that the rules demand is in DELIVERIES exactly
